@@ -1,0 +1,3 @@
+//! What a statement would do if it were run as sent.
+
+pub mod facts;

@@ -1,0 +1,62 @@
+//! The judge's answer, as data.
+
+use crate::base::{LockMode, Notice, RelationName};
+use crate::effects::facts::Oid;
+use crate::plan::Plan;
+
+/// A decision and what the client is told about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What to do.
+    pub decision: Decision,
+    /// What to say before doing it (what was found, what is done differently, what observe mode would have done).
+    pub notices: Vec<Notice>,
+    /// Hazard ids found, for the log.
+    pub hazards: Vec<&'static str>,
+}
+
+/// What is to become of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Sent on as it is.
+    Forward,
+    /// Sent as it is, under the ladder of patience.
+    Guard(Guard),
+    /// Replaced by an online plan.
+    Run(Plan),
+    /// Answered with an error, never sent.
+    Refuse(Notice),
+}
+
+/// How to run a statement as sent without making anyone queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// What it locks, as far as known; empty for opaque statements.
+    pub targets: Vec<Target>,
+    /// How a failed attempt may be repeated.
+    pub retry: Retry,
+}
+
+/// One relation that a guarded statement locks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As the statement names it.
+    pub name: RelationName,
+    /// `None` when it could not be resolved.
+    pub oid: Option<Oid>,
+    /// The strongest mode asked for.
+    pub mode: LockMode,
+}
+
+/// How a failed attempt may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// One statement outside a transaction that may run in a transaction block: each attempt is a short transaction of ours.
+    Transaction,
+    /// Outside a transaction, but not allowed in a block (VACUUM FULL), or several statements in one message: send again as it is.
+    Whole,
+    /// In the client's transaction, which holds no strong lock: back to a savepoint.
+    Savepoint,
+    /// In a transaction that already holds strong locks, or an implicit one: one attempt, at the top of the ladder.
+    Never,
+}

@@ -1,0 +1,72 @@
+//! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
+
+use crate::base::LockMode;
+use crate::effects::facts::Oid;
+
+/// The ordered steps that reach the state that a statement asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The hazard that asked for the plan, `create-index-blocking`.
+    pub hazard: &'static str,
+    /// At least one.
+    pub steps: Vec<Step>,
+    /// The command tag that the client expects, `CREATE INDEX`.
+    pub tag: &'static str,
+}
+
+/// One statement of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The statement, in the client's encoding.
+    pub sql: Vec<u8>,
+    /// The strongest lock that it takes on `relation`.
+    pub lock: LockMode,
+    /// The relation whose queue it joins; `None` when not known.
+    pub relation: Option<Oid>,
+    /// Whether it may run in a transaction block.
+    pub context: Context,
+    /// How to tell that it is done.
+    pub probe: Probe,
+    /// What to clean up when it fails.
+    pub inverse: Inverse,
+}
+
+/// Where a step may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// In a transaction block or outside.
+    Anywhere,
+    /// Postgres refuses it in a transaction block (25001).
+    OutsideTransaction,
+}
+
+/// How to tell that a step has reached its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// The server's command tag is proof enough.
+    Tag,
+    /// No index of the table is invalid that was valid or absent before.
+    NoNewInvalidIndex(Scope),
+    /// The index is gone.
+    Gone(Oid),
+}
+
+/// What a failed step leaves behind and must be taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inverse {
+    /// Postgres itself undoes the step.
+    Nothing,
+    /// Drop, concurrently, invalid indexes that were not there before and that nobody is building.
+    DropNewInvalidIndexes(Scope),
+    /// A failed `DROP INDEX CONCURRENTLY` may leave the index invalid: finish the drop, or say how.
+    FinishDrop(Oid),
+}
+
+/// Which indexes a concurrent step may leave behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Indexes of one table.
+    Table(Oid),
+    /// Any index of the database (`REINDEX SCHEMA`, `REINDEX DATABASE`).
+    Database,
+}

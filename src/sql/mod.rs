@@ -1,0 +1,3 @@
+//! What a statement's text says.
+
+pub mod statement;

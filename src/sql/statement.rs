@@ -1,0 +1,1 @@
+//! (types to be written by the owner of sql/)
