@@ -1,6 +1,6 @@
 //! Follows both directions of a session, in place, and says where the client's stream must be stopped.
 
-use crate::wire::client::{Bind, Parse, query_text};
+use crate::wire::client::{Bind, query_text};
 use crate::wire::frame::{HEADER_BYTES, take_string};
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::scan::ServerScan;

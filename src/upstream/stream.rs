@@ -1,0 +1,2 @@
+//! placeholder
+pub type Stream = tokio::net::TcpStream;
