@@ -31,7 +31,7 @@ pub use trouble::Trouble;
 pub const SUPERUSER: &str = "postgres";
 
 /// How long a server may take to come up or to go down before that counts as a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Ports tried before giving up; each failure means that somebody else took the port in between.
 const PORTS_TRIED: u32 = 20;
@@ -62,7 +62,7 @@ impl Cluster {
     /// Starts a cluster as `options` ask; ready for connections when this returns.
     ///
     /// It blocks for some hundred milliseconds (seconds for the first cluster of an installation, which runs `initdb`).
-    pub fn start(options: Options) -> Result<Self, Trouble> {
+    pub fn start(options: &Options) -> Result<Self, Trouble> {
         let installation = match options.installation {
             Some(ref chosen) => chosen.clone(),
             None => Installation::find()?,
@@ -190,7 +190,7 @@ mod tests {
     use std::net::TcpStream;
 
     fn any() -> Cluster {
-        Cluster::start(Options::new()).expect("a throwaway cluster")
+        Cluster::start(&Options::new()).expect("a throwaway cluster")
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_bad_setting_is_told_with_the_servers_own_words() {
         let trouble =
-            Cluster::start(Options::new().conf("shared_buffers = 'a lot'")).expect_err("must not start");
+            Cluster::start(&Options::new().conf("shared_buffers = 'a lot'")).expect_err("must not start");
         assert!(trouble.to_string().contains("shared_buffers"), "{trouble}");
     }
 }

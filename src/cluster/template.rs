@@ -68,7 +68,7 @@ fn initdb(installation: &Installation, target: &Path, account: Option<Account>) 
         if ended.status.success() {
             return Ok(());
         }
-        output = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+        String::from_utf8_lossy(&ended.stderr).trim().clone_into(&mut output);
     }
     let _ = fs::remove_dir_all(target);
     Err(Trouble::Initdb { output })
