@@ -6,7 +6,7 @@ pub(crate) mod raw;
 
 use std::time::{Duration, Instant};
 
-use lockkeeper::cluster::{Cluster, Installation, Options};
+use lockkeeper::cluster::{Cluster, Installation, Options, Tls};
 
 /// How long anything may take before a test gives up. Generous: it is only reached when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -78,17 +78,19 @@ fn every_major_at_hand_starts_and_speaks() {
 }
 
 #[test]
-fn tls_is_on_where_asked_for_and_built_in() {
+fn tls_is_on_where_asked_for() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let tls = lockkeeper::cluster::Tls {
+    let tls = Tls {
         certificate: made.cert.pem(),
         key: made.signing_key.serialize_pem(),
-        client_authority: None,
+        client_authority: Some(made.cert.pem()),
     };
-    let cluster = cluster_with(&Options::new().tls(tls));
-    let mut client = raw::Raw::connect(cluster.addr());
-    client.send(&raw::ssl_request());
-    assert_eq!(client.bytes(1), b"S");
+    for installation in each_major() {
+        let cluster = cluster_with(&Options::new().installation(installation).tls(tls.clone()));
+        let mut client = raw::Raw::connect(cluster.addr());
+        client.send(&raw::ssl_request());
+        assert_eq!(client.bytes(1), b"S");
+    }
 }
 
 #[tokio::test]
