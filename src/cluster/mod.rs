@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use account::Account;
-use postmaster::{Postmaster, Start};
+use postmaster::{Launch, Postmaster, Start};
 use workspace::Workspace;
 
 pub use locate::Installation;
@@ -51,8 +51,7 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Cluster {
     postmaster: Option<Postmaster>,
-    installation: Installation,
-    account: Option<Account>,
+    launch: Launch,
     port: u16,
     // Last: the files go after the server that uses them.
     workspace: Workspace,
@@ -71,10 +70,11 @@ impl Cluster {
         let workspace = Workspace::create(account)?;
         template::copy_to(&workspace, &installation, account)?;
         options.write_to(&workspace.data(), account)?;
-        let mut cluster = Self { postmaster: None, installation, account, port: 0, workspace };
+        let launch = Launch { installation, account, own_group: options.own_group };
+        let mut cluster = Self { postmaster: None, launch, port: 0, workspace };
         for _ in 0..PORTS_TRIED {
             cluster.port = postmaster::free_port()?;
-            match cluster.launch()? {
+            match cluster.try_start()? {
                 Start::Ready(postmaster) => {
                     cluster.postmaster = Some(postmaster);
                     return Ok(cluster);
@@ -117,7 +117,7 @@ impl Cluster {
 
     /// The binaries that run this cluster.
     pub fn installation(&self) -> &Installation {
-        &self.installation
+        &self.launch.installation
     }
 
     /// The process id of the postmaster; `None` while stopped.
@@ -146,7 +146,7 @@ impl Cluster {
         // The port may be held for a moment by somebody's short-lived connection; it must not change, so wait for it.
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.launch()? {
+            match self.try_start()? {
                 Start::Ready(postmaster) => {
                     self.postmaster = Some(postmaster);
                     return Ok(());
@@ -170,8 +170,8 @@ impl Cluster {
         }
     }
 
-    fn launch(&self) -> Result<Start, Trouble> {
-        Postmaster::start(&self.installation, &self.workspace, self.account, self.port)
+    fn try_start(&self) -> Result<Start, Trouble> {
+        Postmaster::start(&self.launch, &self.workspace, self.port)
     }
 }
 

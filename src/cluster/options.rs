@@ -53,6 +53,8 @@ pub struct Options {
     conf: Vec<String>,
     hba: Vec<String>,
     tls: Option<Tls>,
+    /// For programs that clean up by themselves on Ctrl-C, which a terminal sends to the whole group.
+    pub(super) own_group: bool,
 }
 
 impl Options {
@@ -86,6 +88,13 @@ impl Options {
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Keeps the terminal's Ctrl-C away from the server, so that its owner may end things in its own order.
+    #[must_use]
+    pub fn own_group(mut self) -> Self {
+        self.own_group = true;
         self
     }
 

@@ -2,6 +2,8 @@
 
 use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,38 @@ pub(super) struct Postmaster {
     child: Child,
 }
 
+/// What stays the same over all starts of one cluster.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) installation: Installation,
+    pub(super) account: Option<Account>,
+    /// Whether the server stays out of the reach of the terminal's signals.
+    pub(super) own_group: bool,
+}
+
+impl Launch {
+    fn command(&self, program: &Path, workspace: &Workspace, port: u16) -> Result<Command, Trouble> {
+        let path = workspace.log();
+        let log =
+            OpenOptions::new().create(true).append(true).open(&path).map_err(Trouble::file("open", &path))?;
+        let same_log = log.try_clone().map_err(Trouble::file("open", &path))?;
+        let mut command = Command::new(program);
+        command
+            .arg("-D")
+            .arg(workspace.data())
+            .arg("-k")
+            .arg(workspace.dir())
+            .arg("-p")
+            .arg(port.to_string());
+        command.stdin(Stdio::null()).stdout(log).stderr(same_log);
+        account::prepare(&mut command, workspace.dir(), self.account);
+        if self.own_group {
+            command.process_group(0);
+        }
+        Ok(command)
+    }
+}
+
 /// How a start ended.
 #[derive(Debug)]
 pub(super) enum Start {
@@ -34,31 +68,10 @@ pub(super) enum Start {
 
 impl Postmaster {
     /// Starts a server and waits until it takes connections.
-    pub(super) fn start(
-        installation: &Installation,
-        workspace: &Workspace,
-        account: Option<Account>,
-        port: u16,
-    ) -> Result<Start, Trouble> {
-        let log_path = workspace.log();
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log_path)
-            .map_err(Trouble::file("open", &log_path))?;
-        let same_log = log.try_clone().map_err(Trouble::file("open", &log_path))?;
+    pub(super) fn start(launch: &Launch, workspace: &Workspace, port: u16) -> Result<Start, Trouble> {
         let logged_before = workspace.log_text().len();
-        let program = installation.bin.join("postgres");
-        let mut command = Command::new(&program);
-        command
-            .arg("-D")
-            .arg(workspace.data())
-            .arg("-k")
-            .arg(workspace.dir())
-            .arg("-p")
-            .arg(port.to_string());
-        command.stdin(Stdio::null()).stdout(log).stderr(same_log);
-        account::prepare(&mut command, workspace.dir(), account);
+        let program = launch.installation.bin.join("postgres");
+        let mut command = launch.command(&program, workspace, port)?;
         let child = command.spawn().map_err(Trouble::program(&program))?;
         let mut postmaster = Self { child };
         let deadline = Instant::now() + PATIENCE;

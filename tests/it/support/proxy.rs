@@ -25,7 +25,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// In front of `upstream` (HOST:PORT), without a configuration file.
-    pub(crate) fn new(upstream: impl ToString) -> Self {
+    pub(crate) fn new(upstream: &(impl ToString + ?Sized)) -> Self {
         Self { upstream: upstream.to_string(), ..Self::default() }
     }
 
@@ -93,7 +93,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// In front of a cluster, without a configuration file.
     pub(crate) fn start(cluster: &Cluster) -> Self {
-        Setup::new(cluster.addr()).start()
+        Setup::new(&cluster.addr()).start()
     }
 
     /// Where it listens.

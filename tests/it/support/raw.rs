@@ -22,7 +22,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// A field of an ErrorResponse or NoticeResponse.
+    /// A field of an `ErrorResponse` or `NoticeResponse`.
     pub(crate) fn field(&self, code: u8) -> Option<String> {
         self.body
             .split(|byte| *byte == 0)
@@ -40,13 +40,13 @@ impl Frame {
         self.field(b'M').unwrap_or_default()
     }
 
-    /// The body up to its first zero byte: the tag of a CommandComplete, the name of a ParameterStatus.
+    /// The body up to its first zero byte: the tag of a `CommandComplete`, the name of a `ParameterStatus`.
     pub(crate) fn text(&self) -> String {
         let end = self.body.iter().position(|byte| *byte == 0).unwrap_or(self.body.len());
         String::from_utf8_lossy(&self.body[..end]).into_owned()
     }
 
-    /// The columns of a DataRow, as text.
+    /// The columns of a `DataRow`, as text.
     pub(crate) fn columns(&self) -> Vec<Option<String>> {
         assert_eq!(self.tag, b'D', "{self:?} is no row");
         let mut rest = &self.body[2..];
@@ -120,7 +120,7 @@ impl Raw {
         client
     }
 
-    /// Sends a 3.0 start-up packet and reads up to ReadyForQuery.
+    /// Sends a 3.0 start-up packet and reads up to `ReadyForQuery`.
     pub(crate) fn start(&mut self, parameters: &[(&str, &str)]) -> Vec<Frame> {
         self.send(&startup(PROTOCOL_3_0, parameters));
         self.until_ready()
@@ -179,7 +179,7 @@ impl Raw {
         }
     }
 
-    /// Reads frames up to and with ReadyForQuery.
+    /// Reads frames up to and with `ReadyForQuery`.
     pub(crate) fn until_ready(&mut self) -> Vec<Frame> {
         self.until(b'Z')
     }
@@ -189,7 +189,7 @@ impl Raw {
         std::iter::from_fn(|| self.frame_or_end()).collect()
     }
 
-    /// Sends a simple query and reads up to ReadyForQuery.
+    /// Sends a simple query and reads up to `ReadyForQuery`.
     pub(crate) fn query(&mut self, sql: &str) -> Vec<Frame> {
         self.send(&query(sql));
         self.until_ready()
@@ -219,17 +219,17 @@ pub(crate) fn startup(protocol: i32, parameters: &[(&str, &str)]) -> Vec<u8> {
     untyped(&body)
 }
 
-/// SSLRequest.
+/// `SSLRequest`.
 pub(crate) fn ssl_request() -> Vec<u8> {
     untyped(&80_877_103_i32.to_be_bytes())
 }
 
-/// GSSENCRequest.
+/// `GSSENCRequest`.
 pub(crate) fn gss_request() -> Vec<u8> {
     untyped(&80_877_104_i32.to_be_bytes())
 }
 
-/// CancelRequest, with the body of the BackendKeyData that the session got.
+/// `CancelRequest`, with the body of the `BackendKeyData` that the session got.
 pub(crate) fn cancel_request(key_data: &[u8]) -> Vec<u8> {
     untyped(&[&80_877_102_i32.to_be_bytes(), key_data].concat())
 }
@@ -298,22 +298,22 @@ pub(crate) fn terminate() -> Vec<u8> {
     framed(b'X', &[])
 }
 
-/// CopyData.
+/// `CopyData`.
 pub(crate) fn copy_data(bytes: &[u8]) -> Vec<u8> {
     framed(b'd', bytes)
 }
 
-/// CopyDone.
+/// `CopyDone`.
 pub(crate) fn copy_done() -> Vec<u8> {
     framed(b'c', &[])
 }
 
-/// CopyFail.
+/// `CopyFail`.
 pub(crate) fn copy_fail(reason: &str) -> Vec<u8> {
     named(b'f', &[reason])
 }
 
-/// PasswordMessage.
+/// `PasswordMessage`.
 pub(crate) fn password(word: &str) -> Vec<u8> {
     named(b'p', &[word])
 }
