@@ -1,1 +1,2 @@
-//! (to be written)
+//! (to be merged)
+pub mod relay;

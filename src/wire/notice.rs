@@ -2,6 +2,8 @@
 
 use crate::base::{Notice, Severity};
 
+use super::frame::put;
+
 /// Appends the message that tells a client of `notice`: `E` for errors, `N` for the rest.
 ///
 /// Fields in the order in which Postgres writes them (`send_message_to_frontend` in `elog.c`): S V C M D H.
@@ -10,30 +12,25 @@ pub fn encode(notice: &Notice, out: &mut Vec<u8>) {
         Severity::Error | Severity::Fatal => b'E',
         Severity::Notice | Severity::Warning => b'N',
     };
-    let mut body = Vec::with_capacity(64 + notice.message.len());
-    field(&mut body, b'S', notice.severity.word());
-    field(&mut body, b'V', notice.severity.word());
-    field(&mut body, b'C', notice.code.as_str());
-    field(&mut body, b'M', &notice.message);
-    if let Some(detail) = &notice.detail {
-        field(&mut body, b'D', detail);
-    }
-    if let Some(hint) = &notice.hint {
-        field(&mut body, b'H', hint);
-    }
-    body.push(0);
-    // A message of ours is some hundred bytes; the cap keeps the length honest even if a caller quotes something huge.
-    let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
-    out.push(kind);
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(&body);
+    put(out, kind, |out| {
+        field(out, b'S', notice.severity.word());
+        field(out, b'V', notice.severity.word());
+        field(out, b'C', notice.code.as_str());
+        field(out, b'M', &notice.message);
+        for (code, text) in [(b'D', &notice.detail), (b'H', &notice.hint)] {
+            if let Some(text) = text {
+                field(out, code, text);
+            }
+        }
+        out.push(0);
+    });
 }
 
 /// One field; a NUL inside would end it early and shift what follows, so it is left out.
-fn field(body: &mut Vec<u8>, code: u8, text: &str) {
-    body.push(code);
-    body.extend(text.bytes().filter(|byte| *byte != 0));
-    body.push(0);
+fn field(out: &mut Vec<u8>, code: u8, text: &str) {
+    out.push(code);
+    out.extend(text.bytes().filter(|byte| *byte != 0));
+    out.push(0);
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The packet itself is forwarded byte for byte; this module only looks. Source: `ProcessStartupPacket` in
 //! `backend_startup.c` (`postmaster.c` before 17).
 
+use super::frame::take_string;
+
 /// The shortest first packet, its length included.
 pub const LENGTH_MIN: usize = 8;
 /// The longest first packet (`MAX_STARTUP_PACKET_LENGTH`), its length included.
@@ -89,8 +91,8 @@ impl<'a> Startup<'a> {
     fn check_layout(&self) -> Result<(), Malformed> {
         let mut rest = self.parameters;
         while !rest.is_empty() {
-            let (name, after) = split(rest).ok_or(Malformed::Layout)?;
-            let (_, after) = split(after).ok_or(Malformed::Layout)?;
+            let (name, after) = take_string(rest).ok_or(Malformed::Layout)?;
+            let (_, after) = take_string(after).ok_or(Malformed::Layout)?;
             if name.is_empty() {
                 return Err(Malformed::Layout);
             }
@@ -108,8 +110,8 @@ impl<'a> Startup<'a> {
     pub fn parameters(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.parameters;
         std::iter::from_fn(move || {
-            let (name, after) = split(rest)?;
-            let (value, after) = split(after)?;
+            let (name, after) = take_string(rest)?;
+            let (value, after) = take_string(after)?;
             rest = after;
             Some((name, value))
         })
@@ -132,12 +134,6 @@ impl<'a> Startup<'a> {
         let Some(value) = self.get(b"replication") else { return false };
         value == b"database" || is_true(value)
     }
-}
-
-/// Text up to the next NUL, and what follows it.
-fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == 0)?;
-    Some((bytes.get(..end)?, bytes.get(end + 1..)?))
 }
 
 /// `parse_bool`: unique prefixes of true, yes, on, and 1, in any case.
