@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::task::{Context, Poll, ready};
 
-use crate::session::tracker::Eye;
 use crate::session::Stop;
+use crate::session::tracker::Eye;
 use crate::upstream::link::{Link, Lost, Reading};
 
 /// Bytes read at once.

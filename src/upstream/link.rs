@@ -157,7 +157,11 @@ impl Link {
 
     /// Reads from the server; `Ok(0)` is its end.
     #[inline]
-    pub fn poll_read_upstream(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Lost>> {
+    pub fn poll_read_upstream(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Lost>> {
         poll_read(&mut self.upstream, cx, buffer).map_err(|error| Lost::Upstream(Some(error)))
     }
 
@@ -262,7 +266,11 @@ impl Link {
         let before = self.held.len();
         poll_fn(|cx| {
             self.poll_ahead(cx);
-            if self.held.len() > before || self.client_reading == Reading::Closed { Poll::Ready(()) } else { Poll::Pending }
+            if self.held.len() > before || self.client_reading == Reading::Closed {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         self.held.len() > before
@@ -303,7 +311,9 @@ impl Link {
     }
 
     fn take_arrived(&mut self) -> Result<Option<Arrival>, Lost> {
-        let Some(frame) = Frame::peek(&self.arrived).map_err(Lost::UpstreamMalformed)? else { return Ok(None) };
+        let Some(frame) = Frame::peek(&self.arrived).map_err(Lost::UpstreamMalformed)? else {
+            return Ok(None);
+        };
         let arrival = Arrival::Frame(frame.kind, frame.body.to_vec());
         let total = crate::wire::frame::HEADER_BYTES + frame.body.len();
         self.arrived.drain(..total);

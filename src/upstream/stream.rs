@@ -56,8 +56,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::ServedTls(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::DialledTls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::ServedTls(stream) => Pin::new(stream).poll_read(cx, buffer).map(end_of_tls),
+            Self::DialledTls(stream) => Pin::new(stream).poll_read(cx, buffer).map(end_of_tls),
         }
     }
 }
@@ -89,5 +89,15 @@ impl AsyncWrite for Stream {
             Self::ServedTls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::DialledTls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// An end of stream without TLS' own goodbye is an end of stream.
+///
+/// Postgres never says that goodbye (a backend just exits), and what it cuts short shows in the framing of its messages.
+fn end_of_tls(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        outcome => outcome,
     }
 }
