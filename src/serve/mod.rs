@@ -1,6 +1,8 @@
 //! Serving sessions: listening, workers, the relay, and stopping.
 
 pub mod drain;
+pub mod engage;
+pub mod eye;
 pub mod limits;
 pub mod listener;
 pub mod relay;
