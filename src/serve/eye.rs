@@ -9,7 +9,7 @@ use crate::sql::{self, Dialect, Encoding, Memory, Triage};
 pub const MEMORY_BYTES: u64 = 8 << 20;
 
 /// Whether a session's statements are looked at, and with which memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Watcher<'a> {
     /// Mode `off`, and replication connections: everything passes.
     Blind,
