@@ -13,13 +13,14 @@ use crate::execute::tell::tell;
 use crate::execute::{Run, Surroundings, fail, guard, plan};
 use crate::judge::{self, Decision, Judgement, Policy};
 use crate::judge::{Moment, Standing};
-use crate::sql::{self, Dialect, Kind, Script};
+use crate::sql::{self, Kind, Script};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
+use super::eye::dialect;
 use super::relay::{Scratch, poll_server};
 
 /// What an engagement may use.
@@ -92,11 +93,6 @@ async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(), Lost> {
     .await
 }
 
-fn dialect(link: &Link) -> Dialect {
-    let reading = link.tracker.reading();
-    Dialect::new(&reading.encoding, !reading.backslash_escapes)
-}
-
 /// A Parse goes upstream as it is; its text is remembered for the Execute once the server has taken it.
 async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), Lost> {
     let link = &mut *desk.link;
@@ -104,7 +100,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.forward_held(total).await;
         return Ok(());
     };
-    let watch = !sql::parse(parse.sql, dialect(link)).is_ordinary();
+    let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
     if watch && !link.tracker.prepared.has_room(parse.name, parse.sql) {
         let error = Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many prepared statements that change the schema")
             .hint("Close or DEALLOCATE those that are done with.");
@@ -131,7 +127,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
 
 /// Judges a statement and carries the decision out.
 async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> Result<(), Lost> {
-    let script = sql::parse(text, dialect(desk.link));
+    let script = sql::parse(text, dialect(desk.link.tracker.reading()));
     let standing = standing(desk.link, &script, way, total).await;
     if way == Way::Extended && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;

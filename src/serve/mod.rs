@@ -2,6 +2,8 @@
 
 pub mod accept;
 pub mod drain;
+pub mod engage;
+pub mod eye;
 pub mod limits;
 pub mod listener;
 pub mod relay;

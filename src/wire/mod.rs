@@ -10,5 +10,6 @@ pub mod kind;
 pub mod notice;
 pub mod scan;
 pub mod server;
+pub mod startup;
 
 pub use frame::{Frame, Header, Malformed};

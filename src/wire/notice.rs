@@ -1,55 +1,59 @@
-//! Errors and notices of our own, as Postgres would write them.
+//! ErrorResponse and NoticeResponse messages of ours.
 
 use crate::base::{Notice, Severity};
 
-use super::frame::{put, put_string};
-use super::kind::server as kind;
+use super::frame::put;
 
-/// Appends the message: an `ErrorResponse` for errors, a `NoticeResponse` for the rest.
+/// Appends the message that tells a client of `notice`: `E` for errors, `N` for the rest.
 ///
-/// Severity stands twice, as `S` (which a server may translate) and as `V` (which it may not), as since Postgres 9.6.
+/// Fields in the order in which Postgres writes them (`send_message_to_frontend` in `elog.c`): S V C M D H.
 pub fn encode(notice: &Notice, out: &mut Vec<u8>) {
     let kind = match notice.severity {
-        Severity::Notice | Severity::Warning => kind::NOTICE,
-        Severity::Error | Severity::Fatal => kind::ERROR,
+        Severity::Error | Severity::Fatal => b'E',
+        Severity::Notice | Severity::Warning => b'N',
     };
     put(out, kind, |out| {
-        let severity = notice.severity.word();
-        let fields = [
-            (b'S', Some(severity)),
-            (b'V', Some(severity)),
-            (b'C', Some(notice.code.as_str())),
-            (b'M', Some(&notice.message)),
-            (b'D', notice.detail.as_deref()),
-            (b'H', notice.hint.as_deref()),
-        ];
-        for (code, text) in fields {
+        field(out, b'S', notice.severity.word());
+        field(out, b'V', notice.severity.word());
+        field(out, b'C', notice.code.as_str());
+        field(out, b'M', &notice.message);
+        for (code, text) in [(b'D', &notice.detail), (b'H', &notice.hint)] {
             if let Some(text) = text {
-                out.push(code);
-                // A NUL would end the field and let the rest pass for another one.
-                put_string(out, text.replace('\0', " ").as_bytes());
+                field(out, code, text);
             }
         }
         out.push(0);
     });
 }
 
+/// One field; a NUL inside would end it early and shift what follows, so it is left out.
+fn field(out: &mut Vec<u8>, code: u8, text: &str) {
+    out.push(code);
+    out.extend(text.bytes().filter(|byte| *byte != 0));
+    out.push(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::SqlState;
-    use crate::wire::Frame;
-    use crate::wire::fields::{field, fields};
 
     #[test]
-    fn every_field_is_there() {
+    fn an_error_has_all_its_fields() {
         let mut out = Vec::new();
-        let notice = Notice::error(SqlState::LOCK_NOT_AVAILABLE, "no\0lock").detail("D.").hint("H.");
+        let notice = Notice::fatal(SqlState::TOO_MANY_CONNECTIONS, "sorry").detail("D.").hint("H.");
         encode(&notice, &mut out);
-        let frame = Frame::peek(&out).unwrap().unwrap();
-        assert_eq!(frame.kind, b'E');
-        assert_eq!(field(frame.body, b'M'), Some(&b"no lock"[..]));
-        let codes: Vec<u8> = fields(frame.body).map(|(code, _)| code).collect();
-        assert_eq!(codes, b"SVCMDH");
+        let body = b"SFATAL\0VFATAL\0C53300\0Msorry\0DD.\0HH.\0\0";
+        assert_eq!(out[0], b'E');
+        assert_eq!(out[1..5], u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+        assert_eq!(&out[5..], body);
+    }
+
+    #[test]
+    fn a_notice_is_told_as_n_and_nul_cannot_split_a_field() {
+        let mut out = b"before".to_vec();
+        encode(&Notice::notice("a\0Cevil"), &mut out);
+        assert_eq!(out[6], b'N');
+        assert_eq!(&out[11..], b"SNOTICE\0VNOTICE\0C00000\0MaCevil\0\0");
     }
 }
