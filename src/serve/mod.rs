@@ -1,5 +1,6 @@
 //! Serving sessions: listening, workers, the relay, and stopping.
 
+pub mod accept;
 pub mod drain;
 pub mod engage;
 pub mod eye;
@@ -7,5 +8,6 @@ pub mod limits;
 pub mod listener;
 pub mod relay;
 pub mod settings;
+pub mod task;
 pub mod unix_socket;
 pub mod worker;
