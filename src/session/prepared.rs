@@ -60,6 +60,7 @@ impl Prepared {
     }
 
     /// Portals end with their transaction.
+    #[inline]
     pub fn end_transaction(&mut self) {
         self.portals.clear();
     }

@@ -16,7 +16,7 @@ const NAMES_MAX: usize = 64 << 10;
 /// Judges a statement's text on the hot path: quick for what is ordinary.
 pub trait Eye {
     /// Whether a whole text must be looked at before it runs.
-    fn must_stop(&mut self, text: &[u8]) -> bool;
+    fn must_stop(&mut self, text: &[u8], reading: &Reading) -> bool;
     /// The same for the beginning of a text that is too long to be read whole.
     fn must_stop_head(&mut self, head: &[u8]) -> bool;
 }
@@ -58,8 +58,15 @@ pub struct Tracker {
     ran_in_batch: u32,
     last_kind: u8,
     inspect_max: usize,
-    /// Parameters that tell how texts are to be read have changed since the driver last asked.
     reading: Reading,
+    strong_locks: StrongLocks,
+}
+
+/// Whether the open transaction holds locks that others feel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StrongLocks {
+    None,
+    Held,
 }
 
 /// The server parameters that decide how a statement's bytes are read.
@@ -84,6 +91,7 @@ impl Tracker {
             last_kind: from_server::READY,
             inspect_max,
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
+            strong_locks: StrongLocks::None,
         }
     }
 
@@ -154,6 +162,24 @@ impl Tracker {
         outcome
     }
 
+    /// Notes that a long message goes upstream unseen, of which `sent` bytes, its header among them, have gone.
+    pub fn pass_unseen(&mut self, header: Header, sent: usize) {
+        self.sent(header.kind);
+        self.passing = header.total().saturating_sub(sent);
+    }
+
+    /// Notes that the open transaction holds a strong lock until its end.
+    pub fn hold_strong_lock(&mut self) {
+        if self.status == Status::InTransaction {
+            self.strong_locks = StrongLocks::Held;
+        }
+    }
+
+    /// Whether the open transaction is known to hold a strong lock.
+    pub fn holds_strong_lock(&self) -> bool {
+        self.strong_locks == StrongLocks::Held
+    }
+
     /// Notes a message that goes upstream in the client's name.
     #[inline]
     pub fn sent(&mut self, kind: u8) {
@@ -206,7 +232,7 @@ impl Tracker {
         };
         if whole && header.body <= self.inspect_max {
             // A text without its NUL is for the server to refuse.
-            let stop = query_text(text).is_some_and(|text| eye.must_stop(text));
+            let stop = query_text(text).is_some_and(|text| eye.must_stop(text, &self.reading));
             return if stop { Stop::Engage } else { Stop::Clear };
         }
         if eye.must_stop_head(text) { Stop::Oversize } else { Stop::Clear }
@@ -237,7 +263,8 @@ impl Tracker {
     fn ready(&mut self, body: &[u8]) {
         if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
             self.status = status;
-            if status == Status::Idle && !self.prepared.is_empty() {
+            if status == Status::Idle {
+                self.strong_locks = StrongLocks::None;
                 self.prepared.end_transaction();
             }
         }

@@ -10,7 +10,7 @@ use crate::wire::frame::{put, put_string};
 struct Alter;
 
 impl Eye for Alter {
-    fn must_stop(&mut self, text: &[u8]) -> bool {
+    fn must_stop(&mut self, text: &[u8], _: &Reading) -> bool {
         text.starts_with(b"alter")
     }
     fn must_stop_head(&mut self, head: &[u8]) -> bool {

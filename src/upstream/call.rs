@@ -2,16 +2,16 @@
 //!
 //! Each statement travels by the extended protocol under a name of ours and is closed behind itself, since a simple
 //! Query would destroy the client's unnamed statement. One call is one batch with one Sync: where no transaction block
-//! is open, it is one implicit transaction.
+//! is open, it is one implicit transaction. Where the client's own batch is open (`Link::batch`), the call is part of
+//! it: no Sync of ours may end the client's implicit transaction, so the call ends with Flush.
 
-use crate::session::Tracker;
 use crate::wire::client;
 use crate::wire::fields::field;
 use crate::wire::frame::put;
 use crate::wire::kind::server as kind;
 use crate::wire::server::{Status, columns};
 
-use super::link::{Arrival, Link, Lost};
+use super::link::{Arrival, Batch, Link, Lost};
 
 /// The name under which statements and portals of ours live while they run.
 const NAME: &[u8] = b"lockkeeper";
@@ -97,6 +97,8 @@ pub struct Call {
     voices: Vec<Voice>,
     answer: Answer,
     phase: Phase,
+    /// `CloseComplete`s still to come: two for each statement.
+    closes_due: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,10 +128,13 @@ impl Call {
             client::close(&mut out, b'P', NAME);
             client::close(&mut out, b'S', NAME);
         }
-        client::sync(&mut out);
+        match link.batch {
+            Batch::None => client::sync(&mut out),
+            Batch::Clients => client::flush(&mut out),
+        }
         link.send(&out).await;
         let voices = items.iter().map(|item| item.voice).collect();
-        Self { voices, answer: Answer::default(), phase: Phase::Running }
+        Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due: 2 * items.len() }
     }
 
     /// Sends the statements and waits for their end.
@@ -158,6 +163,15 @@ impl Call {
                 }
                 Arrival::Frame(kind, body) => self.frame(link, kind, body).await,
             }
+            if link.batch == Batch::Clients {
+                if self.answer.failed.is_some() {
+                    link.tracker.expected.skip_to_sync();
+                    return Ok(Progress::Done);
+                }
+                if self.closes_due == 0 {
+                    return Ok(Progress::Done);
+                }
+            }
         }
     }
 
@@ -171,19 +185,25 @@ impl Call {
         match kind {
             kind::DATA_ROW => self.answer.rows.push((item, text_row(&body))),
             kind::COMMAND_COMPLETE | kind::EMPTY_QUERY => self.answer.tags.push(body),
+            kind::CLOSE_COMPLETE => self.closes_due = self.closes_due.saturating_sub(1),
             kind::ERROR if is_fatal(&body) => {
                 link.tracker.received(kind, &body);
                 pass(link, kind, &body).await;
             }
             kind::ERROR if self.phase == Phase::Running => self.answer.failed = Some(Failed { item, body }),
             kind::NOTICE if self.voices.get(item) == Some(&Voice::Client) => pass(link, kind, &body).await,
-            kind::PARAMETER_STATUS => {
-                link.tracker.received(kind, &body);
-                pass(link, kind, &body).await;
-            }
-            kind::NOTIFICATION => pass(link, kind, &body).await,
-            _ => {}
+            _ => pass_news(link, kind, &body).await,
         }
+    }
+}
+
+/// Passes on what concerns the client whatever is going on: changed parameters and notifications.
+pub async fn pass_news(link: &mut Link, kind: u8, body: &[u8]) {
+    if kind == kind::PARAMETER_STATUS {
+        link.tracker.received(kind, body);
+    }
+    if matches!(kind, kind::PARAMETER_STATUS | kind::NOTIFICATION) {
+        pass(link, kind, body).await;
     }
 }
 
@@ -204,9 +224,4 @@ fn text_row(body: &[u8]) -> Row {
         .into_iter()
         .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
         .collect()
-}
-
-/// Whether a call may begin: nothing is owed and the stream stands between two messages.
-pub fn is_calm(tracker: &Tracker) -> bool {
-    tracker.expected.is_quiet() && tracker.at_boundary()
 }

@@ -47,6 +47,15 @@ pub enum Reading {
     Closed,
 }
 
+/// Whether statements of ours would be part of an extended batch of the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// No batch is open, or a transaction block is, which a Sync does not end.
+    None,
+    /// The client's batch is open and is an implicit transaction.
+    Clients,
+}
+
 /// Bytes that a socket has not taken yet.
 #[derive(Debug, Default)]
 struct Backlog {
@@ -116,6 +125,8 @@ pub struct Link {
     /// Whether the client may send more.
     pub client_reading: Reading,
     upstream_writing: Reading,
+    /// Whether statements of ours would be part of a batch of the client's.
+    pub batch: Batch,
     /// The bookkeeping of frames.
     pub tracker: Tracker,
 }
@@ -141,6 +152,7 @@ impl Link {
             arrived: Vec::new(),
             client_reading: Reading::Open,
             upstream_writing: Reading::Open,
+            batch: Batch::None,
             tracker,
         }
     }

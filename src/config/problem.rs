@@ -1,0 +1,55 @@
+//! What is wrong with a configuration: every problem at once, each with its place.
+
+use std::fmt;
+
+use super::key::Source;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it was written.
+    pub source: Source,
+    /// The key's path, `listen.port`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub why: String,
+}
+
+/// Everything that is wrong; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// The file's name, for problems that have a line.
+    pub file: String,
+    /// In the order of the file, then the environment, then the flags.
+    pub problems: Vec<Problem>,
+}
+
+impl Problem {
+    /// A problem with a key.
+    pub fn new(source: Source, key: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { source, key: key.into(), why: why.into() }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            match &problem.source {
+                Source::Default => f.write_str(&self.file)?,
+                Source::Line(line) => write!(f, "{}:{line}", self.file)?,
+                Source::Variable(name) => write!(f, "environment variable {name}")?,
+                Source::Flag(flag) => f.write_str(flag)?,
+            }
+            if !problem.key.is_empty() {
+                write!(f, ": {}", problem.key)?;
+            }
+            write!(f, ": {}", problem.why)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
