@@ -52,7 +52,13 @@ mod tests {
 
     #[test]
     fn percent_of_what_counts() {
-        let build = |done, total| Build { command: String::new(), phase: String::new(), done, total, waits_for: None };
+        let build = |done, total| Build {
+            command: String::new(),
+            phase: String::new(),
+            done,
+            total,
+            waits_for: None,
+        };
         assert_eq!(build(1, 4).percent(), Some(25));
         assert_eq!(build(0, 0).percent(), None);
         assert_eq!(build(9, 4).percent(), Some(100));

@@ -34,18 +34,28 @@ pub enum Work<'a> {
 }
 
 /// Runs the work once, waiting for each lock no longer than `patience`.
-pub async fn attempt(run: &mut Run<'_>, work: Work<'_>, retry: Retry, patience: Duration) -> Result<Attempt, Lost> {
+pub async fn attempt(
+    run: &mut Run<'_>,
+    work: Work<'_>,
+    retry: Retry,
+    patience: Duration,
+) -> Result<Attempt, Lost> {
     let patience = client_timeout(&run.session.lock_timeout).map_or(patience, |own| own.min(patience));
     let sql = match work {
         Work::Statement(sql) => sql,
-        Work::Message(frame) => return message::attempt(run.link, frame, &run.session.lock_timeout, patience).await,
+        Work::Message(frame) => {
+            return message::attempt(run.link, frame, &run.session.lock_timeout, patience).await;
+        }
     };
     let set = |scope: &str| format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1));
-    let back = |scope: &str| format!("SET {scope} lock_timeout = {}", quote_literal(&run.session.lock_timeout));
+    let back =
+        |scope: &str| format!("SET {scope} lock_timeout = {}", quote_literal(&run.session.lock_timeout));
     match retry {
         Retry::Transaction => in_own_transaction(run.link, sql, &set("LOCAL")).await,
         Retry::Savepoint => behind_savepoint(run.link, sql, &set("LOCAL"), &back("LOCAL")).await,
-        Retry::Never if run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients => {
+        Retry::Never
+            if run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients =>
+        {
             in_place(run.link, sql, &set("LOCAL"), &back("LOCAL")).await
         }
         Retry::Whole | Retry::Never => in_session(run.link, sql, &set("SESSION"), &back("SESSION")).await,

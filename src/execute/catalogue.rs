@@ -93,7 +93,10 @@ pub async fn look_up(link: &mut Link, names: &[RelationName]) -> Result<Looked, 
     })
 }
 
-async fn ask(link: &mut Link, names: &[RelationName]) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
+async fn ask(
+    link: &mut Link,
+    names: &[RelationName],
+) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
     let list = array_literal(names);
     let mut items = vec![Item::ours(SETTINGS), Item::ours(RELATIONS).with(vec![&list])];
     let in_block = link.tracker.status() == Status::InTransaction;
@@ -121,7 +124,10 @@ pub struct InvalidIndex {
 }
 
 /// The invalid indexes of a table or of the whole database; an error of the server is given as it came.
-pub async fn invalid_indexes(link: &mut Link, scope: Scope) -> Result<Result<Vec<InvalidIndex>, Failed>, Lost> {
+pub async fn invalid_indexes(
+    link: &mut Link,
+    scope: Scope,
+) -> Result<Result<Vec<InvalidIndex>, Failed>, Lost> {
     let table = match scope {
         Scope::Table(oid) => oid.to_string(),
         Scope::Database => "0".to_owned(),
@@ -148,7 +154,9 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, u32) {
     let directives = ["mode", "max_stall", "retry_for", "allow"]
         .into_iter()
         .zip(3..)
-        .filter_map(|(name, at)| text(row, at).filter(|value| !value.is_empty()).map(|value| (name, value.to_owned())))
+        .filter_map(|(name, at)| {
+            text(row, at).filter(|value| !value.is_empty()).map(|value| (name, value.to_owned()))
+        })
         .collect();
     let own = |at| text(row, at).unwrap_or("0").to_owned();
     (
@@ -209,6 +217,9 @@ mod tests {
     #[test]
     fn names_survive_the_array() {
         let names = [RelationName::qualified("s", "we\"ird\\"), RelationName::bare("plain")];
-        assert_eq!(array_literal(&names), r#"{"\"s\".\"we\"\"ird\\\\\"","\"plain\""}"#.replace("\"\"ird", "\\\"\\\"ird"));
+        assert_eq!(
+            array_literal(&names),
+            r#"{"\"s\".\"we\"\"ird\\\\\"","\"plain\""}"#.replace("\"\"ird", "\\\"\\\"ird")
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Failures of ours that the server must share: a client that gets an error in a transaction must find it failed.
 
 use crate::upstream::call::{Call, Item};
-use crate::upstream::{Link, Lost};
 use crate::upstream::link::Arrival;
+use crate::upstream::{Link, Lost};
 use crate::wire::client;
 use crate::wire::kind::server as kind;
 use crate::wire::server::Status;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::base::{Notice, SqlState};
 use crate::base::unit;
+use crate::base::{Notice, SqlState};
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::{self, Blocker};
@@ -44,7 +44,9 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
         }
         if run.link.client_reading == Reading::Closed {
-            tracing::info!("client went away while its statement waited for a lock; the statement was not run");
+            tracing::info!(
+                "client went away while its statement waited for a lock; the statement was not run"
+            );
             return wait.cancelled(run.link).await;
         }
     }
@@ -65,7 +67,14 @@ impl<'a> Wait<'a> {
         let mut settings = run.surroundings.ladder.clone();
         settings.max_stall = run.policy.max_stall;
         settings.retry_for = retry_for(run, guard.retry);
-        Self { guard, ladder: Ladder::new(settings), began: Moment::now(), told: None, attempts: 0, last: None }
+        Self {
+            guard,
+            ladder: Ladder::new(settings),
+            began: Moment::now(),
+            told: None,
+            attempts: 0,
+            last: None,
+        }
     }
 
     async fn look(&self, run: &Run<'_>) -> Vec<Blocker> {
@@ -75,7 +84,9 @@ impl<'a> Wait<'a> {
         let mut in_the_way: Vec<Blocker> = Vec::new();
         for target in &self.guard.targets {
             for found in blocker::in_the_way(target.mode, &all) {
-                if Some(found.relation) == target.oid && !in_the_way.iter().any(|known| known.pid == found.pid) {
+                if Some(found.relation) == target.oid
+                    && !in_the_way.iter().any(|known| known.pid == found.pid)
+                {
                     in_the_way.push(found.clone());
                 }
             }
@@ -84,7 +95,8 @@ impl<'a> Wait<'a> {
     }
 
     fn next(&mut self, blockers: &[Blocker]) -> Next {
-        let oldest_holder = blockers.iter().filter(|blocker| !blocker.is_autovacuum).map(|blocker| blocker.age).max();
+        let oldest_holder =
+            blockers.iter().filter(|blocker| !blocker.is_autovacuum).map(|blocker| blocker.age).max();
         self.ladder.next(&Sample {
             elapsed: self.began.elapsed(),
             attempts: self.attempts,
@@ -103,9 +115,11 @@ impl<'a> Wait<'a> {
             return;
         }
         self.told = Some(Moment::now());
-        let what = self.guard.targets.first().map_or_else(String::new, |target| {
-            format!(" for {} on {}", target.mode, target.name)
-        });
+        let what = self
+            .guard
+            .targets
+            .first()
+            .map_or_else(String::new, |target| format!(" for {} on {}", target.mode, target.name));
         let notice = Notice::notice(format!("waiting outside the lock queue{what}"))
             .detail(blocker::describe(blockers))
             .hint("Nothing queues behind this statement meanwhile. Cancel it, or end the sessions named, if it cannot wait.");
@@ -145,7 +159,8 @@ async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Re
     Ok(match &wait.last {
         Some(failed) => Outcome::server_error(failed, Some(&detail), Some(hint)),
         None => {
-            let error = Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
+            let error =
+                Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
             Outcome::own_error(&error.detail(detail).hint(hint))
         }
     })

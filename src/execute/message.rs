@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::base::relation::quote_literal;
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::{Link, Lost};
-use crate::wire::kind::{client, server};
 use crate::wire::Frame;
+use crate::wire::kind::{client, server};
 
 use super::attempt::{Attempt, client_timeout, is_lock_timeout, restore};
 
@@ -20,7 +20,12 @@ const ANSWER_MAX: usize = 1 << 20;
 
 /// Sends the whole `Query` frame once. `Attempt::Complete` carries nothing: the answer has been passed to the client,
 /// but for its `ReadyForQuery`.
-pub async fn attempt(link: &mut Link, frame: &[u8], lock_timeout: &str, patience: Duration) -> Result<Attempt, Lost> {
+pub async fn attempt(
+    link: &mut Link,
+    frame: &[u8],
+    lock_timeout: &str,
+    patience: Duration,
+) -> Result<Attempt, Lost> {
     let mark = format!("{}ms", patience.as_millis().max(1));
     let set = format!("SET SESSION lock_timeout = {}", quote_literal(&mark));
     if let Some(failed) = Call::run(link, &[Item::ours(&set)]).await?.failed {
@@ -71,7 +76,9 @@ async fn collect(link: &mut Link) -> Result<Answer, Lost> {
 async fn put_back(link: &mut Link, mark: &str, lock_timeout: &str) -> Result<(), Lost> {
     let answer = Call::run(link, &[Item::ours("SHOW lock_timeout")]).await?;
     let now = answer.row(0).and_then(|row| row.first().cloned().flatten());
-    if answer.failed.is_none() && now.as_deref().is_some_and(|now| client_timeout(now) != client_timeout(mark)) {
+    if answer.failed.is_none()
+        && now.as_deref().is_some_and(|now| client_timeout(now) != client_timeout(mark))
+    {
         return Ok(());
     }
     restore(link, &[&format!("SET SESSION lock_timeout = {}", quote_literal(lock_timeout))]).await

@@ -10,12 +10,12 @@ use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
+use super::Run;
 use super::attempt::{is_lock_timeout, restore};
 use super::catalogue::{self, InvalidIndex};
 use super::outcome::Outcome;
 use super::progress::Watch;
 use super::tell::tell;
-use super::Run;
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
@@ -65,7 +65,8 @@ async fn unhurried(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
     let lifted = Call::run(run.link, &lift).await?;
     let answer = if lifted.failed.is_some() { lifted } else { watched(run, item).await? };
     let lock = format!("SET SESSION lock_timeout = {}", quote_literal(&run.session.lock_timeout));
-    let statement = format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
+    let statement =
+        format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
     restore(run.link, &[&lock, &statement]).await?;
     Ok(answer)
 }
@@ -107,7 +108,11 @@ async fn invalid_before(link: &mut Link, step: &Step) -> Result<Result<Vec<Inval
 }
 
 /// Invalid indexes that were not there before.
-async fn new_invalid(link: &mut Link, scope: Scope, before: &[InvalidIndex]) -> Result<Vec<InvalidIndex>, Lost> {
+async fn new_invalid(
+    link: &mut Link,
+    scope: Scope,
+    before: &[InvalidIndex],
+) -> Result<Vec<InvalidIndex>, Lost> {
     let mut now = catalogue::invalid_indexes(link, scope).await?;
     if now.is_err() {
         // A cancel request that came late strikes the first statement after the one it was meant for.
@@ -139,7 +144,11 @@ async fn verify(
 }
 
 /// Takes away what the failed step left; returns what could not be taken away.
-async fn clean_up(run: &mut Run<'_>, step: &Step, before: &[InvalidIndex]) -> Result<Vec<InvalidIndex>, Lost> {
+async fn clean_up(
+    run: &mut Run<'_>,
+    step: &Step,
+    before: &[InvalidIndex],
+) -> Result<Vec<InvalidIndex>, Lost> {
     match step.inverse {
         Inverse::Nothing => Ok(Vec::new()),
         Inverse::DropNewInvalidIndexes(scope) => {
@@ -171,12 +180,17 @@ async fn half_dropped(run: &mut Run<'_>, oid: Oid) -> Result<Vec<InvalidIndex>, 
 
 fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
     if let Some(index) = left.first() {
-        let detail = format!("Index {} is left behind and invalid: no query uses it, every write pays for it.", index.name);
+        let detail = format!(
+            "Index {} is left behind and invalid: no query uses it, every write pays for it.",
+            index.name
+        );
         let hint = format!("Remove it with DROP INDEX CONCURRENTLY {}.", index.name);
         return Outcome::server_error(failed, Some(&detail), Some(&hint));
     }
     let detail = match step.inverse {
-        Inverse::DropNewInvalidIndexes(_) => Some("Nothing is left behind: the unfinished index was removed."),
+        Inverse::DropNewInvalidIndexes(_) => {
+            Some("Nothing is left behind: the unfinished index was removed.")
+        }
         Inverse::Nothing | Inverse::FinishDrop(_) => None,
     };
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
