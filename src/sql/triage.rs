@@ -28,6 +28,14 @@ pub fn triage(text: &[u8]) -> Triage {
     if ordinary { Triage::Forward } else { Triage::Look }
 }
 
+/// The first look at the beginning of a text that is too long to be read whole: its first word alone decides.
+pub fn head(text: &[u8]) -> Triage {
+    match first_word(text).map(ordinary_word) {
+        Some(Ordinary::Yes | Ordinary::Set) => Triage::Forward,
+        Some(Ordinary::No) | None => Triage::Look,
+    }
+}
+
 /// What the first word tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ordinary {

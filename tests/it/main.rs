@@ -1,1 +1,8 @@
-fn main(){}
+//! The integration tests: one program, so that it is linked once, with a module per subject.
+//!
+//! They start clusters and proxies of their own (`support`), need no network beyond 127.0.0.1, no fixed port and no order.
+
+#![cfg(test)]
+
+mod support;
+mod tidy;
