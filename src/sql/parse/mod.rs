@@ -45,8 +45,9 @@ pub fn parse(text: &[u8], dialect: impl Into<Dialect>) -> Script {
         directives: directives(source.text, dialect.standard_conforming_strings),
     };
     if shadow.ambiguous || text.contains(&0) {
+        // Not even where its statements end is sure.
         script.readable = Readable::Rejected;
-        script.statements = source.unread(None);
+        script.statements = vec![told(0..text.len(), Kind::Opaque(Opaque::Unread))];
     } else {
         let names = Names::new(source.text, text, dialect);
         (script.statements, script.readable) = source.statements(&names);
