@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_main};
 use lockkeeper::effects::facts::Facts;
 use lockkeeper::judge::{Moment, Policy, Standing, decide};
 use lockkeeper::sql::{Dialect, Encoding, Memory, parse, triage};
@@ -22,6 +22,7 @@ const ALTER: &str = "ALTER TABLE orders ADD COLUMN note text NOT NULL DEFAULT ''
 const CREATE_INDEX: &str =
     "CREATE INDEX IF NOT EXISTS orders_customer_idx ON orders USING btree (customer_id, id)";
 
+/// Every measurement.
 fn pure(criterion: &mut Criterion) {
     assert_eq!(ORDINARY.len(), 200);
     criterion.bench_function("triage, ordinary, 200 bytes", |bench| {
@@ -47,5 +48,7 @@ fn pure(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pure);
-criterion_main!(benches);
+mod group {
+    criterion::criterion_group!(benches, super::pure);
+}
+criterion_main!(group::benches);

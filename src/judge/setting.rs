@@ -23,8 +23,8 @@ pub enum Setting {
 pub const NAMES: [&str; 4] = ["mode", "max_stall", "retry_for", "allow"];
 
 const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
-const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
-const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
+const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
 /// Checks a setting; the error says what would be valid.
 pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
@@ -149,7 +149,7 @@ mod tests {
             ("mode", "Observe", Setting::Mode(Mode::Observe)),
             ("max_stall", "50ms", Setting::MaxStall(Duration::from_millis(50))),
             ("max_stall", "250", Setting::MaxStall(Duration::from_millis(250))),
-            ("retry_for", "10 min", Setting::RetryFor(Duration::from_secs(600))),
+            ("retry_for", "10 min", Setting::RetryFor(Duration::from_mins(10))),
             ("retry_for", "1500", Setting::RetryFor(Duration::from_millis(1500))),
             ("retry_for", "0", Setting::RetryFor(Duration::ZERO)),
             ("allow", "", Setting::Allow(vec![])),
