@@ -1,6 +1,9 @@
+//! Tests of the reader, a file per subject.
+
 use super::*;
 use crate::sql::{Encoding, Triage, triage};
 
+mod corpus;
 mod differential;
 mod forms;
 mod limits;

@@ -5,7 +5,7 @@ use sqlparser::ast::{self, ObjectName, ObjectType};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::forms::{ALTER_TABLE, INDEX_WORK, OTHER_LOCKS, THE_REST};
+use super::corpus::{ALTER_TABLE, INDEX_WORK, OTHER_LOCKS, THE_REST};
 use super::*;
 use crate::base::RelationName;
 
