@@ -6,3 +6,5 @@
 
 mod support;
 mod tidy;
+mod transparent;
+mod wire;
