@@ -7,4 +7,6 @@
 mod support;
 mod tidy;
 mod transparent;
+mod transparent_copy;
+mod transparent_stream;
 mod wire;

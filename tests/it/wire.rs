@@ -160,3 +160,10 @@ pub(crate) fn done(frames: &[Frame]) -> Vec<String> {
 pub(crate) fn errors(frames: &[Frame]) -> Vec<String> {
     frames.iter().filter(|frame| frame.tag == b'E').map(Frame::sqlstate).collect()
 }
+
+/// The most memory that the proxy has ever had resident, in kB.
+pub(crate) fn peak_kilobytes(proxy: &Proxy) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).expect("a running proxy");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
