@@ -89,7 +89,7 @@ pub enum Farewell {
     Unsupported(u16),
     /// The TLS handshake failed.
     #[error("the TLS handshake with the client failed: {0}")]
-    Handshake(#[source] io::Error),
+    Handshake(io::Error),
     /// Direct TLS without the protocol that is spoken here.
     #[error("the client began TLS without asking for the protocol \"postgresql\"")]
     Alpn,

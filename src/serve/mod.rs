@@ -4,6 +4,7 @@ pub mod drain;
 pub mod greet;
 pub mod limits;
 pub mod listener;
+pub mod login;
 pub mod refuse;
 pub mod relay;
 pub mod settings;
