@@ -31,24 +31,25 @@ impl Problem {
     }
 }
 
+impl Problems {
+    /// Each problem on a line of its own.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|problem| {
+            let place = match &problem.source {
+                Source::Default => self.file.clone(),
+                Source::Line(line) => format!("{}:{line}", self.file),
+                Source::Variable(name) => format!("environment variable {name}"),
+                Source::Flag(flag) => (*flag).to_owned(),
+            };
+            let key = if problem.key.is_empty() { String::new() } else { format!(": {}", problem.key) };
+            format!("{place}{key}: {}", problem.why)
+        })
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            match &problem.source {
-                Source::Default => f.write_str(&self.file)?,
-                Source::Line(line) => write!(f, "{}:{line}", self.file)?,
-                Source::Variable(name) => write!(f, "environment variable {name}")?,
-                Source::Flag(flag) => f.write_str(flag)?,
-            }
-            if !problem.key.is_empty() {
-                write!(f, ": {}", problem.key)?;
-            }
-            write!(f, ": {}", problem.why)?;
-        }
-        Ok(())
+        f.write_str(&self.lines().collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -27,7 +27,7 @@ pub struct FlagValue {
     /// `--listen`
     pub flag: &'static str,
     /// `listen.addresses`
-    pub key: &'static str,
+    pub key: String,
     /// As an environment variable would have it.
     pub value: String,
 }
@@ -97,8 +97,12 @@ impl Sources {
     fn flags(&self, file: &mut File, problems: &mut Vec<Problem>) {
         let keys: Vec<_> = File::sections().into_iter().flat_map(|(.., keys)| keys).collect();
         for given in &self.flags {
-            let Some(key) = keys.iter().find(|key| key.path() == given.key) else { continue };
             let source = Source::Flag(given.flag);
+            let Some(key) = keys.iter().find(|key| key.path() == given.key) else {
+                let why = document::unknown_path(&given.key);
+                problems.push(Problem::new(source, given.key.clone(), why));
+                continue;
+            };
             if let Err(why) = file.assign(key, &given.value, source.clone()) {
                 problems.push(Problem::new(source, key.path(), why));
             }

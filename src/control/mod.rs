@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::effects::facts::Oid;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
 
@@ -69,7 +70,7 @@ impl Control {
     }
 
     /// Who holds locks on these relations, other than `pid`. Empty also when nobody may know.
-    pub async fn blockers(&self, database: &str, pid: u32, relations: &[u32]) -> Vec<Blocker> {
+    pub async fn blockers(&self, database: &str, pid: u32, relations: &[Oid]) -> Vec<(Oid, Blocker)> {
         if relations.is_empty() {
             return Vec::new();
         }

@@ -6,8 +6,10 @@
 mod clean;
 pub mod clock;
 mod process;
+mod statement;
 
 pub use clean::Clean;
+pub use statement::{ClientLeft, Judged, SessionBroken};
 pub use process::{
     Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, NeedsRestart, SessionPanicked,
     Started, Stopped, Stopping, Unaccepted, VariableUnknown,

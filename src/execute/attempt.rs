@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::relation::quote_literal;
-use crate::base::unit;
+use crate::base::Period;
 use crate::judge::Retry;
 use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::link::Batch;
@@ -64,7 +64,7 @@ pub async fn attempt(
 
 /// A client's time-out setting as Postgres spells it; `None` when it is off.
 pub fn client_timeout(setting: &str) -> Option<Duration> {
-    unit::duration(setting).ok().filter(|own| !own.is_zero())
+    setting.parse::<Period>().ok().map(Period::duration).filter(|own| !own.is_zero())
 }
 
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.

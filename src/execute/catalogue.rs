@@ -35,7 +35,9 @@ const RELATIONS: &str = "SELECT n.place, c.oid, c.relkind, c.relpersistence OPER
      EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
         AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid \
         AND d.deptype OPERATOR(pg_catalog.=) 'i'), \
-     c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'I' \
+     c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'I', \
+     coalesce(i.indisexclusion, false) OR EXISTS (SELECT 1 FROM pg_catalog.pg_index t \
+        WHERE t.indrelid OPERATOR(pg_catalog.=) c.oid AND (t.indisexclusion OR NOT t.indisvalid)) \
      FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY n(name, place) \
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(n.name)::pg_catalog.oid \
      JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace \
@@ -179,6 +181,7 @@ fn relation(row: &Row, names: &[RelationName]) -> Option<(RelationName, Relation
         temporary: truth(row, 3),
         new_in_transaction: truth(row, 4),
         system: truth(row, 5),
+        plain_reindex_only: truth(row, 10),
         index,
     };
     Some((name, relation))

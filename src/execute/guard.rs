@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::base::unit;
-use crate::base::{Notice, SqlState};
+use crate::base::{Notice, Period, SqlState};
+use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::{self, Blocker};
@@ -44,9 +44,7 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
         }
         if run.link.client_reading == Reading::Closed {
-            tracing::info!(
-                "client went away while its statement waited for a lock; the statement was not run"
-            );
+            ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }.emit();
             return wait.cancelled(run.link).await;
         }
     }
@@ -83,25 +81,24 @@ impl<'a> Wait<'a> {
         let all = run.surroundings.control.blockers(&place.database, place.pid, &oids).await;
         let mut in_the_way: Vec<Blocker> = Vec::new();
         for target in &self.guard.targets {
-            for found in blocker::in_the_way(target.mode, &all) {
-                if Some(found.relation) == target.oid
-                    && !in_the_way.iter().any(|known| known.pid == found.pid)
-                {
-                    in_the_way.push(found.clone());
-                }
-            }
+            let here: Vec<Blocker> = all
+                .iter()
+                .filter(|(relation, holder)| {
+                    Some(*relation) == target.oid && !in_the_way.iter().any(|known| known.pid == holder.pid)
+                })
+                .map(|(_, holder)| holder.clone())
+                .collect();
+            in_the_way.extend(blocker::in_the_way(target.mode, &here));
         }
         in_the_way
     }
 
     fn next(&mut self, blockers: &[Blocker]) -> Next {
-        let oldest_holder =
-            blockers.iter().filter(|blocker| !blocker.is_autovacuum).map(|blocker| blocker.age).max();
         self.ladder.next(&Sample {
             elapsed: self.began.elapsed(),
             attempts: self.attempts,
             random: getrandom::u64().unwrap_or_default(),
-            oldest_holder,
+            oldest_holder: blocker::oldest(blockers),
         })
     }
 
@@ -136,7 +133,7 @@ impl<'a> Wait<'a> {
         format!(
             "The lock was tried for {} times in {}; between the tries nothing was held and nobody queued.",
             self.attempts,
-            unit::describe(self.began.elapsed())
+            Period::millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
         )
     }
 }

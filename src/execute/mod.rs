@@ -14,13 +14,14 @@ pub mod plan;
 pub mod progress;
 pub mod tell;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::control::Control;
 use crate::judge::Policy;
 use crate::pace::ladder::LadderSettings;
-use crate::upstream::Link;
+use crate::upstream::{Link, Upstream};
 
 use catalogue::SessionSettings;
 
@@ -52,6 +53,34 @@ pub struct Surroundings<'a> {
     pub ladder: &'a LadderSettings,
     /// How often progress is told.
     pub progress_every: Duration,
+}
+
+/// Cancels what the session's backend is doing, as a client would.
+pub struct Canceller {
+    /// The servers.
+    pub upstream: Arc<Upstream>,
+    /// Which of them holds the session.
+    pub host: usize,
+    /// The whole `CancelRequest`; empty when the server gave no key.
+    pub packet: Vec<u8>,
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Canceller").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Canceller {
+    /// Sends the request; that it came too late, or not at all, shows in what the backend does.
+    pub async fn cancel(&self) {
+        if self.packet.is_empty() {
+            return;
+        }
+        if let Err(error) = self.upstream.cancel(Some(self.host), &self.packet).await {
+            tracing::debug!(%error, "cancel request did not reach the server");
+        }
+    }
 }
 
 /// Where a session works.

@@ -3,6 +3,7 @@
 use crate::base::relation::quote_literal;
 use crate::base::{Notice, SqlState};
 use crate::effects::facts::Oid;
+use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::plan::{Inverse, Plan, Probe, Scope, Step};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
@@ -80,7 +81,7 @@ async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
             Some(step) => match step? {
                 Progress::Done => return Ok(call.into_answer()),
                 Progress::ClientGone => {
-                    tracing::info!("client went away during a concurrent step, which is cancelled");
+                    ClientLeft { statement: "is cancelled", pid: run.surroundings.place.pid }.emit();
                     run.surroundings.canceller.cancel().await;
                 }
             },

@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use crate::base::{Notice, SqlState};
 use crate::effects::{self, facts::Facts};
+use crate::event::Judged;
 use crate::execute::attempt::Work;
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::outcome::Outcome;
@@ -13,13 +14,15 @@ use crate::execute::tell::tell;
 use crate::execute::{Run, Surroundings, fail, guard, plan};
 use crate::judge::{self, Decision, Judgement, Policy};
 use crate::judge::{Moment, Standing};
-use crate::sql::{self, Dialect, Kind, Script};
+use crate::sql::statement::{OurSetting, Setting as Change};
+use crate::sql::{self, Kind, Script};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
+use super::eye::dialect;
 use super::relay::{Scratch, poll_server};
 
 /// What an engagement may use.
@@ -92,11 +95,6 @@ async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(), Lost> {
     .await
 }
 
-fn dialect(link: &Link) -> Dialect {
-    let reading = link.tracker.reading();
-    Dialect::new(&reading.encoding, !reading.backslash_escapes)
-}
-
 /// A Parse goes upstream as it is; its text is remembered for the Execute once the server has taken it.
 async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), Lost> {
     let link = &mut *desk.link;
@@ -104,7 +102,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.forward_held(total).await;
         return Ok(());
     };
-    let watch = !sql::parse(parse.sql, dialect(link)).is_ordinary();
+    let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
     if watch && !link.tracker.prepared.has_room(parse.name, parse.sql) {
         let error = Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many prepared statements that change the schema")
             .hint("Close or DEALLOCATE those that are done with.");
@@ -131,7 +129,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
 
 /// Judges a statement and carries the decision out.
 async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> Result<(), Lost> {
-    let script = sql::parse(text, dialect(desk.link));
+    let script = sql::parse(text, dialect(desk.link.tracker.reading()));
     let standing = standing(desk.link, &script, way, total).await;
     if way == Way::Extended && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
@@ -149,7 +147,16 @@ async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> 
             return Ok(());
         }
     };
-    crate::event::told::judged(&judgement);
+    if !judgement.hazards.is_empty() {
+        let place = &desk.surroundings.place;
+        Judged {
+            hazards: &judgement.hazards,
+            decision: &judgement.decision,
+            database: &place.database,
+            pid: place.pid,
+        }
+        .emit();
+    }
     tell(desk.link, &judgement.notices).await;
     if judgement.decision == Decision::Forward {
         desk.link.batch = Batch::None;
@@ -187,7 +194,7 @@ enum Considered {
 }
 
 async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> Result<Considered, Lost> {
-    if let Err(error) = judge::directives_hold(script) {
+    if let Some(error) = misnamed_setting(script) {
         fail::transaction(desk.link).await?;
         return Ok(Considered::Over(Outcome::own_error(&error)));
     }
@@ -199,15 +206,29 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
         Looked::Known(session, facts) => (session, facts),
         Looked::Stopped(failed) => return Ok(Considered::Over(Outcome::server_error(&failed, None, None))),
     };
-    let policy = match judge::merge(desk.policy, &session.directives, script) {
-        Ok(policy) => policy,
+    // A setting that came by start-up options or ALTER ROLE is checked nowhere else.
+    let checked: Result<Vec<judge::Setting>, Notice> =
+        session.directives.iter().map(|(name, value)| judge::setting::check(name, value)).collect();
+    let policy = match checked {
+        Ok(settings) => desk.policy.with(&settings),
         Err(error) => {
             fail::transaction(desk.link).await?;
             return Ok(Considered::Over(Outcome::own_error(&error)));
         }
     };
     let judgement = judge::decide(script, &facts, &Moment { transaction: standing }, &policy);
+    let policy = judge::policy_for(script, &policy);
     Ok(Considered::Judged(Box::new((session, facts, policy, judgement))))
+}
+
+/// What is wrong with a `SET lockkeeper.<name>`: Postgres itself takes any name and any value.
+fn misnamed_setting(script: &Script) -> Option<Notice> {
+    script.statements.iter().find_map(|statement| match &statement.kind {
+        Kind::Setting(Change::Ours(OurSetting { name, value: Some(value), .. })) => {
+            judge::setting::check(name, value).err()
+        }
+        _ => None,
+    })
 }
 
 /// Where the statement stands: in a transaction block, in an implicit transaction with others, or alone.

@@ -1,6 +1,9 @@
 //! Serving sessions: listening, workers, the relay, and stopping.
 
+pub mod accept;
 pub mod drain;
+pub mod engage;
+pub mod eye;
 pub mod greet;
 pub mod limits;
 pub mod listener;
@@ -8,6 +11,7 @@ pub mod login;
 pub mod refuse;
 pub mod relay;
 pub mod settings;
+pub mod task;
 pub mod tls;
 pub mod unix_socket;
 pub mod worker;

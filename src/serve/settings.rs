@@ -1,11 +1,13 @@
-//! What a session goes by; replaced as a whole at a reload.
+//! What sessions go by, replaced as a whole at a reload, and what they have in common.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use secrecy::SecretString;
 
-use crate::live::{Limits, Rules};
+use crate::live::{Limits, Live, Rules};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
 #[derive(Debug, Clone)]
@@ -28,6 +30,31 @@ pub struct Settings {
     pub control: ControlAccess,
     /// Where verifiers come from, when logins cannot pass through.
     pub verifiers: Verifiers,
+}
+
+/// What all sessions of the process have in common.
+#[derive(Debug)]
+pub struct Serving {
+    /// What runs now.
+    pub live: Live,
+    settings: ArcSwap<Settings>,
+}
+
+impl Serving {
+    /// Nothing runs yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { live: Live::new(), settings: ArcSwap::from_pointee(settings) }
+    }
+
+    /// The settings that hold now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Puts others in their place.
+    pub fn replace_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
 }
 
 /// What becomes of statements that are too long to be read.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -27,7 +27,6 @@ pub struct Workers {
 struct Worker {
     sockets: UnboundedSender<(Accepted, Place)>,
     load: Arc<AtomicUsize>,
-    thread: thread::JoinHandle<()>,
 }
 
 /// Sockets of all workers.
@@ -44,24 +43,41 @@ struct Place {
     total: Arc<Total>,
 }
 
+/// The load of a worker that has died; nothing is handed to it any more.
+const DEAD: usize = usize::MAX / 2;
+
 impl Workers {
-    /// Starts the threads. Each calls `start` for every socket that it is handed; what it makes there need not be `Send`.
-    pub fn start<S, F>(count: usize, start: &S) -> io::Result<Self>
+    /// Starts the threads. In each, `make` brings what serves one socket; neither that nor its futures need be `Send`, so
+    /// that they can share what belongs to the thread.
+    pub fn start<M, S, F>(count: usize, make: &M) -> io::Result<Self>
     where
-        S: Fn(Accepted) -> F + Clone + Send + 'static,
+        M: Fn() -> S + Clone + Send + 'static,
+        S: Fn(Accepted) -> F + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let workers = (0..count.max(1)).map(|index| Worker::start(index, start.clone()));
+        let workers = (0..count.max(1)).map(|index| Worker::start(index, make.clone()));
         Ok(Self { workers: workers.collect::<io::Result<_>>()?, total: Arc::default() })
     }
 
     /// Hands a socket to the worker with the fewest.
-    pub fn hand(&self, accepted: Accepted) {
-        let idlest = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
-        let Some(worker) = idlest else { return };
-        let place = Place::take(&worker.load, &self.total);
-        // A worker ends only after this pool; if it did not, the socket is closed, which tells the client enough.
-        let _ = worker.sockets.send((accepted, place));
+    pub fn hand(&self, mut accepted: Accepted) {
+        while let Some(worker) = self.idlest() {
+            let place = Place::take(&worker.load, &self.total);
+            match worker.sockets.send((accepted, place)) {
+                Ok(()) => return,
+                Err(refused) => {
+                    let (returned, place) = refused.0;
+                    drop(place);
+                    worker.load.store(DEAD, Ordering::Relaxed);
+                    accepted = returned;
+                }
+            }
+        }
+    }
+
+    fn idlest(&self) -> Option<&Worker> {
+        let loads = self.workers.iter().map(|worker| (worker.load.load(Ordering::Relaxed), worker));
+        loads.filter(|(load, _)| *load < DEAD).min_by_key(|(load, _)| *load).map(|(_, worker)| worker)
     }
 
     /// Sockets that are open.
@@ -79,32 +95,24 @@ impl Workers {
             news.await;
         }
     }
-
-    /// Ends the threads; sockets that are still open are closed.
-    pub fn end(self) {
-        for worker in self.workers {
-            drop(worker.sockets);
-            // A panic of the thread itself has been reported by the panic hook.
-            let _ = worker.thread.join();
-        }
-    }
 }
 
 impl Worker {
-    fn start<S, F>(index: usize, start: S) -> io::Result<Self>
+    fn start<M, S, F>(index: usize, make: M) -> io::Result<Self>
     where
-        S: Fn(Accepted) -> F + Send + 'static,
+        M: Fn() -> S + Send + 'static,
+        S: Fn(Accepted) -> F + 'static,
         F: Future<Output = ()> + 'static,
     {
         let (sockets, arriving) = unbounded_channel();
         let (report, reported) = std_mpsc::channel();
-        let thread = thread::Builder::new().name(format!("sessions-{index}")).spawn(move || {
+        thread::Builder::new().name(format!("sessions-{index}")).spawn(move || {
             // The runtime must be made where it runs.
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
                     let _ = report.send(Ok(()));
-                    serve(&runtime, arriving, start);
+                    runtime.block_on(serve(arriving, make()));
                 }
                 Err(error) => {
                     let _ = report.send(Err(error));
@@ -112,25 +120,24 @@ impl Worker {
             }
         })?;
         reported.recv().map_err(io::Error::other)??;
-        Ok(Self { sockets, load: Arc::default(), thread })
+        Ok(Self { sockets, load: Arc::default() })
     }
 }
 
-fn serve<S, F>(runtime: &LocalRuntime, mut arriving: UnboundedReceiver<(Accepted, Place)>, start: S)
+/// Serves until the pool is dropped; what is still open then is closed with the runtime.
+async fn serve<S, F>(mut arriving: UnboundedReceiver<(Accepted, Place)>, start: S)
 where
     S: Fn(Accepted) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
     let start = Rc::new(start);
-    runtime.block_on(async {
-        while let Some((accepted, place)) = arriving.recv().await {
-            let start = Rc::clone(&start);
-            tokio::task::spawn_local(async move {
-                let _place = place;
-                start(accepted).await;
-            });
-        }
-    });
+    while let Some((accepted, place)) = arriving.recv().await {
+        let start = Rc::clone(&start);
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            start(accepted).await;
+        });
+    }
 }
 
 impl Place {
@@ -171,16 +178,19 @@ mod tests {
         let (report, reported) = std_mpsc::channel();
         let go = Arc::new(Notify::new());
         let gone = Arc::clone(&go);
-        let start = move |accepted: Accepted| {
-            let (report, go) = (report.clone(), Arc::clone(&gone));
-            async move {
-                let go = go.notified();
-                report.send(thread::current().name().map(str::to_owned)).expect("the test waits");
-                go.await;
-                drop(accepted);
+        let make = move || {
+            let (report, gone) = (report.clone(), Arc::clone(&gone));
+            move |accepted: Accepted| {
+                let (report, go) = (report.clone(), Arc::clone(&gone));
+                async move {
+                    let go = go.notified();
+                    report.send(thread::current().name().map(str::to_owned)).expect("the test waits");
+                    go.await;
+                    drop(accepted);
+                }
             }
         };
-        let workers = Workers::start(2, &start).expect("threads");
+        let workers = Workers::start(2, &make).expect("threads");
         let pairs: Vec<_> = (0..4).map(|_| socket()).collect();
         let mut theirs = Vec::new();
         for (accepted, other) in pairs {
@@ -196,23 +206,21 @@ mod tests {
         assert_eq!(workers.sockets(), 4);
         go.notify_waiters();
         workers.empty().await;
-        workers.end();
     }
 
     #[tokio::test]
     async fn a_panic_ends_one_session_only() {
-        let start = |accepted: Accepted| async move {
+        let session = |accepted: Accepted| async move {
             let Socket::Unix(socket) = accepted.socket else { return };
             let socket = tokio::net::UnixStream::from_std(socket).expect("a socket");
             socket.writable().await.expect("writable");
             assert!(socket.peer_cred().is_err(), "this test's panic");
         };
-        let workers = Workers::start(1, &start).expect("threads");
+        let workers = Workers::start(1, &move || session).expect("threads");
         let (first, _a) = socket();
         let (second, _b) = socket();
         workers.hand(first);
         workers.hand(second);
         workers.empty().await;
-        workers.end();
     }
 }
