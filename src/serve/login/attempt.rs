@@ -62,7 +62,7 @@ pub(super) async fn open(upstream: &Upstream, packet: &[u8]) -> Result<Opened, V
             }
             match on_host(upstream, index, host, packet).await {
                 Ok(opened) if opened.refusal() == Some(SqlState::CANNOT_CONNECT_NOW) => {
-                    refused = Some(opened)
+                    refused = Some(opened);
                 }
                 Ok(opened) => return Ok(opened),
                 Err(error) => fail(error.to_string()),

@@ -76,12 +76,11 @@ async fn offer(exchange: &mut Exchange<'_>, dual: &Dual<'_>) -> Result<Offered, 
         return Ok(Offered::WithoutBinding);
     }
     let mut message = Vec::new();
-    match dual.ours {
-        Some(_) => message.extend_from_slice(whole),
-        None => {
-            let others = mechanisms.names().filter(|name| *name != MECHANISM_PLUS.as_bytes());
-            put_mechanisms(&mut message, others);
-        }
+    if dual.ours.is_some() {
+        message.extend_from_slice(whole);
+    } else {
+        let others = mechanisms.names().filter(|name| *name != MECHANISM_PLUS.as_bytes());
+        put_mechanisms(&mut message, others);
     }
     let taken = whole.len();
     exchange.from_server.advance(taken);

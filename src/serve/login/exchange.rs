@@ -171,8 +171,11 @@ impl Exchange<'_> {
 
     /// Waits until either side has sent something.
     pub(super) async fn wait(&mut self) -> Result<(), Ended> {
-        let listen = self.client_end == ClientEnd::Open && self.from_client.rest().len() < AHEAD_BYTES_MAX
-            || self.owed == Owed::Answer && self.client_end == ClientEnd::Open;
+        let room = match self.owed {
+            Owed::Answer => ANSWER_BYTES_MAX,
+            Owed::Nothing => AHEAD_BYTES_MAX,
+        };
+        let listen = self.client_end == ClientEnd::Open && self.from_client.rest().len() < room;
         tokio::select! {
             biased;
             read = self.from_server.fill(self.upstream) => match read {

@@ -212,11 +212,11 @@ mod tests {
             else {
                 unreachable!("the server accepts")
             };
-            let confirm = |last: &str, verifier| ours.confirm(&challenge, last.as_bytes(), verifier);
-            assert_eq!(confirm(&last, &rfc_verifier()), Ok(Confirmed::Yes));
-            assert_eq!(confirm(SERVER_FINAL, &rfc_verifier()), Ok(Confirmed::No));
-            assert_eq!(confirm("e=other-error", &rfc_verifier()), Ok(Confirmed::No));
-            assert_eq!(confirm("v=", &rfc_verifier()), Err(Malformed::Attribute('v')));
+            let confirm = |last: &str| ours.confirm(&challenge, last.as_bytes(), &rfc_verifier());
+            assert_eq!(confirm(&last), Ok(Confirmed::Yes));
+            assert_eq!(confirm(SERVER_FINAL), Ok(Confirmed::No));
+            assert_eq!(confirm("e=other-error"), Ok(Confirmed::No));
+            assert_eq!(confirm("v="), Err(Malformed::Attribute('v')));
             let nonsense = ours.answer_with(&challenge, &Proof::of_nothing().unwrap());
             let judged = server.judge(nonsense.as_bytes(), hash, Some(&rfc_verifier())).unwrap();
             assert!(matches!(judged, Judged::NotProven));
@@ -226,14 +226,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_not_proven() {
         let side = rfc_server_side();
+        let rfc = rfc_verifier();
         let judge = |message: &str, verifier| side.judge(message.as_bytes(), None, verifier);
         let other = verifier(b"pencils", "W22ZaJ0SNY7soEsUEjb6gQ==", 4096);
         assert!(matches!(judge(CLIENT_FINAL, Some(&other)), Ok(Judged::NotProven)));
         assert!(matches!(judge(CLIENT_FINAL, None), Ok(Judged::NotProven)));
         let bound = CLIENT_FINAL.replace("c=biws", "c=eSws");
-        assert!(matches!(judge(&bound, Some(&rfc_verifier())), Ok(Judged::BindingMismatch)));
+        assert!(matches!(judge(&bound, Some(&rfc)), Ok(Judged::BindingMismatch)));
         let replayed = CLIENT_FINAL.replace("k0,", "k1,");
-        assert!(matches!(judge(&replayed, Some(&rfc_verifier())), Err(Malformed::Attribute('r'))));
+        assert!(matches!(judge(&replayed, Some(&rfc)), Err(Malformed::Attribute('r'))));
         assert!(matches!(judge("c=biws,r=x", None), Err(Malformed::Attribute('p'))));
     }
 

@@ -65,10 +65,7 @@ impl ClientFirst {
             other if other.starts_with("p=") => return Err(Malformed::BindingType),
             _ => return Err(Malformed::Attribute('n')),
         };
-        let bare = match rest.split_once(',') {
-            Some(("", bare)) => bare,
-            _ => return Err(Malformed::AuthorizationIdentity),
-        };
+        let Some(("", bare)) = rest.split_once(',') else { return Err(Malformed::AuthorizationIdentity) };
         if bare.starts_with("m=") {
             return Err(Malformed::Extension);
         }

@@ -2,7 +2,7 @@
 //!
 //! With two TLS legs that show different certificates, channel binding cannot be relayed. The proxy is then a server to the
 //! client and a client to the server. It knows no password: from the client's proof and the role's verifier it recovers the
-//! ClientKey, and with that it answers the server's own challenge.
+//! client's key, and with that it answers the server's own challenge.
 //!
 //! Everything here is plain computing over bytes; lengths and counts from either peer are bounded before they are used.
 //!
