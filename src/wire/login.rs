@@ -145,6 +145,16 @@ pub struct CancelKey {
 }
 
 impl CancelKey {
+    /// The whole `CancelRequest` for this session.
+    pub fn request(&self) -> Vec<u8> {
+        let length = u32::try_from(12 + self.secret.len()).unwrap_or(u32::MAX);
+        let mut out = length.to_be_bytes().to_vec();
+        out.extend_from_slice(&super::startup::CANCEL.to_be_bytes());
+        out.extend_from_slice(&self.pid.to_be_bytes());
+        out.extend_from_slice(&self.secret);
+        out
+    }
+
     /// Reads the body of a `BackendKeyData`.
     pub fn of_backend(body: &[u8]) -> Option<Self> {
         let (pid, secret) = body.split_first_chunk::<4>()?;

@@ -13,14 +13,13 @@ pub mod source;
 pub use ended::Ended;
 pub use source::VerifierSource;
 
-use std::net::SocketAddr;
-
 use crate::upstream::{Stream, Upstream, certificate};
 use crate::wire::login::CancelKey;
 use crate::wire::server::Status;
 use crate::wire::startup::Startup;
 
 use super::greet::Greeted;
+use super::listener::Peer;
 use super::refuse::{close, refuse};
 use attempt::Opened;
 use dual::Dual;
@@ -43,13 +42,13 @@ pub struct Identity {
     pub options: String,
     /// Whether it is a walsender.
     pub replication: bool,
-    /// Where the client connects from; `None` for a Unix-domain socket.
-    pub address: Option<SocketAddr>,
+    /// Where the client connects from.
+    pub peer: Peer,
 }
 
 impl Identity {
     /// Reads it from a start-up packet.
-    pub fn of(startup: &Startup<'_>, address: Option<SocketAddr>) -> Self {
+    pub fn of(startup: &Startup<'_>, peer: Peer) -> Self {
         let user = startup.text("user").unwrap_or_default();
         let database = startup.text("database").filter(|name| !name.is_empty());
         Self {
@@ -58,7 +57,7 @@ impl Identity {
             application_name: startup.text("application_name").unwrap_or_default(),
             options: startup.text("options").unwrap_or_default(),
             replication: startup.replication(),
-            address,
+            peer,
         }
     }
 }
@@ -98,13 +97,13 @@ pub struct Way<'a> {
 }
 
 /// Logs a client in. When that fails the client has been told and its connection is closed.
-pub async fn login(greeted: Greeted, address: Option<SocketAddr>, way: Way<'_>) -> Result<Session, Ended> {
+pub async fn login(greeted: Greeted, peer: Peer, way: Way<'_>) -> Result<Session, Ended> {
     // On the heap, so that the task that goes on to serve the session does not keep room for all of this.
-    Box::pin(log_in(greeted, address, way)).await
+    Box::pin(log_in(greeted, peer, way)).await
 }
 
-async fn log_in(greeted: Greeted, address: Option<SocketAddr>, way: Way<'_>) -> Result<Session, Ended> {
-    let identity = greeted.startup().map(|startup| Identity::of(&startup, address));
+async fn log_in(greeted: Greeted, peer: Peer, way: Way<'_>) -> Result<Session, Ended> {
+    let identity = greeted.startup().map(|startup| Identity::of(&startup, peer));
     let Greeted { mut client, packet, leftover, tls } = greeted;
     let mut opened = match attempt::open(way.upstream, &packet).await {
         Ok(opened) => opened,

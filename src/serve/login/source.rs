@@ -7,34 +7,16 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::serve::settings::Verifiers;
-use crate::upstream::Upstream;
 use crate::upstream::ask::NoAnswer;
 use crate::upstream::scram::{Unusable, Verifier};
+use crate::upstream::{Problem, Upstream};
 
 /// What the query is when none is given.
 pub const DEFAULT_QUERY: &str =
     "SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1";
 
-/// Why a verifier file cannot be used.
-#[derive(Debug, Error)]
-pub enum BadFile {
-    /// It cannot be read.
-    #[error("cannot read the verifier file {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A line is not `"user" "verifier"`. What it holds is not repeated.
-    #[error("{}, line {line}: expected \"user\" \"SCRAM-SHA-256$...\"", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-    },
-}
+/// What the file is for, in messages.
+const WHAT: &str = "password verifiers";
 
 /// Why a verifier could not be looked up.
 #[derive(Debug, Error)]
@@ -47,7 +29,7 @@ pub enum NotFound {
     NoControl,
     /// The file cannot be read any more.
     #[error("the verifier file cannot be used")]
-    File(#[from] BadFile),
+    File(#[from] Problem),
 }
 
 /// Where verifiers come from, ready for use.
@@ -71,7 +53,7 @@ pub enum VerifierSource {
 
 impl VerifierSource {
     /// Reads the file, if it is one.
-    pub fn load(settings: &Verifiers) -> Result<Self, BadFile> {
+    pub fn load(settings: &Verifiers) -> Result<Self, Problem> {
         match settings {
             Verifiers::None => Ok(Self::None),
             Verifiers::Query(query) => Ok(Self::Query(query.clone())),
@@ -127,10 +109,16 @@ impl VerifierSource {
 
 type Read = (HashMap<String, Verifier>, Vec<String>);
 
-fn read(path: &Path) -> Result<Read, BadFile> {
-    let text =
-        fs::read_to_string(path).map_err(|source| BadFile::Unreadable { path: path.to_owned(), source })?;
-    parse(&text).map_err(|line| BadFile::Line { path: path.to_owned(), line })
+fn read(path: &Path) -> Result<Read, Problem> {
+    let path = path.to_owned();
+    match fs::read_to_string(&path) {
+        Err(source) => Err(Problem::Unreadable { what: WHAT, path, source }),
+        Ok(text) => parse(&text).map_err(|line| {
+            // What the line holds is not repeated.
+            let why = format!("line {line} is not \"user\" \"SCRAM-SHA-256$...\"");
+            Problem::Unusable { what: WHAT, path, why }
+        }),
+    }
 }
 
 /// Reads lines of `"user" "verifier"`; a quote inside is written twice, a semicolon begins a comment. The error is the line.
@@ -194,7 +182,5 @@ mod tests {
         for (text, line) in [("app x", 1), ("\"app\" \"x", 1), ("\"a\" \"b\"\n\"app\"", 2), ("\"", 1)] {
             assert_eq!(parse(text).unwrap_err(), line, "{text}");
         }
-        let error = BadFile::Line { path: "/f".into(), line: 3 };
-        assert_eq!(error.to_string(), "/f, line 3: expected \"user\" \"SCRAM-SHA-256$...\"");
     }
 }
