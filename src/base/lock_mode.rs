@@ -103,10 +103,7 @@ mod tests {
             })
             .collect();
         // "Conflicting Lock Modes", table 13.2 of the manual.
-        assert_eq!(
-            table,
-            ".......X\n......XX\n....XXXX\n...XXXXX\n..XX.XXX\n..XXXXXX\n.XXXXXXX\nXXXXXXXX\n"
-        );
+        assert_eq!(table, ".......X\n......XX\n....XXXX\n...XXXXX\n..XX.XXX\n..XXXXXX\n.XXXXXXX\nXXXXXXXX\n");
     }
 
     #[test]

@@ -6,8 +6,10 @@ pub mod lock_mode;
 pub mod notice;
 pub mod relation;
 pub mod sqlstate;
+pub mod unit;
 
 pub use lock_mode::LockMode;
 pub use notice::{Notice, Severity};
 pub use relation::RelationName;
 pub use sqlstate::SqlState;
+pub use unit::{Period, Size};

@@ -31,7 +31,11 @@ pub fn quote_identifier(name: &str) -> String {
 /// Quotes a string literal for a statement of ours (`standard_conforming_strings` may be off, so backslashes force `E''`).
 pub fn quote_literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
-    if doubled.contains('\\') { format!(" E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
+    if doubled.contains('\\') {
+        format!(" E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
 }
 
 impl fmt::Display for RelationName {

@@ -1,2 +1,53 @@
-//! (to be written)
-pub mod demo;
+//! The command line: one file for each subcommand, and `app`, which assembles the server.
+
+mod app;
+mod config;
+mod demo;
+mod log;
+mod ping;
+mod serve;
+mod sources;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A Postgres wire-protocol proxy that makes schema changes on a live database safe.
+#[derive(Debug, Parser)]
+#[command(name = "lockkeeper", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve clients.
+    ///
+    /// SIGHUP reads the configuration again, SIGTERM stops gracefully, SIGINT at once.
+    Serve(serve::ServeArgs),
+    /// Print the configuration with the source of each value.
+    Config(config::ConfigArgs),
+    /// Run one Alembic migration straight and through the proxy, under load, and compare.
+    ///
+    /// Needs Postgres server binaries and a Python with Alembic; everything it starts ends with it.
+    Demo(demo::DemoArgs),
+    /// Ask whether a proxy answers, for health checks.
+    Ping(ping::PingArgs),
+}
+
+/// Runs the command line. Problems go to standard error.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Ping(args) => ping::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        // The chain, since no error repeats its source.
+        let _ = writeln!(std::io::stderr(), "lockkeeper: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,1 +1,25 @@
-//! (to be written)
+//! The configuration: defaults, file, environment and flags, checked as a whole.
+//!
+//! `file` is the one table of keys; the reading, the reference, the example file and `lockkeeper config` come from it.
+//! Invariant: nothing above this module knows of the file; each module has settings of its own, valid by construction.
+//! Invariant: all problems are told at once, and a file with one problem changes nothing.
+
+pub mod address;
+mod check;
+mod document;
+pub mod file;
+pub mod key;
+mod load;
+pub mod problem;
+pub mod reference;
+pub mod rule;
+mod settings;
+pub mod source;
+pub mod suggest;
+pub mod value;
+pub mod word;
+
+pub use load::{Changes, Loaded, load, load_text};
+pub use problem::{Problem, Problems};
+pub use settings::{LogSettings, Settings};
+pub use source::{FlagValue, Sources};

@@ -1,1 +1,127 @@
-//! (to be written)
+//! The proxy's own connection: reads what the client's role may not see, and never acts in the client's name.
+//!
+//! One connection per worker and database, opened at first need and given up when it breaks. Without it the proxy still
+//! guards, only it cannot look before it queues, nor tell progress.
+
+pub mod blockers;
+pub mod progress;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::effects::facts::Oid;
+use crate::event::clock::{self, Moment};
+use crate::pace::blocker::Blocker;
+
+use progress::Build;
+
+/// The control connection is no reason to keep a client waiting.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// After a failure, so long nobody tries again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// How to reach the server under the proxy's own role.
+#[derive(Clone)]
+pub struct ControlSettings {
+    /// Everything but the database name.
+    pub login: tokio_postgres::Config,
+    /// TLS, as the upstream leg has it.
+    pub tls: MakeRustlsConnect,
+}
+
+impl std::fmt::Debug for ControlSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlSettings").field("user", &self.login.get_user()).finish_non_exhaustive()
+    }
+}
+
+/// The control connections of one worker.
+#[derive(Debug, Default)]
+pub struct Control {
+    settings: Option<ControlSettings>,
+    connections: RefCell<HashMap<String, Slot>>,
+}
+
+enum Slot {
+    Open(Rc<Client>),
+    FailedAt(Moment),
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open(_) => "Open",
+            Self::FailedAt(_) => "FailedAt",
+        })
+    }
+}
+
+impl Control {
+    /// Control connections under these settings; with none, nothing can be asked.
+    pub fn new(settings: Option<ControlSettings>) -> Self {
+        Self { settings, connections: RefCell::default() }
+    }
+
+    /// Who holds locks on these relations, other than `pid`. Empty also when nobody may know.
+    pub async fn blockers(&self, database: &str, pid: u32, relations: &[Oid]) -> Vec<(Oid, Blocker)> {
+        if relations.is_empty() {
+            return Vec::new();
+        }
+        let Some(client) = self.client(database).await else { return Vec::new() };
+        let own = i32::try_from(pid).unwrap_or(-1);
+        match clock::within(ANSWER_WITHIN, client.query(blockers::SQL, &[&relations, &own])).await {
+            Some(Ok(rows)) => rows.iter().filter_map(blockers::blocker).collect(),
+            Some(Err(error)) => self.broken(database, &error.to_string(), Vec::new()),
+            None => self.broken(database, "no answer in time", Vec::new()),
+        }
+    }
+
+    /// How far the build of this backend is; `None` also when nobody may know.
+    pub async fn progress(&self, database: &str, pid: u32) -> Option<Build> {
+        let client = self.client(database).await?;
+        let pid = i32::try_from(pid).ok()?;
+        match clock::within(ANSWER_WITHIN, client.query_opt(progress::SQL, &[&pid])).await {
+            Some(Ok(row)) => row.as_ref().and_then(progress::build),
+            Some(Err(error)) => self.broken(database, &error.to_string(), None),
+            None => self.broken(database, "no answer in time", None),
+        }
+    }
+
+    fn broken<T>(&self, database: &str, why: &str, answer: T) -> T {
+        tracing::warn!(database, why, "control connection gave no answer; going on without it");
+        self.connections.borrow_mut().insert(database.to_owned(), Slot::FailedAt(Moment::now()));
+        answer
+    }
+
+    async fn client(&self, database: &str) -> Option<Rc<Client>> {
+        let settings = self.settings.as_ref()?;
+        match self.connections.borrow().get(database) {
+            Some(Slot::Open(client)) if !client.is_closed() => return Some(Rc::clone(client)),
+            Some(Slot::FailedAt(at)) if at.elapsed() < TRY_AGAIN_AFTER => return None,
+            _ => {}
+        }
+        let mut login = settings.login.clone();
+        login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
+        match clock::within(CONNECT_WITHIN, login.connect(settings.tls.clone())).await {
+            Some(Ok((client, connection))) => {
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "control connection ended");
+                    }
+                });
+                let client = Rc::new(client);
+                self.connections.borrow_mut().insert(database.to_owned(), Slot::Open(Rc::clone(&client)));
+                Some(client)
+            }
+            Some(Err(error)) => self.broken(database, &error.to_string(), None),
+            None => self.broken(database, "cannot connect in time", None),
+        }
+    }
+}

@@ -18,6 +18,16 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether the server leaves rows out of indexes that it builds concurrently (14.0 to 14.3).
+    pub const fn corrupts_concurrent_builds(&self) -> bool {
+        self.server_version >= 140_000 && self.server_version < 140_004
+    }
+
+    /// Whether the server is known to be older than that version.
+    pub const fn is_older_than(&self, version: u32) -> bool {
+        self.server_version != 0 && self.server_version < version
+    }
+
     /// What is known about a relation; `None` when it does not exist or was not looked up.
     pub fn relation(&self, name: &RelationName) -> Option<&Relation> {
         self.relations.iter().find(|(known, _)| known == name).map(|(_, relation)| relation)
@@ -48,6 +58,7 @@ pub enum RelationKind {
 }
 
 /// One relation of the catalogue.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
     /// Its oid.
@@ -60,6 +71,9 @@ pub struct Relation {
     pub new_in_transaction: bool,
     /// Lives in `pg_catalog`, `information_schema` or a toast schema.
     pub system: bool,
+    /// `REINDEX CONCURRENTLY` would refuse or skip something of it: for an index, that it enforces an EXCLUDE
+    /// constraint (`indisexclusion`); for a table, that one of its indexes does or is invalid.
+    pub plain_reindex_only: bool,
     /// For an index only.
     pub index: Option<IndexFacts>,
 }

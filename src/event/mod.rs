@@ -1,1 +1,16 @@
-//! (to be written)
+//! One struct for each thing worth telling, which writes the log line; and the clock.
+//!
+//! Invariant: nothing else logs at `info` and above, so that every line has its fields in one place.
+//! Invariant: what clients send is written through `Clean`, so that no name can forge a line or steer a terminal.
+
+mod clean;
+pub mod clock;
+mod process;
+mod statement;
+
+pub use clean::Clean;
+pub use statement::{ClientLeft, Judged, SessionBroken};
+pub use process::{
+    Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, NeedsRestart, SessionPanicked,
+    Started, Stopped, Stopping, Unaccepted, VariableUnknown,
+};

@@ -1,1 +1,100 @@
-//! (to be written)
+//! Carries decisions out on the client's own connection; the only part that talks to Postgres in the client's name.
+//!
+//! Invariant: the server is quiet before anything of ours is sent, and quiet again afterwards.
+//! Invariant: every setting that a step changes is put back, or dies with the transaction that it was changed in.
+//! Invariant: an error of the server reaches the client as the server worded it; only a DETAIL or HINT is added.
+
+pub mod attempt;
+pub mod catalogue;
+pub mod fail;
+pub mod guard;
+pub mod message;
+pub mod outcome;
+pub mod plan;
+pub mod progress;
+pub mod tell;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::control::Control;
+use crate::judge::Policy;
+use crate::pace::ladder::LadderSettings;
+use crate::upstream::{Link, Upstream};
+
+use catalogue::SessionSettings;
+
+/// What carrying out a decision may use.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The session's two sockets.
+    pub link: &'a mut Link,
+    /// The session's settings as they were found.
+    pub session: &'a SessionSettings,
+    /// All sources of policy, merged.
+    pub policy: &'a Policy,
+    /// What stays the same for all statements of a session.
+    pub surroundings: &'a Surroundings<'a>,
+}
+
+/// What stays the same for all statements of a session.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The proxy's own connection.
+    pub control: &'a Control,
+    /// Set when a cancel request for this session has passed.
+    pub cancelled: &'a AtomicBool,
+    /// Cancels what the session's backend is doing.
+    pub canceller: &'a Canceller,
+    /// The database and backend of the session.
+    pub place: Place,
+    /// The rungs of patience.
+    pub ladder: &'a LadderSettings,
+    /// How often progress is told.
+    pub progress_every: Duration,
+}
+
+/// Cancels what the session's backend is doing, as a client would.
+pub struct Canceller {
+    /// The servers.
+    pub upstream: Arc<Upstream>,
+    /// Which of them holds the session.
+    pub host: usize,
+    /// The whole `CancelRequest`; empty when the server gave no key.
+    pub packet: Vec<u8>,
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Canceller").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Canceller {
+    /// Sends the request; that it came too late, or not at all, shows in what the backend does.
+    pub async fn cancel(&self) {
+        if self.packet.is_empty() {
+            return;
+        }
+        if let Err(error) = self.upstream.cancel(Some(self.host), &self.packet).await {
+            tracing::debug!(%error, "cancel request did not reach the server");
+        }
+    }
+}
+
+/// Where a session works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Database name.
+    pub database: String,
+    /// Backend process id; 0 when the server did not say.
+    pub pid: u32,
+}
+
+impl Run<'_> {
+    /// Whether the client has asked to cancel since the last time somebody looked.
+    pub fn take_cancel(&self) -> bool {
+        self.surroundings.cancelled.swap(false, Ordering::Relaxed)
+    }
+}

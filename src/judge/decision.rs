@@ -15,6 +15,13 @@ pub struct Judgement {
     pub hazards: Vec<&'static str>,
 }
 
+impl Judgement {
+    /// A decision about which nothing is said.
+    pub const fn of(decision: Decision) -> Self {
+        Self { decision, notices: Vec::new(), hazards: Vec::new() }
+    }
+}
+
 /// What is to become of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {

@@ -1,7 +1,21 @@
 //! What is to become of a statement: policy and effects make a decision.
+//!
+//! Invariants: pure, total, and the same answer for the proxy, for `check` and for `explain`. What is said to the
+//! client is put in words in `explain` alone.
 
+mod as_sent;
+mod decide;
 pub mod decision;
+mod explain;
+pub mod moment;
 pub mod policy;
+pub mod setting;
 
+pub use decide::{decide, holds_strong_after, policy_for};
 pub use decision::{Decision, Guard, Judgement, Retry, Target};
+pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};
+pub use setting::Setting;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,76 @@
-//! (to be written)
+//! What runs now: who is connected, whom a cancel request means, and whether the process is told to stop.
+//!
+//! One `Live` is shared by all workers; sessions enter it through permits, which take themselves out again.
+//!
+//! Invariant: nothing here is touched per message, only when sessions begin, end, or are cancelled.
+
+mod cancel;
+pub mod rules;
+mod seats;
+mod stop;
+
+pub use cancel::{Cancel, CancelEntry, CancelTarget};
+pub use rules::Rules;
+pub use seats::{Limits, Refused, Seat};
+pub use stop::Stop;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use cancel::Cancels;
+use seats::Seats;
+
+/// What runs now.
+#[derive(Debug)]
+pub struct Live {
+    seats: Arc<Seats>,
+    cancels: Arc<Cancels>,
+    stop: watch::Sender<Stop>,
+}
+
+impl Live {
+    /// Nothing runs yet.
+    pub fn new() -> Self {
+        Self { seats: Arc::default(), cancels: Arc::default(), stop: watch::Sender::new(Stop::Running) }
+    }
+
+    /// Lets a session in, if there is room. It counts until the seat is dropped.
+    pub fn admit(&self, user: &str, limits: &Limits) -> Result<Seat, Refused> {
+        if *self.stop.borrow() != Stop::Running {
+            return Err(Refused::Stopping);
+        }
+        Seats::take(&self.seats, user, limits)
+    }
+
+    /// Sessions that have been let in and have not ended.
+    pub fn sessions(&self) -> u32 {
+        self.seats.total()
+    }
+
+    /// Remembers which session a cancel request with this process id and key means, until the entry is dropped.
+    pub fn register(&self, pid: u32, key: &[u8], host: usize) -> CancelEntry {
+        Cancels::insert(&self.cancels, pid, key, host)
+    }
+
+    /// The local session that a cancel request means.
+    pub fn cancel_target(&self, pid: u32, key: &[u8]) -> Option<CancelTarget> {
+        self.cancels.find(pid, key)
+    }
+
+    /// Whether to go on; sessions keep the receiver and look when it changes.
+    pub fn stop(&self) -> watch::Receiver<Stop> {
+        self.stop.subscribe()
+    }
+
+    /// Tells every session.
+    pub fn tell(&self, stop: Stop) {
+        self.stop.send_replace(stop);
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,1 +1,9 @@
-//! (to be written)
+//! Controllers: when to try, how long to be patient, who is in the way.
+//!
+//! Each is a function from what was seen to what is to be done next: no clock, no log, no socket.
+
+pub mod blocker;
+pub mod ladder;
+
+pub use blocker::Blocker;
+pub use ladder::{Ladder, LadderSettings, Next, Sample};

@@ -1,5 +1,7 @@
 //! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
 
+pub mod concurrent_index;
+
 use crate::base::LockMode;
 use crate::effects::facts::Oid;
 

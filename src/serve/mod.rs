@@ -1,1 +1,13 @@
-//! (to be written)
+//! Serving sessions: listening, workers, the relay, and stopping.
+
+pub mod accept;
+pub mod drain;
+pub mod engage;
+pub mod eye;
+pub mod limits;
+pub mod listener;
+pub mod relay;
+pub mod settings;
+pub mod task;
+pub mod unix_socket;
+pub mod worker;

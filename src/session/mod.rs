@@ -1,1 +1,12 @@
-//! (to be written)
+//! What one session knows of itself: pure bookkeeping over the frames that pass, no sockets.
+//!
+//! `Tracker` sees both directions. Ordinary traffic costs it a few nanoseconds a message; what triage stops it hands
+//! back to its driver, which then holds the client's stream and takes the conversation over.
+//!
+//! Invariant: a frame is forwarded whole or not at all, unless it is longer than what is inspected.
+
+pub mod expected;
+pub mod prepared;
+pub mod tracker;
+
+pub use tracker::{Stop, Tracker};

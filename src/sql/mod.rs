@@ -1,3 +1,24 @@
 //! What a statement's text says.
+//!
+//! Invariants:
+//! - `parse` never fails: what it cannot read is `Opaque`.
+//! - `triage` never lets pass what `parse` would stop.
+//! - Only `parse` knows the parser; nobody prints SQL from a tree: texts are changed by span (`edit`).
+//!
+//! Deliberately absent: the catalogue (that is `effects`) and any opinion (that is `judge`).
 
+pub mod directive;
+pub mod edit;
+pub mod encoding;
+mod lex;
+pub mod memory;
+pub mod parse;
 pub mod statement;
+pub mod triage;
+
+pub use directive::Directive;
+pub use encoding::{Dialect, Encoding};
+pub use memory::Memory;
+pub use parse::parse;
+pub use statement::{Kind, Lock, Readable, Script, Statement};
+pub use triage::{Triage, triage};

@@ -1,1 +1,24 @@
-//! (to be written)
+//! The way to Postgres: connecting, TLS, the session's own connection, and both sockets of a session as one thing.
+//!
+//! Invariant: TLS that the configuration demands is never replaced by plain text.
+//! Invariant: what a server sends before its TLS handshake is never taken for its word.
+
+pub mod ask;
+pub mod call;
+pub mod cancel;
+pub mod certificate;
+pub mod dial;
+pub mod link;
+pub mod problem;
+pub mod role;
+pub mod servers;
+pub mod settings;
+pub mod socket;
+pub mod stream;
+pub mod tls;
+
+pub use link::{Link, Lost};
+pub use problem::Problem;
+pub use servers::Upstream;
+pub use settings::UpstreamSettings;
+pub use stream::Stream;

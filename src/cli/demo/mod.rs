@@ -15,6 +15,7 @@ mod story;
 mod traffic;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +29,7 @@ use story::Outcome;
 
 /// Runs one migration straight and through the proxy, under load, and compares what the application felt.
 #[derive(Debug, Clone, clap::Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Rows in the table `applications`; the other tables follow it.
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(100..=50_000_000))]
     rows: u32,
@@ -73,7 +74,7 @@ impl Way {
 }
 
 /// Runs the demo to its end, or until somebody has had enough.
-pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // The futures own every process; whichever branch wins, the other one's are ended when it is dropped.
     runtime.block_on(async {
@@ -82,7 +83,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
             biased;
             _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted; everything was put away"),
             _ = terminate.recv() => anyhow::bail!("terminated; everything was put away"),
-            ended = perform(args) => ended,
+            ended = perform(args) => ended.map(|()| ExitCode::SUCCESS),
         }
     })
 }

@@ -1,0 +1,182 @@
+//! Assembles the server and hears signals.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{self, Loaded, Sources};
+use crate::event::{
+    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, NeedsRestart, Started, Stopped, Stopping,
+};
+use crate::serve::accept::Accepting;
+use crate::serve::drain;
+use crate::serve::listener::{Accepted, Listener};
+use crate::serve::settings::Serving;
+use crate::serve::task::{self, WorkerState};
+use crate::serve::worker::Workers;
+
+use super::log::LogLevel;
+
+/// The running server.
+#[derive(Debug)]
+pub(super) struct App {
+    sources: Sources,
+    loaded: Loaded,
+    log: LogLevel,
+    signals: Signals,
+    serving: Arc<Serving>,
+    workers: Arc<Workers>,
+    accepting: Option<Accepting>,
+}
+
+/// The signals that mean something.
+#[derive(Debug)]
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Reload,
+    StopGracefully,
+    StopNow,
+}
+
+impl App {
+    /// Binds, starts the workers, accepts, and says where.
+    pub(super) fn start(sources: Sources, loaded: Loaded, log: LogLevel) -> anyhow::Result<Self> {
+        let signals = Signals::new().context("cannot hear signals")?;
+        let listeners = Listener::bind_all(&loaded.settings.listen)?;
+        let addresses: Vec<_> = listeners.iter().map(|listener| listener.address().to_owned()).collect();
+        let serving = Arc::new(Serving::new(loaded.settings.sessions.clone()));
+        let count = worker_count(loaded.settings.workers);
+        let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;
+        let workers = Arc::new(workers);
+        let accepting = Accepting::start(listeners, &workers);
+        Started { file: sources.file.as_deref(), workers: count }.emit();
+        announce(&addresses)?;
+        Ok(Self { sources, loaded, log, signals, serving, workers, accepting: Some(accepting) })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(mut self) -> anyhow::Result<ExitCode> {
+        let ask = loop {
+            match self.signals.next().await {
+                Ask::Reload => self.reload(),
+                ask => break ask,
+            }
+        };
+        Ok(self.stop(ask).await)
+    }
+
+    /// Takes a new configuration up, or says why not and keeps the old one.
+    fn reload(&mut self) {
+        let next = match config::load(&self.sources) {
+            Ok(next) => next,
+            Err(problems) => {
+                for problem in problems.lines() {
+                    ConfigurationRefused { problem: &problem }.emit();
+                }
+                return;
+            }
+        };
+        let changes = self.loaded.changes(&next);
+        if let Err(error) = self.log.set(&next.settings.log.level) {
+            return ConfigurationRefused { problem: &format!("{error:#}") }.emit();
+        }
+        for key in &changes.needs_restart {
+            NeedsRestart { key }.emit();
+        }
+        self.serving.replace_settings(next.settings.sessions.clone());
+        self.loaded = next;
+        ConfigurationReloaded { changed: changes.taken_up.len() }.emit();
+    }
+
+    /// Ends all sessions; a second signal ends the process at once.
+    async fn stop(mut self, ask: Ask) -> ExitCode {
+        let deadline = match ask {
+            Ask::StopNow => std::time::Duration::ZERO,
+            Ask::Reload | Ask::StopGracefully => self.loaded.settings.stop_deadline,
+        };
+        Stopping { sessions: self.workers.sockets(), deadline }.emit();
+        if self.loaded.settings.listen.reuse_port {
+            // Another process listens too, and new connections shall reach that one. Otherwise the listeners stay for cancel
+            // requests, and clients are told why they are not served.
+            self.accepting = None;
+        }
+        let ended = async {
+            if ask == Ask::StopNow {
+                drain::at_once(&self.serving.live, &self.workers).await;
+            } else {
+                drain::gracefully(&self.serving.live, &self.workers, deadline).await;
+            }
+        };
+        let code = tokio::select! {
+            () = ended => ExitCode::SUCCESS,
+            () = self.signals.stop_again() => ExitCode::FAILURE,
+        };
+        // Unix-domain sockets are taken away.
+        drop(self.accepting.take());
+        Stopped { left: self.workers.sockets() }.emit();
+        code
+    }
+}
+
+/// What each worker makes of an accepted connection.
+fn session_maker(serving: &Arc<Serving>) -> impl Fn() -> SessionStart + Clone + Send + 'static {
+    let serving = Arc::clone(serving);
+    move || {
+        let state = Rc::new(WorkerState { serving: Arc::clone(&serving) });
+        Box::new(move |accepted| Box::pin(task::session(accepted, Rc::clone(&state))))
+    }
+}
+
+type SessionStart = Box<dyn Fn(Accepted) -> std::pin::Pin<Box<dyn Future<Output = ()>>>>;
+
+fn worker_count(configured: Option<u32>) -> usize {
+    match configured {
+        Some(count) => usize::try_from(count).unwrap_or(1),
+        None => thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// One line for each address on standard output, for people and for programs that start the proxy.
+fn announce(addresses: &[String]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for address in addresses {
+        AcceptingEvent { address }.emit();
+        writeln!(out, "listening on {address}")?;
+    }
+    out.flush()
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Ask {
+        tokio::select! {
+            _ = self.hangup.recv() => Ask::Reload,
+            _ = self.terminate.recv() => Ask::StopGracefully,
+            _ = self.interrupt.recv() => Ask::StopNow,
+        }
+    }
+
+    /// A signal to stop that comes while stopping.
+    async fn stop_again(&mut self) {
+        while self.next().await == Ask::Reload {}
+    }
+}

@@ -1,0 +1,233 @@
+//! The configuration as written: every section, key, default and range.
+//!
+//! This is the one table from which the reading, the reference, the example file and `lockkeeper config` come.
+//! A key's text says what it is for; its unit, range and default are added by the generator.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::base::{Period, Size};
+
+use super::address::Address;
+use super::key::{Key, Raw, Section, Shown, Source, section};
+use super::rule::Rule;
+use super::value::{Count, FileMode, List};
+use super::word::{
+    ClientSslMode, LogFormat, ModeWord, Oversize, SslNegotiation, TargetSessionAttrs, UpstreamSslMode,
+};
+
+section! {
+    /// Where clients connect.
+    ["listen"] Listen {
+        /// Addresses to listen on: `host`, `host:port`, `*` for every address of the machine, or `unix:/directory` for a
+        /// Unix-domain socket `.s.PGSQL.<port>` in that directory. Port 0 takes any free port; it is printed at the start.
+        addresses: List<Address> = List(vec![Address::Tcp { host: "127.0.0.1".into(), port: None }]) => restart;
+        /// The port of addresses that name none.
+        port: u16 = 6432 => restart;
+        /// How many connections may wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`).
+        backlog: Count = 4096, in 1..=65_535 => restart;
+        /// Lets several processes listen on one port (`SO_REUSEPORT`), for a restart without a gap. A process that is told to
+        /// stop then closes its listeners at once, so that new connections reach the other one.
+        reuse_port: bool = false => restart;
+        /// Permissions of Unix-domain sockets.
+        unix_mode: FileMode = FileMode(0o777) => restart;
+        /// How long a client may take from connecting until its login is sent on to Postgres.
+        startup_timeout: Period = Period::seconds(60), in Period::millis(100)..=Period::hours(1);
+        /// Idle time after which the kernel asks whether the client is still there.
+        keepalive_idle: Period = Period::minutes(2), in Period::seconds(1)..=Period::hours(9) => restart;
+        /// Time between two such questions.
+        keepalive_interval: Period = Period::seconds(15), in Period::seconds(1)..=Period::hours(9) => restart;
+        /// Unanswered questions after which the client counts as gone.
+        keepalive_count: Count = 4, in 1..=127 => restart;
+        /// How long sent bytes may stay unacknowledged before the client counts as gone.
+        tcp_user_timeout: Option<Period> = None, in Period::seconds(1)..=Period::hours(24) => restart;
+    }
+}
+
+section! {
+    /// TLS towards clients. Certificates are read again at a reload.
+    ["listen.tls"] ListenTls {
+        /// `disable`, `allow` (both TLS and plain text), `require` (plain text is refused), `verify-ca` (clients must show a
+        /// certificate signed by `client_ca`), `verify-full` (its common name must be the user's name too).
+        sslmode: ClientSslMode = ClientSslMode::Disable;
+        /// The certificate chain in PEM.
+        cert: Option<PathBuf> = None, example "/etc/lockkeeper/server.crt";
+        /// Its private key in PEM.
+        key: Option<PathBuf> = None, example "/etc/lockkeeper/server.key";
+        /// Certificate authorities of client certificates, in PEM.
+        client_ca: Option<PathBuf> = None, example "/etc/lockkeeper/clients.crt";
+    }
+}
+
+section! {
+    /// The Postgres servers behind the proxy.
+    ["upstream"] Upstream {
+        /// Servers, tried in this order: `host`, `host:port` or `unix:/directory`. Without a file and a flag, `PGHOST` and
+        /// `PGPORT` say it.
+        hosts: List<Address> = List(vec![Address::Tcp { host: "127.0.0.1".into(), port: Some(5432) }]);
+        /// TLS towards Postgres, in libpq's words: `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`.
+        sslmode: UpstreamSslMode = UpstreamSslMode::Prefer;
+        /// Certificate authorities in PEM, or `system` for those of the operating system.
+        sslrootcert: Option<PathBuf> = None, example "/etc/lockkeeper/root.crt";
+        /// A client certificate to show to Postgres, in PEM.
+        sslcert: Option<PathBuf> = None, example "/etc/lockkeeper/client.crt";
+        /// Its private key in PEM.
+        sslkey: Option<PathBuf> = None, example "/etc/lockkeeper/client.key";
+        /// `postgres` asks first, `direct` begins TLS at once (Postgres 17 and later, `sslmode` `require` or stricter).
+        sslnegotiation: SslNegotiation = SslNegotiation::Postgres;
+        /// Which of several hosts will do: `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`.
+        target_session_attrs: TargetSessionAttrs = TargetSessionAttrs::Any;
+        /// How long connecting to one host may take.
+        connect_timeout: Period = Period::seconds(10), in Period::millis(10)..=Period::minutes(10);
+        /// Idle time after which the kernel asks whether Postgres is still there.
+        keepalive_idle: Period = Period::minutes(2), in Period::seconds(1)..=Period::hours(9);
+        /// Time between two such questions.
+        keepalive_interval: Period = Period::seconds(15), in Period::seconds(1)..=Period::hours(9);
+        /// Unanswered questions after which Postgres counts as gone.
+        keepalive_count: Count = 4, in 1..=127;
+        /// How long sent bytes may stay unacknowledged before Postgres counts as gone.
+        tcp_user_timeout: Option<Period> = None, in Period::seconds(1)..=Period::hours(24);
+    }
+}
+
+section! {
+    /// The proxy's own connection, by which it reads catalogues and watches locks.
+    ["control"] Control {
+        /// Whether there is one. Without it the proxy still guards, but sees less.
+        enabled: bool = true;
+        /// `postgres://user:password@host/database`, never shown. Without it libpq's variables (`PGHOST`, `PGUSER`,
+        /// `PGPASSWORD`, ..) and password file say how to connect.
+        url: Option<SecretString> = None, example "postgres://lockkeeper@127.0.0.1:5432/postgres";
+    }
+}
+
+section! {
+    /// Logins that cannot pass through: the proxy then authenticates clients itself, by SCRAM-SHA-256.
+    ["auth"] Auth {
+        /// A file of lines `"user" "SCRAM-SHA-256$..."`.
+        verifier_file: Option<PathBuf> = None, example "/etc/lockkeeper/users.txt";
+        /// A query under the proxy's own role that returns the verifier of the user `$1`.
+        verifier_query: Option<String> = None, example "SELECT rolpassword FROM pg_authid WHERE rolname = $1";
+    }
+}
+
+section! {
+    /// Bounds on what clients may use.
+    ["limits"] Limits {
+        /// Sessions in total; more are refused with SQLSTATE 53300.
+        connections: Option<Count> = Some(10_000), in 1..=1_000_000;
+        /// Sessions of one user; more are refused with SQLSTATE 53300.
+        connections_per_user: Option<Count> = None, in 1..=1_000_000;
+        /// The longest statement that is read; a longer one is treated as `oversize` says.
+        statement_inspect_max: Size = Size::megabytes(1), in Size::kilobytes(1)..=Size::megabytes(1024);
+        /// What becomes of a longer statement: `refuse` or `pass` (sent on unread).
+        oversize: Oversize = Oversize::Refuse;
+        /// Idle time outside a transaction after which a session is ended with SQLSTATE 57P05.
+        idle_timeout: Option<Period> = None, in Period::seconds(1)..=Period::hours(720);
+        /// Threads that serve sessions; without it one for each core.
+        workers: Option<Count> = None, in 1..=1024 => restart;
+    }
+}
+
+section! {
+    /// How far the proxy goes. A `[[rule]]` may say otherwise for a database, a user or an application.
+    ["guard"] Guard {
+        /// `enforce` changes what is unsafe, `observe` changes nothing and says what it would have done, `off` is a wire.
+        mode: ModeWord = ModeWord::Enforce;
+        /// The longest that an application's query may wait behind a statement that came through the proxy.
+        max_stall: Period = Period::millis(100), in Period::millis(1)..=Period::minutes(10);
+        /// How long a statement that finds its table busy is tried again before the client gets the error.
+        retry_for: Period = Period::minutes(10), in Period::millis(0)..=Period::hours(168);
+        /// The ladder of patience: how long each attempt may stand in a lock queue, never longer than `max_stall`. The last
+        /// one is kept.
+        patience: List<Period> = List(vec![
+            Period::millis(5), Period::millis(20), Period::millis(50), Period::millis(100),
+        ]), in Period::millis(1)..=Period::minutes(10);
+        /// The shortest pause between two attempts; it grows, with jitter.
+        backoff_min: Period = Period::millis(50), in Period::millis(1)..=Period::minutes(1);
+        /// The longest pause between two attempts.
+        backoff_max: Period = Period::seconds(2), in Period::millis(1)..=Period::minutes(10);
+        /// Time between two NOTICEs about the progress of a statement.
+        progress_interval: Period = Period::seconds(5), in Period::millis(100)..=Period::hours(1);
+    }
+}
+
+section! {
+    /// What is logged, to standard error.
+    ["log"] Log {
+        /// `text` for people, `json` for programs.
+        format: LogFormat = LogFormat::Text => restart;
+        /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,lockkeeper::serve=debug`.
+        level: String = "info".into();
+    }
+}
+
+section! {
+    /// A graceful stop (SIGTERM).
+    ["stop"] Stop {
+        /// How long busy sessions may go on; those that remain are then ended with SQLSTATE 57P01.
+        deadline: Period = Period::seconds(25), in Period::millis(0)..=Period::hours(24);
+    }
+}
+
+/// The list of sections: the file's struct and every walk over it.
+macro_rules! sections {
+    ($($field:ident: $type:ident = $path:literal),+ $(,)?) => {
+        /// The whole configuration, each value with its source.
+        #[derive(Debug, Clone, Default)]
+        pub struct File {
+            $(#[doc = concat!("`[", $path, "]`")] pub $field: $type,)+
+            /// `[[rule]]`, the first that matches wins.
+            pub rules: Vec<Rule>,
+        }
+
+        impl File {
+            /// The paths of all sections with what they are for and their keys, in the order of the reference.
+            pub fn sections() -> Vec<(&'static str, &'static str, Vec<Key>)> {
+                vec![$(($path, $type::DOC, $type::keys())),+]
+            }
+
+            /// The section with this path.
+            pub(super) fn section(&mut self, path: &str) -> Option<&mut dyn Section> {
+                match path {
+                    $($path => Some(&mut self.$field),)+
+                    _ => None,
+                }
+            }
+
+            /// Every key with its value and source; rules last.
+            pub fn shown(&self) -> Vec<Shown> {
+                let mut all = Vec::new();
+                $(all.extend(self.$field.shown());)+
+                for (index, rule) in self.rules.iter().enumerate() {
+                    let numbered = |shown: Shown| Shown { path: format!("rule.{}.{}", index + 1, shown.path), ..shown };
+                    all.extend(rule.shown().into_iter().map(numbered));
+                }
+                all
+            }
+        }
+    };
+}
+
+sections! {
+    listen: Listen = "listen",
+    listen_tls: ListenTls = "listen.tls",
+    upstream: Upstream = "upstream",
+    control: Control = "control",
+    auth: Auth = "auth",
+    limits: Limits = "limits",
+    guard: Guard = "guard",
+    log: Log = "log",
+    stop: Stop = "stop",
+}
+
+impl File {
+    /// Sets the key with this path, `guard.max_stall`, from a text.
+    pub(super) fn assign(&mut self, key: &Key, text: &str, source: Source) -> Result<(), String> {
+        match self.section(key.section) {
+            Some(section) => section.assign(key.name, Raw::Text(text), source),
+            None => Err("unknown key".to_owned()),
+        }
+    }
+}

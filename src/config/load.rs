@@ -1,0 +1,88 @@
+//! From sources to settings, or to everything that is wrong.
+
+use super::check;
+use super::file::File;
+use super::key::Applies;
+use super::problem::Problems;
+use super::settings::Settings;
+use super::source::Sources;
+use super::suggest;
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// As written, each value with its source.
+    pub file: File,
+    /// As the modules want it.
+    pub settings: Settings,
+}
+
+/// What changed from one configuration to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys that hold from now on.
+    pub taken_up: Vec<String>,
+    /// Keys that only a restart takes up.
+    pub needs_restart: Vec<String>,
+}
+
+/// Reads and checks all sources.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let (file, problems) = sources.read();
+    finish(sources, file, problems)
+}
+
+/// The same with the file's text at hand.
+pub fn load_text(sources: &Sources, text: &str) -> Result<Loaded, Problems> {
+    let (file, problems) = sources.read_text(text);
+    finish(sources, file, problems)
+}
+
+fn finish(sources: &Sources, file: File, mut problems: Vec<super::Problem>) -> Result<Loaded, Problems> {
+    problems.extend(check::contradictions(&file));
+    if problems.is_empty() {
+        let settings = Settings::from(&file);
+        Ok(Loaded { file, settings })
+    } else {
+        Err(sources.problems(problems))
+    }
+}
+
+impl Loaded {
+    /// What changes when `next` takes this one's place.
+    pub fn changes(&self, next: &Self) -> Changes {
+        let (old, new) = (self.file.shown(), next.file.shown());
+        let mut changes = Changes::default();
+        for key in &new {
+            let before = old.iter().find(|shown| shown.path == key.path);
+            if before.is_some_and(|before| before.value == key.value) {
+                continue;
+            }
+            match key.applies {
+                Applies::Reload => changes.taken_up.push(key.path.clone()),
+                Applies::Restart => changes.needs_restart.push(key.path.clone()),
+            }
+        }
+        let gone = old.iter().filter(|shown| !new.iter().any(|key| key.path == shown.path));
+        changes.taken_up.extend(gone.map(|shown| shown.path.clone()));
+        changes
+    }
+}
+
+impl Sources {
+    /// Variables that look like a key's but are none, each with what may have been meant.
+    ///
+    /// Other `LOCKKEEPER_*` variables are nobody's business: Kubernetes sets some for a service of that name.
+    pub fn misspelt_variables(&self) -> Vec<(String, String)> {
+        let keys: Vec<_> = File::sections().into_iter().flat_map(|(.., keys)| keys).collect();
+        let known: Vec<String> = keys.iter().map(|key| key.variable().to_ascii_lowercase()).collect();
+        let names = self.environment.keys().filter(|name| name.starts_with("LOCKKEEPER_"));
+        let names = names.filter(|name| !known.contains(&name.to_ascii_lowercase()));
+        names
+            .filter_map(|name| {
+                let near = suggest::nearest_above(0.85, name, known.iter().map(String::as_str))?;
+                Some((name.clone(), near.to_ascii_uppercase()))
+            })
+            .collect()
+    }
+}

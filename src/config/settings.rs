@@ -1,0 +1,137 @@
+//! The file's values as the modules' own settings. Whatever gets here has been checked.
+
+use std::time::Duration;
+
+use crate::judge::policy::Allowance;
+use crate::judge::{Mode, Policy};
+use crate::live::rules::Rule as LiveRule;
+use crate::live::{Limits, Rules};
+use crate::serve::listener::{Keepalive, ListenSettings, Place};
+use crate::serve::settings::{ControlAccess, Oversize, Settings as SessionSettings, Verifiers, Waiting};
+
+use super::address::Address;
+use super::file::File;
+use super::rule::Rule;
+use super::word::{self, LogFormat, ModeWord};
+
+/// Everything that the process goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; read at the start only.
+    pub listen: ListenSettings,
+    /// What sessions go by.
+    pub sessions: SessionSettings,
+    /// Threads; `None` is one for each core.
+    pub workers: Option<u32>,
+    /// How long busy sessions may go on after SIGTERM.
+    pub stop_deadline: Duration,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// A level or a filter.
+    pub level: String,
+}
+
+impl From<&File> for Settings {
+    fn from(file: &File) -> Self {
+        Self {
+            listen: listen(file),
+            sessions: sessions(file),
+            workers: *file.limits.workers,
+            stop_deadline: file.stop.deadline.duration(),
+            log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
+        }
+    }
+}
+
+fn listen(file: &File) -> ListenSettings {
+    let listen = &file.listen;
+    let place = |address: &Address| match address.clone() {
+        Address::Tcp { host, port } => Place::Tcp { host, port: port.unwrap_or(*listen.port) },
+        Address::Unix { directory, port } => Place::Unix { directory, port: port.unwrap_or(*listen.port) },
+    };
+    ListenSettings {
+        places: listen.addresses.0.iter().map(place).collect(),
+        backlog: i32::try_from(*listen.backlog).unwrap_or(i32::MAX),
+        reuse_port: *listen.reuse_port,
+        unix_mode: listen.unix_mode.0,
+        keepalive: Keepalive {
+            idle: listen.keepalive_idle.duration(),
+            interval: listen.keepalive_interval.duration(),
+            count: *listen.keepalive_count,
+            user_timeout: listen.tcp_user_timeout.map(crate::base::Period::duration),
+        },
+    }
+}
+
+fn sessions(file: &File) -> SessionSettings {
+    let (limits, guard, control, auth) = (&file.limits, &file.guard, &file.control, &file.auth);
+    SessionSettings {
+        limits: Limits {
+            connections: *limits.connections,
+            connections_per_user: *limits.connections_per_user,
+        },
+        startup_timeout: file.listen.startup_timeout.duration(),
+        idle_timeout: limits.idle_timeout.map(crate::base::Period::duration),
+        inspect_bytes_max: limits.statement_inspect_max.as_usize(),
+        oversize: match *limits.oversize {
+            word::Oversize::Refuse => Oversize::Refuse,
+            word::Oversize::Pass => Oversize::Pass,
+        },
+        rules: rules(file),
+        waiting: Waiting {
+            patience: guard.patience.0.iter().map(|period| period.duration()).collect(),
+            backoff_min: guard.backoff_min.duration(),
+            backoff_max: guard.backoff_max.duration(),
+            progress_interval: guard.progress_interval.duration(),
+        },
+        control: match &control.url.value {
+            _ if !*control.enabled => ControlAccess::Off,
+            Some(url) => ControlAccess::Url(url.clone()),
+            None => ControlAccess::Environment,
+        },
+        verifiers: match (&auth.verifier_file.value, &auth.verifier_query.value) {
+            (Some(path), _) => Verifiers::File(path.clone()),
+            (None, Some(query)) => Verifiers::Query(query.clone()),
+            (None, None) => Verifiers::None,
+        },
+    }
+}
+
+fn rules(file: &File) -> Rules {
+    let default = Policy {
+        mode: mode(*file.guard.mode),
+        max_stall: file.guard.max_stall.duration(),
+        retry_for: file.guard.retry_for.duration(),
+        ..Policy::default()
+    };
+    Rules { default, rules: file.rules.iter().map(rule).collect() }
+}
+
+fn rule(rule: &Rule) -> LiveRule {
+    let allowance =
+        |(hazard, reason): (&String, &String)| Allowance { hazard: hazard.clone(), reason: reason.clone() };
+    LiveRule {
+        database: rule.database.0.clone(),
+        user: rule.user.0.clone(),
+        application_name: rule.application_name.0.clone(),
+        mode: rule.mode.0.map(mode),
+        max_stall: rule.max_stall.0.map(crate::base::Period::duration),
+        retry_for: rule.retry_for.0.map(crate::base::Period::duration),
+        allow: rule.allow.0.iter().map(allowance).collect(),
+    }
+}
+
+const fn mode(word: ModeWord) -> Mode {
+    match word {
+        ModeWord::Enforce => Mode::Enforce,
+        ModeWord::Observe => Mode::Observe,
+        ModeWord::Off => Mode::Off,
+    }
+}

@@ -1,0 +1,73 @@
+use super::facts::{Facts, IndexFacts, Relation, RelationKind};
+use super::*;
+use crate::sql::{Encoding, parse};
+
+fn relation(oid: Oid, kind: RelationKind) -> Relation {
+    Relation {
+        oid,
+        kind,
+        temporary: false,
+        new_in_transaction: false,
+        system: false,
+        plain_reindex_only: false,
+        index: None,
+    }
+}
+
+fn facts() -> Facts {
+    let index = IndexFacts { table: 1, valid: true, backs_constraint: false, partitioned: false };
+    Facts {
+        server_version: 150_018,
+        relations: vec![
+            (RelationName::bare("t"), relation(1, RelationKind::Table)),
+            (RelationName::bare("i"), Relation { index: Some(index), ..relation(2, RelationKind::Index) }),
+            (RelationName::bare("mine"), Relation { temporary: true, ..relation(3, RelationKind::Table) }),
+        ],
+    }
+}
+
+fn effects(text: &str) -> Effects {
+    of(&parse(text.as_bytes(), Encoding::Utf8).statements[0], &facts())
+}
+
+fn shown(text: &str) -> Vec<String> {
+    effects(text).strong().map(|it| format!("{} {:?} {}", it.name, it.oid, it.mode)).collect()
+}
+
+#[test]
+fn locks_are_those_that_others_can_meet() {
+    for (text, expected) in [
+        ("ALTER TABLE t ADD c int", vec![r#""t" Some(1) AccessExclusiveLock"#]),
+        ("ALTER TABLE mine ADD c int", vec![]),
+        ("ALTER TABLE nowhere ADD c int", vec![]),
+        ("ALTER TABLE t VALIDATE CONSTRAINT c", vec![]),
+        ("CREATE INDEX ON t (a)", vec![r#""t" Some(1) ShareLock"#]),
+        ("DROP INDEX i", vec![r#""i" Some(2) AccessExclusiveLock"#, r#""i" Some(1) AccessExclusiveLock"#]),
+        ("REINDEX INDEX i", vec![r#""i" Some(2) AccessExclusiveLock"#, r#""i" Some(1) ShareLock"#]),
+        ("REINDEX INDEX CONCURRENTLY i", vec![]),
+    ] {
+        assert_eq!(shown(text), expected, "{text}");
+    }
+    assert!(effects("DROP SCHEMA s CASCADE").is_strong());
+}
+
+#[test]
+fn unreadable_names_are_strong_and_not_looked_up() {
+    let script = parse(b"ALTER TABLE na\xEFve ADD c int", Encoding::SingleByte);
+    assert_eq!(need(&script), []);
+    assert!(of(&script.statements[0], &facts()).is_strong());
+}
+
+#[test]
+fn only_what_matters_is_needed() {
+    let names = |text: &str| {
+        need(&parse(text.as_bytes(), Encoding::Utf8)).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names("SELECT * FROM t; ANALYZE t; COMMENT ON TABLE t IS 'x'"), Vec::<String>::new());
+    assert_eq!(
+        names(
+            "ALTER TABLE a ADD FOREIGN KEY (x) REFERENCES s.b; DROP TABLE a; CREATE INDEX CONCURRENTLY ON c (x)"
+        ),
+        [r#""a""#, r#""s"."b""#, r#""c""#]
+    );
+}

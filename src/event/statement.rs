@@ -1,0 +1,71 @@
+//! What happens to sessions and their statements.
+
+use crate::judge::Decision;
+
+use super::clean::Clean;
+
+/// A hazard was found in a statement, and something was decided about it.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// The hazards' ids.
+    pub hazards: &'a [&'static str],
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// The session's database.
+    pub database: &'a str,
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl Judged<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let decision = match self.decision {
+            Decision::Forward => "forward",
+            Decision::Guard(_) => "guard",
+            Decision::Run(_) => "run",
+            Decision::Refuse(_) => "refuse",
+        };
+        tracing::info!(
+            hazards = self.hazards.join(","),
+            decision,
+            database = %Clean(self.database),
+            pid = self.pid,
+            "statement judged"
+        );
+    }
+}
+
+/// The client went away while its statement was being looked after.
+#[derive(Debug)]
+pub struct ClientLeft<'a> {
+    /// What becomes of the statement.
+    pub statement: &'a str,
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl ClientLeft<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::info!(statement = self.statement, pid = self.pid, "client went away");
+    }
+}
+
+/// A session ended otherwise than by its client.
+#[derive(Debug)]
+pub struct SessionBroken<'a> {
+    /// Why.
+    pub why: &'a str,
+    /// The user, as the client wrote it.
+    pub user: &'a str,
+    /// The database, as the client wrote it.
+    pub database: &'a str,
+}
+
+impl SessionBroken<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::info!(why = %Clean(self.why), user = %Clean(self.user), database = %Clean(self.database), "session broke");
+    }
+}

@@ -1,0 +1,160 @@
+//! One attempt at a statement with one patience, by the way that its surroundings allow.
+
+use std::time::Duration;
+
+use crate::base::relation::quote_literal;
+use crate::base::Period;
+use crate::judge::Retry;
+use crate::upstream::call::{Answer, Call, Failed, Item};
+use crate::upstream::link::Batch;
+use crate::upstream::{Link, Lost};
+use crate::wire::fields::field;
+use crate::wire::server::Status;
+
+use super::{Run, message};
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Attempt {
+    /// Done; the body of its `CommandComplete`.
+    Complete(Vec<u8>),
+    /// The lock did not come within the patience; nothing is held.
+    LockTimeout(Failed),
+    /// The statement failed for a reason of its own.
+    Failed(Failed),
+}
+
+/// What is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// One statement's text.
+    Statement(&'a [u8]),
+    /// A whole `Query` frame that must stay one message.
+    Message(&'a [u8]),
+}
+
+/// Runs the work once, waiting for each lock no longer than `patience`.
+pub async fn attempt(
+    run: &mut Run<'_>,
+    work: Work<'_>,
+    retry: Retry,
+    patience: Duration,
+) -> Result<Attempt, Lost> {
+    let patience = client_timeout(&run.session.lock_timeout).map_or(patience, |own| own.min(patience));
+    let sql = match work {
+        Work::Statement(sql) => sql,
+        Work::Message(frame) => {
+            return message::attempt(run.link, frame, &run.session.lock_timeout, patience).await;
+        }
+    };
+    let set = |scope: &str| format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1));
+    let back =
+        |scope: &str| format!("SET {scope} lock_timeout = {}", quote_literal(&run.session.lock_timeout));
+    match retry {
+        Retry::Transaction => in_own_transaction(run.link, sql, &set("LOCAL")).await,
+        Retry::Savepoint => behind_savepoint(run.link, sql, &set("LOCAL"), &back("LOCAL")).await,
+        Retry::Never
+            if run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients =>
+        {
+            in_place(run.link, sql, &set("LOCAL"), &back("LOCAL")).await
+        }
+        Retry::Whole | Retry::Never => in_session(run.link, sql, &set("SESSION"), &back("SESSION")).await,
+    }
+}
+
+/// A client's time-out setting as Postgres spells it; `None` when it is off.
+pub fn client_timeout(setting: &str) -> Option<Duration> {
+    setting.parse::<Period>().ok().map(Period::duration).filter(|own| !own.is_zero())
+}
+
+/// Outside a transaction: a short one of ours, whose end takes the setting with it.
+async fn in_own_transaction(link: &mut Link, sql: &[u8], set: &str) -> Result<Attempt, Lost> {
+    let items = [Item::ours("BEGIN"), Item::ours(set), Item::client(sql), Item::ours("COMMIT")];
+    let answer = Call::run(link, &items).await?;
+    if answer.status != Status::Idle {
+        Call::run(link, &[Item::ours("ROLLBACK")]).await?;
+    }
+    Ok(judge(answer, 2))
+}
+
+/// In the client's transaction: a savepoint gives back what a failed attempt has locked.
+async fn behind_savepoint(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
+    let items = [
+        Item::ours("SAVEPOINT lockkeeper"),
+        Item::ours(set),
+        Item::client(sql),
+        Item::ours(back),
+        Item::ours("RELEASE SAVEPOINT lockkeeper"),
+    ];
+    let attempt = judge(Call::run(link, &items).await?, 2);
+    if let Attempt::LockTimeout(_) = attempt {
+        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
+        Call::run(link, &undo).await?;
+    }
+    Ok(attempt)
+}
+
+/// In the client's transaction, implicit or not, once: a failure is the transaction's.
+async fn in_place(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
+    let answer = Call::run(link, &[Item::ours(set), Item::client(sql), Item::ours(back)]).await?;
+    Ok(judge(answer, 1))
+}
+
+/// For what may not run in a transaction block: the session's setting is changed and put back.
+async fn in_session(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
+    let changed = Call::run(link, &[Item::ours(set)]).await?;
+    if let Some(failed) = changed.failed {
+        return Ok(Attempt::Failed(failed));
+    }
+    let answer = Call::run(link, &[Item::client(sql)]).await?;
+    restore(link, &[back]).await?;
+    Ok(judge(answer, 0))
+}
+
+/// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
+const RESTORES_MAX: u32 = 10;
+
+/// Puts session settings back, also when a late cancel request strikes one of the statements that do it.
+pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
+    let items: Vec<Item<'_>> = statements.iter().map(|statement| Item::ours(statement)).collect();
+    for _ in 0..RESTORES_MAX {
+        if Call::run(link, &items).await?.failed.is_none() {
+            return Ok(());
+        }
+    }
+    Err(Lost::Upstream(None))
+}
+
+fn judge(mut answer: Answer, own: usize) -> Attempt {
+    match answer.failed {
+        Some(failed) if failed.item == own && is_lock_timeout(&failed) => Attempt::LockTimeout(failed),
+        Some(failed) => Attempt::Failed(failed),
+        None if own < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own)),
+        None => Attempt::Complete(b"\0".to_vec()),
+    }
+}
+
+/// Whether `lock_timeout` struck, or the deadlock detector: a NOWAIT of the client's own has the same SQLSTATE but comes
+/// from another routine (`ProcessInterrupts` in `postgres.c`), and is the client's to hear.
+pub fn is_lock_timeout(failed: &Failed) -> bool {
+    let routine = field(&failed.body, b'R');
+    match field(&failed.body, b'C') {
+        Some(b"55P03") => routine == Some(b"ProcessInterrupts"),
+        Some(b"40P01") => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nowait_of_the_clients_own_is_not_ours() {
+        let failed = |body: &[u8]| Failed { item: 0, body: body.to_vec() };
+        assert!(is_lock_timeout(&failed(b"C55P03\0RProcessInterrupts\0\0")));
+        assert!(!is_lock_timeout(&failed(b"C55P03\0RRangeVarGetRelidExtended\0\0")));
+        assert!(is_lock_timeout(&failed(b"C40P01\0RDeadLockReport\0\0")));
+        assert!(!is_lock_timeout(&failed(b"C23505\0\0")));
+    }
+}

@@ -1,0 +1,36 @@
+//! Failures of ours that the server must share: a client that gets an error in a transaction must find it failed.
+
+use crate::upstream::call::{Call, Item};
+use crate::upstream::link::Arrival;
+use crate::upstream::{Link, Lost};
+use crate::wire::client;
+use crate::wire::kind::server as kind;
+use crate::wire::server::Status;
+
+/// A text that the server refuses; it stands in the server's log beside the error, so it speaks to a person.
+const REFUSED: &str = "lockkeeper refused the statement; this failed in its place";
+
+/// Fails the open transaction block, if there is one.
+pub async fn transaction(link: &mut Link) -> Result<(), Lost> {
+    if link.tracker.status() == Status::InTransaction {
+        Call::run(link, &[Item::ours(REFUSED)]).await?;
+    }
+    Ok(())
+}
+
+/// Makes the server ignore everything up to the client's Sync, as it does after an error of its own in an extended batch.
+pub async fn batch(link: &mut Link) -> Result<(), Lost> {
+    let mut out = Vec::new();
+    client::execute(&mut out, REFUSED.as_bytes());
+    client::flush(&mut out);
+    link.send(&out).await;
+    loop {
+        match link.next().await? {
+            Arrival::Frame(kind::ERROR, _) => break,
+            Arrival::Frame(other, body) => crate::upstream::call::pass_news(link, other, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+    link.tracker.expected.skip_to_sync();
+    Ok(())
+}

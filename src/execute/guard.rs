@@ -1,0 +1,182 @@
+//! A statement as sent, under the ladder of patience: it never stands in a lock queue for longer than can be felt.
+
+use std::time::Duration;
+
+use crate::base::{Notice, Period, SqlState};
+use crate::event::ClientLeft;
+use crate::event::clock::Moment;
+use crate::judge::{Guard, Retry};
+use crate::pace::blocker::{self, Blocker};
+use crate::pace::ladder::{Ladder, Next, Sample};
+use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::link::Reading;
+use crate::upstream::{Link, Lost};
+
+use super::attempt::{Attempt, Work, attempt, client_timeout};
+use super::outcome::Outcome;
+use super::tell::tell;
+use super::{Run, fail};
+
+/// While a statement waits, its client is told who is in the way at least so far apart.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs one statement under the ladder until it is done, has failed for a reason of its own, or time is over.
+pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
+    let mut wait = Wait::new(run, guard);
+    loop {
+        if run.take_cancel() {
+            return wait.cancelled(run.link).await;
+        }
+        let blockers = if guard.retry == Retry::Never { Vec::new() } else { wait.look(run).await };
+        match wait.next(&blockers) {
+            Next::Try { patience } => match attempt(run, work, guard.retry, patience).await? {
+                Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
+                Attempt::Complete(tag) => return Ok(Outcome::Complete(tag)),
+                Attempt::LockTimeout(failed) => wait.missed(failed),
+                Attempt::Failed(failed) => return Ok(Outcome::server_error(&failed, None, None)),
+            },
+            Next::WaitOutside { sleep } => {
+                wait.explain(run, &blockers).await;
+                if let Some(failed) = sleep_on_backend(run.link, sleep).await? {
+                    return Ok(Outcome::server_error(&failed, Some(&wait.story()), None));
+                }
+            }
+            Next::GiveUp => return give_up(run, &wait, &blockers).await,
+        }
+        if run.link.client_reading == Reading::Closed {
+            ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }.emit();
+            return wait.cancelled(run.link).await;
+        }
+    }
+}
+
+/// The waiting for one statement's locks.
+struct Wait<'a> {
+    guard: &'a Guard,
+    ladder: Ladder,
+    began: Moment,
+    told: Option<Moment>,
+    attempts: u32,
+    last: Option<Failed>,
+}
+
+impl<'a> Wait<'a> {
+    fn new(run: &Run<'_>, guard: &'a Guard) -> Self {
+        let mut settings = run.surroundings.ladder.clone();
+        settings.max_stall = run.policy.max_stall;
+        settings.retry_for = retry_for(run, guard.retry);
+        Self {
+            guard,
+            ladder: Ladder::new(settings),
+            began: Moment::now(),
+            told: None,
+            attempts: 0,
+            last: None,
+        }
+    }
+
+    async fn look(&self, run: &Run<'_>) -> Vec<Blocker> {
+        let oids: Vec<u32> = self.guard.targets.iter().filter_map(|target| target.oid).collect();
+        let place = &run.surroundings.place;
+        let all = run.surroundings.control.blockers(&place.database, place.pid, &oids).await;
+        let mut in_the_way: Vec<Blocker> = Vec::new();
+        for target in &self.guard.targets {
+            let here: Vec<Blocker> = all
+                .iter()
+                .filter(|(relation, holder)| {
+                    Some(*relation) == target.oid && !in_the_way.iter().any(|known| known.pid == holder.pid)
+                })
+                .map(|(_, holder)| holder.clone())
+                .collect();
+            in_the_way.extend(blocker::in_the_way(target.mode, &here));
+        }
+        in_the_way
+    }
+
+    fn next(&mut self, blockers: &[Blocker]) -> Next {
+        self.ladder.next(&Sample {
+            elapsed: self.began.elapsed(),
+            attempts: self.attempts,
+            random: getrandom::u64().unwrap_or_default(),
+            oldest_holder: blocker::oldest(blockers),
+        })
+    }
+
+    fn missed(&mut self, failed: Failed) {
+        self.attempts += 1;
+        self.last = Some(failed);
+    }
+
+    async fn explain(&mut self, run: &mut Run<'_>, blockers: &[Blocker]) {
+        if blockers.is_empty() || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return;
+        }
+        self.told = Some(Moment::now());
+        let what = self
+            .guard
+            .targets
+            .first()
+            .map_or_else(String::new, |target| format!(" for {} on {}", target.mode, target.name));
+        let notice = Notice::notice(format!("waiting outside the lock queue{what}"))
+            .detail(blocker::describe(blockers))
+            .hint("Nothing queues behind this statement meanwhile. Cancel it, or end the sessions named, if it cannot wait.");
+        tell(run.link, &[notice]).await;
+    }
+
+    async fn cancelled(&self, link: &mut Link) -> Result<Outcome, Lost> {
+        fail::transaction(link).await?;
+        let error = Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request");
+        Ok(Outcome::own_error(&error.detail(self.story())))
+    }
+
+    fn story(&self) -> String {
+        format!(
+            "The lock was tried for {} times in {}; between the tries nothing was held and nobody queued.",
+            self.attempts,
+            Period::millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+        )
+    }
+}
+
+async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Result<Outcome, Lost> {
+    let mut detail = wait.story();
+    if !blockers.is_empty() {
+        detail = format!("{detail} {}", blocker::describe(blockers));
+    }
+    let hint = match wait.guard.retry {
+        Retry::Never => {
+            "The transaction holds strong locks already, so lockkeeper makes one short attempt only. \
+             Run this statement in a transaction of its own."
+        }
+        Retry::Transaction | Retry::Whole | Retry::Savepoint => {
+            "Try again when the sessions in the way have ended, or SET lockkeeper.retry_for to wait longer."
+        }
+    };
+    fail::transaction(run.link).await?;
+    Ok(match &wait.last {
+        Some(failed) => Outcome::server_error(failed, Some(&detail), Some(hint)),
+        None => {
+            let error =
+                Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
+            Outcome::own_error(&error.detail(detail).hint(hint))
+        }
+    })
+}
+
+/// Sleeps inside the server, so that a cancel request ends it whichever way it comes; the server's words if it does.
+async fn sleep_on_backend(link: &mut Link, sleep: Duration) -> Result<Option<Failed>, Lost> {
+    let seconds = sleep.as_secs_f64().to_string();
+    let nap = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
+    Ok(Call::run(link, &[nap]).await?.failed)
+}
+
+/// The client's own time-outs mean its whole statement, waiting included.
+fn retry_for(run: &Run<'_>, retry: Retry) -> Duration {
+    if retry == Retry::Never {
+        return Duration::ZERO;
+    }
+    [&run.session.lock_timeout, &run.session.statement_timeout]
+        .into_iter()
+        .filter_map(|setting| client_timeout(setting))
+        .fold(run.policy.retry_for, Duration::min)
+}

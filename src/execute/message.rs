@@ -1,0 +1,121 @@
+//! A Query message of several statements, or one that must stay a simple Query: sent as it is, whole, under the ladder.
+//!
+//! Postgres runs such a message as one implicit transaction, so a failed attempt leaves nothing and the whole message
+//! can be sent again, as long as nothing of its answer has reached the client.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::base::relation::quote_literal;
+use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::{Link, Lost};
+use crate::wire::Frame;
+use crate::wire::kind::{client, server};
+
+use super::attempt::{Attempt, client_timeout, is_lock_timeout, restore};
+
+/// An answer longer than this is passed on as it comes, and then the message cannot be sent again.
+const ANSWER_MAX: usize = 1 << 20;
+
+/// Sends the whole `Query` frame once. `Attempt::Complete` carries nothing: the answer has been passed to the client,
+/// but for its `ReadyForQuery`.
+pub async fn attempt(
+    link: &mut Link,
+    frame: &[u8],
+    lock_timeout: &str,
+    patience: Duration,
+) -> Result<Attempt, Lost> {
+    let mark = format!("{}ms", patience.as_millis().max(1));
+    let set = format!("SET SESSION lock_timeout = {}", quote_literal(&mark));
+    if let Some(failed) = Call::run(link, &[Item::ours(&set)]).await?.failed {
+        return Ok(Attempt::Failed(failed));
+    }
+    link.tracker.sent(client::QUERY);
+    link.send(frame).await;
+    let answer = collect(link).await?;
+    put_back(link, &mark, lock_timeout).await?;
+    Ok(match answer {
+        Answer::Kept(bytes) => match lock_timeout_in(&bytes) {
+            Some(failed) => Attempt::LockTimeout(failed),
+            None => {
+                link.tell(without_ready(&bytes)).await;
+                Attempt::Complete(Vec::new())
+            }
+        },
+        Answer::Passed => Attempt::Complete(Vec::new()),
+    })
+}
+
+enum Answer {
+    /// The whole answer; the client has heard nothing yet.
+    Kept(Vec<u8>),
+    /// Too long to keep: the client has everything but `ReadyForQuery`.
+    Passed,
+}
+
+async fn collect(link: &mut Link) -> Result<Answer, Lost> {
+    let mut kept = Vec::new();
+    let mut passed = false;
+    while !(link.tracker.expected.is_quiet() && link.tracker.at_boundary()) {
+        let chunk = link.next_chunk().await?;
+        link.tracker.server(&chunk).map_err(Lost::UpstreamMalformed)?;
+        kept.extend_from_slice(&chunk);
+        if kept.len() > ANSWER_MAX || passed {
+            passed = true;
+            // `ReadyForQuery`, 6 bytes, ends the answer; so many are always kept back.
+            let go = kept.len().saturating_sub(6);
+            link.tell(kept.get(..go).unwrap_or_default()).await;
+            kept.drain(..go);
+        }
+    }
+    Ok(if passed { Answer::Passed } else { Answer::Kept(kept) })
+}
+
+/// Puts the session's setting back, unless the message itself has changed it.
+async fn put_back(link: &mut Link, mark: &str, lock_timeout: &str) -> Result<(), Lost> {
+    let answer = Call::run(link, &[Item::ours("SHOW lock_timeout")]).await?;
+    let now = answer.row(0).and_then(|row| row.first().cloned().flatten());
+    if answer.failed.is_none()
+        && now.as_deref().is_some_and(|now| client_timeout(now) != client_timeout(mark))
+    {
+        return Ok(());
+    }
+    restore(link, &[&format!("SET SESSION lock_timeout = {}", quote_literal(lock_timeout))]).await
+}
+
+fn lock_timeout_in(bytes: &[u8]) -> Option<Failed> {
+    let mut rest = bytes;
+    while let Ok(Some(frame)) = Frame::peek(rest) {
+        if frame.kind == server::ERROR {
+            let failed = Failed { item: 0, body: frame.body.to_vec() };
+            return is_lock_timeout(&failed).then_some(failed);
+        }
+        rest = rest.get(crate::wire::frame::HEADER_BYTES + frame.body.len()..)?;
+    }
+    None
+}
+
+fn without_ready(bytes: &[u8]) -> &[u8] {
+    bytes.get(..bytes.len().saturating_sub(6)).unwrap_or_default()
+}
+
+impl Link {
+    /// The next bytes from the server, whatever they are.
+    async fn next_chunk(&mut self) -> Result<Vec<u8>, Lost> {
+        let mut buffer = vec![0; 16 << 10];
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = self.poll_read_upstream(cx, &mut buffer) {
+                return Poll::Ready(outcome);
+            }
+            self.poll_ahead(cx);
+            Poll::Pending
+        })
+        .await?;
+        if read == 0 {
+            return Err(Lost::Upstream(None));
+        }
+        buffer.truncate(read);
+        Ok(buffer)
+    }
+}

@@ -1,0 +1,34 @@
+//! How a statement that was looked after ended.
+
+use crate::base::Notice;
+use crate::upstream::call::Failed;
+use crate::wire::fields;
+use crate::wire::kind::server as kind;
+use crate::wire::notice;
+
+/// How a statement ended, as the client is to hear it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The body of the `CommandComplete`.
+    Complete(Vec<u8>),
+    /// A whole `ErrorResponse`.
+    Failed(Vec<u8>),
+    /// Everything has been passed to the client already, up to and without `ReadyForQuery`.
+    Answered,
+}
+
+impl Outcome {
+    /// The server's own error, with a DETAIL and a HINT of ours behind it.
+    pub fn server_error(failed: &Failed, detail: Option<&str>, hint: Option<&str>) -> Self {
+        let mut out = Vec::new();
+        fields::amend(&mut out, kind::ERROR, &failed.body, detail, hint);
+        Self::Failed(out)
+    }
+
+    /// An error of ours.
+    pub fn own_error(error: &Notice) -> Self {
+        let mut out = Vec::new();
+        notice::encode(error, &mut out);
+        Self::Failed(out)
+    }
+}

@@ -1,0 +1,199 @@
+//! Runs an online plan step by step; what a failed step leaves behind is taken away.
+
+use crate::base::relation::quote_literal;
+use crate::base::{Notice, SqlState};
+use crate::effects::facts::Oid;
+use crate::event::ClientLeft;
+use crate::event::clock::Moment;
+use crate::plan::{Inverse, Plan, Probe, Scope, Step};
+use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
+use crate::upstream::link::Reading;
+use crate::upstream::{Link, Lost};
+use crate::wire::fields::sqlstate;
+
+use super::Run;
+use super::attempt::{is_lock_timeout, restore};
+use super::catalogue::{self, InvalidIndex};
+use super::outcome::Outcome;
+use super::progress::Watch;
+use super::tell::tell;
+
+/// Runs a plan to its end or undoes what it can.
+pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
+    let mut tag = Vec::new();
+    for step in &plan.steps {
+        match step_until_settled(run, step).await? {
+            Settled::Complete(body) => tag = body,
+            Settled::Failed(outcome) => return Ok(outcome),
+        }
+    }
+    if tag.is_empty() {
+        tag = format!("{}\0", plan.tag).into_bytes();
+    }
+    Ok(Outcome::Complete(tag))
+}
+
+enum Settled {
+    Complete(Vec<u8>),
+    Failed(Outcome),
+}
+
+/// Runs one step, again after a deadlock, until it is done or has failed for good.
+async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, Lost> {
+    let began = Moment::now();
+    loop {
+        let before = match invalid_before(run.link, step).await? {
+            Ok(before) => before,
+            Err(failed) => return Ok(Settled::Failed(Outcome::server_error(&failed, None, None))),
+        };
+        let answer = unhurried(run, Item::client(&step.sql)).await?;
+        let Some(failed) = answer.failed else {
+            return verify(run, step, &before, answer.tags).await;
+        };
+        let left = clean_up(run, step, &before).await?;
+        let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
+        if !again || run.link.client_reading == Reading::Closed {
+            return Ok(Settled::Failed(explain(step, &failed, &left)));
+        }
+        let notice = Notice::notice("the server chose this statement to end a deadlock; it is tried again");
+        tell(run.link, &[notice]).await;
+    }
+}
+
+/// Runs a statement with no time-out in force: a concurrent step that is cut short only leaves an invalid index.
+async fn unhurried(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
+    let lift = ["SET SESSION lock_timeout = 0", "SET SESSION statement_timeout = 0"].map(Item::ours);
+    let lifted = Call::run(run.link, &lift).await?;
+    let answer = if lifted.failed.is_some() { lifted } else { watched(run, item).await? };
+    let lock = format!("SET SESSION lock_timeout = {}", quote_literal(&run.session.lock_timeout));
+    let statement =
+        format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
+    restore(run.link, &[&lock, &statement]).await?;
+    Ok(answer)
+}
+
+/// Runs a statement while telling how far it is; a client that goes away cancels it.
+async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
+    let mut watch = Watch::new(run.surroundings);
+    let mut call = Call::start(run.link, &[item]).await;
+    loop {
+        match watch.until_due(call.step(run.link)).await {
+            Some(step) => match step? {
+                Progress::Done => return Ok(call.into_answer()),
+                Progress::ClientGone => {
+                    ClientLeft { statement: "is cancelled", pid: run.surroundings.place.pid }.emit();
+                    run.surroundings.canceller.cancel().await;
+                }
+            },
+            None => {
+                if let Some(notice) = watch.look().await {
+                    tell(run.link, &[notice]).await;
+                }
+            }
+        }
+    }
+}
+
+const fn left_behind(step: &Step) -> Option<Scope> {
+    match step.inverse {
+        Inverse::DropNewInvalidIndexes(scope) => Some(scope),
+        Inverse::Nothing | Inverse::FinishDrop(_) => None,
+    }
+}
+
+async fn invalid_before(link: &mut Link, step: &Step) -> Result<Result<Vec<InvalidIndex>, Failed>, Lost> {
+    match left_behind(step) {
+        Some(scope) => catalogue::invalid_indexes(link, scope).await,
+        None => Ok(Ok(Vec::new())),
+    }
+}
+
+/// Invalid indexes that were not there before.
+async fn new_invalid(
+    link: &mut Link,
+    scope: Scope,
+    before: &[InvalidIndex],
+) -> Result<Vec<InvalidIndex>, Lost> {
+    let mut now = catalogue::invalid_indexes(link, scope).await?;
+    if now.is_err() {
+        // A cancel request that came late strikes the first statement after the one it was meant for.
+        now = catalogue::invalid_indexes(link, scope).await?;
+    }
+    let now = now.unwrap_or_default();
+    Ok(now.into_iter().filter(|index| !before.iter().any(|old| old.oid == index.oid)).collect())
+}
+
+/// The tag alone is no proof: `IF NOT EXISTS` over an invalid index is answered as if all were well.
+async fn verify(
+    run: &mut Run<'_>,
+    step: &Step,
+    before: &[InvalidIndex],
+    mut tags: Vec<Vec<u8>>,
+) -> Result<Settled, Lost> {
+    if let Probe::NoNewInvalidIndex(scope) = step.probe {
+        let left = new_invalid(run.link, scope, before).await?;
+        if let Some(index) = left.first() {
+            let error = Notice::error(
+                SqlState::NOT_IN_PREREQUISITE_STATE,
+                format!("index {} was built but is not valid", index.name),
+            )
+            .hint(format!("Drop it with DROP INDEX CONCURRENTLY {} and try again.", index.name));
+            return Ok(Settled::Failed(Outcome::own_error(&error)));
+        }
+    }
+    Ok(Settled::Complete(tags.pop().unwrap_or_default()))
+}
+
+/// Takes away what the failed step left; returns what could not be taken away.
+async fn clean_up(
+    run: &mut Run<'_>,
+    step: &Step,
+    before: &[InvalidIndex],
+) -> Result<Vec<InvalidIndex>, Lost> {
+    match step.inverse {
+        Inverse::Nothing => Ok(Vec::new()),
+        Inverse::DropNewInvalidIndexes(scope) => {
+            let mut left = Vec::new();
+            for index in new_invalid(run.link, scope, before).await? {
+                if !drop_index(run, &index).await? {
+                    left.push(index);
+                }
+            }
+            Ok(left)
+        }
+        Inverse::FinishDrop(oid) => half_dropped(run, oid).await,
+    }
+}
+
+/// Drops an index that a failed build left. False when that failed too.
+async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Lost> {
+    let notice = Notice::notice(format!("removing {}, which the failed build left invalid", index.name));
+    tell(run.link, &[notice]).await;
+    let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
+    Ok(unhurried(run, Item::ours(&sql)).await?.failed.is_none())
+}
+
+/// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.
+async fn half_dropped(run: &mut Run<'_>, oid: Oid) -> Result<Vec<InvalidIndex>, Lost> {
+    let all = catalogue::invalid_indexes(run.link, Scope::Database).await?.unwrap_or_default();
+    Ok(all.into_iter().filter(|index| index.oid == oid).collect())
+}
+
+fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
+    if let Some(index) = left.first() {
+        let detail = format!(
+            "Index {} is left behind and invalid: no query uses it, every write pays for it.",
+            index.name
+        );
+        let hint = format!("Remove it with DROP INDEX CONCURRENTLY {}.", index.name);
+        return Outcome::server_error(failed, Some(&detail), Some(&hint));
+    }
+    let detail = match step.inverse {
+        Inverse::DropNewInvalidIndexes(_) => {
+            Some("Nothing is left behind: the unfinished index was removed.")
+        }
+        Inverse::Nothing | Inverse::FinishDrop(_) => None,
+    };
+    tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
+    Outcome::server_error(failed, detail, None)
+}

@@ -1,0 +1,73 @@
+#![doc = include_str!("create_index_blocking.md")]
+
+use super::{Finding, Remedy, Subject, not_on_this_server};
+use crate::base::{Notice, Severity, SqlState};
+use crate::effects::facts::RelationKind;
+use crate::plan::concurrent_index;
+use crate::sql::edit;
+use crate::sql::statement::{CreateIndex, Kind};
+
+/// The hazard's id.
+pub const ID: &str = "create-index-blocking";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// Finds a plain `CREATE INDEX` on a relation that others use.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let Kind::CreateIndex(CreateIndex { concurrently: false }) = subject.statement.kind else { return None };
+    let table = subject.effects.strongest()?;
+    let relation = subject.facts.relation(&table.name);
+    let online = |oid| match edit::concurrently(subject.script) {
+        _ if subject.facts.corrupts_concurrent_builds() => Remedy::Refuse(not_on_this_server("CREATE INDEX", ID)),
+        Some(sql) => {
+            Remedy::Plan { plan: concurrent_index::build(ID, sql, oid), form: "CREATE INDEX CONCURRENTLY" }
+        }
+        None => Remedy::Ladder { warning: Some(not_rewritten()) },
+    };
+    let remedy = match relation.map(|relation| (relation.kind, relation)) {
+        // The server refuses those by itself, before it locks them for long.
+        Some((_, relation)) if relation.system => return None,
+        Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => {
+            online(relation.oid)
+        }
+        Some((RelationKind::PartitionedTable, _)) => Remedy::Ladder { warning: Some(partitioned()) },
+        Some(_) => return None,
+        None => Remedy::Ladder { warning: Some(not_rewritten()) },
+    };
+    let elsewhere = Some(in_transaction(&table.name.to_string()));
+    let why = format!(
+        "A plain build holds a {} on {} and stops every write until it is done.",
+        table.mode, table.name
+    );
+    Some(Finding { hazard: ID, why, remedy, elsewhere })
+}
+
+fn warning(message: &str) -> Notice {
+    Notice::new(Severity::Warning, SqlState::WARNING, message)
+}
+
+fn partitioned() -> Notice {
+    warning("CREATE INDEX on a partitioned table is not online yet: it stops writes on every partition")
+        .detail("CREATE INDEX CONCURRENTLY does not work on partitioned tables.")
+        .hint(
+            "By hand: CREATE INDEX .. ON ONLY the parent, CREATE INDEX CONCURRENTLY on each partition, then ALTER \
+             INDEX .. ATTACH PARTITION for each of them.",
+        )
+}
+
+fn not_rewritten() -> Notice {
+    warning("CREATE INDEX runs as sent: it could not be changed beyond doubt")
+        .hint("Write CREATE INDEX CONCURRENTLY in the statement itself.")
+}
+
+fn in_transaction(table: &str) -> Notice {
+    warning("CREATE INDEX inside a transaction stops writes until the transaction ends")
+        .detail(format!(
+            "CREATE INDEX CONCURRENTLY cannot run in a transaction, so the plain form keeps its ShareLock on {table}."
+        ))
+        .hint(
+            "Run it outside a transaction. Alembic: \"with op.get_context().autocommit_block():\". psql: outside \
+             BEGIN, and without -1.",
+        )
+}

@@ -1,0 +1,43 @@
+#![doc = include_str!("drop_index_blocking.md")]
+
+use super::{Finding, Remedy, Subject};
+use crate::effects::facts::{Relation, RelationKind};
+use crate::plan::concurrent_index;
+use crate::sql::edit;
+use crate::sql::statement::{DropIndex, Kind};
+
+/// The hazard's id.
+pub const ID: &str = "drop-index-blocking";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// Finds a plain `DROP INDEX` of an index that others use.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let Kind::DropIndex(DropIndex { concurrently: false, cascade }) = subject.statement.kind else { return None };
+    let index = subject.effects.strongest()?;
+    let alone = match subject.statement.locks.as_slice() {
+        [lock] if !cascade => subject.facts.relation(&lock.name).filter(|_| lock.resolvable),
+        _ => None,
+    };
+    let plan = alone.filter(|relation| can_go_concurrently(relation)).and_then(|relation| {
+        let table = relation.index.as_ref().map(|index| index.table);
+        Some(concurrent_index::drop(ID, edit::concurrently(subject.script)?, relation.oid, table))
+    });
+    let remedy = match plan {
+        Some(plan) => Remedy::Plan { plan, form: "DROP INDEX CONCURRENTLY" },
+        None => Remedy::Ladder { warning: None },
+    };
+    let why = format!(
+        "A plain drop takes an AccessExclusiveLock on the table of {} and stops every read and write while it waits.",
+        index.name
+    );
+    Some(Finding { hazard: ID, why, remedy, elsewhere: None })
+}
+
+/// Postgres drops no index concurrently that a constraint needs or that is partitioned.
+fn can_go_concurrently(relation: &Relation) -> bool {
+    relation.kind == RelationKind::Index
+        && !relation.system
+        && relation.index.as_ref().is_some_and(|index| !index.backs_constraint && !index.partitioned)
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("lock_queue.md")]
+
+use super::{Finding, Remedy, Subject};
+use crate::sql::statement::Kind;
+
+/// The hazard's id.
+pub const ID: &str = "lock-queue";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// Finds a statement that would queue for a strong lock; index work has hazards of its own.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let queues = match subject.statement.kind {
+        Kind::Locking | Kind::Lock { nowait: false } => subject.effects.is_strong(),
+        _ => false,
+    };
+    if !queues {
+        return None;
+    }
+    let why = match subject.effects.strongest() {
+        Some(touched) => format!(
+            "It takes an {} on {}; while it queues for it behind a running transaction, every later query that needs \
+             the table queues behind it.",
+            touched.mode, touched.name
+        ),
+        None => "It takes strong locks on tables that it does not name; while it queues for one behind a running \
+                 transaction, every later query that needs that table queues behind it."
+            .to_owned(),
+    };
+    Some(Finding { hazard: ID, why, remedy: Remedy::Ladder { warning: None }, elsewhere: None })
+}

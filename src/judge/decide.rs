@@ -1,0 +1,236 @@
+//! The judge: findings, policy and the moment make one decision per message.
+
+use super::decision::{Decision, Guard, Judgement, Retry, Target};
+use super::moment::{Moment, Standing};
+use super::policy::{Mode, Policy};
+use super::setting::{self, Setting};
+use super::{as_sent, explain};
+use crate::base::Notice;
+use crate::effects::facts::{Facts, RelationKind};
+use crate::effects::{self, Effects};
+use crate::hazard::{self, Finding, Remedy, Subject};
+use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
+
+/// What is to become of a message.
+pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) -> Judgement {
+    if let Some(refusal) = script.statements.iter().find_map(bad_setting) {
+        return Judgement::of(Decision::Refuse(refusal));
+    }
+    let (settings, problems) = directives(script);
+    let policy = policy.with(&settings);
+    if policy.mode == Mode::Off {
+        return Judgement::of(Decision::Forward);
+    }
+    let case = Case { script, facts, moment, effects: effects_of(script, facts) };
+    let mut judgement = Judgement::of(Decision::Forward);
+    judgement.notices.extend(problems.into_iter().map(explain::ignored));
+    let found = case.findings();
+    for (_, finding) in &found {
+        if !judgement.hazards.contains(&finding.hazard) {
+            judgement.hazards.push(finding.hazard);
+        }
+    }
+    match policy.mode {
+        Mode::Enforce => case.enforce(&policy, found, judgement),
+        Mode::Observe | Mode::Off => case.observe(&policy, &found, judgement),
+    }
+}
+
+/// The policy with the message's own directives on top: what the ladder climbs by.
+pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
+    policy.with(&directives(script).0)
+}
+
+/// Whether the open transaction holds strong locks once the message has succeeded.
+pub fn holds_strong_after(script: &Script, facts: &Facts) -> bool {
+    effects_of(script, facts).iter().any(Effects::is_strong)
+        || script.statements.iter().any(|statement| {
+            matches!(statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread))
+        })
+}
+
+fn effects_of(script: &Script, facts: &Facts) -> Vec<Effects> {
+    script.statements.iter().map(|statement| effects::of(statement, facts)).collect()
+}
+
+/// What the comments ask for, and what is wrong with them.
+fn directives(script: &Script) -> (Vec<Setting>, Vec<Notice>) {
+    let (mut settings, mut problems) = (Vec::new(), Vec::new());
+    for directive in &script.directives {
+        match setting::check(&directive.name, &directive.value) {
+            Ok(setting) => settings.push(setting),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (settings, problems)
+}
+
+/// The server takes any `SET lockkeeper.x`, so that slips of the pen must be caught here.
+fn bad_setting(statement: &Statement) -> Option<Notice> {
+    let Kind::Setting(Change::Ours(ours)) = &statement.kind else { return None };
+    match &ours.value {
+        Some(value) => setting::check(&ours.name, value).err(),
+        None if setting::NAMES.contains(&ours.name.as_str()) => None,
+        None => setting::check(&ours.name, "").err(),
+    }
+}
+
+/// One message in its circumstances.
+struct Case<'a> {
+    script: &'a Script,
+    facts: &'a Facts,
+    moment: &'a Moment,
+    effects: Vec<Effects>,
+}
+
+impl Case<'_> {
+    fn findings(&self) -> Vec<(&Statement, Finding)> {
+        let (script, facts) = (self.script, self.facts);
+        let subjects = script.statements.iter().zip(&self.effects);
+        subjects
+            .filter(|(statement, _)| !self.is_for_the_server(statement))
+            .flat_map(|(statement, effects)| {
+                let subject = Subject { script, statement, effects, facts };
+                hazard::find(&subject).into_iter().map(move |finding| (statement, finding))
+            })
+            .collect()
+    }
+
+    /// Whether the server refuses the statement where it stands, so that it can do no harm: 25001 in a transaction
+    /// block, and `LOCK TABLE` outside one.
+    fn is_for_the_server(&self, statement: &Statement) -> bool {
+        match (statement.place, &statement.kind) {
+            (Place::OutsideOnly, _) => !self.is_alone(),
+            (Place::Anywhere, Kind::Lock { .. }) => self.is_alone(),
+            (Place::Anywhere, _) => false,
+        }
+    }
+
+    /// Whether the message is one statement, outside any transaction.
+    fn is_alone(&self) -> bool {
+        self.moment.transaction == Standing::Outside && self.script.statements.len() == 1
+    }
+
+    fn observe(
+        &self,
+        policy: &Policy,
+        found: &[(&Statement, Finding)],
+        mut judgement: Judgement,
+    ) -> Judgement {
+        let alone = self.is_alone();
+        let not_allowed = found.iter().filter(|(_, finding)| policy.allowance(finding.hazard).is_none());
+        judgement
+            .notices
+            .extend(not_allowed.filter_map(|(statement, it)| explain::observed(statement.tag, it, alone)));
+        judgement
+    }
+
+    fn enforce(
+        &self,
+        policy: &Policy,
+        found: Vec<(&Statement, Finding)>,
+        mut judgement: Judgement,
+    ) -> Judgement {
+        let mut guarded = false;
+        for (statement, finding) in found {
+            if let Some(allowance) = policy.allowance(finding.hazard) {
+                judgement.notices.push(explain::allowed(statement.tag, &finding, allowance));
+                continue;
+            }
+            if !self.is_alone() {
+                guarded |= finding.remedy != Remedy::Record;
+                judgement.notices.extend(finding.elsewhere);
+                continue;
+            }
+            match finding.remedy {
+                Remedy::Plan { ref plan, form } => {
+                    judgement.notices.push(explain::replaced(statement.tag, form, &finding));
+                    judgement.decision = Decision::Run(plan.clone());
+                    return judgement;
+                }
+                Remedy::Refuse(refusal) => {
+                    judgement.decision = Decision::Refuse(refusal);
+                    return judgement;
+                }
+                Remedy::Ladder { warning } => {
+                    guarded = true;
+                    judgement.notices.extend(warning);
+                }
+                Remedy::Record => {}
+            }
+        }
+        judgement.decision = if guarded {
+            Decision::Guard(Guard { targets: self.targets(), retry: self.retry() })
+        } else {
+            self.as_sent().unwrap_or(Decision::Forward)
+        };
+        judgement
+    }
+
+    /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.
+    fn as_sent(&self) -> Option<Decision> {
+        let ([statement], [effects]) = (self.script.statements.as_slice(), self.effects.as_slice()) else {
+            return None;
+        };
+        let plan = as_sent::plan(self.script, statement, effects, self.facts).filter(|_| self.is_alone())?;
+        Some(Decision::Run(plan))
+    }
+
+    /// What is locked strongly, each relation once.
+    fn targets(&self) -> Vec<Target> {
+        let mut targets: Vec<Target> = Vec::new();
+        for touched in self.effects.iter().flat_map(Effects::strong) {
+            let same = |target: &&mut Target| {
+                target.oid == touched.oid && (touched.oid.is_some() || target.name == touched.name)
+            };
+            match targets.iter_mut().find(same) {
+                Some(target) => target.mode = target.mode.max(touched.mode),
+                None => {
+                    targets.push(Target { name: touched.name.clone(), oid: touched.oid, mode: touched.mode })
+                }
+            }
+        }
+        targets
+    }
+
+    fn retry(&self) -> Retry {
+        match (self.moment.transaction, self.script.statements.as_slice()) {
+            (Standing::Implicit | Standing::Explicit { holds_strong: true }, _) => Retry::Never,
+            (_, statements) if !statements.iter().all(is_repeatable) => Retry::Never,
+            (Standing::Explicit { holds_strong: false }, _) => Retry::Savepoint,
+            (Standing::Outside, [statement]) if self.may_run_in_block(statement) => Retry::Transaction,
+            (Standing::Outside, _) => Retry::Whole,
+        }
+    }
+
+    fn may_run_in_block(&self, statement: &Statement) -> bool {
+        let partitioned =
+            |kind| matches!(kind, RelationKind::PartitionedTable | RelationKind::PartitionedIndex);
+        match &statement.kind {
+            // Nobody knows what it is.
+            Kind::Opaque(Opaque::Unread) => false,
+            // REINDEX of something partitioned runs in several transactions.
+            Kind::Reindex(_) => {
+                let mut relations = statement.locks.iter().filter_map(|lock| self.facts.relation(&lock.name));
+                statement.place == Place::Anywhere && !relations.any(|relation| partitioned(relation.kind))
+            }
+            _ => statement.place == Place::Anywhere,
+        }
+    }
+}
+
+/// Whether a statement can be sent a second time after it failed, without anything of it having stayed.
+fn is_repeatable(statement: &Statement) -> bool {
+    match &statement.kind {
+        Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(_) => false,
+        Kind::Opaque(Opaque::Block { repeatable }) => *repeatable,
+        Kind::Opaque(Opaque::Call) => false,
+        Kind::Opaque(Opaque::Extension | Opaque::Unread) => true,
+        Kind::Ordinary
+        | Kind::CreateIndex(_)
+        | Kind::DropIndex(_)
+        | Kind::Reindex(_)
+        | Kind::Lock { .. }
+        | Kind::Locking => true,
+    }
+}

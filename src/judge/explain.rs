@@ -1,0 +1,44 @@
+//! The words in which decisions are told: one rendering for the client, for `check` and for `explain`.
+
+use super::policy::Allowance;
+use crate::base::Notice;
+use crate::hazard::{Finding, Remedy};
+
+/// What is said when a plan replaces the statement.
+pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
+    Notice::notice(format!("{tag} runs as {form}")).detail(finding.why.clone()).hint(format!(
+        "To run it as sent, say why in a comment: \"-- lockkeeper: allow {} because <reason>\".",
+        finding.hazard
+    ))
+}
+
+/// What is said when a hazard is let pass.
+pub(super) fn allowed(tag: &str, finding: &Finding, allowance: &Allowance) -> Notice {
+    Notice::notice(format!("{tag} runs as sent: {} is allowed", finding.hazard))
+        .detail(format!("The reason given: {}.", allowance.reason.trim_end_matches('.')))
+}
+
+/// What is said in observe mode; nothing about what would only have been recorded.
+pub(super) fn observed(tag: &str, finding: &Finding, alone: bool) -> Option<Notice> {
+    let would = match &finding.remedy {
+        Remedy::Plan { form, .. } if alone => format!("run as {form}"),
+        Remedy::Refuse(_) if alone => "be refused".to_owned(),
+        Remedy::Plan { .. } | Remedy::Refuse(_) | Remedy::Ladder { .. } => {
+            "wait for its locks under the ladder of patience".to_owned()
+        }
+        Remedy::Record => return None,
+    };
+    let notice = Notice::notice(format!("{tag} would {would}")).detail(finding.why.clone());
+    Some(
+        notice
+            .hint(format!("Hazard {}; lockkeeper only observes here and sends it as it is.", finding.hazard)),
+    )
+}
+
+/// A directive that is ignored because it is wrong.
+pub(super) fn ignored(mut problem: Notice) -> Notice {
+    problem.severity = crate::base::Severity::Warning;
+    problem.code = crate::base::SqlState::WARNING;
+    problem.message = format!("directive ignored: {}", problem.message);
+    problem
+}

@@ -1,0 +1,213 @@
+//! The settings that a session or a comment may change, checked.
+
+use std::time::Duration;
+
+use super::policy::{Allowance, Mode};
+use crate::base::{Notice, SqlState};
+use crate::hazard;
+
+/// A setting with a valid value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// `mode`
+    Mode(Mode),
+    /// `max_stall`
+    MaxStall(Duration),
+    /// `retry_for`
+    RetryFor(Duration),
+    /// `allow`
+    Allow(Vec<Allowance>),
+}
+
+/// The names that `SET lockkeeper.<name>` takes.
+pub const NAMES: [&str; 4] = ["mode", "max_stall", "retry_for", "allow"];
+
+const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
+const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+
+/// Checks a setting; the error says what would be valid.
+pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
+    match name {
+        "mode" => mode(value).map(Setting::Mode),
+        "max_stall" => duration(name, value, &MAX_STALL, "1ms to 1min").map(Setting::MaxStall),
+        "retry_for" => duration(name, value, &RETRY_FOR, "0 to 24h").map(Setting::RetryFor),
+        "allow" => allowances(value).map(Setting::Allow),
+        _ => Err(unknown_name(name)),
+    }
+}
+
+fn unknown_name(name: &str) -> Notice {
+    let hint = match nearest(name, &NAMES) {
+        Some(near) => format!("Perhaps you meant \"lockkeeper.{near}\"."),
+        None => format!("Known settings: {}.", NAMES.join(", ")),
+    };
+    let message = format!("unrecognized configuration parameter \"lockkeeper.{name}\"");
+    Notice::error(SqlState::UNDEFINED_OBJECT, message).hint(hint)
+}
+
+fn invalid(name: &str, value: &str) -> Notice {
+    let message = format!("invalid value for parameter \"lockkeeper.{name}\": \"{value}\"");
+    Notice::error(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+fn mode(value: &str) -> Result<Mode, Notice> {
+    let lower = value.trim().to_ascii_lowercase();
+    let known = MODES.iter().find(|(word, _)| *word == lower);
+    known.map(|(_, mode)| *mode).ok_or_else(|| {
+        let near = nearest(&lower, &MODES.map(|(word, _)| word));
+        let perhaps = near.map(|near| format!("Perhaps you meant \"{near}\". ")).unwrap_or_default();
+        invalid("mode", value).hint(format!("{perhaps}Available values: enforce, observe, off."))
+    })
+}
+
+fn duration(
+    name: &str,
+    value: &str,
+    range: &std::ops::RangeInclusive<Duration>,
+    words: &str,
+) -> Result<Duration, Notice> {
+    parse_duration(value).filter(|duration| range.contains(duration)).ok_or_else(|| {
+        invalid(name, value)
+            .detail(format!("Allowed: {words}."))
+            .hint("Valid units are \"ms\", \"s\", \"min\", \"h\"; a number alone is milliseconds.")
+    })
+}
+
+/// `50ms`, `2s`, `1.5s`, `10min`, `1h`; a plain number is milliseconds, as in Postgres.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let ms_per_unit = match unit.trim_start() {
+        "" | "ms" => 1.0,
+        "s" => 1_000.0,
+        "min" => 60_000.0,
+        "h" => 3_600_000.0,
+        _ => return None,
+    };
+    let ms: f64 = number.parse::<f64>().ok()? * ms_per_unit;
+    Duration::try_from_secs_f64(ms / 1_000.0).ok()
+}
+
+/// `hazard because reason`, several separated by commas; a comma within a reason is part of it.
+fn allowances(value: &str) -> Result<Vec<Allowance>, Notice> {
+    let mut allowances: Vec<Allowance> = Vec::new();
+    for part in value.split(',').filter(|part| !part.trim().is_empty()) {
+        match (split_reason(part), allowances.last_mut()) {
+            (Some((hazard, reason)), _) => allowances.push(allowance(hazard, reason)?),
+            (None, Some(last)) if hazard::by_id(part.trim()).is_none() => {
+                last.reason.push(',');
+                last.reason.push_str(part.trim_end());
+            }
+            (None, _) => return Err(without_reason(part.trim())),
+        }
+    }
+    Ok(allowances)
+}
+
+/// The two sides of the word `because`.
+fn split_reason(part: &str) -> Option<(&str, &str)> {
+    let mut words = part.trim().splitn(3, char::is_whitespace);
+    let (hazard, because) = (words.next()?, words.next()?);
+    because.eq_ignore_ascii_case("because").then(|| (hazard, words.next().unwrap_or_default().trim()))
+}
+
+fn allowance(hazard: &str, reason: &str) -> Result<Allowance, Notice> {
+    let id = hazard.to_ascii_lowercase();
+    if hazard::by_id(&id).is_none() {
+        let ids: Vec<&str> = hazard::ALL.iter().map(|hazard| hazard.id).collect();
+        let hint = match nearest(&id, &ids) {
+            Some(near) => format!("Perhaps you meant \"{near}\"."),
+            None => format!("Known hazards: {}.", ids.join(", ")),
+        };
+        let message = format!("hazard \"{hazard}\" does not exist");
+        return Err(Notice::error(SqlState::UNDEFINED_OBJECT, message).hint(hint));
+    }
+    if reason.is_empty() {
+        return Err(without_reason(hazard));
+    }
+    Ok(Allowance { hazard: id, reason: reason.to_owned() })
+}
+
+fn without_reason(hazard: &str) -> Notice {
+    let hazard = hazard.split_whitespace().next().unwrap_or("<hazard>");
+    invalid("allow", hazard)
+        .detail("Whoever allows a hazard says why; the reason is repeated to the client and kept.")
+        .hint(format!("Write \"{hazard} because <reason>\"."))
+}
+
+/// The candidate that a slip of the pen could have meant.
+fn nearest<'a>(written: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let near = |candidate: &&str| strsim::normalized_damerau_levenshtein(written, candidate);
+    candidates
+        .iter()
+        .copied()
+        .filter(|candidate| near(candidate) >= 0.5)
+        .max_by(|a, b| near(a).total_cmp(&near(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn valid_values() {
+        for (name, value, expected) in [
+            ("mode", "Observe", Setting::Mode(Mode::Observe)),
+            ("max_stall", "50ms", Setting::MaxStall(Duration::from_millis(50))),
+            ("max_stall", "250", Setting::MaxStall(Duration::from_millis(250))),
+            ("retry_for", "10 min", Setting::RetryFor(Duration::from_secs(600))),
+            ("retry_for", "1.5s", Setting::RetryFor(Duration::from_millis(1500))),
+            ("retry_for", "0", Setting::RetryFor(Duration::ZERO)),
+            ("allow", "", Setting::Allow(vec![])),
+        ] {
+            assert_eq!(check(name, value), Ok(expected), "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn reasons_may_hold_commas() {
+        let Ok(Setting::Allow(allowed)) =
+            check("allow", "lock-queue because it is night, and quiet, opaque-ddl BECAUSE it is only a view")
+        else {
+            panic!("refused")
+        };
+        let shown: Vec<_> = allowed.iter().map(|it| format!("{}: {}", it.hazard, it.reason)).collect();
+        assert_eq!(shown, ["lock-queue: it is night, and quiet", "opaque-ddl: it is only a view"]);
+    }
+
+    #[test]
+    fn errors_say_what_would_be_valid() {
+        let shown = |name, value| {
+            let Err(notice) = check(name, value) else { panic!("{name} = {value} passed") };
+            format!("{} {} | {}", notice.code, notice.message, notice.hint.unwrap_or_default())
+        };
+        let all = [
+            shown("max_stal", "1s"),
+            shown("colour", "red"),
+            shown("mode", "observ"),
+            shown("mode", "1"),
+            shown("max_stall", "0"),
+            shown("retry_for", "2 weeks"),
+            shown("allow", "create-index-blockin because x"),
+            shown("allow", "everything because x"),
+            shown("allow", "lock-queue"),
+            shown("allow", "lock-queue because"),
+            shown("allow", "lock-queue because x, opaque-ddl"),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        42704 unrecognized configuration parameter "lockkeeper.max_stal" | Perhaps you meant "lockkeeper.max_stall".
+        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow.
+        22023 invalid value for parameter "lockkeeper.mode": "observ" | Perhaps you meant "observe". Available values: enforce, observe, off.
+        22023 invalid value for parameter "lockkeeper.mode": "1" | Available values: enforce, observe, off.
+        22023 invalid value for parameter "lockkeeper.max_stall": "0" | Valid units are "ms", "s", "min", "h"; a number alone is milliseconds.
+        22023 invalid value for parameter "lockkeeper.retry_for": "2 weeks" | Valid units are "ms", "s", "min", "h"; a number alone is milliseconds.
+        42704 hazard "create-index-blockin" does not exist | Perhaps you meant "create-index-blocking".
+        42704 hazard "everything" does not exist | Known hazards: concurrent-index-corruption, create-index-blocking, drop-index-blocking, reindex-blocking, lock-queue, opaque-ddl.
+        22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".
+        22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".
+        22023 invalid value for parameter "lockkeeper.allow": "opaque-ddl" | Write "opaque-ddl because <reason>".
+        "#);
+    }
+}

@@ -1,0 +1,3 @@
+mod catalogue;
+mod pages;
+mod rules;

@@ -1,0 +1,210 @@
+//! The judge's rules, one table each.
+
+use super::catalogue::{facts, show};
+use crate::judge::{Decision, Mode, Moment, Policy, Standing, decide, holds_strong_after, policy_for};
+use crate::sql::{Encoding, parse};
+
+const IN_TRANSACTION: Standing = Standing::Explicit { holds_strong: false };
+const HOLDS_STRONG: Standing = Standing::Explicit { holds_strong: true };
+
+fn judged(text: &str, transaction: Standing, mode: Mode) -> String {
+    let policy = Policy { mode, ..Policy::default() };
+    let script = parse(text.as_bytes(), Encoding::Utf8);
+    show(&decide(&script, &facts(150_018), &Moment { transaction }, &policy))
+}
+
+/// The first word of the decision, and how it may be repeated.
+fn course(text: &str, transaction: Standing) -> String {
+    let script = parse(text.as_bytes(), Encoding::Utf8);
+    let judgement = decide(&script, &facts(150_018), &Moment { transaction }, &Policy::default());
+    match judgement.decision {
+        Decision::Forward => "forward".into(),
+        Decision::Guard(guard) => format!("{:?}", guard.retry),
+        Decision::Run(_) => "run".into(),
+        Decision::Refuse(notice) => format!("refuse {}", notice.code),
+    }
+}
+
+#[test]
+fn one_statement_outside_a_transaction() {
+    for (text, expected) in [
+        ("CREATE INDEX ON orders (no)", "run"),
+        ("CREATE INDEX CONCURRENTLY ON orders (no)", "run"),
+        ("CREATE INDEX ON totals (no)", "run"),
+        ("CREATE INDEX ON events (no)", "Transaction"),
+        ("CREATE INDEX ON scratch (no)", "forward"),
+        ("CREATE INDEX ON nowhere (no)", "forward"),
+        ("CREATE INDEX ON pg_class (relname)", "forward"),
+        ("CREATE INDEX ON a_view (no)", "forward"),
+        ("CREATE INDEX IF NOT EXISTS orders_no ON orders (no)", "run"),
+        ("DROP INDEX orders_no_idx", "run"),
+        ("DROP INDEX CONCURRENTLY orders_no_idx", "run"),
+        ("DROP INDEX CONCURRENTLY nowhere", "forward"),
+        ("DROP INDEX orders_no_idx CASCADE", "Transaction"),
+        ("DROP INDEX orders_pkey", "Transaction"),
+        ("DROP INDEX events_idx", "Transaction"),
+        ("REINDEX TABLE orders", "run"),
+        ("REINDEX INDEX orders_no_idx", "run"),
+        ("REINDEX TABLE events", "run"),
+        ("REINDEX TABLE bookings", "Transaction"),
+        ("REINDEX TABLE pg_class", "Transaction"),
+        ("REINDEX DATABASE shop", "run"),
+        ("REINDEX SYSTEM shop", "Whole"),
+        ("REINDEX SCHEMA pg_catalog", "Whole"),
+        ("REINDEX SCHEMA CONCURRENTLY public", "run"),
+        ("ALTER TABLE orders ADD c int", "Transaction"),
+        ("ALTER TABLE orders VALIDATE CONSTRAINT c", "forward"),
+        ("ALTER TABLE scratch ADD c int", "forward"),
+        ("DROP SCHEMA old CASCADE", "Transaction"),
+        ("VACUUM FULL orders", "Whole"),
+        ("VACUUM FULL", "Whole"),
+        ("VACUUM orders", "forward"),
+        ("LOCK TABLE orders", "forward"),
+        ("DO $$ BEGIN DROP TABLE orders; END $$", "Transaction"),
+        ("DO $$ BEGIN DROP TABLE orders; COMMIT; END $$", "Never"),
+        ("DO $$ BEGIN PERFORM 1; END $$", "forward"),
+        ("CALL p()", "forward"),
+        ("CREATE EXTENSION hstore", "Transaction"),
+        ("ALTER TABLE orders FROBNICATE", "Whole"),
+        ("frobnicate the orders", "forward"),
+        ("SELECT 1", "forward"),
+        ("", "forward"),
+        ("SET lockkeeper.mode = 'off'", "forward"),
+        ("SET lockkeeper.mode = 'of'", "refuse 22023"),
+        ("SET lockkeeper.mood = 'off'", "refuse 42704"),
+        ("RESET lockkeeper.mode", "forward"),
+        ("RESET lockkeeper.mood", "refuse 42704"),
+    ] {
+        assert_eq!(course(text, Standing::Outside), expected, "{text}");
+    }
+}
+
+#[test]
+fn several_statements_are_one_transaction() {
+    for (text, expected) in [
+        ("ALTER TABLE orders ADD c int; ALTER TABLE customers ADD c int", "Whole"),
+        ("ALTER TABLE orders ADD c int; INSERT INTO orders VALUES (1)", "Whole"),
+        ("BEGIN; ALTER TABLE orders ADD c int; COMMIT", "Never"),
+        ("SET lock_timeout = '1s'; ALTER TABLE orders ADD c int", "Never"),
+        ("ALTER TABLE orders ADD c int; COPY orders FROM STDIN", "Never"),
+        ("RESET ALL; ALTER TABLE orders ADD c int", "Never"),
+        ("CALL p(); ALTER TABLE orders ADD c int", "Never"),
+        ("CREATE INDEX CONCURRENTLY ON orders (no); SELECT 1", "forward"),
+        ("CREATE INDEX ON orders (no); SELECT 1", "Whole"),
+        ("LOCK TABLE orders; SELECT 1", "Whole"),
+        ("SELECT 1; SELECT 2", "forward"),
+        ("CREATE TABLE new (a int); CREATE INDEX ON new (a)", "forward"),
+    ] {
+        assert_eq!(course(text, Standing::Outside), expected, "{text}");
+    }
+    assert_eq!(course("ALTER TABLE orders ADD c int", Standing::Implicit), "Never");
+    assert_eq!(course("CREATE INDEX CONCURRENTLY ON orders (no)", Standing::Implicit), "forward");
+}
+
+#[test]
+fn in_a_transaction() {
+    for (text, standing, expected) in [
+        ("ALTER TABLE orders ADD c int", IN_TRANSACTION, "Savepoint"),
+        ("ALTER TABLE orders ADD c int", HOLDS_STRONG, "Never"),
+        ("ALTER TABLE fresh ADD c int", HOLDS_STRONG, "forward"),
+        ("ALTER TABLE orders ADD c int; SET CONSTRAINTS ALL IMMEDIATE", IN_TRANSACTION, "Savepoint"),
+        ("SAVEPOINT a; ALTER TABLE orders ADD c int", IN_TRANSACTION, "Never"),
+        ("CREATE INDEX ON orders (no)", IN_TRANSACTION, "Savepoint"),
+        ("CREATE INDEX ON fresh (no)", IN_TRANSACTION, "forward"),
+        ("CREATE INDEX CONCURRENTLY ON orders (no)", IN_TRANSACTION, "forward"),
+        ("DROP INDEX orders_no_idx", IN_TRANSACTION, "Savepoint"),
+        ("VACUUM FULL orders", IN_TRANSACTION, "forward"),
+        ("LOCK TABLE orders", IN_TRANSACTION, "Savepoint"),
+        ("LOCK TABLE orders NOWAIT", IN_TRANSACTION, "forward"),
+        ("LOCK TABLE orders IN ROW EXCLUSIVE MODE", IN_TRANSACTION, "forward"),
+        ("DO $$ BEGIN DROP TABLE orders; END $$", IN_TRANSACTION, "Savepoint"),
+        ("COMMIT", HOLDS_STRONG, "forward"),
+    ] {
+        assert_eq!(course(text, standing), expected, "{text}");
+    }
+}
+
+#[test]
+fn observing_says_and_changes_nothing() {
+    let all: Vec<String> = [
+        ("CREATE INDEX ON orders (no)", Standing::Outside),
+        ("CREATE INDEX ON orders (no)", IN_TRANSACTION),
+        ("ALTER TABLE orders ADD c int", Standing::Outside),
+        ("CALL p()", Standing::Outside),
+        ("CREATE INDEX CONCURRENTLY ON orders (no)", Standing::Outside),
+    ]
+    .into_iter()
+    .map(|(text, standing)| judged(text, standing, Mode::Observe))
+    .collect();
+    insta::assert_snapshot!(all.join(""), @r#"
+    forward
+    NOTICE: CREATE INDEX would run as CREATE INDEX CONCURRENTLY
+    forward
+    NOTICE: CREATE INDEX would wait for its locks under the ladder of patience
+    forward
+    NOTICE: ALTER TABLE would wait for its locks under the ladder of patience
+    forward
+    forward
+    "#);
+    assert_eq!(judged("CREATE INDEX ON orders (no)", Standing::Outside, Mode::Off), "forward\n");
+}
+
+#[test]
+fn directives_are_obeyed_and_repeated() {
+    let all: Vec<String> = [
+        "CREATE INDEX ON orders (no) -- lockkeeper: allow create-index-blocking because it is empty.",
+        "-- lockkeeper: allow create-index-blocking\nCREATE INDEX ON orders (no)",
+        "ALTER TABLE orders ADD c int -- lockkeeper: allow lock-queue because nobody is awake",
+        "ALTER TABLE orders ADD c int -- lockkeeper: mode off",
+        "ALTER TABLE orders ADD c int /* lockkeeper: mode observed */",
+    ]
+    .into_iter()
+    .map(|text| judged(text, Standing::Outside, Mode::Enforce))
+    .collect();
+    insta::assert_snapshot!(all.join(""), @r#"
+    forward
+    NOTICE: CREATE INDEX runs as sent: create-index-blocking is allowed
+    run -- lockkeeper: allow create-index-blocking
+    CREATE INDEX CONCURRENTLY ON orders (no)
+      lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
+    tag CREATE INDEX
+    WARNING: directive ignored: invalid value for parameter "lockkeeper.allow": "create-index-blocking"
+    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    forward
+    NOTICE: ALTER TABLE runs as sent: lock-queue is allowed
+    forward
+    guard retry Transaction locks AccessExclusiveLock
+    WARNING: directive ignored: invalid value for parameter "lockkeeper.mode": "observed"
+    "#);
+    let script = parse(b"/* lockkeeper: set max_stall 7ms */ DROP TABLE orders", Encoding::Utf8);
+    assert_eq!(policy_for(&script, &Policy::default()).max_stall.as_millis(), 7);
+}
+
+#[test]
+fn notices_tell_what_why_and_what_next() {
+    let script = parse(b"CREATE INDEX ON orders (no)", Encoding::Utf8);
+    let moment = Moment { transaction: Standing::Outside };
+    let judgement = decide(&script, &facts(150_018), &moment, &Policy::default());
+    let notice = &judgement.notices[0];
+    let shown = [Some(notice.message.clone()), notice.detail.clone(), notice.hint.clone()];
+    insta::assert_snapshot!(shown.map(Option::unwrap_or_default).join("\n"), @r#"
+    CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    A plain build holds a ShareLock on "orders" and stops every write until it is done.
+    To run it as sent, say why in a comment: "-- lockkeeper: allow create-index-blocking because <reason>".
+    "#);
+}
+
+#[test]
+fn strong_locks_are_remembered() {
+    for (text, expected) in [
+        ("ALTER TABLE orders ADD c int", true),
+        ("LOCK TABLE orders NOWAIT", true),
+        ("CREATE INDEX ON fresh (no)", false),
+        ("DO $$ BEGIN EXECUTE 'x'; END $$", true),
+        ("ALTER TABLE orders VALIDATE CONSTRAINT c", false),
+        ("SELECT 1", false),
+    ] {
+        let script = parse(text.as_bytes(), Encoding::Utf8);
+        assert_eq!(holds_strong_after(&script, &facts(150_018)), expected, "{text}");
+    }
+}

@@ -1,0 +1,45 @@
+//! The building block for concurrent index work: build, rebuild, drop.
+//!
+//! One step each, since Postgres does it in several transactions of its own. What such a step leaves behind when it
+//! fails is in `OPERATIONS`, T4 and T5.
+
+use super::{Context, Inverse, Plan, Probe, Scope, Step};
+use crate::base::LockMode;
+use crate::effects::facts::Oid;
+
+/// `CREATE INDEX CONCURRENTLY` on a table.
+pub fn build(hazard: &'static str, sql: Vec<u8>, table: Oid) -> Plan {
+    let scope = Scope::Table(table);
+    let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
+    one_step(hazard, "CREATE INDEX", step(sql, Some(table), probe, inverse))
+}
+
+/// `REINDEX .. CONCURRENTLY` of what `scope` says.
+pub fn rebuild(hazard: &'static str, sql: Vec<u8>, scope: Scope) -> Plan {
+    let relation = match scope {
+        Scope::Table(table) => Some(table),
+        Scope::Database => None,
+    };
+    let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
+    one_step(hazard, "REINDEX", step(sql, relation, probe, inverse))
+}
+
+/// `DROP INDEX CONCURRENTLY` of an index of a table.
+pub fn drop(hazard: &'static str, sql: Vec<u8>, index: Oid, table: Option<Oid>) -> Plan {
+    one_step(hazard, "DROP INDEX", step(sql, table, Probe::Gone(index), Inverse::FinishDrop(index)))
+}
+
+fn step(sql: Vec<u8>, relation: Option<Oid>, probe: Probe, inverse: Inverse) -> Step {
+    Step {
+        sql,
+        lock: LockMode::ShareUpdateExclusive,
+        relation,
+        context: Context::OutsideTransaction,
+        probe,
+        inverse,
+    }
+}
+
+fn one_step(hazard: &'static str, tag: &'static str, step: Step) -> Plan {
+    Plan { hazard, steps: vec![step], tag }
+}

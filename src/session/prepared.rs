@@ -1,0 +1,97 @@
+//! Prepared statements and portals that hold something to look at; all others are not remembered.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// At most so many texts are remembered, and so many bytes of them; a client that prepares more DDL is refused.
+const STATEMENTS_MAX: usize = 1_000;
+const BYTES_MAX: usize = 4 << 20;
+
+/// The watched statements and portals of one session.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    statements: HashMap<Vec<u8>, Rc<[u8]>>,
+    portals: HashMap<Vec<u8>, Rc<[u8]>>,
+    bytes: usize,
+}
+
+impl Prepared {
+    /// Whether nothing is watched, so that extended traffic needs no second look.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty() && self.portals.is_empty()
+    }
+
+    /// Whether a statement of this text could be watched too.
+    pub fn has_room(&self, name: &[u8], sql: &[u8]) -> bool {
+        self.statements.len() < STATEMENTS_MAX && self.bytes + name.len() + sql.len() <= BYTES_MAX
+    }
+
+    /// The server has made a statement that is to be looked at when it is run.
+    pub fn watch(&mut self, name: &[u8], sql: &[u8]) {
+        self.forget(name);
+        self.bytes += name.len() + sql.len();
+        self.statements.insert(name.to_vec(), sql.into());
+    }
+
+    /// The server has made an ordinary statement of this name, or none.
+    pub fn forget(&mut self, name: &[u8]) {
+        if let Some(sql) = self.statements.remove(name) {
+            self.bytes -= name.len() + sql.len();
+        }
+    }
+
+    /// Whether a statement is watched.
+    pub fn is_watched(&self, name: &[u8]) -> bool {
+        self.statements.contains_key(name)
+    }
+
+    /// The client binds a portal; it is watched when its statement is.
+    pub fn bind(&mut self, portal: &[u8], statement: &[u8]) {
+        match self.statements.get(statement) {
+            Some(sql) => drop(self.portals.insert(portal.to_vec(), Rc::clone(sql))),
+            None => drop(self.portals.remove(portal)),
+        }
+    }
+
+    /// The text behind a portal that is to be looked at.
+    pub fn portal(&self, name: &[u8]) -> Option<Rc<[u8]>> {
+        self.portals.get(name).map(Rc::clone)
+    }
+
+    /// Portals end with their transaction.
+    #[inline]
+    pub fn end_transaction(&mut self) {
+        self.portals.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portals_follow_their_statement() {
+        let mut prepared = Prepared::default();
+        prepared.watch(b"s", b"drop table t");
+        prepared.bind(b"p", b"s");
+        assert_eq!(prepared.portal(b"p").as_deref(), Some(&b"drop table t"[..]));
+        prepared.bind(b"p", b"other");
+        assert_eq!(prepared.portal(b"p"), None);
+        prepared.bind(b"p", b"s");
+        prepared.forget(b"s");
+        assert!(prepared.portal(b"p").is_some(), "a portal outlives its statement");
+        prepared.end_transaction();
+        assert!(prepared.is_empty() && prepared.bytes == 0);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut prepared = Prepared::default();
+        assert!(!prepared.has_room(b"s", &vec![b'x'; BYTES_MAX]));
+        for index in 0..STATEMENTS_MAX {
+            prepared.watch(index.to_string().as_bytes(), b"drop table t");
+        }
+        assert!(!prepared.has_room(b"s", b"drop table t"));
+    }
+}

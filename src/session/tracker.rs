@@ -1,0 +1,296 @@
+//! Follows both directions of a session, in place, and says where the client's stream must be stopped.
+
+use crate::wire::client::{Bind, query_text};
+use crate::wire::frame::{HEADER_BYTES, take_string};
+use crate::wire::kind::{client, server as from_server};
+use crate::wire::scan::ServerScan;
+use crate::wire::server::{self, Status};
+use crate::wire::{Header, Malformed};
+
+use super::expected::Expected;
+use super::prepared::Prepared;
+
+/// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
+const NAMES_MAX: usize = 64 << 10;
+
+/// Judges a statement's text on the hot path: quick for what is ordinary.
+pub trait Eye {
+    /// Whether a whole text must be looked at before it runs.
+    fn must_stop(&mut self, text: &[u8], reading: &Reading) -> bool;
+    /// The same for the beginning of a text that is too long to be read whole.
+    fn must_stop_head(&mut self, head: &[u8]) -> bool;
+}
+
+/// How far the client's bytes may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// So many bytes may be forwarded.
+    pub forward: usize,
+    /// What stands behind them.
+    pub stop: Stop,
+}
+
+/// What stands behind the bytes that may be forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing.
+    Clear,
+    /// The beginning of a message that cannot be judged before more of it is there.
+    Incomplete,
+    /// A whole message that must be looked at.
+    Engage,
+    /// The beginning of a message that must be looked at and is too long for it.
+    Oversize,
+}
+
+/// One session's bookkeeping over both directions.
+#[derive(Debug)]
+pub struct Tracker {
+    /// What the server still owes.
+    pub expected: Expected,
+    /// Statements and portals that are watched.
+    pub prepared: Prepared,
+    status: Status,
+    scan: ServerScan,
+    /// Bytes of a long client message that are still to be forwarded unseen.
+    passing: usize,
+    /// Extended statements run since the last Sync: they share one implicit transaction.
+    ran_in_batch: u32,
+    last_kind: u8,
+    inspect_max: usize,
+    reading: Reading,
+    strong_locks: StrongLocks,
+}
+
+/// Whether the open transaction holds locks that others feel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StrongLocks {
+    None,
+    Held,
+}
+
+/// The server parameters that decide how a statement's bytes are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// `client_encoding`
+    pub encoding: String,
+    /// `standard_conforming_strings = off`: a backslash escapes in plain literals too.
+    pub backslash_escapes: bool,
+}
+
+impl Tracker {
+    /// A session that has just been told `ReadyForQuery`. `inspect_max`: bytes of a message that are read at most.
+    pub fn new(inspect_max: usize, client_encoding: &str) -> Self {
+        Self {
+            expected: Expected::default(),
+            prepared: Prepared::default(),
+            status: Status::Idle,
+            scan: ServerScan::default(),
+            passing: 0,
+            ran_in_batch: 0,
+            last_kind: from_server::READY,
+            inspect_max,
+            reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
+            strong_locks: StrongLocks::None,
+        }
+    }
+
+    /// The transaction status as far as the server has told.
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Whether the open extended batch has run statements already.
+    pub const fn ran_in_batch(&self) -> bool {
+        self.ran_in_batch > 0
+    }
+
+    /// How the client's texts are to be read.
+    pub const fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// Whether the last message from the server was an error, so that its end needs no explanation.
+    pub const fn ended_with_error(&self) -> bool {
+        self.last_kind == from_server::ERROR
+    }
+
+    /// Whether the server's stream stands between two messages.
+    pub const fn at_boundary(&self) -> bool {
+        self.scan.at_boundary()
+    }
+
+    /// Whether nothing is under way in either direction and no transaction is open.
+    pub fn is_idle(&self) -> bool {
+        self.passing == 0
+            && self.status == Status::Idle
+            && self.expected.is_quiet()
+            && !self.expected.is_skipping()
+    }
+
+    /// Looks at bytes from the client.
+    #[inline]
+    pub fn client(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {
+        let mut at = self.passing.min(bytes.len());
+        self.passing -= at;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(header) = Header::peek(rest)? else {
+                let stop = if rest.is_empty() { Stop::Clear } else { Stop::Incomplete };
+                return Ok(Seen { forward: at, stop });
+            };
+            let body = rest.get(HEADER_BYTES..header.total().min(rest.len())).unwrap_or_default();
+            match self.judge(header, body, eye) {
+                Stop::Clear => {}
+                stop => return Ok(Seen { forward: at, stop }),
+            }
+            self.sent(header.kind);
+            at += header.total();
+            if at > bytes.len() {
+                self.passing = at - bytes.len();
+                return Ok(Seen { forward: bytes.len(), stop: Stop::Clear });
+            }
+        }
+    }
+
+    /// Looks at bytes from the server.
+    #[inline]
+    pub fn server(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let mut scan = std::mem::take(&mut self.scan);
+        let outcome = scan.scan(bytes, |kind, body| self.received(kind, body));
+        self.scan = scan;
+        outcome
+    }
+
+    /// Notes that a long message goes upstream unseen, of which `sent` bytes, its header among them, have gone.
+    pub fn pass_unseen(&mut self, header: Header, sent: usize) {
+        self.sent(header.kind);
+        self.passing = header.total().saturating_sub(sent);
+    }
+
+    /// Notes that the open transaction holds a strong lock until its end.
+    pub fn hold_strong_lock(&mut self) {
+        if self.status == Status::InTransaction {
+            self.strong_locks = StrongLocks::Held;
+        }
+    }
+
+    /// Whether the open transaction is known to hold a strong lock.
+    pub fn holds_strong_lock(&self) -> bool {
+        self.strong_locks == StrongLocks::Held
+    }
+
+    /// Notes a message that goes upstream in the client's name.
+    #[inline]
+    pub fn sent(&mut self, kind: u8) {
+        self.expected.sent(kind);
+        match kind {
+            client::EXECUTE => self.ran_in_batch += 1,
+            client::SYNC | client::QUERY => self.ran_in_batch = 0,
+            _ => {}
+        }
+    }
+
+    /// Notes one message from the server.
+    #[inline]
+    pub fn received(&mut self, kind: u8, body: &[u8]) {
+        self.last_kind = kind;
+        match kind {
+            from_server::DATA_ROW | from_server::COPY_DATA => return,
+            from_server::READY => self.ready(body),
+            from_server::COMMAND_COMPLETE => self.tag(body),
+            from_server::PARAMETER_STATUS => self.parameter(body),
+            _ => {}
+        }
+        self.expected.received(kind);
+    }
+
+    #[inline]
+    fn judge(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
+        match header.kind {
+            client::QUERY | client::PARSE => self.judge_text(header, body, eye),
+            client::BIND | client::EXECUTE if !self.prepared.is_empty() => self.judge_portal(header, body),
+            _ => Stop::Clear,
+        }
+    }
+
+    fn judge_text(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
+        let whole = body.len() == header.body;
+        if !whole && header.body <= self.inspect_max {
+            return Stop::Incomplete;
+        }
+        let text = if header.kind == client::PARSE {
+            let Some((name, text)) = take_string(body) else {
+                return if whole { Stop::Clear } else { Stop::Oversize };
+            };
+            if !self.prepared.is_empty() && self.prepared.is_watched(name) {
+                return if whole { Stop::Engage } else { Stop::Oversize };
+            }
+            text
+        } else {
+            body
+        };
+        if whole && header.body <= self.inspect_max {
+            // A text without its NUL is for the server to refuse.
+            let stop = query_text(text).is_some_and(|text| eye.must_stop(text, &self.reading));
+            return if stop { Stop::Engage } else { Stop::Clear };
+        }
+        if eye.must_stop_head(text) { Stop::Oversize } else { Stop::Clear }
+    }
+
+    fn judge_portal(&mut self, header: Header, body: &[u8]) -> Stop {
+        let whole = body.len() == header.body;
+        let names = if header.kind == client::BIND {
+            Bind::read(body)
+        } else {
+            take_string(body).map(|(portal, _)| Bind { portal, statement: b"" })
+        };
+        let Some(names) = names else {
+            return if whole || body.len() > NAMES_MAX { Stop::Clear } else { Stop::Incomplete };
+        };
+        if header.kind == client::BIND {
+            self.prepared.bind(names.portal, names.statement);
+            return Stop::Clear;
+        }
+        match self.prepared.portal(names.portal) {
+            Some(_) if whole => Stop::Engage,
+            Some(_) => Stop::Incomplete,
+            None => Stop::Clear,
+        }
+    }
+
+    #[inline]
+    fn ready(&mut self, body: &[u8]) {
+        if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
+            self.status = status;
+            if status == Status::Idle {
+                self.strong_locks = StrongLocks::None;
+                self.prepared.end_transaction();
+            }
+        }
+    }
+
+    /// A BEGIN in a batch counts before its Sync: JDBC sends it together with the first statement.
+    #[inline]
+    fn tag(&mut self, body: &[u8]) {
+        match body {
+            b"BEGIN\0" | b"START TRANSACTION\0" => self.status = Status::InTransaction,
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => self.status = Status::Idle,
+            _ => {}
+        }
+    }
+
+    fn parameter(&mut self, body: &[u8]) {
+        match server::parameter(body) {
+            Some((b"client_encoding", value)) => {
+                self.reading.encoding = String::from_utf8_lossy(value).into_owned();
+            }
+            Some((b"standard_conforming_strings", value)) => self.reading.backslash_escapes = value == b"off",
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tracker_tests.rs"]
+mod tests;

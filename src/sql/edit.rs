@@ -1,0 +1,55 @@
+//! Changes a statement's text by inserting words; everything else stays to the letter.
+
+use super::lex::{Lexer, TokenKind};
+use super::parse::differs_only_by_concurrently;
+use super::statement::{Kind, Script, Statement};
+
+const WORD: &str = " CONCURRENTLY";
+
+/// The whole text with `CONCURRENTLY` in its only statement; `None` when that cannot be done beyond doubt.
+///
+/// The proof: the text with the word, and the text with as many spaces, have equal trees but for that one mark.
+pub fn concurrently(script: &Script) -> Option<Vec<u8>> {
+    let [statement] = script.statements.as_slice() else { return None };
+    let shadow = script.dialect.encoding.shade(script.text.as_bytes());
+    if shadow.ambiguous {
+        return None;
+    }
+    let conforming = script.dialect.standard_conforming_strings;
+    let at = place(&shadow.text, statement, conforming)?;
+    let with = |word: &str| insert(shadow.text.as_bytes(), at, word.as_bytes());
+    let (old, new) = (with(&" ".repeat(WORD.len()))?, with(WORD)?);
+    let (old, new) = (String::from_utf8(old).ok()?, String::from_utf8(new).ok()?);
+    if !differs_only_by_concurrently(&old, &new, script.dialect) {
+        return None;
+    }
+    insert(script.text.as_bytes(), at, WORD.as_bytes())
+}
+
+/// Where the word belongs: right after `INDEX`, or after what is rebuilt; options in parentheses may come before.
+fn place(text: &str, statement: &Statement, conforming: bool) -> Option<usize> {
+    let after: &[&str] = match statement.kind {
+        Kind::CreateIndex(_) | Kind::DropIndex(_) => &["index"],
+        Kind::Reindex(_) => &["index", "table", "schema", "database"],
+        _ => return None,
+    };
+    let body = text.get(statement.span.clone())?;
+    let mut depth = 0_usize;
+    for token in Lexer::new(body, conforming) {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.checked_sub(1)?,
+            _ if depth == 0 && after.iter().any(|word| token.is_word(body, word)) => {
+                return Some(statement.span.start + token.end);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The text with `word` at a byte offset.
+fn insert(text: &[u8], at: usize, word: &[u8]) -> Option<Vec<u8>> {
+    let (head, tail) = text.split_at_checked(at)?;
+    Some([head, word, tail].concat())
+}

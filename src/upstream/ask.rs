@@ -1,0 +1,115 @@
+//! Questions that the proxy asks a server on its own behalf, under its own role and on a connection of its own.
+//!
+//! Invariant: nothing of a client's start-up packet or session reaches these connections, and their search path is pinned,
+//! so that no client can change what a question means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode as ControlSslMode;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::TlsConnector;
+
+use super::settings::{Host, SslMode, UpstreamSettings};
+
+/// How long one question may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum NoAnswer {
+    /// The server or the connection said no.
+    #[error("the control connection failed")]
+    Postgres(#[from] tokio_postgres::Error),
+    /// It took too long.
+    #[error("the control connection gave no answer in time")]
+    Timeout,
+}
+
+/// A lasting connection to one host, made at the first question and again after it broke.
+pub struct Asker {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    client: Mutex<Option<Arc<Client>>>,
+}
+
+impl Asker {
+    /// An asker for `host` that logs in as `control` says and encrypts as the sessions' policy does.
+    pub fn new(
+        control: &Config,
+        host: &Host,
+        settings: &UpstreamSettings,
+        connector: Option<&TlsConnector>,
+    ) -> Self {
+        let tls = connector.map(|connector| {
+            let mut config = (**connector.config()).clone();
+            config.alpn_protocols.clear();
+            MakeRustlsConnect::new(config)
+        });
+        Self { config: login(control, host, settings), tls, client: Mutex::new(None) }
+    }
+
+    /// The rows that answer `sql`, whose parameters are all texts.
+    pub async fn ask(&self, sql: &str, parameters: &[&str]) -> Result<Vec<Row>, NoAnswer> {
+        let asking = async {
+            let client = self.client().await?;
+            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+                parameters.iter().map(|text| (text as &(dyn ToSql + Sync), Type::TEXT)).collect();
+            Ok(client.query_typed(sql, &typed).await?)
+        };
+        timeout(ANSWER_WITHIN, asking).await.unwrap_or(Err(NoAnswer::Timeout))
+    }
+
+    async fn client(&self) -> Result<Arc<Client>, tokio_postgres::Error> {
+        let mut slot = self.client.lock().await;
+        if let Some(client) = slot.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(Arc::clone(client));
+        }
+        let client = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                tokio::spawn(connection);
+                client
+            }
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                tokio::spawn(connection);
+                client
+            }
+        };
+        Ok(Arc::clone(slot.insert(Arc::new(client))))
+    }
+}
+
+fn login(control: &Config, host: &Host, settings: &UpstreamSettings) -> Config {
+    let mut config = Config::new();
+    match host {
+        Host::Tcp { name, port } => config.host(name).port(*port),
+        Host::Unix { directory, port } => config.host_path(directory).port(*port),
+    };
+    if let Some(user) = control.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = control.get_password() {
+        config.password(password);
+    }
+    config.dbname(control.get_dbname().unwrap_or("postgres"));
+    let options = control.get_options().unwrap_or_default();
+    config.options(format!("{options} -c search_path=pg_catalog"));
+    config.application_name(control.get_application_name().unwrap_or("lockkeeper"));
+    config.connect_timeout(settings.connect_timeout);
+    config.ssl_mode(match (settings.ssl_mode, host) {
+        (SslMode::Disable, _) | (_, Host::Unix { .. }) => ControlSslMode::Disable,
+        (SslMode::Allow | SslMode::Prefer, _) => ControlSslMode::Prefer,
+        (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, _) => ControlSslMode::Require,
+    });
+    if settings.ssl_negotiation == super::settings::SslNegotiation::Direct {
+        config.ssl_negotiation(tokio_postgres::config::SslNegotiation::Direct);
+    }
+    config
+}

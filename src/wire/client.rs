@@ -1,0 +1,127 @@
+//! Messages from the client: views of the few that are read, and those that we send upstream ourselves.
+
+use super::frame::{put, put_string, take_string};
+use super::kind::client as kind;
+
+/// `Parse`, without its parameter types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parse<'a> {
+    /// The statement's name; empty for the unnamed one.
+    pub name: &'a [u8],
+    /// Its text.
+    pub sql: &'a [u8],
+}
+
+impl<'a> Parse<'a> {
+    /// Reads the body of a `Parse`; `None` when a string does not end.
+    pub fn read(body: &'a [u8]) -> Option<Self> {
+        let (name, rest) = take_string(body)?;
+        let (sql, _) = take_string(rest)?;
+        Some(Self { name, sql })
+    }
+}
+
+/// `Bind`, without its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bind<'a> {
+    /// The portal's name.
+    pub portal: &'a [u8],
+    /// The statement's name.
+    pub statement: &'a [u8],
+}
+
+impl<'a> Bind<'a> {
+    /// Reads the head of a `Bind`; `None` when a name does not end within `body`.
+    pub fn read(body: &'a [u8]) -> Option<Self> {
+        let (portal, rest) = take_string(body)?;
+        let (statement, _) = take_string(rest)?;
+        Some(Self { portal, statement })
+    }
+}
+
+/// The text of a `Query` body, without the terminating NUL and whatever a broken client put behind it.
+pub fn query_text(body: &[u8]) -> Option<&[u8]> {
+    take_string(body).map(|(text, _)| text)
+}
+
+/// Appends a `Parse` without parameter types.
+pub fn parse(out: &mut Vec<u8>, name: &[u8], sql: &[u8]) {
+    put(out, kind::PARSE, |out| {
+        put_string(out, name);
+        put_string(out, sql);
+        out.extend_from_slice(&0u16.to_be_bytes());
+    });
+}
+
+/// Appends a `Bind` of text parameters with text results.
+pub fn bind(out: &mut Vec<u8>, portal: &[u8], statement: &[u8], values: &[&str]) {
+    put(out, kind::BIND, |out| {
+        put_string(out, portal);
+        put_string(out, statement);
+        out.extend_from_slice(&0u16.to_be_bytes());
+        out.extend_from_slice(&u16::try_from(values.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for value in values {
+            out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.extend_from_slice(&0u16.to_be_bytes());
+    });
+}
+
+/// Appends an `Execute` without a row limit.
+pub fn execute(out: &mut Vec<u8>, portal: &[u8]) {
+    put(out, kind::EXECUTE, |out| {
+        put_string(out, portal);
+        out.extend_from_slice(&0u32.to_be_bytes());
+    });
+}
+
+/// Appends a `Close` of a statement (`b'S'`) or portal (`b'P'`).
+pub fn close(out: &mut Vec<u8>, what: u8, name: &[u8]) {
+    put(out, kind::CLOSE, |out| {
+        out.push(what);
+        put_string(out, name);
+    });
+}
+
+/// Appends a `Sync`.
+pub fn sync(out: &mut Vec<u8>) {
+    put(out, kind::SYNC, |_| ());
+}
+
+/// Appends a `Flush`.
+pub fn flush(out: &mut Vec<u8>) {
+    put(out, kind::FLUSH, |_| ());
+}
+
+/// Appends a `Terminate`.
+pub fn terminate(out: &mut Vec<u8>) {
+    put(out, kind::TERMINATE, |_| ());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Frame;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut out = Vec::new();
+        parse(&mut out, b"s1", b"select $1");
+        let frame = Frame::peek(&out).unwrap().unwrap();
+        assert_eq!(Parse::read(frame.body), Some(Parse { name: b"s1", sql: b"select $1" }));
+        out.clear();
+        bind(&mut out, b"p", b"s1", &["x"]);
+        let frame = Frame::peek(&out).unwrap().unwrap();
+        assert_eq!(Bind::read(frame.body), Some(Bind { portal: b"p", statement: b"s1" }));
+        assert_eq!(&frame.body[5..], b"\0\0\0\x01\0\0\0\x01x\0\0");
+    }
+
+    #[test]
+    fn strings_that_do_not_end_are_refused() {
+        assert_eq!(Parse::read(b"s1\0select"), None);
+        assert_eq!(Bind::read(b"p"), None);
+        assert_eq!(query_text(b"select"), None);
+        assert_eq!(query_text(b"select\0rest"), Some(&b"select"[..]));
+    }
+}
