@@ -109,7 +109,8 @@ fn the_image_runs_what_the_program_knows() {
 #[test]
 fn the_compilers_version_is_the_one_that_the_crate_names() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
-    let wanted = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("rust-version");
+    let wanted =
+        manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("rust-version");
     let image = format!("rust:{}-bookworm AS build", wanted.trim_matches('"'));
     assert_eq!(instruction("FROM").first(), Some(&image));
 }
@@ -132,9 +133,8 @@ fn compose_names_what_is_there() {
 #[test]
 fn the_traffic_passes_through_a_proxy_set_up_by_variables() {
     let cluster = cluster();
-    let proxy = Setup::new(&cluster.addr())
-        .variable("LOCKKEEPER_CONTROL_URL", &cluster.url("postgres"))
-        .start();
+    let proxy =
+        Setup::new(&cluster.addr()).variable("LOCKKEEPER_CONTROL_URL", &cluster.url("postgres")).start();
     let mut command = Command::new("bash");
     command.arg(root().join("docker/traffic.sh"));
     let addr = proxy.addr();

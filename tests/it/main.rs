@@ -4,5 +4,8 @@
 
 #![cfg(test)]
 
+mod demo;
+mod docker;
+mod docs;
 mod support;
 mod tidy;

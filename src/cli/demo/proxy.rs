@@ -25,6 +25,7 @@ const KEPT: usize = 20;
 pub(super) struct Proxy {
     _child: Child,
     addr: SocketAddr,
+    log: Arc<Mutex<VecDeque<String>>>,
     readers: [AbortHandle; 2],
 }
 
@@ -54,13 +55,15 @@ impl Proxy {
             anyhow::bail!("the proxy ended")
         });
         let addr = listening.await.context("the proxy does not listen").and_then(|addr| addr);
-        let addr = addr.with_context(|| {
-            let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            format!("the proxy's log: {}", Vec::from(log.clone()).join("\n"))
-        })?;
+        let addr = addr.with_context(|| end_of(&log))?;
         let rest = Arc::clone(&log);
         let reading_rest = tokio::spawn(async move { keep(lines.into_inner(), &rest).await }).abort_handle();
-        Ok(Self { _child: child, addr, readers: [reading_log, reading_rest] })
+        Ok(Self { _child: child, addr, log, readers: [reading_log, reading_rest] })
+    }
+
+    /// The end of its log, for error messages.
+    pub(super) fn last_words(&self) -> String {
+        end_of(&self.log)
     }
 
     /// The URL of a database through it.
@@ -75,6 +78,11 @@ impl Drop for Proxy {
             reader.abort();
         }
     }
+}
+
+fn end_of(log: &Mutex<VecDeque<String>>) -> String {
+    let lines = log.lock().unwrap_or_else(PoisonError::into_inner);
+    format!("the end of the proxy's log:\n{}\n", Vec::from(lines.clone()).join("\n"))
 }
 
 /// Reads a pipe, so that it never fills, and keeps the last lines.

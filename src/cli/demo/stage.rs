@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio_postgres::NoTls;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Connection, NoTls, Socket};
 
 use super::migration::{Project, Python};
 use super::{DemoArgs, Way};
@@ -56,7 +57,7 @@ impl Stage {
 
 /// Runs statements on a connection of their own.
 pub(super) async fn execute(url: &str, sql: &str) -> anyhow::Result<()> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let (client, connection) = connect(url).await?;
     tokio::select! {
         done = client.batch_execute(sql) => Ok(done?),
         ended = connection => Err(closed(ended)),
@@ -65,11 +66,17 @@ pub(super) async fn execute(url: &str, sql: &str) -> anyhow::Result<()> {
 
 /// The same with the one text that the last row holds.
 pub(super) async fn ask(url: &str, sql: &str) -> anyhow::Result<String> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let (client, connection) = connect(url).await?;
     tokio::select! {
         row = client.query_one(sql, &[]) => Ok(row?.try_get(0)?),
         ended = connection => Err(closed(ended)),
     }
+}
+
+/// A connection whose second half the caller has to poll.
+pub(super) async fn connect(url: &str) -> anyhow::Result<(Client, Connection<Socket, NoTlsStream>)> {
+    // There is no password in these URLs.
+    tokio_postgres::connect(url, NoTls).await.with_context(|| format!("cannot connect to {url}"))
 }
 
 /// Why a connection ended that was still needed.

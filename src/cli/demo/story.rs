@@ -4,13 +4,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::NoTls;
 
 use super::Way;
 use super::figures::Sample;
 use super::proxy::Proxy;
 use super::screen::{RENEW_EVERY, Screen};
-use super::stage::{Stage, ask, closed};
+use super::stage::{Stage, ask, closed, connect};
 use super::traffic::Traffic;
 
 /// Asks for everything that the migration was to reach, as one text that both ways must give.
@@ -32,6 +31,7 @@ pub(super) struct Outcome {
     pub(super) migration: Range<Duration>,
     /// What Alembic was told beside its results.
     pub(super) notices: Vec<String>,
+    /// What the database holds afterwards.
     pub(super) schema: String,
 }
 
@@ -44,10 +44,20 @@ pub(super) async fn tell(way: Way, stage: &Stage, screen: &mut Screen) -> anyhow
     };
     let url = proxy.as_ref().map_or_else(|| direct.clone(), |proxy| proxy.url(way.database()));
     screen.line(&format!("\n== {} ==", way.name()));
-    let mut traffic = Traffic::start(&url, stage.clients, stage.rows).await?;
+    let mut outcome = play(way, &url, stage, screen).await.map_err(|trouble| match &proxy {
+        Some(proxy) => trouble.context(proxy.last_words()),
+        None => trouble,
+    })?;
+    // Asked directly: what counts is what the database holds.
+    outcome.schema = ask(&direct, SCHEMA).await?;
+    Ok(outcome)
+}
+
+async fn play(way: Way, url: &str, stage: &Stage, screen: &mut Screen) -> anyhow::Result<Outcome> {
+    let mut traffic = Traffic::start(url, stage.clients, stage.rows).await?;
     let (told, mut lines) = mpsc::unbounded_channel();
     let mut notices = Vec::new();
-    let acts = acts(&url, stage, &told);
+    let acts = acts(url, stage, &told);
     tokio::pin!(acts);
     let mut renew = tokio::time::interval(RENEW_EVERY);
     let began = traffic.elapsed();
@@ -64,9 +74,7 @@ pub(super) async fn tell(way: Way, stage: &Stage, screen: &mut Screen) -> anyhow
     }
     let (samples, failures) = traffic.stop().await;
     let migration = began + migration.start..began + migration.end;
-    // Asked directly: what counts is what the database holds.
-    let schema = ask(&direct, SCHEMA).await?;
-    Ok(Outcome { way, samples, failures, migration, notices, schema })
+    Ok(Outcome { way, samples, failures, migration, notices, schema: String::new() })
 }
 
 /// Something that happened, and when.
@@ -130,7 +138,7 @@ async fn report(
     holding: oneshot::Sender<()>,
     teller: &Teller<'_>,
 ) -> anyhow::Result<()> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let (client, connection) = connect(url).await?;
     let reads = async {
         client.batch_execute("BEGIN; SELECT status, count(*) FROM applications GROUP BY status").await?;
         teller.say(format!("a report reads applications, for {} s", length.as_secs()));

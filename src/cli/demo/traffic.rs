@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::figures::{self, Sample};
-use super::stage::closed;
+use super::stage::{closed, connect};
 
 /// What a client does between two queries: long enough that two cores are not the bottleneck.
 const THINKING: Duration = Duration::from_millis(5);
@@ -59,7 +59,7 @@ impl Traffic {
         });
         let mut tasks = JoinSet::new();
         for number in 0..usize::from(clients) {
-            let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+            let (client, connection) = connect(url).await?;
             let log = Arc::clone(&log);
             tasks.spawn(async move {
                 tokio::select! {
