@@ -7,5 +7,6 @@
 mod demo;
 mod docker;
 mod docs;
+mod drivers;
 mod support;
 mod tidy;
