@@ -166,8 +166,10 @@ fn unknown(section: &str, name: &str) -> String {
 
 /// Why a whole path, `guard.max_stal`, is not known.
 pub(super) fn unknown_path(path: &str) -> String {
-    let paths: Vec<String> = File::sections().iter().flat_map(|(.., keys)| keys).map(super::key::Key::path).collect();
-    suggest::nearest(path, paths.iter().map(String::as_str)).map_or_else(|| "unknown key".to_owned(), did_you_mean)
+    let paths: Vec<String> =
+        File::sections().iter().flat_map(|(.., keys)| keys).map(super::key::Key::path).collect();
+    suggest::nearest(path, paths.iter().map(String::as_str))
+        .map_or_else(|| "unknown key".to_owned(), did_you_mean)
 }
 
 fn rule_word(section: &str) -> Option<&'static str> {
