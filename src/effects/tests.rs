@@ -1,3 +1,5 @@
+//! What statements of every family would lock, and what has to be known to tell.
+
 use super::facts::{Facts, IndexFacts, Relation, RelationKind};
 use super::*;
 use crate::sql::{Encoding, parse};

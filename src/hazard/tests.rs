@@ -1,3 +1,5 @@
+//! Each hazard, found and left alone.
+
 use super::*;
 
 #[test]

@@ -1,1 +1,3 @@
+//! What texts say: statements, kinds, spans.
+
 
