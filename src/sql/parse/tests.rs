@@ -1,3 +1,1 @@
 //! What texts say: statements, kinds, spans.
-
-
