@@ -4,5 +4,9 @@
 
 #![cfg(test)]
 
+mod demo;
+mod docker;
+mod docs;
+mod drivers;
 mod support;
 mod tidy;
