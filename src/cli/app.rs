@@ -11,7 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Loaded, Sources};
 use crate::event::{
-    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, NeedsRestart, Started, Stopped, Stopping,
+    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, NeedsRestart, Started, Stopped,
+    Stopping,
 };
 use crate::serve::accept::Accepting;
 use crate::serve::drain;

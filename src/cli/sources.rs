@@ -34,14 +34,23 @@ impl SourceArgs {
             .iter()
             .map(|(key, value)| FlagValue { flag: "--set", key: key.clone(), value: value.clone() })
             .collect();
-        let lists = [("--listen", "listen.addresses", &self.listen), ("--upstream", "upstream.hosts", &self.upstream)];
+        let lists = [
+            ("--listen", "listen.addresses", &self.listen),
+            ("--upstream", "upstream.hosts", &self.upstream),
+        ];
         for (flag, key, values) in lists {
             if !values.is_empty() {
                 flags.push(FlagValue { flag, key: key.to_owned(), value: values.join(",") });
             }
         }
-        let text = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let ours = text.filter(|(name, _)| name.starts_with("LOCKKEEPER_") || name.starts_with("PG"));
+        let text = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let ours = text.filter(|(name, _)| is_ours(name));
         Sources { file: self.config.clone(), environment: ours.collect(), flags }
     }
+}
+
+/// Ours, libpq's, and those that libpq takes its defaults from.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("LOCKKEEPER_") || name.starts_with("PG") || matches!(name, "HOME" | "USER" | "LOGNAME")
 }

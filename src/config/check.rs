@@ -2,10 +2,13 @@
 
 use secrecy::ExposeSecret as _;
 
+use crate::hazard;
+
 use super::address::Address;
 use super::file::File;
 use super::key::{Entry, Source};
 use super::problem::Problem;
+use super::suggest;
 use super::word::{ClientSslMode, SslNegotiation, UpstreamSslMode};
 
 /// The longest path of a Unix-domain socket (`sun_path` in `unix(7)`, less the final zero).
@@ -20,6 +23,7 @@ pub(super) fn contradictions(file: &File) -> Vec<Problem> {
     login(file, &mut found);
     guard(file, &mut found);
     rules(file, &mut found);
+    hazards(file, &mut found);
     log(file, &mut found);
     found.0
 }
@@ -145,6 +149,21 @@ fn rules(file: &File, found: &mut Found) {
         let line = file.rules.get(first + 1).map_or(Source::Default, super::rule::Rule::source);
         let why = format!("is never reached: rule {} names no database, user or application", first + 1);
         found.0.push(Problem::new(line, format!("rule.{}", first + 2), why));
+    }
+}
+
+/// Hazards are named in many places, and a slip there would let nothing pass.
+fn hazards(file: &File, found: &mut Found) {
+    for (index, rule) in file.rules.iter().enumerate() {
+        for id in rule.allow.0.keys().filter(|id| hazard::by_id(id).is_none()) {
+            let near = suggest::nearest(id, hazard::ALL.iter().map(|hazard| hazard.id));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            found.at(
+                &rule.allow,
+                &format!("rule.{}.allow", index + 1),
+                format!("there is no hazard {id:?}{hint}"),
+            );
+        }
     }
 }
 

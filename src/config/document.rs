@@ -20,10 +20,6 @@ pub(super) fn read(text: &str, file: &mut File) -> Vec<Problem> {
     };
     let mut walk = Walk { text, file, problems: Vec::new() };
     walk.table("", document.as_table());
-    walk.problems.sort_by_key(|problem| match problem.source {
-        Source::Line(line) => line,
-        _ => 0,
-    });
     walk.problems
 }
 
@@ -157,17 +153,23 @@ fn unknown(section: &str, name: &str) -> String {
         return did_you_mean(near);
     }
     let elsewhere = sections.iter().find(|(.., keys)| keys.iter().any(|key| key.name == name));
-    match elsewhere {
-        Some((home, ..)) => format!("unknown key; {name:?} belongs in [{home}]"),
-        None if section.is_empty() => unknown_among(name, sections.iter().map(|(path, ..)| *path)),
-        None => unknown_among(name, keys_of(section)),
+    let slip = sections
+        .iter()
+        .find_map(|(home, _, keys)| Some((home, suggest::nearest(name, keys.iter().map(|key| key.name))?)));
+    match (elsewhere, slip) {
+        (Some((home, ..)), _) => format!("unknown key; {name:?} belongs in [{home}]"),
+        (None, Some((home, near))) => format!("unknown key; did you mean {near:?} in [{home}]?"),
+        (None, None) if section.is_empty() => unknown_among(name, sections.iter().map(|(path, ..)| *path)),
+        (None, None) => unknown_among(name, keys_of(section)),
     }
 }
 
 /// Why a whole path, `guard.max_stal`, is not known.
 pub(super) fn unknown_path(path: &str) -> String {
-    let paths: Vec<String> = File::sections().iter().flat_map(|(.., keys)| keys).map(super::key::Key::path).collect();
-    suggest::nearest(path, paths.iter().map(String::as_str)).map_or_else(|| "unknown key".to_owned(), did_you_mean)
+    let paths: Vec<String> =
+        File::sections().iter().flat_map(|(.., keys)| keys).map(super::key::Key::path).collect();
+    suggest::nearest(path, paths.iter().map(String::as_str))
+        .map_or_else(|| "unknown key".to_owned(), did_you_mean)
 }
 
 fn rule_word(section: &str) -> Option<&'static str> {

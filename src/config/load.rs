@@ -2,8 +2,8 @@
 
 use super::check;
 use super::file::File;
-use super::key::Applies;
-use super::problem::Problems;
+use super::key::{Applies, Source};
+use super::problem::{Problem, Problems};
 use super::settings::Settings;
 use super::source::Sources;
 use super::suggest;
@@ -38,13 +38,24 @@ pub fn load_text(sources: &Sources, text: &str) -> Result<Loaded, Problems> {
     finish(sources, file, problems)
 }
 
-fn finish(sources: &Sources, file: File, mut problems: Vec<super::Problem>) -> Result<Loaded, Problems> {
+fn finish(sources: &Sources, file: File, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
     problems.extend(check::contradictions(&file));
     if problems.is_empty() {
         let settings = Settings::from(&file);
         Ok(Loaded { file, settings })
     } else {
+        problems.sort_by_key(place);
         Err(sources.problems(problems))
+    }
+}
+
+/// Problems are told in the order of the file, then of the sources that win over it.
+const fn place(problem: &Problem) -> (u8, usize) {
+    match &problem.source {
+        Source::Default => (0, 0),
+        Source::Line(line) => (1, *line),
+        Source::Variable(_) => (2, 0),
+        Source::Flag(_) => (3, 0),
     }
 }
 

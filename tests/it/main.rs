@@ -4,5 +4,7 @@
 
 #![cfg(test)]
 
+mod config;
+mod docs;
 mod support;
 mod tidy;
