@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::base::{Notice, Period, SqlState};
 use crate::event::ClientLeft;
-use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::{self, Blocker};
