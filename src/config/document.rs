@@ -24,8 +24,8 @@ pub(super) fn read(text: &str, file: &mut File) -> Vec<Problem> {
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    let before = text.get(..offset).unwrap_or(text);
+    before.matches('\n').count() + 1
 }
 
 struct Walk<'a> {
@@ -177,13 +177,11 @@ fn rule_word(section: &str) -> Option<&'static str> {
 }
 
 fn unknown_among<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match suggest::nearest(name, known.clone()) {
-        Some(near) => did_you_mean(near),
-        None => {
-            let all: Vec<_> = known.into_iter().collect();
-            format!("unknown key; known here are {}", all.join(", "))
-        }
+    if let Some(near) = suggest::nearest(name, known.clone()) {
+        return did_you_mean(near);
     }
+    let all: Vec<_> = known.into_iter().collect();
+    format!("unknown key; known here are {}", all.join(", "))
 }
 
 fn did_you_mean(near: &str) -> String {

@@ -9,8 +9,8 @@ mod process;
 mod statement;
 
 pub use clean::Clean;
-pub use statement::{ClientLeft, Judged, SessionBroken};
 pub use process::{
     Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, NeedsRestart, SessionPanicked,
     Started, Stopped, Stopping, Unaccepted, VariableUnknown,
 };
+pub use statement::{ClientLeft, Judged, SessionBroken};

@@ -72,10 +72,8 @@ fn every_key_is_in_the_reference_and_has_a_variable() {
     }
 }
 
-#[test]
-fn all_problems_are_told_at_once() {
-    let said = problems(
-        r#"
+/// Something is wrong with every line but the headers.
+const BROKEN: &str = r#"
 prot = 1
 
 [listen]
@@ -126,8 +124,11 @@ allow = { create-index-blocking = "" }
 [[rule]]
 user = "x"
 allow = { create-index-bloking = "small", nonsense = "y" }
-"#,
-    );
+"#;
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let said = problems(BROKEN);
     insta::assert_snapshot!(said, @r#"
     lockkeeper.toml: rule.2: is never reached: rule 1 names no database, user or application
     lockkeeper.toml:2: prot: unknown key; did you mean "port" in [listen]?

@@ -6,5 +6,6 @@
 
 mod config;
 mod docs;
+mod operate;
 mod support;
 mod tidy;
