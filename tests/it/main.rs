@@ -6,6 +6,7 @@
 
 mod config;
 mod docs;
+mod lifecycle;
 mod operate;
 mod support;
 mod tidy;
