@@ -17,7 +17,7 @@ use crate::event::{
 use crate::serve::accept::Accepting;
 use crate::serve::drain;
 use crate::serve::listener::{Accepted, Listener};
-use crate::serve::settings::Serving;
+use crate::serve::settings::{Ready, Serving};
 use crate::serve::task::{self, WorkerState};
 use crate::serve::worker::Workers;
 
@@ -57,7 +57,7 @@ impl App {
         let signals = Signals::new().context("cannot hear signals")?;
         let listeners = Listener::bind_all(&loaded.settings.listen)?;
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.address().to_owned()).collect();
-        let serving = Arc::new(Serving::new(loaded.settings.sessions.clone()));
+        let serving = Arc::new(Serving::new(Ready::load(loaded.settings.sessions.clone())?));
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;
         let workers = Arc::new(workers);
@@ -89,6 +89,10 @@ impl App {
                 return;
             }
         };
+        let ready = match Ready::load(next.settings.sessions.clone()) {
+            Ok(ready) => ready,
+            Err(problem) => return ConfigurationRefused { problem: &problem.to_string() }.emit(),
+        };
         let changes = self.loaded.changes(&next);
         if let Err(error) = self.log.set(&next.settings.log.level) {
             return ConfigurationRefused { problem: &format!("{error:#}") }.emit();
@@ -96,7 +100,7 @@ impl App {
         for key in &changes.needs_restart {
             NeedsRestart { key }.emit();
         }
-        self.serving.replace_settings(next.settings.sessions.clone());
+        self.serving.replace(ready);
         self.loaded = next;
         ConfigurationReloaded { changed: changes.taken_up.len() }.emit();
     }
@@ -135,7 +139,7 @@ impl App {
 fn session_maker(serving: &Arc<Serving>) -> impl Fn() -> SessionStart + Clone + Send + 'static {
     let serving = Arc::clone(serving);
     move || {
-        let state = Rc::new(WorkerState { serving: Arc::clone(&serving) });
+        let state = Rc::new(WorkerState::new(&serving));
         Box::new(move |accepted| Box::pin(task::session(accepted, Rc::clone(&state))))
     }
 }

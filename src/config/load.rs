@@ -41,7 +41,7 @@ pub fn load_text(sources: &Sources, text: &str) -> Result<Loaded, Problems> {
 fn finish(sources: &Sources, file: File, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
     problems.extend(check::contradictions(&file));
     if problems.is_empty() {
-        let settings = Settings::from(&file);
+        let settings = Settings::new(&file, &sources.environment);
         Ok(Loaded { file, settings })
     } else {
         problems.sort_by_key(place);

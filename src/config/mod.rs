@@ -7,6 +7,7 @@
 pub mod address;
 mod check;
 mod document;
+mod edge;
 pub mod file;
 pub mod key;
 mod load;

@@ -1,5 +1,6 @@
 //! The file's values as the modules' own settings. Whatever gets here has been checked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::judge::policy::Allowance;
@@ -7,9 +8,10 @@ use crate::judge::{Mode, Policy};
 use crate::live::rules::Rule as LiveRule;
 use crate::live::{Limits, Rules};
 use crate::serve::listener::{Keepalive, ListenSettings, Place};
-use crate::serve::settings::{ControlAccess, Oversize, Settings as SessionSettings, Verifiers, Waiting};
+use crate::serve::settings::{Oversize, Settings as SessionSettings, Verifiers, Waiting};
 
 use super::address::Address;
+use super::edge;
 use super::file::File;
 use super::rule::Rule;
 use super::word::{self, LogFormat, ModeWord};
@@ -38,11 +40,12 @@ pub struct LogSettings {
     pub level: String,
 }
 
-impl From<&File> for Settings {
-    fn from(file: &File) -> Self {
+impl Settings {
+    /// The settings of a file whose values have been checked. `environment`: libpq's variables.
+    pub fn new(file: &File, environment: &BTreeMap<String, String>) -> Self {
         Self {
             listen: listen(file),
-            sessions: sessions(file),
+            sessions: sessions(file, environment),
             workers: *file.limits.workers,
             stop_deadline: file.stop.deadline.duration(),
             log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
@@ -70,8 +73,8 @@ fn listen(file: &File) -> ListenSettings {
     }
 }
 
-fn sessions(file: &File) -> SessionSettings {
-    let (limits, guard, control, auth) = (&file.limits, &file.guard, &file.control, &file.auth);
+fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSettings {
+    let (limits, guard, auth) = (&file.limits, &file.guard, &file.auth);
     SessionSettings {
         limits: Limits {
             connections: *limits.connections,
@@ -91,11 +94,8 @@ fn sessions(file: &File) -> SessionSettings {
             backoff_max: guard.backoff_max.duration(),
             progress_interval: guard.progress_interval.duration(),
         },
-        control: match &control.url.value {
-            _ if !*control.enabled => ControlAccess::Off,
-            Some(url) => ControlAccess::Url(url.clone()),
-            None => ControlAccess::Environment,
-        },
+        upstream: edge::upstream(file, environment),
+        client_tls: edge::client_tls(file),
         verifiers: match (&auth.verifier_file.value, &auth.verifier_query.value) {
             (Some(path), _) => Verifiers::File(path.clone()),
             (None, Some(query)) => Verifiers::Query(query.clone()),

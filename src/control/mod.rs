@@ -8,15 +8,17 @@ pub mod progress;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::effects::facts::Oid;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
+use crate::upstream::Upstream;
 
 use progress::Build;
 
@@ -31,9 +33,46 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct ControlSettings {
     /// Everything but the database name.
-    pub login: tokio_postgres::Config,
-    /// TLS, as the upstream leg has it.
-    pub tls: MakeRustlsConnect,
+    login: Config,
+    /// As the upstream leg has it; without it, plain text.
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl ControlSettings {
+    /// A login that encrypts as sessions do.
+    pub fn new(login: Config, upstream: &Upstream) -> Self {
+        let tls = upstream.connector().map(|connector| {
+            let mut config = (**connector.config()).clone();
+            config.alpn_protocols.clear();
+            MakeRustlsConnect::new(config)
+        });
+        Self { login, tls }
+    }
+
+    async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
+        let mut login = self.login.clone();
+        login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
+        match &self.tls {
+            Some(tls) => {
+                let (client, connection) = login.connect(tls.clone()).await?;
+                drive(connection);
+                Ok(client)
+            }
+            None => {
+                let (client, connection) = login.connect(NoTls).await?;
+                drive(connection);
+                Ok(client)
+            }
+        }
+    }
+}
+
+fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + 'static) {
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "control connection ended");
+        }
+    });
 }
 
 impl std::fmt::Debug for ControlSettings {
@@ -107,15 +146,8 @@ impl Control {
             Some(Slot::FailedAt(at)) if at.elapsed() < TRY_AGAIN_AFTER => return None,
             _ => {}
         }
-        let mut login = settings.login.clone();
-        login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
-        match clock::within(CONNECT_WITHIN, login.connect(settings.tls.clone())).await {
-            Some(Ok((client, connection))) => {
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "control connection ended");
-                    }
-                });
+        match clock::within(CONNECT_WITHIN, settings.connect(database)).await {
+            Some(Ok(client)) => {
                 let client = Rc::new(client);
                 self.connections.borrow_mut().insert(database.to_owned(), Slot::Open(Rc::clone(&client)));
                 Some(client)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::base::relation::quote_literal;
 use crate::base::Period;
+use crate::base::relation::quote_literal;
 use crate::judge::Retry;
 use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::link::Batch;

@@ -44,7 +44,8 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
         }
         if run.link.client_reading == Reading::Closed {
-            ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }.emit();
+            ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }
+                .emit();
             return wait.cancelled(run.link).await;
         }
     }

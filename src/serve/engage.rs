@@ -52,7 +52,10 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     let (kind, body) = (frame.kind, frame.body.to_vec());
     let total = crate::wire::frame::HEADER_BYTES + body.len();
     let tracker = &desk.link.tracker;
-    if tracker.expected.is_skipping() || tracker.expected.is_copying_in() || tracker.status() == Status::Failed {
+    if tracker.expected.is_skipping()
+        || tracker.expected.is_copying_in()
+        || tracker.status() == Status::Failed
+    {
         // The server ignores it, or refuses it in words of its own.
         desk.link.forward_held(total).await;
         return Ok(());
@@ -61,7 +64,8 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     match kind {
         client::PARSE => prepare(desk, &body, total).await,
         client::EXECUTE => {
-            let text = crate::wire::frame::take_string(&body).and_then(|(portal, _)| desk.link.tracker.prepared.portal(portal));
+            let text = crate::wire::frame::take_string(&body)
+                .and_then(|(portal, _)| desk.link.tracker.prepared.portal(portal));
             statement(desk, &text.unwrap_or_default(), Way::Extended, total).await
         }
         _ => {
@@ -104,8 +108,11 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
     };
     let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
     if watch && !link.tracker.prepared.has_room(parse.name, parse.sql) {
-        let error = Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many prepared statements that change the schema")
-            .hint("Close or DEALLOCATE those that are done with.");
+        let error = Notice::error(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "too many prepared statements that change the schema",
+        )
+        .hint("Close or DEALLOCATE those that are done with.");
         drop_held(link, total);
         return finish(link, Way::Extended, Outcome::own_error(&error)).await;
     }
@@ -169,7 +176,8 @@ async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> 
     let frame: Vec<u8> = desk.link.held.get(..total).unwrap_or_default().to_vec();
     drop_held(desk.link, total);
     let work = if script.statements.len() > 1 { Work::Message(&frame) } else { Work::Statement(text) };
-    let mut run = Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
+    let mut run =
+        Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
     let outcome = match &judgement.decision {
         Decision::Forward => Outcome::Answered,
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await?,
@@ -198,7 +206,11 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
         fail::transaction(desk.link).await?;
         return Ok(Considered::Over(Outcome::own_error(&error)));
     }
-    if script.statements.iter().all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary()) {
+    if script
+        .statements
+        .iter()
+        .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary())
+    {
         return Ok(Considered::Forward);
     }
     let names = effects::need(script);
@@ -277,7 +289,9 @@ async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Result<(), Lost>
     let failed = matches!(outcome, Outcome::Failed(_));
     match outcome {
         Outcome::Complete(tag) => {
-            crate::wire::frame::put(&mut out, from_server::COMMAND_COMPLETE, |out| out.extend_from_slice(&tag));
+            crate::wire::frame::put(&mut out, from_server::COMMAND_COMPLETE, |out| {
+                out.extend_from_slice(&tag)
+            });
         }
         Outcome::Failed(error) => out = error,
         Outcome::Answered => {}

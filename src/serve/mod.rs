@@ -8,6 +8,7 @@ pub mod greet;
 pub mod limits;
 pub mod listener;
 pub mod refuse;
+pub mod login;
 pub mod relay;
 pub mod settings;
 pub mod task;

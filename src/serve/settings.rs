@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use secrecy::SecretString;
-
 use crate::live::{Limits, Live, Rules};
+use crate::upstream::{Problem, Upstream, UpstreamSettings};
+use arc_swap::ArcSwap;
+
+use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// How many sessions there may be.
     pub limits: Limits,
@@ -26,8 +27,10 @@ pub struct Settings {
     pub rules: Rules,
     /// How to wait for locks.
     pub waiting: Waiting,
-    /// The proxy's own connection.
-    pub control: ControlAccess,
+    /// The way to Postgres, and the proxy's own login.
+    pub upstream: UpstreamSettings,
+    /// TLS towards clients.
+    pub client_tls: ClientTlsSettings,
     /// Where verifiers come from, when logins cannot pass through.
     pub verifiers: Verifiers,
 }
@@ -37,23 +40,58 @@ pub struct Settings {
 pub struct Serving {
     /// What runs now.
     pub live: Live,
-    settings: ArcSwap<Settings>,
+    ready: ArcSwap<Ready>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The way to Postgres holds the proxy's own password.
+        f.debug_struct("Settings")
+            .field("limits", &self.limits)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings with all that is made of them: certificates read, TLS ready.
+pub struct Ready {
+    /// The settings.
+    pub settings: Settings,
+    /// The servers.
+    pub upstream: Arc<Upstream>,
+    /// TLS towards clients.
+    pub client_tls: Arc<ClientTls>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ready").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Ready {
+    /// Reads the files that the settings name.
+    pub fn load(settings: Settings) -> Result<Self, Problem> {
+        let upstream = Arc::new(Upstream::load(settings.upstream.clone())?);
+        let client_tls = Arc::new(ClientTls::load(&settings.client_tls)?);
+        Ok(Self { settings, upstream, client_tls })
+    }
 }
 
 impl Serving {
-    /// Nothing runs yet.
-    pub fn new(settings: Settings) -> Self {
-        Self { live: Live::new(), settings: ArcSwap::from_pointee(settings) }
+    /// Nobody is served yet.
+    pub fn new(ready: Ready) -> Self {
+        Self { live: Live::new(), ready: ArcSwap::from_pointee(ready) }
     }
 
-    /// The settings that hold now.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.settings.load_full()
+    /// What holds now.
+    pub fn now(&self) -> Arc<Ready> {
+        self.ready.load_full()
     }
 
-    /// Puts others in their place.
-    pub fn replace_settings(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+    /// What holds from now on.
+    pub fn replace(&self, ready: Ready) {
+        self.ready.store(Arc::new(ready));
     }
 }
 
@@ -77,17 +115,6 @@ pub struct Waiting {
     pub backoff_max: Duration,
     /// Time between two notices of progress.
     pub progress_interval: Duration,
-}
-
-/// Whether and how the proxy connects for itself.
-#[derive(Debug, Clone)]
-pub enum ControlAccess {
-    /// It does not.
-    Off,
-    /// As libpq's variables say.
-    Environment,
-    /// By this URL.
-    Url(SecretString),
 }
 
 /// Where verifiers come from.

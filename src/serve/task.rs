@@ -1,19 +1,347 @@
 //! One session from its first byte to its last.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::Poll;
+use std::time::Duration;
 
-use super::listener::Accepted;
-use super::settings::Serving;
+use tokio::net::{TcpStream, UnixStream};
 
-/// What the sessions of one worker have in common.
-#[derive(Debug)]
+use crate::base::{Notice, SqlState};
+use crate::control::{Control, ControlSettings};
+use crate::event::SessionBroken;
+use crate::event::clock::{self, Moment};
+use crate::execute::{Canceller, Place, Surroundings};
+use crate::judge::{Mode, Policy};
+use crate::live::{CancelEntry, Live, Stop};
+use crate::pace::ladder::LadderSettings;
+use crate::session::Tracker;
+use crate::sql::Memory;
+use crate::upstream::{Link, Lost, Stream};
+use crate::wire::notice;
+
+use super::engage::{self, Desk};
+use super::eye::{MEMORY_BYTES, Watcher};
+use super::greet::{Greeting, greet};
+use super::listener::{Accepted, Socket};
+use super::login::{self, Session};
+use super::refuse::refuse;
+use super::relay::{self, Halt, Relay, Scratch};
+use super::settings::{Oversize, Ready, Serving};
+
+/// A client that does not read is not waited for when its session is over.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the sessions of one worker share: all of it lives on one core.
 pub struct WorkerState {
-    /// What all sessions have in common.
-    pub serving: Arc<Serving>,
+    serving: Arc<Serving>,
+    scratch: Scratch,
+    memory: RefCell<Memory>,
+    control: RefCell<Option<(Arc<Ready>, Rc<Control>)>>,
+}
+
+impl WorkerState {
+    /// A worker without sessions.
+    pub fn new(serving: &Arc<Serving>) -> Self {
+        Self {
+            serving: Arc::clone(serving),
+            scratch: relay::scratch(),
+            memory: RefCell::new(Memory::new(MEMORY_BYTES)),
+            control: RefCell::default(),
+        }
+    }
+
+    /// The control connections under the settings that hold now; a reload begins new ones.
+    fn control(&self, ready: &Arc<Ready>) -> Rc<Control> {
+        let mut slot = self.control.borrow_mut();
+        if let Some((under, control)) = &*slot
+            && Arc::ptr_eq(under, ready)
+        {
+            return Rc::clone(control);
+        }
+        let settings = ready.settings.upstream.control.clone();
+        let control =
+            Rc::new(Control::new(settings.map(|login| ControlSettings::new(login, &ready.upstream))));
+        *slot = Some((Arc::clone(ready), Rc::clone(&control)));
+        control
+    }
 }
 
 /// Serves one connection.
 pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
-    let _ = (accepted, state);
+    // Boxed and gone before the relay: what start-up needs must not weigh on idle sessions.
+    if let Some(begun) = Box::pin(begin(accepted, &state)).await {
+        converse(begun, &state).await;
+    }
+}
+
+/// A session that has logged in.
+struct Begun {
+    link: Link,
+    about: Box<About>,
+}
+
+/// What is known of a session beside its sockets; needed only when something happens.
+struct About {
+    user: String,
+    database: String,
+    application_name: String,
+    replication: bool,
+    pid: u32,
+    host: usize,
+    cancel_packet: Vec<u8>,
+    cancel: Option<CancelEntry>,
+    _seat: crate::live::Seat,
+}
+
+/// A socket that another thread has accepted, on this worker's runtime.
+fn stream(socket: Socket) -> io::Result<Stream> {
+    match socket {
+        Socket::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
+        Socket::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
+    }
+}
+
+async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
+    let ready = state.serving.now();
+    let limit = ready.settings.startup_timeout;
+    let client = stream(accepted.socket).ok()?;
+    let greeted = match greet(client, &ready.client_tls, limit).await {
+        Greeting::Session(greeted) => greeted,
+        Greeting::Cancel { client, packet } => {
+            pass_cancel(&state.serving.live, &ready, &packet).await;
+            drop(client);
+            return None;
+        }
+        Greeting::Gone(farewell) => {
+            if !farewell.is_noise() {
+                tracing::debug!(%farewell, "client did not get as far as its login");
+            }
+            return None;
+        }
+    };
+    let text = |name| greeted.startup().and_then(|startup| startup.text(name)).unwrap_or_default();
+    let user = text("user");
+    let seat = match state.serving.live.admit(&user, &ready.settings.limits) {
+        Ok(seat) => seat,
+        Err(refused) => {
+            refuse(greeted.client, &refused.notice(&user)).await;
+            return None;
+        }
+    };
+    let session = login::log_in(greeted, &ready).await?;
+    Some(begun(session, seat, state, &ready))
+}
+
+fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: &Ready) -> Begun {
+    let Session { client, upstream, identity, key, host, client_encoding, leftover, .. } = session;
+    let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
+    let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
+    let about = About {
+        user: identity.user,
+        database: identity.database,
+        application_name: identity.application_name,
+        replication: identity.replication,
+        pid: key.as_ref().map_or(0, |key| key.pid),
+        host,
+        cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default(),
+        cancel,
+        _seat: seat,
+    };
+    Begun { link: Link::new(client, upstream, tracker, leftover), about: Box::new(about) }
+}
+
+/// Passes a cancel request on; a session of ours that waits outside the server notes it too.
+async fn pass_cancel(live: &Live, ready: &Ready, packet: &[u8]) {
+    let target = crate::wire::login::CancelKey::of_request(packet)
+        .and_then(|key| live.cancel_target(key.pid, &key.secret));
+    if let Some(target) = &target {
+        target.cancel.raise();
+    }
+    if let Err(error) = ready.upstream.cancel(target.map(|target| target.host), packet).await {
+        tracing::debug!(%error, "cancel request did not reach the server");
+    }
+}
+
+/// Relays and looks after statements until one side ends.
+async fn converse(mut begun: Begun, state: &WorkerState) {
+    let words = loop {
+        let care = match relay_until_halt(&mut begun, state).await {
+            Ok(Turn::Care(care)) => care,
+            Ok(Turn::ServerEnded) => break last_words(&begun, &Lost::Upstream(None)),
+            Ok(Turn::End(notice)) => break Some(notice),
+            Err(lost) => break last_words(&begun, &lost),
+        };
+        if let Err(lost) = Box::pin(look_after(&mut begun, state, care)).await {
+            break last_words(&begun, &lost);
+        }
+    };
+    Box::pin(part(begun, words)).await;
+}
+
+/// Which care a stopped message needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    Judge,
+    TooLong,
+}
+
+/// Why relaying stopped.
+enum Turn {
+    Care(Care),
+    ServerEnded,
+    /// The proxy ends the session, with these words.
+    End(Notice),
+}
+
+/// What woke the relay's driver.
+enum Wake {
+    Halt(Result<Halt, Lost>),
+    StopNews,
+    IdleLimit,
+    Idle,
+}
+
+async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
+    let (mut eye, idle_timeout) = watcher(&begun.about, state);
+    let mut stop = state.serving.live.stop();
+    let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
+    let mut last_active = Moment::now();
+    let mut idle_limit = idle_timeout.map(|limit| Box::pin(clock::pause(limit)));
+    loop {
+        let stopping = *stop.borrow_and_update() != Stop::Running;
+        if matches!(*stop.borrow(), Stop::Now) {
+            return Ok(Turn::End(shutdown()));
+        }
+        let mut news = pin!(stop.changed());
+        let wake = poll_fn(|cx| {
+            if idle_limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Wake::IdleLimit);
+            }
+            if let Poll::Ready(halt) = relay.poll(cx) {
+                return Poll::Ready(Wake::Halt(halt));
+            }
+            if idle_limit.is_some() {
+                last_active = Moment::now();
+            }
+            if stopping && relay.link().tracker.is_idle() {
+                return Poll::Ready(Wake::Idle);
+            }
+            news.as_mut().poll(cx).map(|_| Wake::StopNews)
+        })
+        .await;
+        match wake {
+            Wake::Halt(halt) => return halt.map(turn),
+            Wake::Idle => return Ok(Turn::End(shutdown())),
+            Wake::StopNews => {}
+            Wake::IdleLimit => {
+                let left = idle_timeout.unwrap_or_default().saturating_sub(last_active.elapsed());
+                if left.is_zero() && relay.link().tracker.is_idle() {
+                    return Ok(Turn::End(idle_too_long()));
+                }
+                idle_limit = idle_timeout
+                    .map(|limit| Box::pin(clock::pause(if left.is_zero() { limit } else { left })));
+            }
+        }
+    }
+}
+
+fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
+    let ready = state.serving.now();
+    let policy = about.policy(&ready);
+    let blind = about.replication || policy.mode == Mode::Off;
+    let eye = if blind { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
+    (eye, ready.settings.idle_timeout)
+}
+
+fn turn(halt: Halt) -> Turn {
+    match halt {
+        Halt::Engage => Turn::Care(Care::Judge),
+        Halt::Oversize => Turn::Care(Care::TooLong),
+        Halt::ServerEnded => Turn::ServerEnded,
+    }
+}
+
+fn shutdown() -> Notice {
+    Notice::fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+        .detail("The lockkeeper proxy is shutting down.")
+        .hint("Connect again; another instance may be serving already.")
+}
+
+fn idle_too_long() -> Notice {
+    Notice::fatal(SqlState::IDLE_SESSION_TIMEOUT, "terminating connection due to idle-session timeout")
+        .detail("The proxy's limits.idle_timeout has passed without a statement.")
+}
+
+/// Looks after the message that the relay has stopped at.
+async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Result<(), Lost> {
+    let ready = state.serving.now();
+    let (settings, about) = (&ready.settings, &begun.about);
+    let (control, policy) = (state.control(&ready), about.policy(&ready));
+    let ladder = LadderSettings {
+        rungs: settings.waiting.patience.clone(),
+        max_stall: policy.max_stall,
+        backoff_min: settings.waiting.backoff_min,
+        backoff_max: settings.waiting.backoff_max,
+        retry_for: policy.retry_for,
+    };
+    let canceller = Canceller {
+        upstream: Arc::clone(&ready.upstream),
+        host: about.host,
+        packet: about.cancel_packet.clone(),
+    };
+    let never = AtomicBool::new(false);
+    let surroundings = Surroundings {
+        control: &control,
+        cancelled: about.cancel.as_ref().map_or(&never, |entry| entry.cancel().flag()),
+        canceller: &canceller,
+        place: Place { database: about.database.clone(), pid: about.pid },
+        ladder: &ladder,
+        progress_every: settings.waiting.progress_interval,
+    };
+    let mut desk =
+        Desk { link: &mut begun.link, policy: &policy, surroundings: &surroundings, scratch: &state.scratch };
+    match (care, settings.oversize) {
+        (Care::Judge, _) => engage::engage(&mut desk).await,
+        (Care::TooLong, Oversize::Refuse) => engage::refuse_oversize(&mut desk).await,
+        (Care::TooLong, Oversize::Pass) => engage::pass_oversize(desk.link).await,
+    }
+}
+
+impl About {
+    fn policy(&self, ready: &Ready) -> Policy {
+        ready.settings.rules.policy_for(&self.database, &self.user, &self.application_name)
+    }
+}
+
+/// What the client is to hear when its session cannot go on; nothing if it knows already or is gone.
+fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
+    let about = &begun.about;
+    let notice = match lost {
+        Lost::Client(_) => return None,
+        Lost::Upstream(_) if begun.link.tracker.said_goodbye() || begun.link.tracker.ended_with_error() => return None,
+        Lost::Upstream(_) => Notice::fatal(SqlState::CONNECTION_FAILURE, "connection to the Postgres server was lost")
+            .detail("The server ended the connection without a word, or the network did.")
+            .hint("What was not committed is rolled back. Connect again and look whether the last statement was done."),
+        Lost::ClientMalformed(malformed) => Notice::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string()),
+        Lost::UpstreamMalformed(malformed) => {
+            Notice::fatal(SqlState::PROTOCOL_VIOLATION, format!("the server sent {malformed}"))
+        }
+    };
+    SessionBroken { why: &notice.message, user: &about.user, database: &about.database }.emit();
+    Some(notice)
+}
+
+/// Says the last words, where the stream still has room for a message, and closes both sides.
+async fn part(mut begun: Begun, words: Option<Notice>) {
+    let mut out = Vec::new();
+    if let Some(notice) = words.filter(|_| begun.link.tracker.at_boundary()) {
+        notice::encode(&notice, &mut out);
+    }
+    let _ = clock::within(FAREWELL_WITHIN, begun.link.farewell(&out)).await;
 }

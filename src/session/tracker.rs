@@ -57,6 +57,7 @@ pub struct Tracker {
     /// Extended statements run since the last Sync: they share one implicit transaction.
     ran_in_batch: u32,
     last_kind: u8,
+    last_sent: u8,
     inspect_max: usize,
     reading: Reading,
     strong_locks: StrongLocks,
@@ -89,6 +90,7 @@ impl Tracker {
             passing: 0,
             ran_in_batch: 0,
             last_kind: from_server::READY,
+            last_sent: client::SYNC,
             inspect_max,
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
             strong_locks: StrongLocks::None,
@@ -113,6 +115,11 @@ impl Tracker {
     /// Whether the last message from the server was an error, so that its end needs no explanation.
     pub const fn ended_with_error(&self) -> bool {
         self.last_kind == from_server::ERROR
+    }
+
+    /// Whether the client has said goodbye, so that the server's end is no surprise.
+    pub const fn said_goodbye(&self) -> bool {
+        self.last_sent == client::TERMINATE
     }
 
     /// Whether the server's stream stands between two messages.
@@ -184,6 +191,7 @@ impl Tracker {
     #[inline]
     pub fn sent(&mut self, kind: u8) {
         self.expected.sent(kind);
+        self.last_sent = kind;
         match kind {
             client::EXECUTE => self.ran_in_batch += 1,
             client::SYNC | client::QUERY => self.ran_in_batch = 0,

@@ -104,7 +104,7 @@ pub struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// A failed statement left its name behind; it is being closed.
+    /// A failed statement left its name behind, and its portal lives until its transaction ends; both are being closed.
     Closing,
 }
 
@@ -157,6 +157,7 @@ impl Call {
                     }
                     self.phase = Phase::Closing;
                     let mut out = Vec::new();
+                    client::close(&mut out, b'P', NAME);
                     client::close(&mut out, b'S', NAME);
                     client::sync(&mut out);
                     link.send(&out).await;

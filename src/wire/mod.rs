@@ -7,6 +7,7 @@ pub mod client;
 pub mod fields;
 pub mod frame;
 pub mod kind;
+pub mod login;
 pub mod notice;
 pub mod scan;
 pub mod server;

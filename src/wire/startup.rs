@@ -12,7 +12,7 @@ pub const LENGTH_MAX: usize = 10_000;
 /// The lengths that a CancelRequest may have: a key of 4 to 256 bytes.
 pub const CANCEL_LENGTHS: std::ops::RangeInclusive<usize> = 16..=268;
 
-const CANCEL: u32 = 1234 << 16 | 5678;
+pub(crate) const CANCEL: u32 = 1234 << 16 | 5678;
 const SSL: u32 = 1234 << 16 | 5679;
 const GSSENC: u32 = 1234 << 16 | 5680;
 
