@@ -9,7 +9,7 @@ use super::file::File;
 use super::key::{Entry, Source};
 use super::problem::Problem;
 use super::suggest;
-use super::word::{ClientSslMode, SslNegotiation, UpstreamSslMode};
+use super::word::{ClientSslMode, SslNegotiation, TargetSessionAttrs, UpstreamSslMode};
 
 /// The longest path of a Unix-domain socket (`sun_path` in `unix(7)`, less the final zero).
 const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -91,10 +91,33 @@ fn upstream(file: &File, found: &mut Found) {
         (false, true) => found.at(&upstream.sslkey, "upstream.sslkey", "needs upstream.sslcert"),
         _ => {}
     }
+    upstream_roots(file, found);
+    if *upstream.target_session_attrs != TargetSessionAttrs::Any && !*file.control.enabled {
+        let why = "needs control.enabled, to ask the hosts for their role";
+        found.at(&upstream.target_session_attrs, "upstream.target_session_attrs", why);
+    }
     let plain_is_fine = *upstream.sslmode < UpstreamSslMode::Require;
     if *upstream.sslnegotiation == SslNegotiation::Direct && plain_is_fine {
         let why = "\"direct\" needs upstream.sslmode \"require\", \"verify-ca\" or \"verify-full\"";
         found.at(&upstream.sslnegotiation, "upstream.sslnegotiation", why);
+    }
+}
+
+/// As libpq has it: roots that anybody can be a customer of prove nothing without the name.
+fn upstream_roots(file: &File, found: &mut Found) {
+    let upstream = &file.upstream;
+    match (&upstream.sslrootcert.value, *upstream.sslmode) {
+        (None, UpstreamSslMode::VerifyCa) => {
+            found.at(&upstream.sslmode, "upstream.sslmode", "\"verify-ca\" needs upstream.sslrootcert");
+        }
+        (Some(path), mode) if path.as_os_str() == "system" && mode != UpstreamSslMode::VerifyFull => {
+            found.at(
+                &upstream.sslrootcert,
+                "upstream.sslrootcert",
+                "\"system\" needs upstream.sslmode \"verify-full\"",
+            );
+        }
+        _ => {}
     }
 }
 

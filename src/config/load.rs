@@ -1,7 +1,14 @@
 //! From sources to settings, or to everything that is wrong.
 
+use std::sync::Arc;
+
+use crate::serve::settings::Ready;
+use crate::serve::tls::ClientTls;
+use crate::upstream::Upstream;
+
 use super::check;
 use super::file::File;
+use super::files;
 use super::key::{Applies, Source};
 use super::problem::{Problem, Problems};
 use super::settings::Settings;
@@ -60,6 +67,26 @@ const fn place(problem: &Problem) -> (u8, usize) {
 }
 
 impl Loaded {
+    /// Reads the files that the configuration names: certificates, keys, authorities.
+    pub fn ready(&self, sources: &Sources) -> Result<Ready, Problems> {
+        let sessions = &self.settings.sessions;
+        let upstream = Upstream::load(sessions.upstream.clone());
+        let client_tls = ClientTls::load(&sessions.client_tls);
+        match (upstream, client_tls) {
+            (Ok(upstream), Ok(client_tls)) => Ok(Ready {
+                settings: sessions.clone(),
+                upstream: Arc::new(upstream),
+                client_tls: Arc::new(client_tls),
+            }),
+            (upstream, client_tls) => {
+                let upstream = upstream.err().map(|problem| files::problem(&self.file, "upstream", &problem));
+                let client_tls =
+                    client_tls.err().map(|problem| files::problem(&self.file, "listen.tls", &problem));
+                Err(sources.problems(upstream.into_iter().chain(client_tls).collect()))
+            }
+        }
+    }
+
     /// What changes when `next` takes this one's place.
     pub fn changes(&self, next: &Self) -> Changes {
         let (old, new) = (self.file.shown(), next.file.shown());

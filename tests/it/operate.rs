@@ -64,6 +64,25 @@ fn a_bad_configuration_is_no_start() {
 }
 
 #[test]
+fn trouble_with_a_file_is_told_at_its_key() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = folder.path().join("lk.toml");
+    let (cert, roots) = (folder.path().join("none.crt"), folder.path().join("empty.crt"));
+    std::fs::write(&roots, "").expect("file");
+    let tls = format!("[listen.tls]\nsslmode = \"allow\"\ncert = {cert:?}\nkey = {cert:?}\n");
+    std::fs::write(&config, format!("{tls}[upstream]\nsslmode = \"verify-full\"\nsslrootcert = {roots:?}\n"))
+        .expect("file");
+    let config = config.to_str().expect("text");
+    for subcommand in [&["config", "--check"][..], &["serve"]] {
+        let output = lockkeeper(&[subcommand, &["--config", config]].concat());
+        assert!(!output.status.success());
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("{config}:3: listen.tls.cert: cannot read certificate")), "{said}");
+        assert!(said.contains(&format!("{config}:7: upstream.sslrootcert: ")), "{said}");
+    }
+}
+
+#[test]
 fn a_taken_address_is_said_so() {
     let proxy = Setup::new(NOWHERE).start();
     let address = proxy.addr().to_string();
@@ -103,6 +122,13 @@ fn a_reload_takes_up_what_is_good_and_refuses_what_is_bad() {
     proxy.write_config("[log]\nlevel = \"info\"\n");
     proxy.signal(Signal::HUP);
     log_has(&proxy, "configuration reloaded");
+    let warnings = |proxy: &Proxy| proxy.log().matches("listen.backlog").count();
+    assert_eq!(
+        warnings(&proxy),
+        1,
+        "the key has again the value that the process started with: {}",
+        proxy.log()
+    );
     proxy.signal(Signal::INT);
     assert!(proxy.wait().success());
 }
