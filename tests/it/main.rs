@@ -4,5 +4,6 @@
 
 #![cfg(test)]
 
+mod locks;
 mod support;
 mod tidy;
