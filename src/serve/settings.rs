@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::live::{Limits, Live, Rules};
-use crate::upstream::{Problem, Upstream, UpstreamSettings};
+use crate::upstream::{Upstream, UpstreamSettings};
 use arc_swap::ArcSwap;
 
+use super::login::VerifierSource;
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -61,20 +62,13 @@ pub struct Ready {
     pub upstream: Arc<Upstream>,
     /// TLS towards clients.
     pub client_tls: Arc<ClientTls>,
+    /// Where verifiers come from.
+    pub verifiers: VerifierSource,
 }
 
 impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ready").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-impl Ready {
-    /// Reads the files that the settings name.
-    pub fn load(settings: Settings) -> Result<Self, Problem> {
-        let upstream = Arc::new(Upstream::load(settings.upstream.clone())?);
-        let client_tls = Arc::new(ClientTls::load(&settings.client_tls)?);
-        Ok(Self { settings, upstream, client_tls })
     }
 }
 

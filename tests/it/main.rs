@@ -4,6 +4,13 @@
 
 #![cfg(test)]
 
+mod config;
+mod demo;
+mod docker;
+mod docs;
+mod drivers;
+mod lifecycle;
 mod locks;
+mod operate;
 mod support;
 mod tidy;

@@ -1,6 +1,5 @@
 //! `DROP`, and what changes names, schemas and owners.
 
-use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterObjectSchemaStmt, DropBehavior, DropStmt, Node, ObjectType as Object, RenameStmt,
 };
