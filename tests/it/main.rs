@@ -10,6 +10,7 @@ mod docker;
 mod docs;
 mod drivers;
 mod lifecycle;
+mod locks;
 mod operate;
 mod support;
 mod tidy;
