@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Each hazard, found and left alone.
+=======
+//! The list of hazards and their pages.
+>>>>>>> main
 
 use super::*;
 

@@ -267,7 +267,8 @@ mod tests {
             for (name, _) in &pairs {
                 let name = format!("x{name}");
                 let last = pairs.iter().rfind(|(other, _)| format!("x{other}") == name).unwrap();
-                prop_assert_eq!(startup.text(&name).as_deref(), Some(last.1.as_str()));
+                let text = startup.text(&name);
+                prop_assert_eq!(text.as_deref(), Some(last.1.as_str()));
             }
         }
     }
