@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! What statements of every family would lock, and what has to be known to tell.
-=======
 //! Which locks others can meet, and what must be looked up for it.
->>>>>>> main
 
 use super::facts::{Facts, IndexFacts, Relation, RelationKind};
 use super::*;

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Each hazard, found and left alone.
-=======
 //! The list of hazards and their pages.
->>>>>>> main
 
 use super::*;
 
