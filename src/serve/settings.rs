@@ -8,6 +8,7 @@ use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Problem, Upstream, UpstreamSettings};
 use arc_swap::ArcSwap;
 
+use super::login::VerifierSource;
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -61,6 +62,8 @@ pub struct Ready {
     pub upstream: Arc<Upstream>,
     /// TLS towards clients.
     pub client_tls: Arc<ClientTls>,
+    /// Where verifiers come from.
+    pub verifiers: VerifierSource,
 }
 
 impl std::fmt::Debug for Ready {
@@ -74,7 +77,8 @@ impl Ready {
     pub fn load(settings: Settings) -> Result<Self, Problem> {
         let upstream = Arc::new(Upstream::load(settings.upstream.clone())?);
         let client_tls = Arc::new(ClientTls::load(&settings.client_tls)?);
-        Ok(Self { settings, upstream, client_tls })
+        let verifiers = VerifierSource::load(&settings.verifiers)?;
+        Ok(Self { settings, upstream, client_tls, verifiers })
     }
 }
 
