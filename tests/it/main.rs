@@ -4,9 +4,12 @@
 
 #![cfg(test)]
 
+mod config;
 mod demo;
 mod docker;
 mod docs;
 mod drivers;
+mod lifecycle;
+mod operate;
 mod support;
 mod tidy;
