@@ -14,3 +14,7 @@ mod locks;
 mod operate;
 mod support;
 mod tidy;
+mod transparent;
+mod transparent_copy;
+mod transparent_stream;
+mod wire;
