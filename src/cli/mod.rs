@@ -2,6 +2,7 @@
 
 mod app;
 mod config;
+mod demo;
 mod log;
 mod ping;
 mod serve;
@@ -30,6 +31,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print the configuration with the source of each value.
     Config(config::ConfigArgs),
+    /// Run one Alembic migration straight and through the proxy, under load, and compare.
+    ///
+    /// Needs Postgres server binaries and a Python with Alembic; everything it starts ends with it.
+    Demo(demo::DemoArgs),
     /// Ask whether a proxy answers, for health checks.
     Ping(ping::PingArgs),
 }
@@ -39,6 +44,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Ping(args) => ping::run(&args),
     };
     result.unwrap_or_else(|error| {

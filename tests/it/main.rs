@@ -5,7 +5,10 @@
 #![cfg(test)]
 
 mod config;
+mod demo;
+mod docker;
 mod docs;
+mod drivers;
 mod lifecycle;
 mod operate;
 mod support;
