@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::serve::login::VerifierSource;
 use crate::serve::settings::Ready;
 use crate::serve::tls::ClientTls;
-use crate::upstream::Upstream;
+use crate::upstream::{self, Upstream};
 
 use super::check;
 use super::file::File;
@@ -69,22 +70,29 @@ const fn place(problem: &Problem) -> (u8, usize) {
 impl Loaded {
     /// Reads the files that the configuration names: certificates, keys, authorities.
     pub fn ready(&self, sources: &Sources) -> Result<Ready, Problems> {
-        let sessions = &self.settings.sessions;
-        let upstream = Upstream::load(sessions.upstream.clone());
-        let client_tls = ClientTls::load(&sessions.client_tls);
-        match (upstream, client_tls) {
-            (Ok(upstream), Ok(client_tls)) => Ok(Ready {
-                settings: sessions.clone(),
+        let settings = self.settings.sessions.clone();
+        let mut problems = Vec::new();
+        let upstream = self.told("upstream", Upstream::load(settings.upstream.clone()), &mut problems);
+        let client_tls = self.told("listen.tls", ClientTls::load(&settings.client_tls), &mut problems);
+        let verifiers = self.told("auth", VerifierSource::load(&settings.verifiers), &mut problems);
+        match (upstream, client_tls, verifiers) {
+            (Some(upstream), Some(client_tls), Some(verifiers)) => Ok(Ready {
+                settings,
                 upstream: Arc::new(upstream),
                 client_tls: Arc::new(client_tls),
+                verifiers,
             }),
-            (upstream, client_tls) => {
-                let upstream = upstream.err().map(|problem| files::problem(&self.file, "upstream", &problem));
-                let client_tls =
-                    client_tls.err().map(|problem| files::problem(&self.file, "listen.tls", &problem));
-                Err(sources.problems(upstream.into_iter().chain(client_tls).collect()))
-            }
+            _ => Err(sources.problems(problems)),
         }
+    }
+
+    fn told<T>(
+        &self,
+        section: &str,
+        made: Result<T, upstream::Problem>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<T> {
+        made.map_err(|trouble| problems.push(files::problem(&self.file, section, &trouble))).ok()
     }
 
     /// What changes when `next` takes this one's place.

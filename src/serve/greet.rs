@@ -1,4 +1,4 @@
-//! The first packets of a connection, up to the start-up packet or a CancelRequest.
+//! The first packets of a connection, up to the start-up packet or a `CancelRequest`.
 //!
 //! Invariant: nothing that arrived before the TLS handshake is ever taken for something that was said inside it.
 //! Invariant: memory and time of a connection that has not asked for anything yet are bounded.
@@ -38,7 +38,7 @@ const PACKET_BYTES: usize = 512;
 pub enum Greeting {
     /// A client that wants a session.
     Session(Greeted),
-    /// A CancelRequest, to be passed on as it is; the connection is to be closed when the server has closed its own.
+    /// A `CancelRequest`, to be passed on as it is; the connection is to be closed when the server has closed its own.
     Cancel {
         /// The connection, on which nothing is answered.
         client: Stream,
@@ -89,7 +89,7 @@ pub enum Farewell {
     Unsupported(u16),
     /// The TLS handshake failed.
     #[error("the TLS handshake with the client failed: {0}")]
-    Handshake(#[source] io::Error),
+    Handshake(io::Error),
     /// Direct TLS without the protocol that is spoken here.
     #[error("the client began TLS without asking for the protocol \"postgresql\"")]
     Alpn,

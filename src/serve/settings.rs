@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::live::{Limits, Live, Rules};
-use crate::upstream::{Upstream, UpstreamSettings};
 use arc_swap::ArcSwap;
 
+use crate::live::{Limits, Live, Rules};
+use crate::upstream::{Upstream, UpstreamSettings};
+
+use super::login::VerifierSource;
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -61,6 +63,8 @@ pub struct Ready {
     pub upstream: Arc<Upstream>,
     /// TLS towards clients.
     pub client_tls: Arc<ClientTls>,
+    /// Where verifiers come from.
+    pub verifiers: VerifierSource,
 }
 
 impl std::fmt::Debug for Ready {

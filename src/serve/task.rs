@@ -29,7 +29,7 @@ use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
 use super::listener::{Accepted, Socket};
-use super::login::{self, Session};
+use super::login::{self, Session, Way};
 use super::refuse::refuse;
 use super::relay::{self, Halt, Relay, Scratch};
 use super::settings::{Oversize, Ready, Serving};
@@ -134,12 +134,19 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
             return None;
         }
     };
-    let session = login::log_in(greeted, &ready).await?;
-    Some(begun(session, seat, state, &ready))
+    let way = Way { upstream: &ready.upstream, verifiers: &ready.verifiers };
+    match login::login(greeted, accepted.peer, way).await {
+        Ok(session) => begun(session, seat, state, &ready),
+        Err(ended) => {
+            tracing::debug!(%ended, "login did not succeed");
+            None
+        }
+    }
 }
 
-fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: &Ready) -> Begun {
-    let Session { client, upstream, identity, key, host, client_encoding, leftover, .. } = session;
+fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: &Ready) -> Option<Begun> {
+    let Session { client, upstream, identity, key, host, client_encoding, from_client, from_server, .. } =
+        session;
     let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
     let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
     let about = About {
@@ -153,7 +160,9 @@ fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: 
         cancel,
         _seat: seat,
     };
-    Begun { link: Link::new(client, upstream, tracker, leftover), about: Box::new(about) }
+    let mut link = Link::new(client, upstream, tracker, from_client);
+    link.pass_on(&from_server).ok()?;
+    Some(Begun { link, about: Box::new(about) })
 }
 
 /// Passes a cancel request on; a session of ours that waits outside the server notes it too.

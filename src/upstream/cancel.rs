@@ -1,4 +1,4 @@
-//! A CancelRequest, passed on as it came.
+//! A `CancelRequest`, passed on as it came.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -8,7 +8,7 @@ use super::settings::Host;
 use super::{Stream, Upstream};
 
 impl Upstream {
-    /// Sends a CancelRequest to the host that holds the session (every host when that is not known) and returns when the
+    /// Sends a `CancelRequest` to the host that holds the session (every host when that is not known) and returns when the
     /// server has closed the connection, which it does after sending the signal: the client may be told then, not before.
     pub async fn cancel(&self, host: Option<usize>, packet: &[u8]) -> Result<(), Unreachable> {
         let hosts = &self.settings().hosts;

@@ -44,7 +44,7 @@ pub fn encryptions(mode: SslMode, host: &Host) -> &'static [Encryption] {
 pub enum Unreachable {
     /// No connection.
     #[error("{}", plain_words(.0))]
-    Connect(#[source] io::Error),
+    Connect(io::Error),
     /// No connection in time.
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
@@ -62,7 +62,7 @@ pub enum Unreachable {
     Stuffed,
     /// The handshake failed.
     #[error("the TLS handshake with the server failed: {0}")]
-    Handshake(#[source] io::Error),
+    Handshake(io::Error),
     /// Direct TLS with something that does not say it is Postgres.
     #[error("the server did not confirm the protocol \"postgresql\" in the TLS handshake")]
     Alpn,

@@ -157,6 +157,16 @@ impl Link {
         }
     }
 
+    /// Leaves bytes of the server's, which somebody else has read, for the client.
+    pub fn pass_on(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        if !bytes.is_empty() {
+            self.tracker.server(bytes)?;
+            self.to_client.bytes.extend_from_slice(bytes);
+            self.to_client.flush = Flush::Due;
+        }
+        Ok(())
+    }
+
     /// Reads from the client; `Ok(0)` is its end.
     #[inline]
     pub fn poll_read_client(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Lost>> {

@@ -11,6 +11,7 @@ pub mod dial;
 pub mod link;
 pub mod problem;
 pub mod role;
+pub mod scram;
 pub mod servers;
 pub mod settings;
 pub mod socket;

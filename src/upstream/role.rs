@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::event::clock::Moment;
 
 use super::ask::{Asker, NoAnswer};
 use super::settings::TargetSessionAttrs;
@@ -53,7 +53,7 @@ impl Role {
 
 /// One host's role, remembered for a moment.
 #[derive(Default)]
-pub struct RoleMemory(Mutex<Option<(Instant, Role)>>);
+pub struct RoleMemory(Mutex<Option<(Moment, Role)>>);
 
 impl RoleMemory {
     /// What the host is, asked anew when the last answer is old.
@@ -68,7 +68,7 @@ impl RoleMemory {
             writes: if row.try_get(1)? { Writes::RefusedByDefault } else { Writes::Allowed },
         };
         if let Ok(mut slot) = self.0.lock() {
-            *slot = Some((Instant::now(), role));
+            *slot = Some((Moment::now(), role));
         }
         Ok(role)
     }

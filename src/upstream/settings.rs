@@ -164,7 +164,7 @@ pub struct Liveness {
 impl Default for Liveness {
     fn default() -> Self {
         Self {
-            keepalive_idle: Duration::from_secs(120),
+            keepalive_idle: Duration::from_mins(2),
             keepalive_interval: Duration::from_secs(15),
             keepalive_count: 4,
             tcp_user_timeout: None,

@@ -1,4 +1,4 @@
-//! ErrorResponse and NoticeResponse messages of ours.
+//! `ErrorResponse` and `NoticeResponse` messages of ours.
 
 use crate::base::{Notice, Severity};
 

@@ -9,12 +9,17 @@ use super::frame::take_string;
 pub const LENGTH_MIN: usize = 8;
 /// The longest first packet (`MAX_STARTUP_PACKET_LENGTH`), its length included.
 pub const LENGTH_MAX: usize = 10_000;
-/// The lengths that a CancelRequest may have: a key of 4 to 256 bytes.
+/// The lengths that a `CancelRequest` may have: a key of 4 to 256 bytes.
 pub const CANCEL_LENGTHS: std::ops::RangeInclusive<usize> = 16..=268;
 
-pub(crate) const CANCEL: u32 = 1234 << 16 | 5678;
-const SSL: u32 = 1234 << 16 | 5679;
-const GSSENC: u32 = 1234 << 16 | 5680;
+pub(crate) const CANCEL: u32 = special(5678);
+const SSL: u32 = special(5679);
+const GSSENC: u32 = special(5680);
+
+/// Requests that are no protocol version have an impossible major one.
+const fn special(minor: u32) -> u32 {
+    1234 * 0x1_0000 + minor
+}
 
 /// What a first packet asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,9 +157,8 @@ pub fn option_settings(options: &str) -> Vec<(String, String)> {
     let mut words = words(options).into_iter();
     while let Some(word) = words.next() {
         let assignment = match (word.strip_prefix("--"), word.strip_prefix("-c")) {
-            (Some(rest), _) => rest.to_owned(),
             (None, Some("")) => words.next().unwrap_or_default(),
-            (None, Some(rest)) => rest.to_owned(),
+            (Some(rest), _) | (None, Some(rest)) => rest.to_owned(),
             (None, None) => continue,
         };
         if let Some((name, value)) = assignment.split_once('=').filter(|(name, _)| !name.is_empty()) {
@@ -225,8 +229,9 @@ mod tests {
     #[test]
     fn options_split_as_postgres_splits_them() {
         let check = |options, expected: &[(&str, &str)]| {
-            let found = option_settings(options);
-            let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let settings = option_settings(options);
+            let found: Vec<_> =
+                settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(found, expected, "{options}");
         };
         check("-c a=b --lock-timeout=5s -cx.y=1", &[("a", "b"), ("lock_timeout", "5s"), ("x.y", "1")]);
@@ -267,8 +272,7 @@ mod tests {
             for (name, _) in &pairs {
                 let name = format!("x{name}");
                 let last = pairs.iter().rfind(|(other, _)| format!("x{other}") == name).unwrap();
-                let read = startup.text(&name);
-                prop_assert_eq!(read.as_deref(), Some(last.1.as_str()));
+                prop_assert_eq!(startup.text(&name), Some(last.1.clone()));
             }
         }
     }

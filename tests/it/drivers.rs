@@ -71,7 +71,6 @@ fn psql_of_every_major() {
         SELECT * FROM t ORDER BY a;
         \\unset FETCH_COUNT
         SELECT 'SELECT ' || n FROM generate_series(1, 3) n \\gexec
-        SELECT 1 AS x, $1::text AS y \\bind 'bound' \\g
         DO $$ BEGIN RAISE NOTICE 'noted' USING DETAIL = 'in detail', HINT = 'a hint'; END $$;
         PREPARE p (int) AS SELECT $1 * 2;
         EXECUTE p (21);
@@ -91,7 +90,11 @@ fn psql_of_every_major() {
             command.current_dir(folder.path());
             let ran = run(command);
             let mut both = ran.stdout;
-            let _ = write!(both, "{}", ran.stderr.replace(folder.path().to_str().expect("utf-8"), ""));
+            let errors = ran.stderr.replace(folder.path().to_str().expect("utf-8"), "");
+            // The number of a temporary schema is that of the server process.
+            for line in errors.lines().filter(|line| !line.contains("pg_temp_")) {
+                let _ = writeln!(both, "{line}");
+            }
             both
         };
         let straight = transcript(&cluster.url("postgres"));

@@ -143,7 +143,7 @@ async fn report(
         client.batch_execute("BEGIN; SELECT status, count(*) FROM applications GROUP BY status").await?;
         teller.say(format!("a report reads applications, for {} s", length.as_secs()));
         let _ = holding.send(());
-        client.execute("SELECT pg_sleep($1)", &[&length.as_secs_f64()]).await?;
+        client.execute("/* monthly report */ SELECT pg_sleep($1)", &[&length.as_secs_f64()]).await?;
         client.batch_execute("COMMIT").await?;
         teller.say("the report is done");
         anyhow::Ok(())
