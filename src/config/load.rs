@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::serve::login::VerifierSource;
 use crate::serve::settings::Ready;
 use crate::serve::tls::ClientTls;
-use crate::upstream::{self, Upstream};
+use crate::upstream::Upstream;
 
 use super::check;
 use super::file::File;
@@ -70,29 +70,29 @@ const fn place(problem: &Problem) -> (u8, usize) {
 impl Loaded {
     /// Reads the files that the configuration names: certificates, keys, authorities.
     pub fn ready(&self, sources: &Sources) -> Result<Ready, Problems> {
-        let settings = self.settings.sessions.clone();
-        let mut problems = Vec::new();
-        let upstream = self.told("upstream", Upstream::load(settings.upstream.clone()), &mut problems);
-        let client_tls = self.told("listen.tls", ClientTls::load(&settings.client_tls), &mut problems);
-        let verifiers = self.told("auth", VerifierSource::load(&settings.verifiers), &mut problems);
+        let sessions = &self.settings.sessions;
+        let upstream = Upstream::load(sessions.upstream.clone());
+        let client_tls = ClientTls::load(&sessions.client_tls);
+        let verifiers = VerifierSource::load(&sessions.verifiers);
         match (upstream, client_tls, verifiers) {
-            (Some(upstream), Some(client_tls), Some(verifiers)) => Ok(Ready {
-                settings,
+            (Ok(upstream), Ok(client_tls), Ok(verifiers)) => Ok(Ready {
+                settings: sessions.clone(),
                 upstream: Arc::new(upstream),
                 client_tls: Arc::new(client_tls),
                 verifiers,
             }),
-            _ => Err(sources.problems(problems)),
+            (upstream, client_tls, verifiers) => {
+                let found = [
+                    ("upstream", upstream.err()),
+                    ("listen.tls", client_tls.err()),
+                    ("auth", verifiers.err()),
+                ];
+                let found = found.into_iter().filter_map(|(section, problem)| {
+                    Some(files::problem(&self.file, section, &problem?))
+                });
+                Err(sources.problems(found.collect()))
+            }
         }
-    }
-
-    fn told<T>(
-        &self,
-        section: &str,
-        made: Result<T, upstream::Problem>,
-        problems: &mut Vec<Problem>,
-    ) -> Option<T> {
-        made.map_err(|trouble| problems.push(files::problem(&self.file, section, &trouble))).ok()
     }
 
     /// What changes when `next` takes this one's place.
