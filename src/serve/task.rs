@@ -269,7 +269,7 @@ fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Du
     (eye, ready.settings.idle_timeout)
 }
 
-fn turn(halt: Halt) -> Turn {
+const fn turn(halt: Halt) -> Turn {
     match halt {
         Halt::Engage => Turn::Care(Care::Judge),
         Halt::Oversize => Turn::Care(Care::TooLong),
