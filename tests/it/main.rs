@@ -4,5 +4,7 @@
 
 #![cfg(test)]
 
+mod auth;
 mod support;
 mod tidy;
+mod tls;

@@ -1,5 +1,6 @@
 //! What the tests stand on: clusters, proxies, a client that speaks raw bytes, and programs with a deadline.
 
+pub(crate) mod certificates;
 pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod raw;

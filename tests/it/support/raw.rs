@@ -165,6 +165,15 @@ impl Raw {
         Some(Frame { tag: tag[0], body })
     }
 
+    /// Reads every byte up to the end of the connection.
+    pub(crate) fn bytes_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.socket.read_to_end(&mut bytes) {
+            Err(trouble) if trouble.kind() != ErrorKind::ConnectionReset => panic!("no end: {trouble}"),
+            _ => bytes,
+        }
+    }
+
     /// Reads frames up to and with the first of the given type.
     pub(crate) fn until(&mut self, tag: u8) -> Vec<Frame> {
         let mut frames = Vec::new();
