@@ -274,7 +274,11 @@ fn a_server_that_turns_one_kind_down_is_asked_for_the_other() {
     for (rule, sslmode, encrypted) in [("hostssl", "allow", "t"), ("hostnossl", "prefer", "f")] {
         let options = Options::new().tls(server.for_cluster(None));
         let other = if rule == "hostssl" { "hostnossl" } else { "hostssl" };
-        let cluster = cluster_with(&options.hba(format!("{other} all bob 127.0.0.1/32 reject")));
+        let cluster = cluster_with(
+            &options
+                .hba(format!("{other} all bob 127.0.0.1/32 reject"))
+                .hba("host all carol 127.0.0.1/32 reject"),
+        );
         Raw::session(cluster.addr()).query("CREATE ROLE bob LOGIN");
         let setup = Setup::new(&cluster.addr()).config("[upstream]");
         let proxy = setup.config(&format!("sslmode = '{sslmode}'")).start();
@@ -283,9 +287,11 @@ fn a_server_that_turns_one_kind_down_is_asked_for_the_other() {
         let rows = client.rows("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
         assert_eq!(rows[0][0].as_deref(), Some(encrypted), "{rule}");
         // Where neither kind will do, the server's own words say so.
-        let mut nobody = Raw::connect(proxy.addr());
-        nobody.send(&startup(PROTOCOL_3_0, &[("user", "nobody"), ("database", "postgres")]));
-        assert_eq!(nobody.frame().sqlstate(), "28000");
+        let mut carol = Raw::connect(proxy.addr());
+        carol.send(&startup(PROTOCOL_3_0, &[("user", "carol"), ("database", "postgres")]));
+        let refusal = carol.frame();
+        assert_eq!(refusal.sqlstate(), "28000");
+        assert!(refusal.message().contains("pg_hba.conf rejects"), "{refusal:?}");
     }
 }
 
