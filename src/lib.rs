@@ -5,24 +5,24 @@
 
 // Nine that think: pure, no sockets, no clock, no environment.
 pub mod base;
+pub mod wire;
+pub mod sql;
 pub mod effects;
+pub mod plan;
 pub mod hazard;
 pub mod judge;
 pub mod pace;
-pub mod plan;
 pub mod session;
-pub mod sql;
-pub mod wire;
 
 // Those that do: thin I/O.
-pub mod control;
 pub mod event;
-pub mod execute;
 pub mod live;
 pub mod upstream;
+pub mod control;
+pub mod execute;
 
 // Those that face people.
-pub mod cli;
-pub mod cluster;
-pub mod config;
 pub mod serve;
+pub mod config;
+pub mod cluster;
+pub mod cli;

@@ -19,7 +19,11 @@ pub(super) struct LogLevel {
 /// Sets the log up for the whole process.
 pub(super) fn start(settings: &LogSettings) -> anyhow::Result<LogLevel> {
     let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    // Events say where they belong by their words; the module that wrote them tells nobody anything.
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -2,6 +2,7 @@
 
 mod app;
 mod config;
+mod demo;
 mod log;
 mod ping;
 mod serve;
@@ -11,6 +12,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::config::Problems;
 
 /// A Postgres wire-protocol proxy that makes schema changes on a live database safe.
 #[derive(Debug, Parser)]
@@ -28,6 +31,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print the configuration with the source of each value.
     Config(config::ConfigArgs),
+    /// Run one Alembic migration straight and through the proxy, under load, and compare.
+    ///
+    /// Needs Postgres server binaries and a Python with Alembic; everything it starts ends with it.
+    Demo(demo::DemoArgs),
     /// Ask whether a proxy answers, for health checks.
     Ping(ping::PingArgs),
 }
@@ -37,11 +44,17 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Ping(args) => ping::run(&args),
     };
     result.unwrap_or_else(|error| {
-        // The chain, since no error repeats its source.
-        let _ = writeln!(std::io::stderr(), "lockkeeper: {error:#}");
+        let mut err = std::io::stderr().lock();
+        let _ = match error.downcast_ref::<Problems>() {
+            // One line each, with their places.
+            Some(problems) => writeln!(err, "{problems}"),
+            // The chain, since no error repeats its source.
+            None => writeln!(err, "lockkeeper: {error:#}"),
+        };
         ExitCode::FAILURE
     })
 }

@@ -116,7 +116,7 @@ section! {
     /// Bounds on what clients may use.
     ["limits"] Limits {
         /// Sessions in total; more are refused with SQLSTATE 53300.
-        connections: Option<Count> = Some(10_000), in 1..=1_000_000;
+        connections: Option<Count> = Some(5_000), in 1..=1_000_000;
         /// Sessions of one user; more are refused with SQLSTATE 53300.
         connections_per_user: Option<Count> = None, in 1..=1_000_000;
         /// The longest statement that is read; a longer one is treated as `oversize` says.

@@ -55,7 +55,9 @@ pub type Count = u32;
 
 /// "expected .., found ..": the value itself is not repeated, since it may be a password in the wrong place.
 fn expected(allowed: &str, found: &Value) -> String {
-    format!("expected {allowed}, found {}", article(found.type_name()))
+    // The parser calls a table by how it is written.
+    let noun = found.type_name().trim_start_matches("inline ");
+    format!("expected {allowed}, found {}", article(noun))
 }
 
 fn article(noun: &str) -> String {
@@ -269,7 +271,7 @@ impl<T: Setting + Absent> Setting for Option<T> {
 
 /// The complaint about a value that could also have been absent.
 fn or_absent<T: Absent>(why: String) -> String {
-    if T::WORD.is_empty() { why } else { format!("{why}; or {:?}", T::WORD) }
+    if T::WORD.is_empty() { why } else { format!("{why} ({:?} is allowed too)", T::WORD) }
 }
 
 impl<T: Setting> Setting for List<T> {
@@ -367,6 +369,22 @@ mod tests {
             read::<Option<SecretString>>("\"postgres://u:hunter2@h/d\""),
         ];
         insta::assert_snapshot!(said.join("\n"), @r#"
+        2s = "2s"
+        expected a duration such as "100ms" (us, ms, s, min, h, d), found an integer
+        off = "off"
+        expected a whole number and a unit (us, ms, s, min, h, d), such as "100ms" ("off" is allowed too)
+        1MB = "1MB"
+        expected a whole number from 0 to 65535
+        3 = 3
+        off = "off"
+        expected true or false, found a string
+        1s,2s = ["1s", "2s"]
+        1s = ["1s"]
+        expected at least one item
+        expected a duration such as "100ms" (us, ms, s, min, h, d), found an integer
+        0770 = "0770"
+        expected an octal mode from "0000" to "0777"
+        (secret) = "(secret)"
         "#);
     }
 }

@@ -79,6 +79,7 @@ pub struct Relation {
 }
 
 /// What is known of an index beyond its `pg_class` row.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexFacts {
     /// The table that it belongs to.

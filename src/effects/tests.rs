@@ -1,3 +1,5 @@
+//! Which locks others can meet, and what must be looked up for it.
+
 use super::facts::{Facts, IndexFacts, Relation, RelationKind};
 use super::*;
 use crate::sql::{Encoding, parse};

@@ -20,7 +20,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if !exposed && !subject.statement.locks.is_empty() {
         return None;
     }
-    let why = "Postgres 14.0 to 14.3 may leave rows out of an index that is built concurrently, without any error.";
+    let why =
+        "Postgres 14.0 to 14.3 may leave rows out of an index that is built concurrently, without any error.";
     let refusal = Notice::new(
         Severity::Error,
         SqlState::FEATURE_NOT_SUPPORTED,

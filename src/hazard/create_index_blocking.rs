@@ -19,7 +19,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let table = subject.effects.strongest()?;
     let relation = subject.facts.relation(&table.name);
     let online = |oid| match edit::concurrently(subject.script) {
-        _ if subject.facts.corrupts_concurrent_builds() => Remedy::Refuse(not_on_this_server("CREATE INDEX", ID)),
+        _ if subject.facts.corrupts_concurrent_builds() => {
+            Remedy::Refuse(not_on_this_server("CREATE INDEX", ID))
+        }
         Some(sql) => {
             Remedy::Plan { plan: concurrent_index::build(ID, sql, oid), form: "CREATE INDEX CONCURRENTLY" }
         }
@@ -28,9 +30,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let remedy = match relation.map(|relation| (relation.kind, relation)) {
         // The server refuses those by itself, before it locks them for long.
         Some((_, relation)) if relation.system => return None,
-        Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => {
-            online(relation.oid)
-        }
+        Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => online(relation.oid),
         Some((RelationKind::PartitionedTable, _)) => Remedy::Ladder { warning: Some(partitioned()) },
         Some(_) => return None,
         None => Remedy::Ladder { warning: Some(not_rewritten()) },

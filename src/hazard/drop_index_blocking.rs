@@ -14,7 +14,9 @@ pub const SINCE: &str = "0.1.0";
 
 /// Finds a plain `DROP INDEX` of an index that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let Kind::DropIndex(DropIndex { concurrently: false, cascade }) = subject.statement.kind else { return None };
+    let Kind::DropIndex(DropIndex { concurrently: false, cascade }) = subject.statement.kind else {
+        return None;
+    };
     let index = subject.effects.strongest()?;
     let alone = match subject.statement.locks.as_slice() {
         [lock] if !cascade => subject.facts.relation(&lock.name).filter(|_| lock.resolvable),

@@ -24,9 +24,11 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
              the table queues behind it.",
             touched.mode, touched.name
         ),
-        None => "It takes strong locks on tables that it does not name; while it queues for one behind a running \
+        None => {
+            "It takes strong locks on tables that it does not name; while it queues for one behind a running \
                  transaction, every later query that needs that table queues behind it."
-            .to_owned(),
+                .to_owned()
+        }
     };
     Some(Finding { hazard: ID, why, remedy: Remedy::Ladder { warning: None }, elsewhere: None })
 }

@@ -15,7 +15,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let (why, remedy) = match opaque {
         Opaque::Block { .. } => ("The DO block holds statements that may lock tables.", ladder()),
         Opaque::Extension => ("The extension's script may lock tables.", ladder()),
-        Opaque::Unread => ("The statement could not be read, and begins like one that may lock tables.", ladder()),
+        Opaque::Unread => {
+            ("The statement could not be read, and begins like one that may lock tables.", ladder())
+        }
         // A lock_timeout would also bound the procedure's ordinary work.
         Opaque::Call => ("The procedure may hold statements that lock tables.", Remedy::Record),
     };

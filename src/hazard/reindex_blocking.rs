@@ -25,9 +25,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if reindex.concurrently == Some(true) || !subject.effects.is_strong() {
         return None;
     }
-    let plan = scope(subject, reindex).and_then(|scope| {
-        Some(concurrent_index::rebuild(ID, edit::concurrently(subject.script)?, scope))
-    });
+    let plan = scope(subject, reindex)
+        .and_then(|scope| Some(concurrent_index::rebuild(ID, edit::concurrently(subject.script)?, scope)));
     let remedy = match plan {
         Some(_) if subject.facts.corrupts_concurrent_builds() => {
             Remedy::Refuse(not_on_this_server("REINDEX", ID))
@@ -37,7 +36,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         None if reindex.concurrently == Some(false) => Remedy::Ladder { warning: None },
         None => Remedy::Ladder { warning: Some(plain()) },
     };
-    let why = "A plain REINDEX stops every write, and every read that its index would serve, until it is done.".into();
+    let why =
+        "A plain REINDEX stops every write, and every read that its index would serve, until it is done."
+            .into();
     Some(Finding { hazard: ID, why, remedy, elsewhere: Some(in_transaction()) })
 }
 

@@ -1,3 +1,5 @@
+//! The list of hazards and their pages.
+
 use super::*;
 
 #[test]

@@ -186,7 +186,7 @@ impl Case<'_> {
             match targets.iter_mut().find(same) {
                 Some(target) => target.mode = target.mode.max(touched.mode),
                 None => {
-                    targets.push(Target { name: touched.name.clone(), oid: touched.oid, mode: touched.mode })
+                    targets.push(Target { name: touched.name.clone(), oid: touched.oid, mode: touched.mode });
                 }
             }
         }
@@ -222,11 +222,10 @@ impl Case<'_> {
 /// Whether a statement can be sent a second time after it failed, without anything of it having stayed.
 fn is_repeatable(statement: &Statement) -> bool {
     match &statement.kind {
-        Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(_) => false,
+        Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(_) | Kind::Opaque(Opaque::Call) => false,
         Kind::Opaque(Opaque::Block { repeatable }) => *repeatable,
-        Kind::Opaque(Opaque::Call) => false,
-        Kind::Opaque(Opaque::Extension | Opaque::Unread) => true,
-        Kind::Ordinary
+        Kind::Opaque(Opaque::Extension | Opaque::Unread)
+        | Kind::Ordinary
         | Kind::CreateIndex(_)
         | Kind::DropIndex(_)
         | Kind::Reindex(_)

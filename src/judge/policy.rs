@@ -65,7 +65,7 @@ impl Default for Policy {
         Self {
             mode: Mode::Enforce,
             max_stall: Duration::from_millis(100),
-            retry_for: Duration::from_secs(600),
+            retry_for: Duration::from_mins(10),
             allow: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::policy::{Allowance, Mode};
-use crate::base::{Notice, SqlState};
+use crate::base::{Notice, Period, SqlState};
 use crate::hazard;
 
 /// A setting with a valid value.
@@ -23,8 +23,8 @@ pub enum Setting {
 pub const NAMES: [&str; 4] = ["mode", "max_stall", "retry_for", "allow"];
 
 const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
-const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
-const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
+const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
 /// Checks a setting; the error says what would be valid.
 pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
@@ -70,24 +70,16 @@ fn duration(
     parse_duration(value).filter(|duration| range.contains(duration)).ok_or_else(|| {
         invalid(name, value)
             .detail(format!("Allowed: {words}."))
-            .hint("Valid units are \"ms\", \"s\", \"min\", \"h\"; a number alone is milliseconds.")
+            .hint("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"; a number alone is milliseconds.")
     })
 }
 
-/// `50ms`, `2s`, `1.5s`, `10min`, `1h`; a plain number is milliseconds, as in Postgres.
+/// `50ms`, `2s`, `10min`, `1h`; here a plain number is milliseconds, as in Postgres' own timeouts.
 fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let ms_per_unit = match unit.trim_start() {
-        "" | "ms" => 1.0,
-        "s" => 1_000.0,
-        "min" => 60_000.0,
-        "h" => 3_600_000.0,
-        _ => return None,
-    };
-    let ms: f64 = number.parse::<f64>().ok()? * ms_per_unit;
-    Duration::try_from_secs_f64(ms / 1_000.0).ok()
+    match text.trim().parse::<u64>() {
+        Ok(ms) => Some(Duration::from_millis(ms)),
+        Err(_) => text.parse::<Period>().ok().map(Period::duration),
+    }
 }
 
 /// `hazard because reason`, several separated by commas; a comma within a reason is part of it.
@@ -157,8 +149,8 @@ mod tests {
             ("mode", "Observe", Setting::Mode(Mode::Observe)),
             ("max_stall", "50ms", Setting::MaxStall(Duration::from_millis(50))),
             ("max_stall", "250", Setting::MaxStall(Duration::from_millis(250))),
-            ("retry_for", "10 min", Setting::RetryFor(Duration::from_secs(600))),
-            ("retry_for", "1.5s", Setting::RetryFor(Duration::from_millis(1500))),
+            ("retry_for", "10 min", Setting::RetryFor(Duration::from_mins(10))),
+            ("retry_for", "1500", Setting::RetryFor(Duration::from_millis(1500))),
             ("retry_for", "0", Setting::RetryFor(Duration::ZERO)),
             ("allow", "", Setting::Allow(vec![])),
         ] {
@@ -201,8 +193,8 @@ mod tests {
         42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow.
         22023 invalid value for parameter "lockkeeper.mode": "observ" | Perhaps you meant "observe". Available values: enforce, observe, off.
         22023 invalid value for parameter "lockkeeper.mode": "1" | Available values: enforce, observe, off.
-        22023 invalid value for parameter "lockkeeper.max_stall": "0" | Valid units are "ms", "s", "min", "h"; a number alone is milliseconds.
-        22023 invalid value for parameter "lockkeeper.retry_for": "2 weeks" | Valid units are "ms", "s", "min", "h"; a number alone is milliseconds.
+        22023 invalid value for parameter "lockkeeper.max_stall": "0" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
+        22023 invalid value for parameter "lockkeeper.retry_for": "2 weeks" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
         42704 hazard "create-index-blockin" does not exist | Perhaps you meant "create-index-blocking".
         42704 hazard "everything" does not exist | Known hazards: concurrent-index-corruption, create-index-blocking, drop-index-blocking, reindex-blocking, lock-queue, opaque-ddl.
         22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".

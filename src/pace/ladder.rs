@@ -28,7 +28,7 @@ impl Default for LadderSettings {
             max_stall: Duration::from_millis(100),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(1),
-            retry_for: Duration::from_secs(600),
+            retry_for: Duration::from_mins(10),
         }
     }
 }

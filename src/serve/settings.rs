@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::live::{Limits, Live, Rules};
-use crate::upstream::{Problem, Upstream, UpstreamSettings};
+use crate::upstream::{Upstream, UpstreamSettings};
 use arc_swap::ArcSwap;
 
 use super::login::VerifierSource;
@@ -69,16 +69,6 @@ pub struct Ready {
 impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ready").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-impl Ready {
-    /// Reads the files that the settings name.
-    pub fn load(settings: Settings) -> Result<Self, Problem> {
-        let upstream = Arc::new(Upstream::load(settings.upstream.clone())?);
-        let client_tls = Arc::new(ClientTls::load(&settings.client_tls)?);
-        let verifiers = VerifierSource::load(&settings.verifiers)?;
-        Ok(Self { settings, upstream, client_tls, verifiers })
     }
 }
 

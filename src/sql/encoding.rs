@@ -85,12 +85,12 @@ impl Encoding {
     /// A UTF-8 text of the same length for the parser.
     ///
     /// Valid UTF-8 stays where it is UTF-8; other characters become stand-ins of their own length.
-    pub fn shadow<'a>(&self, text: &'a [u8]) -> Cow<'a, str> {
+    pub fn shadow(self, text: &[u8]) -> Cow<'_, str> {
         self.shadow_marked(text, &mut |_, _| ())
     }
 
     /// The shadow, and whether it can be trusted.
-    pub(crate) fn shade<'a>(&self, text: &'a [u8]) -> Shadow<'a> {
+    pub(crate) fn shade(self, text: &[u8]) -> Shadow<'_> {
         let mut ambiguous = false;
         let shadow = self.shadow_marked(text, &mut |start, end| {
             ambiguous |= in_dollar_tag(text, start, end);
@@ -100,7 +100,7 @@ impl Encoding {
 
     /// Calls `mark` with the place of each character that became a stand-in.
     pub(crate) fn shadow_marked<'a>(
-        &self,
+        self,
         text: &'a [u8],
         mark: &mut dyn FnMut(usize, usize),
     ) -> Cow<'a, str> {
@@ -131,8 +131,8 @@ impl Encoding {
     /// How many bytes the character takes that `rest` begins with; its first byte is not ASCII.
     fn length(self, rest: &[u8]) -> usize {
         let wanted = match (self, rest) {
-            (Self::Utf8 | Self::SqlAscii | Self::SingleByte | Self::Euc, _) => 1,
-            (Self::Sjis, [0xA1..=0xDF, ..]) => 1,
+            (Self::Utf8 | Self::SqlAscii | Self::SingleByte | Self::Euc, _)
+            | (Self::Sjis, [0xA1..=0xDF, ..]) => 1,
             (Self::Gb18030, [_, b'0'..=b'9', ..]) => 4,
             (Self::Sjis | Self::Big5 | Self::Gbk | Self::Uhc | Self::Johab | Self::Gb18030, _) => 2,
         };

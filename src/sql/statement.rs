@@ -84,8 +84,11 @@ impl Statement {
     pub fn is_ordinary(&self) -> bool {
         match &self.kind {
             Kind::Ordinary | Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(Setting::Timeout) => true,
-            Kind::Setting(Setting::Ours(_) | Setting::All) | Kind::Opaque(_) => false,
-            Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_) => false,
+            Kind::Setting(Setting::Ours(_) | Setting::All)
+            | Kind::Opaque(_)
+            | Kind::CreateIndex(_)
+            | Kind::DropIndex(_)
+            | Kind::Reindex(_) => false,
             Kind::Lock { .. } | Kind::Locking => !self.is_strong(),
         }
     }
@@ -204,6 +207,7 @@ pub struct CreateIndex {
 }
 
 /// `DROP INDEX`
+#[expect(clippy::struct_excessive_bools, reason = "two words of the statement, independent of each other")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropIndex {
     /// As sent.

@@ -5,6 +5,13 @@
 #![cfg(test)]
 
 mod auth;
+mod config;
+mod demo;
+mod docker;
+mod docs;
+mod drivers;
+mod lifecycle;
+mod operate;
 mod support;
 mod tidy;
 mod tls;

@@ -46,7 +46,7 @@ struct Source {
 impl Source {
     /// The lines before the tests, without comments.
     fn code(&self) -> Vec<&str> {
-        let beside = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
+        let beside = self.path.ends_with("tests.rs") || self.path.contains("/tests/");
         if beside && self.path.starts_with("src/") {
             return Vec::new();
         }
@@ -257,10 +257,13 @@ fn undeclared(source: &Source, all: &[Source]) -> Vec<String> {
         format!("{folder}/main.rs"),
         format!("{folder}.rs"),
     ];
-    let declared = all
-        .iter()
-        .filter(|other| parents.contains(&other.path))
-        .any(|other| other.text.lines().any(|line| has_word(line, module)));
+    // Or by its path, by a neighbour of its.
+    let by_path = format!("#[path = \"{name}\"]");
+    let beside = format!("{folder}/");
+    let declared = all.iter().any(|other| {
+        other.path.starts_with(&beside) && other.text.contains(&by_path)
+            || parents.contains(&other.path) && other.text.lines().any(|line| has_word(line, module))
+    });
     if declared { Vec::new() } else { vec![source.complain("no module declares this file")] }
 }
 
@@ -334,7 +337,7 @@ fn the_architecture_names_every_folder() {
     nothing(
         names
             .flatten()
-            .filter(|name| !page.contains(&format!("{name}/")))
+            .filter(|name| !page.contains(&format!("`{name}`")))
             .map(|name| format!("`{name}/` is not named")),
     );
 }

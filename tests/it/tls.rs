@@ -166,7 +166,7 @@ fn encryption_is_asked_for_once() {
         for request in [ssl_request(), gss_request()] {
             let mut client = TlsClient::handshake(proxy.addr(), &[b"postgresql"], first).expect("handshake");
             client.0.write_all(&request).expect("write");
-            let said = client.to_end();
+            let said = client.rest();
             assert!(said.starts_with(b"E") && contains(&said, b"0A000"), "{}", said.escape_ascii());
         }
     }
@@ -378,7 +378,7 @@ fn slow_beginnings_end() {
         let hello = [22, 3, 1, 0, 200, 1, 0];
         match index % 3 {
             0 => client.send(&ssl_request()[..index % 8]),
-            1 => client.send(&hello[..1 + index % 6]),
+            1 => client.send(&hello[..=index % 6]),
             _ => client.send(&ssl_request()),
         }
     }
@@ -487,7 +487,7 @@ impl TlsClient {
         self.0.read(&mut byte).is_ok_and(|read| read == 1).then_some(byte[0])
     }
 
-    fn to_end(&mut self) -> Vec<u8> {
+    fn rest(&mut self) -> Vec<u8> {
         std::iter::from_fn(|| self.byte()).collect()
     }
 }

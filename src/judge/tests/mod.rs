@@ -1,3 +1,5 @@
+//! The judge against a small catalogue.
+
 mod catalogue;
 mod pages;
 mod rules;

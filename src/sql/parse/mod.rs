@@ -45,8 +45,9 @@ pub fn parse(text: &[u8], dialect: impl Into<Dialect>) -> Script {
         directives: directives(source.text, dialect.standard_conforming_strings),
     };
     if shadow.ambiguous || text.contains(&0) {
+        // Not even where its statements end is sure.
         script.readable = Readable::Rejected;
-        script.statements = source.unread(None);
+        script.statements = vec![told(0..text.len(), Kind::Opaque(Opaque::Unread))];
     } else {
         let names = Names::new(source.text, text, dialect);
         (script.statements, script.readable) = source.statements(&names);
@@ -66,7 +67,7 @@ impl Source<'_> {
             return (self.unread(None), Readable::TooDeep);
         }
         match read(self.text, self.dialect) {
-            Ok(tree) => (self.from_tree(&tree, names, 0), Readable::Whole),
+            Ok(tree) => (self.of_tree(&tree, names, 0), Readable::Whole),
             Err(Unread::Rejected) => (self.unread(None), Readable::Rejected),
             Err(Unread::TooDeep) => (self.one_by_one(names), Readable::TooDeep),
         }
@@ -80,7 +81,7 @@ impl Source<'_> {
     }
 
     /// The statements of a tree whose text begins at `offset` of the whole.
-    fn from_tree(&self, tree: &protobuf::ParseResult, names: &Names, offset: usize) -> Vec<Statement> {
+    fn of_tree(&self, tree: &protobuf::ParseResult, names: &Names, offset: usize) -> Vec<Statement> {
         tree.stmts.iter().filter_map(|raw| self.statement(raw, names, offset)).collect()
     }
 
@@ -115,10 +116,10 @@ impl Source<'_> {
             match read(text, self.dialect) {
                 Ok(tree) => {
                     let piece = Source { text: self.text.get(..span.end).unwrap_or(self.text), ..*self };
-                    statements.extend(piece.from_tree(&tree, names, span.start));
+                    statements.extend(piece.of_tree(&tree, names, span.start));
                 }
                 Err(_) if summary_is_ordinary(text, self.dialect) => {
-                    statements.push(told(span, Kind::Ordinary))
+                    statements.push(told(span, Kind::Ordinary));
                 }
                 Err(_) => statements.extend(self.unread(Some(span))),
             }
@@ -154,9 +155,8 @@ fn first_words_tell(text: &str, conforming: bool) -> Kind {
         .map(|token| token.text(text))
         .unwrap_or_default();
     match ordinary_word(first.as_bytes()) {
-        Ordinary::Yes | Ordinary::Set => Kind::Ordinary,
         Ordinary::No if is_ddl_word(first) => Kind::Opaque(Opaque::Unread),
-        Ordinary::No => Kind::Ordinary,
+        Ordinary::Yes | Ordinary::Set | Ordinary::No => Kind::Ordinary,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The calls into the parser, each made safe.
 //!
-//! Known limits of pg_query 18.1, each met here and tested: its tree is refused by the decoder when too deep
+//! Known limits of `pg_query` 18.1, each met here and tested: its tree is refused by the decoder when too deep
 //! (`Error::Decode`); it points the process' standard error elsewhere while it works, so that two threads must not
 //! call it at the same time; its Rust side walks the tree with assertions, so that a panic is caught.
 

@@ -68,11 +68,16 @@ pub(crate) fn psql(cluster: &Cluster, conninfo: &str) -> Command {
 }
 
 /// The Python that has Alembic and the drivers; `./dev test` makes it.
-pub(crate) fn python() -> Command {
+pub(crate) fn python_path() -> PathBuf {
     let named = std::env::var_os("LOCKKEEPER_PYTHON").map(PathBuf::from);
     let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/venv/bin/python"));
     assert!(path.is_file(), "no Python at {}: run ./dev test once, or set LOCKKEEPER_PYTHON", path.display());
-    let mut command = Command::new(path);
+    path
+}
+
+/// Runs that Python in the folder of the tests' scripts.
+pub(crate) fn python() -> Command {
+    let mut command = Command::new(python_path());
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
     without_variables(&mut command);
     command

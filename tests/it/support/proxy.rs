@@ -199,3 +199,26 @@ fn types_the_command_line_that_was_asked_for() {
     assert_eq!(typed[5..], ["--config", file.to_str().expect("utf-8"), "--quiet"]);
     assert_eq!(std::fs::read_to_string(file).expect("configuration file"), "a = 1\n");
 }
+
+#[test]
+fn a_proxy_is_started_told_and_stopped() {
+    let cluster = super::cluster();
+    let mut proxy = Setup::new(&cluster.addr()).config("[guard]").config("mode = \"off\"").start();
+    assert!(proxy.url("postgres").contains(&proxy.addr().port().to_string()));
+    assert!(proxy.printed().contains("listening on 127.0.0.1:"));
+    assert_ne!(proxy.pid(), 0);
+    let before = proxy.log().len();
+    proxy.write_config("[guard]\nmode = \"observe\"\n");
+    proxy.signal(Signal::HUP);
+    eventually("the reload is logged", || (proxy.log().len() > before).then_some(()));
+    proxy.signal(Signal::TERM);
+    assert!(proxy.wait().success());
+}
+
+#[test]
+fn statements_pass_through_a_proxy() {
+    let cluster = super::cluster();
+    let proxy = Proxy::start(&cluster);
+    let rows = super::raw::Raw::session(proxy.addr()).rows("SELECT 6 * 7");
+    assert_eq!(rows, [[Some("42".to_owned())]]);
+}
