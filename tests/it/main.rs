@@ -12,6 +12,7 @@ mod docs;
 mod drivers;
 mod lifecycle;
 mod operate;
+mod startup;
 mod support;
 mod tidy;
 mod tls;

@@ -340,7 +340,7 @@ fn named(tag: u8, texts: &[&str]) -> Vec<u8> {
     framed(tag, &body)
 }
 
-fn untyped(body: &[u8]) -> Vec<u8> {
+pub(crate) fn untyped(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("a short message");
     [&length.to_be_bytes(), body].concat()
 }
