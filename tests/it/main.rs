@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod auth;
 mod config;
 mod demo;
 mod docker;
@@ -12,8 +13,10 @@ mod drivers;
 mod lifecycle;
 mod locks;
 mod operate;
+mod startup;
 mod support;
 mod tidy;
+mod tls;
 mod transparent;
 mod transparent_copy;
 mod transparent_stream;
