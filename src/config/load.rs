@@ -87,9 +87,9 @@ impl Loaded {
                     ("listen.tls", client_tls.err()),
                     ("auth", verifiers.err()),
                 ];
-                let found = found.into_iter().filter_map(|(section, problem)| {
-                    Some(files::problem(&self.file, section, &problem?))
-                });
+                let found = found
+                    .into_iter()
+                    .filter_map(|(section, problem)| Some(files::problem(&self.file, section, &problem?)));
                 Err(sources.problems(found.collect()))
             }
         }

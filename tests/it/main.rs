@@ -9,6 +9,8 @@ mod demo;
 mod docker;
 mod docs;
 mod drivers;
+mod guards;
+mod guards_waiting;
 mod lifecycle;
 mod operate;
 mod support;
