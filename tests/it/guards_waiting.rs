@@ -17,6 +17,14 @@ fn holder(stage: &Stage, statements: &[&str]) -> Person {
     person
 }
 
+/// Reads up to the notice that the remains of a build are being removed.
+fn until_removing(client: &mut Person) {
+    eventually("the removal", || {
+        let frame = client.raw.frame();
+        (frame.tag == b'N' && frame.message().starts_with("removing ")).then_some(())
+    });
+}
+
 fn until_phase(stage: &Stage, phase: &str) {
     stage.until(&format!(
         "SELECT EXISTS (SELECT 1 FROM pg_stat_progress_create_index WHERE phase = '{phase}')"
@@ -35,12 +43,14 @@ fn a_cancelled_build_leaves_nothing() {
                 client.send(way, "CREATE INDEX by_note ON orders (note)");
                 until_phase(&stage, phase);
                 client.cancel();
+                until_removing(&mut client);
+                // The removal, too, has to wait for those who write to the table.
+                other.all(&["ROLLBACK"]);
                 let answer = client.answer();
                 assert_eq!((answer.failure().as_str(), answer.status()), ("57014", 'I'), "{way:?} {phase}");
                 assert_eq!(stage.indexes(), "", "{way:?} {phase}");
                 assert_eq!(client.table("SHOW lock_timeout"), "7s");
                 assert_eq!(client.table("SHOW statement_timeout"), "17s");
-                other.all(&["ROLLBACK"]);
                 assert_eq!(client.query("CREATE INDEX by_note ON orders (note)").tag(), "CREATE INDEX");
                 assert_eq!(client.query("DROP INDEX by_note").tag(), "DROP INDEX");
             }
@@ -48,11 +58,51 @@ fn a_cancelled_build_leaves_nothing() {
     }
 }
 
+/// Who only looks does not hold the removal up, so that the answer comes while the build's holder is still there.
+#[test]
+fn a_cancelled_build_does_not_wait_for_readers() {
+    let stage = Stage::new();
+    let (statements, phase) = HOLDERS[1];
+    for way in Way::BOTH {
+        let _other = holder(&stage, statements);
+        let mut client = stage.through();
+        client.send(way, "CREATE INDEX by_note ON orders (note)");
+        until_phase(&stage, phase);
+        client.cancel();
+        assert_eq!(client.answer().failure(), "57014");
+        assert_eq!(stage.indexes(), "");
+    }
+}
+
+#[test]
+fn a_second_cancel_leaves_the_index_and_says_so() {
+    let stage = Stage::new();
+    let mut other = holder(&stage, HOLDERS[0].0);
+    let mut client = stage.through();
+    for way in Way::BOTH {
+        client.send(way, "CREATE INDEX by_note ON orders (note)");
+        until_phase(&stage, HOLDERS[0].1);
+        client.cancel();
+        until_removing(&mut client);
+        stage.until(&format!(
+            "SELECT query LIKE 'DROP%' AND wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}",
+            client.pid()
+        ));
+        client.cancel();
+        let answer = client.answer();
+        assert_eq!(answer.failure(), "57014");
+        assert!(answer.detail().contains("Index public.by_note is left behind and invalid"), "{answer:?}");
+        assert_eq!(answer.hint(), "Remove it with DROP INDEX CONCURRENTLY public.by_note.");
+        assert_eq!(stage.indexes(), "by_note-");
+        other.all(&["ROLLBACK", "DROP INDEX by_note", HOLDERS[0].0[0], HOLDERS[0].0[1]]);
+    }
+}
+
 /// Whoever asks the server directly to cancel it, is heard as well.
 #[test]
 fn pg_cancel_backend_stops_a_build() {
     let stage = Stage::new();
-    let (statements, phase) = HOLDERS[0];
+    let (statements, phase) = HOLDERS[1];
     let _other = holder(&stage, statements);
     let mut client = stage.through();
     client.send(Way::Simple, "CREATE INDEX by_note ON orders (note)");
@@ -72,8 +122,11 @@ fn a_cancelled_drop_or_rebuild_is_told() {
         client.send(way, "REINDEX INDEX by_note");
         until_phase(&stage, "waiting for writers before build");
         client.cancel();
+        until_removing(&mut client);
+        other.all(&["ROLLBACK"]);
         assert_eq!(client.answer().failure(), "57014");
         assert_eq!(stage.indexes(), "by_note+");
+        other.all(HOLDERS[0].0);
     }
     client.send(Way::Simple, "DROP INDEX by_note");
     stage.until(
@@ -108,12 +161,14 @@ fn a_terminated_backend_is_heard_of() {
 #[test]
 fn a_client_that_vanishes_takes_its_build_with_it() {
     let stage = Stage::new();
-    let _other = holder(&stage, HOLDERS[0].0);
+    let mut other = holder(&stage, HOLDERS[0].0);
     let mut client = stage.through();
     client.send(Way::Simple, "CREATE INDEX by_note ON orders (note)");
     until_phase(&stage, HOLDERS[0].1);
     let pid = client.pid();
     drop(client);
+    stage.until(&format!("SELECT query LIKE 'DROP%' FROM pg_stat_activity WHERE pid = {pid}"));
+    other.all(&["ROLLBACK"]);
     stage.until(&format!("SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = {pid})"));
     assert_eq!(stage.indexes(), "");
 }
