@@ -6,6 +6,7 @@ pub(crate) mod certificates;
 pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod stage;
 
 use std::time::{Duration, Instant};
 
