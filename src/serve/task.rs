@@ -17,7 +17,7 @@ use crate::control::{Control, ControlSettings};
 use crate::event::SessionBroken;
 use crate::event::clock::{self, Moment};
 use crate::execute::{Canceller, Place, Surroundings};
-use crate::judge::{Mode, Policy};
+use crate::judge::Policy;
 use crate::live::{CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
@@ -267,11 +267,8 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
 }
 
 fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    let ready = state.serving.now();
-    let policy = about.policy(&ready);
-    let blind = about.replication || policy.mode == Mode::Off;
-    let eye = if blind { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
-    (eye, ready.settings.idle_timeout)
+    let eye = if about.replication { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
+    (eye, state.serving.now().settings.idle_timeout)
 }
 
 const fn turn(halt: Halt) -> Turn {
@@ -297,7 +294,7 @@ fn idle_too_long() -> Notice {
 async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Result<(), Lost> {
     let ready = state.serving.now();
     let (settings, about) = (&ready.settings, &begun.about);
-    let (control, policy) = (state.control(&ready), about.policy(&ready));
+    let (control, policy) = (state.control(&ready), about.policy(&ready, begun.link.tracker.renamed()));
     let ladder = LadderSettings {
         rungs: settings.waiting.patience.clone(),
         max_stall: policy.max_stall,
@@ -329,8 +326,9 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
 }
 
 impl About {
-    fn policy(&self, ready: &Ready) -> Policy {
-        ready.settings.rules.policy_for(&self.database, &self.user, &self.application_name)
+    fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {
+        let application_name = renamed.unwrap_or(&self.application_name);
+        ready.settings.rules.policy_for(&self.database, &self.user, application_name)
     }
 }
 
