@@ -1,6 +1,5 @@
 //! What sessions go by, replaced as a whole at a reload, and what they have in common.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use arc_swap::ArcSwap;
 use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Upstream, UpstreamSettings};
 
-use super::login::VerifierSource;
+use super::login::{VerifierSource, Verifiers};
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -110,15 +109,4 @@ pub struct Waiting {
     pub backoff_max: Duration,
     /// Time between two notices of progress.
     pub progress_interval: Duration,
-}
-
-/// Where verifiers come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verifiers {
-    /// Nowhere: logins pass through or fail.
-    None,
-    /// A file.
-    File(PathBuf),
-    /// A query under the proxy's own role; the user is `$1`.
-    Query(String),
 }

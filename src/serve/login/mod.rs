@@ -11,7 +11,7 @@ mod inbox;
 pub mod source;
 
 pub use ended::Ended;
-pub use source::VerifierSource;
+pub use source::{VerifierSource, Verifiers};
 
 use crate::upstream::{Stream, Upstream, certificate};
 use crate::wire::login::CancelKey;
