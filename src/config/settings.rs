@@ -48,7 +48,7 @@ impl Settings {
         Self {
             listen: listen(file),
             sessions: sessions(file, environment),
-            workers: *file.limits.workers,
+            workers: file.limits.workers.0,
             stop_deadline: file.stop.deadline.duration(),
             log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
         }

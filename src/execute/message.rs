@@ -36,13 +36,14 @@ pub async fn attempt(
     let answer = collect(link).await?;
     put_back(link, &mark, lock_timeout).await?;
     Ok(match answer {
-        Answer::Kept(bytes) => match lock_timeout_in(&bytes) {
-            Some(failed) => Attempt::LockTimeout(failed),
-            None => {
+        Answer::Kept(bytes) => {
+            if let Some(failed) = lock_timeout_in(&bytes) {
+                Attempt::LockTimeout(failed)
+            } else {
                 link.tell(without_ready(&bytes)).await;
                 Attempt::Complete(Vec::new())
             }
-        },
+        }
         Answer::Passed => Attempt::Complete(Vec::new()),
     })
 }

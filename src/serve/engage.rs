@@ -290,7 +290,7 @@ async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Result<(), Lost>
     match outcome {
         Outcome::Complete(tag) => {
             crate::wire::frame::put(&mut out, from_server::COMMAND_COMPLETE, |out| {
-                out.extend_from_slice(&tag)
+                out.extend_from_slice(&tag);
             });
         }
         Outcome::Failed(error) => out = error,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Upstream, UpstreamSettings};
-use arc_swap::ArcSwap;
 
 use super::login::VerifierSource;
 use super::tls::{ClientTls, ClientTlsSettings};

@@ -22,6 +22,7 @@ use crate::live::{CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
 use crate::sql::Memory;
+use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost, Stream};
 use crate::wire::notice;
 
@@ -268,7 +269,7 @@ fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Du
     (eye, ready.settings.idle_timeout)
 }
 
-fn turn(halt: Halt) -> Turn {
+const fn turn(halt: Halt) -> Turn {
     match halt {
         Halt::Engage => Turn::Care(Care::Judge),
         Halt::Oversize => Turn::Care(Care::TooLong),
@@ -333,6 +334,8 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
     let about = &begun.about;
     let notice = match lost {
         Lost::Client(_) => return None,
+        // A client that has closed its half has asked for the end.
+        Lost::Upstream(_) if begun.link.client_reading == Reading::Closed => return None,
         Lost::Upstream(_) if begun.link.tracker.said_goodbye() || begun.link.tracker.ended_with_error() => return None,
         Lost::Upstream(_) => Notice::fatal(SqlState::CONNECTION_FAILURE, "connection to the Postgres server was lost")
             .detail("The server ended the connection without a word, or the network did.")

@@ -191,7 +191,10 @@ impl Tracker {
     #[inline]
     pub fn sent(&mut self, kind: u8) {
         self.expected.sent(kind);
-        self.last_sent = kind;
+        if !self.said_goodbye() {
+            // The server reads nothing behind a Terminate.
+            self.last_sent = kind;
+        }
         match kind {
             client::EXECUTE => self.ran_in_batch += 1,
             client::SYNC | client::QUERY => self.ran_in_batch = 0,
