@@ -10,6 +10,8 @@ mod demo;
 mod docker;
 mod docs;
 mod drivers;
+mod guards;
+mod guards_waiting;
 mod lifecycle;
 mod locks;
 mod operate;
