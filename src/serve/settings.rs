@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Upstream, UpstreamSettings};
 
-use super::login::{VerifierSource, Verifiers};
+use super::login::{VerifierSource, Verifiers, Way, binding_warning};
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -64,6 +64,16 @@ pub struct Ready {
     pub client_tls: Arc<ClientTls>,
     /// Where verifiers come from.
     pub verifiers: VerifierSource,
+}
+
+impl Ready {
+    /// What an operator should know about logins under these settings.
+    pub fn advice(&self) -> Vec<String> {
+        let way = Way { upstream: &self.upstream, verifiers: &self.verifiers };
+        let mut advice = self.verifiers.warnings();
+        advice.extend(binding_warning(&self.client_tls, way));
+        advice
+    }
 }
 
 impl std::fmt::Debug for Ready {
