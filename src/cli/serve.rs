@@ -34,5 +34,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build_local(LocalOptions::default())
         .context("cannot start the runtime")?;
-    runtime.block_on(async { App::start(sources, loaded, log)?.run().await })
+    runtime.block_on(async {
+        let app = App::start(sources, loaded, log)?;
+        Box::pin(app.run()).await
+    })
 }

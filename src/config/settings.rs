@@ -9,7 +9,8 @@ use crate::judge::{Mode, Policy};
 use crate::live::rules::Rule as LiveRule;
 use crate::live::{Limits, Rules};
 use crate::serve::listener::{ListenSettings, Place};
-use crate::serve::settings::{Oversize, Settings as SessionSettings, Verifiers, Waiting};
+use crate::serve::login::Verifiers;
+use crate::serve::settings::{Oversize, Settings as SessionSettings, Waiting};
 use crate::upstream::settings::Liveness;
 
 use super::address::Address;
@@ -48,7 +49,7 @@ impl Settings {
         Self {
             listen: listen(file),
             sessions: sessions(file, environment),
-            workers: *file.limits.workers,
+            workers: file.limits.workers.0,
             stop_deadline: file.stop.deadline.duration(),
             log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
         }

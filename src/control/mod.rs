@@ -52,18 +52,14 @@ impl ControlSettings {
     async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut login = self.login.clone();
         login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
-        match &self.tls {
-            Some(tls) => {
-                let (client, connection) = login.connect(tls.clone()).await?;
-                drive(connection);
-                Ok(client)
-            }
-            None => {
-                let (client, connection) = login.connect(NoTls).await?;
-                drive(connection);
-                Ok(client)
-            }
+        if let Some(tls) = &self.tls {
+            let (client, connection) = login.connect(tls.clone()).await?;
+            drive(connection);
+            return Ok(client);
         }
+        let (client, connection) = login.connect(NoTls).await?;
+        drive(connection);
+        Ok(client)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The only place where time is read.
 
+#![expect(clippy::disallowed_methods, reason = "this file is where time is read")]
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 

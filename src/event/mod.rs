@@ -10,7 +10,7 @@ mod statement;
 
 pub use clean::Clean;
 pub use process::{
-    Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, NeedsRestart, SessionPanicked,
-    Started, Stopped, Stopping, Unaccepted, VariableUnknown,
+    Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, LoginAdvice, NeedsRestart,
+    SessionPanicked, Started, Stopped, Stopping, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, SessionBroken};

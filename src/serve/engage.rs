@@ -12,16 +12,16 @@ use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{Run, Surroundings, fail, guard, message, plan};
-use crate::judge::{self, Decision, Judgement, Policy};
+use crate::judge::{self, Decision, Judgement, Mode, Policy};
 use crate::judge::{Moment, Standing};
 use crate::sql::statement::{Opaque, OurSetting, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
-use crate::wire::Frame;
 use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
+use crate::wire::{Frame, Header};
 
 use super::eye::dialect;
 use super::portal;
@@ -60,6 +60,11 @@ struct Sent<'a> {
 
 /// Looks after the message at the front of `link.held`, which is whole; afterwards it is gone and the relay may go on.
 pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
+    if desk.policy.mode == Mode::Off && desk.link.owed.is_none() {
+        let total = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)?.map_or(0, Header::total);
+        desk.link.forward_held(total).await;
+        return Ok(());
+    }
     let Some(frame) = Frame::peek(&desk.link.held).map_err(Lost::ClientMalformed)? else { return Ok(()) };
     let (kind, body) = (frame.kind, frame.body.to_vec());
     // As known now: the end of an earlier transaction, which may be on its way, forgets portals.
@@ -345,7 +350,7 @@ pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Resul
     match outcome {
         Outcome::Complete(tag) => {
             crate::wire::frame::put(&mut out, from_server::COMMAND_COMPLETE, |out| {
-                out.extend_from_slice(&tag)
+                out.extend_from_slice(&tag);
             });
         }
         Outcome::Failed(error) => out = error,

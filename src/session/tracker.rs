@@ -60,6 +60,8 @@ pub struct Tracker {
     last_sent: u8,
     inspect_max: usize,
     reading: Reading,
+    /// `application_name`, once it was changed after the start.
+    renamed: Option<Box<str>>,
     strong_locks: StrongLocks,
     attention: Attention,
 }
@@ -101,6 +103,7 @@ impl Tracker {
             last_sent: client::SYNC,
             inspect_max,
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
+            renamed: None,
             strong_locks: StrongLocks::None,
             attention: Attention::ToWatched,
         }
@@ -129,6 +132,11 @@ impl Tracker {
     /// How the client's texts are to be read.
     pub const fn reading(&self) -> &Reading {
         &self.reading
+    }
+
+    /// The `application_name` that the session has taken since its start.
+    pub fn renamed(&self) -> Option<&str> {
+        self.renamed.as_deref()
     }
 
     /// Whether the last message from the server was an error, so that its end needs no explanation.
@@ -320,6 +328,9 @@ impl Tracker {
         match server::parameter(body) {
             Some((b"client_encoding", value)) => {
                 self.reading.encoding = String::from_utf8_lossy(value).into_owned();
+            }
+            Some((b"application_name", value)) => {
+                self.renamed = Some(String::from_utf8_lossy(value).into());
             }
             Some((b"standard_conforming_strings", value)) => self.reading.backslash_escapes = value == b"off",
             _ => {}

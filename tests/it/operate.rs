@@ -1,13 +1,18 @@
 //! The process as an operator sees it: what it prints, what signals do to it, what its subcommands answer.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use rustix::process::Signal;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use super::support::eventually;
 use super::support::programs::without_variables;
 use super::support::proxy::{Proxy, Setup};
+use super::support::{eventually, raw};
 
 /// Nobody listens there; these tests need no server.
 const NOWHERE: &str = "127.0.0.1:1";
@@ -131,6 +136,56 @@ fn a_reload_takes_up_what_is_good_and_refuses_what_is_bad() {
     );
     proxy.signal(Signal::INT);
     assert!(proxy.wait().success());
+}
+
+/// Whether a client that trusts only this certificate would go on.
+fn is_shown(proxy: &Proxy, certificate: &CertificateDer<'static>) -> bool {
+    let mut socket = TcpStream::connect(proxy.addr()).expect("it listens");
+    socket.write_all(&raw::ssl_request()).expect("sent");
+    let mut answer = [0];
+    socket.read_exact(&mut answer).expect("answered");
+    assert_eq!(answer, *b"S");
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let name = "localhost".try_into().expect("a name");
+    let mut client = ClientConnection::new(config, name).expect("a client");
+    while client.is_handshaking() {
+        if client.complete_io(&mut socket).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn a_reload_reads_certificates_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (cert, key) = (folder.path().join("server.crt"), folder.path().join("server.key"));
+    let write = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        std::fs::write(&cert, made.cert.pem()).expect("file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("file");
+        made.cert.der().clone()
+    };
+    let first = write();
+    let section = format!("[listen.tls]\nsslmode = \"allow\"\ncert = {cert:?}\nkey = {key:?}");
+    let proxy = Setup::new(NOWHERE).config(&section).start();
+    assert!(is_shown(&proxy, &first));
+
+    std::fs::write(&key, "no key").expect("file");
+    proxy.signal(Signal::HUP);
+    log_has(&proxy, "listen.tls.key: found no private key");
+    assert!(is_shown(&proxy, &first), "the old one stays");
+
+    let second = write();
+    proxy.signal(Signal::HUP);
+    log_has(&proxy, "configuration reloaded");
+    assert!(is_shown(&proxy, &second) && !is_shown(&proxy, &first));
 }
 
 #[test]
