@@ -14,8 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::base::{Notice, SqlState};
 use crate::control::{Control, ControlSettings};
-use crate::event::SessionBroken;
 use crate::event::clock::{self, Moment};
+use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::{Canceller, Place, Surroundings};
 use crate::judge::Policy;
 use crate::live::{CancelEntry, Live, Stop};
@@ -30,7 +30,7 @@ use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
 use super::listener::{Accepted, Socket};
-use super::login::{self, Session, Way};
+use super::login::{self, Ended, Session, Way};
 use super::refuse::refuse;
 use super::relay::{self, Halt, Relay, Scratch};
 use super::settings::{Oversize, Ready, Serving};
@@ -139,7 +139,11 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
     match login::login(greeted, accepted.peer, way).await {
         Ok(session) => begun(session, seat, state, &ready),
         Err(ended) => {
-            tracing::debug!(%ended, "login did not succeed");
+            if matches!(ended, Ended::Refused(_) | Ended::ClientGone(_)) {
+                tracing::debug!(%ended, "login did not succeed");
+            } else {
+                LoginFailed { why: &ended, user: &user }.emit();
+            }
             None
         }
     }
