@@ -31,6 +31,7 @@ use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
 use super::listener::{Accepted, Socket};
 use super::login::{self, Ended, Session, Way};
+use super::oversize;
 use super::refuse::refuse;
 use super::relay::{self, Halt, Relay, Scratch};
 use super::settings::{Oversize, Ready, Serving};
@@ -324,8 +325,8 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         Desk { link: &mut begun.link, policy: &policy, surroundings: &surroundings, scratch: &state.scratch };
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await,
-        (Care::TooLong, Oversize::Refuse) => engage::refuse_oversize(&mut desk).await,
-        (Care::TooLong, Oversize::Pass) => engage::pass_oversize(desk.link).await,
+        (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await,
+        (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await,
     }
 }
 

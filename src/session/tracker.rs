@@ -63,6 +63,14 @@ pub struct Tracker {
     /// `application_name`, once it was changed after the start.
     renamed: Option<Box<str>>,
     strong_locks: StrongLocks,
+    attention: Attention,
+}
+
+/// Whether the next statement is stopped at whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attention {
+    ToWatched,
+    ToNext,
 }
 
 /// Whether the open transaction holds locks that others feel.
@@ -97,7 +105,18 @@ impl Tracker {
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
             renamed: None,
             strong_locks: StrongLocks::None,
+            attention: Attention::ToWatched,
         }
+    }
+
+    /// Asks for a stop at every Query and Parse, because there is something to be done before one can run.
+    pub fn stop_at_next(&mut self) {
+        self.attention = Attention::ToNext;
+    }
+
+    /// Only watched statements are stopped at again.
+    pub fn stop_at_watched(&mut self) {
+        self.attention = Attention::ToWatched;
     }
 
     /// The transaction status as far as the server has told.
@@ -222,6 +241,10 @@ impl Tracker {
             _ => {}
         }
         self.expected.received(kind);
+        if kind == from_server::READY && self.status == Status::Idle && self.expected.is_quiet() {
+            // Otherwise a Bind may be under way already, whose portal belongs to the next transaction.
+            self.prepared.end_transaction();
+        }
     }
 
     #[inline]
@@ -249,6 +272,9 @@ impl Tracker {
         } else {
             body
         };
+        if whole && self.attention == Attention::ToNext {
+            return Stop::Engage;
+        }
         if whole && header.body <= self.inspect_max {
             // A text without its NUL is for the server to refuse.
             let stop = query_text(text).is_some_and(|text| eye.must_stop(text, &self.reading));
@@ -284,7 +310,6 @@ impl Tracker {
             self.status = status;
             if status == Status::Idle {
                 self.strong_locks = StrongLocks::None;
-                self.prepared.end_transaction();
             }
         }
     }
