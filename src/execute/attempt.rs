@@ -44,7 +44,7 @@ pub async fn attempt(
     let sql = match work {
         Work::Statement(sql) => sql,
         Work::Message(frame) => {
-            return message::attempt(run.link, frame, &run.session.lock_timeout, patience).await;
+            return message::attempt(run, frame, retry, patience).await;
         }
     };
     let set = |scope: &str| format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1));

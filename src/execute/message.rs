@@ -8,11 +8,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::base::relation::quote_literal;
+use crate::judge::Retry;
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 use crate::wire::Frame;
 use crate::wire::kind::{client, server};
+use crate::wire::server::Status;
 
+use super::Run;
 use super::attempt::{Attempt, client_timeout, is_lock_timeout, restore};
 
 /// An answer longer than this is passed on as it comes, and then the message cannot be sent again.
@@ -21,30 +24,57 @@ const ANSWER_MAX: usize = 1 << 20;
 /// Sends the whole `Query` frame once. `Attempt::Complete` carries nothing: the answer has been passed to the client,
 /// but for its `ReadyForQuery`.
 pub async fn attempt(
-    link: &mut Link,
+    run: &mut Run<'_>,
     frame: &[u8],
-    lock_timeout: &str,
+    retry: Retry,
     patience: Duration,
 ) -> Result<Attempt, Lost> {
+    let (link, own) = (&mut *run.link, &run.session.lock_timeout);
     let mark = format!("{}ms", patience.as_millis().max(1));
-    let set = format!("SET SESSION lock_timeout = {}", quote_literal(&mark));
-    if let Some(failed) = Call::run(link, &[Item::ours(&set)]).await?.failed {
+    let in_block = link.tracker.status() == Status::InTransaction;
+    let scope = if in_block { "LOCAL" } else { "SESSION" };
+    let set = format!("SET {scope} lock_timeout = {}", quote_literal(&mark));
+    let mut before = vec![Item::ours(&set)];
+    if retry == Retry::Savepoint {
+        before.insert(0, Item::ours("SAVEPOINT lockkeeper"));
+    }
+    if let Some(failed) = Call::run(link, &before).await?.failed {
         return Ok(Attempt::Failed(failed));
     }
     link.tracker.sent(client::QUERY);
     link.send(frame).await;
     let answer = collect(link).await?;
-    put_back(link, &mark, lock_timeout).await?;
-    Ok(match answer {
-        Answer::Kept(bytes) => {
-            if let Some(failed) = lock_timeout_in(&bytes) {
-                Attempt::LockTimeout(failed)
-            } else {
-                link.tell(without_ready(&bytes)).await;
-                Attempt::Complete(Vec::new())
+    let timed_out = match &answer {
+        Answer::Kept(bytes) => lock_timeout_in(bytes),
+        Answer::Passed => None,
+    };
+    let undone = timed_out.is_some() && retry == Retry::Savepoint;
+    if undone {
+        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
+        Call::run(link, &undo).await?;
+    }
+    match link.tracker.status() {
+        // Where the transaction ends, what was set in it ends too.
+        Status::Failed => {}
+        Status::Idle if in_block => {}
+        Status::InTransaction if undone => {}
+        Status::InTransaction => {
+            put_back(link, &mark, &format!("SET LOCAL lock_timeout = {}", quote_literal(own))).await?;
+            if retry == Retry::Savepoint {
+                Call::run(link, &[Item::ours("RELEASE SAVEPOINT lockkeeper")]).await?;
             }
         }
-        Answer::Passed => Attempt::Complete(Vec::new()),
+        Status::Idle => {
+            put_back(link, &mark, &format!("SET SESSION lock_timeout = {}", quote_literal(own))).await?;
+        }
+    }
+    Ok(match (answer, timed_out) {
+        (_, Some(failed)) => Attempt::LockTimeout(failed),
+        (Answer::Kept(bytes), None) => {
+            link.tell(without_ready(&bytes)).await;
+            Attempt::Complete(Vec::new())
+        }
+        (Answer::Passed, None) => Attempt::Complete(Vec::new()),
     })
 }
 
@@ -73,8 +103,8 @@ async fn collect(link: &mut Link) -> Result<Answer, Lost> {
     Ok(if passed { Answer::Passed } else { Answer::Kept(kept) })
 }
 
-/// Puts the session's setting back, unless the message itself has changed it.
-async fn put_back(link: &mut Link, mark: &str, lock_timeout: &str) -> Result<(), Lost> {
+/// Puts the setting back, unless the message itself has changed it.
+async fn put_back(link: &mut Link, mark: &str, back: &str) -> Result<(), Lost> {
     let answer = Call::run(link, &[Item::ours("SHOW lock_timeout")]).await?;
     let now = answer.row(0).and_then(|row| row.first().cloned().flatten());
     if answer.failed.is_none()
@@ -82,7 +112,7 @@ async fn put_back(link: &mut Link, mark: &str, lock_timeout: &str) -> Result<(),
     {
         return Ok(());
     }
-    restore(link, &[&format!("SET SESSION lock_timeout = {}", quote_literal(lock_timeout))]).await
+    restore(link, &[back]).await
 }
 
 fn lock_timeout_in(bytes: &[u8]) -> Option<Failed> {

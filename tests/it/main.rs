@@ -12,6 +12,8 @@ mod docs;
 mod drivers;
 mod guards;
 mod guards_waiting;
+mod ladder;
+mod ladder_settings;
 mod lifecycle;
 mod locks;
 mod operate;
