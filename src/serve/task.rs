@@ -362,11 +362,27 @@ mod sizes {
     use super::*;
     #[test]
     fn sizes() {
-        fn sz<T>(_: &T) -> usize { std::mem::size_of::<T>() }
-        println!("Link {} Tracker {} Begun {} About {} Relay {}", std::mem::size_of::<Link>(), std::mem::size_of::<Tracker>(), std::mem::size_of::<Begun>(), std::mem::size_of::<About>(), std::mem::size_of::<Relay<'_, Watcher<'_>>>());
-        fn probe(a: Option<Accepted>, s: Option<Rc<WorkerState>>) { if let (Some(a), Some(s)) = (a, s) { let f = session(a, s); println!("{}", sz(&f)); } }
+        fn sz<T>(_: &T) -> usize {
+            std::mem::size_of::<T>()
+        }
+        println!(
+            "Link {} Tracker {} Begun {} About {} Relay {}",
+            std::mem::size_of::<Link>(),
+            std::mem::size_of::<Tracker>(),
+            std::mem::size_of::<Begun>(),
+            std::mem::size_of::<About>(),
+            std::mem::size_of::<Relay<'_, Watcher<'_>>>()
+        );
+        fn probe(a: Option<Accepted>, s: Option<Rc<WorkerState>>) {
+            if let (Some(a), Some(s)) = (a, s) {
+                let f = session(a, s);
+                println!("{}", sz(&f));
+            }
+        }
         probe(None, None);
-        fn g<A, B, F>(_: fn(A, B) -> F) -> usize { std::mem::size_of::<F>() }
+        fn g<A, B, F>(_: fn(A, B) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
         println!("session {}", g(session));
         println!("Stream {}", std::mem::size_of::<Stream>());
     }
