@@ -7,6 +7,7 @@ mod clean;
 pub mod clock;
 mod process;
 mod statement;
+mod trouble;
 
 pub use clean::Clean;
 pub use process::{
@@ -14,3 +15,4 @@ pub use process::{
     SessionPanicked, Started, Stopped, Stopping, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, SessionBroken};
+pub use trouble::{ControlSilent, LoginFailed};

@@ -131,11 +131,13 @@ impl<'a> Wait<'a> {
     }
 
     fn story(&self) -> String {
-        format!(
-            "The lock was tried for {} times in {}; between the tries nothing was held and nobody queued.",
-            self.attempts,
-            Period::millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
-        )
+        let elapsed = Period::millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        match (self.guard.retry, self.attempts) {
+            (Retry::Never, _) => format!("One attempt was made, which ended after {elapsed}."),
+            (_, attempts) => format!(
+                "Waited for {elapsed}; attempts made: {attempts}. Between them nothing was locked and nobody queued."
+            ),
+        }
     }
 }
 
@@ -146,20 +148,29 @@ async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Re
     }
     let hint = match wait.guard.retry {
         Retry::Never => {
-            "The transaction holds strong locks already, so lockkeeper makes one short attempt only. \
-             Run this statement in a transaction of its own."
+            "Only one short attempt is made where others may queue meanwhile (the transaction holds strong locks \
+             already) or where what was done before cannot be done again. Run this statement in a transaction of its own."
         }
         Retry::Transaction | Retry::Whole | Retry::Savepoint => {
             "Try again when the sessions in the way have ended, or SET lockkeeper.retry_for to wait longer."
         }
     };
     fail::transaction(run.link).await?;
+    if wait.guard.retry != Retry::Never && statement_timeout_is_over(run, wait) {
+        let error = Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout");
+        return Ok(Outcome::own_error(&error.detail(detail).hint(hint)));
+    }
     Ok(if let Some(failed) = &wait.last {
         Outcome::server_error(failed, Some(&detail), Some(hint))
     } else {
         let error = Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
         Outcome::own_error(&error.detail(detail).hint(hint))
     })
+}
+
+/// Whether it is the client's `statement_timeout` that ends the waiting.
+fn statement_timeout_is_over(run: &Run<'_>, wait: &Wait<'_>) -> bool {
+    client_timeout(&run.session.statement_timeout).is_some_and(|limit| wait.began.elapsed() >= limit)
 }
 
 /// Sleeps inside the server, so that a cancel request ends it whichever way it comes; the server's words if it does.

@@ -14,9 +14,9 @@ use crate::execute::tell::tell;
 use crate::execute::{Run, Surroundings, fail, guard, message, plan};
 use crate::judge::{self, Decision, Judgement, Mode, Policy};
 use crate::judge::{Moment, Standing};
-use crate::sql::statement::{Opaque, OurSetting, Setting as Change, Statement};
+use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
-use crate::upstream::call::pass_news;
+use crate::upstream::call::{Call, Item, pass_news};
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
 use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
@@ -199,7 +199,7 @@ async fn has_room(link: &mut Link, parse: Parse<'_>) -> Result<bool, Lost> {
 async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     let Sent { text, way, total } = sent;
     let script = sql::parse(text, dialect(desk.link.tracker.reading()));
-    let standing = standing(desk.link, &script, way, total).await;
+    let standing = standing(desk.link, way, total).await;
     let in_batch = way != Way::Simple || desk.link.tracker.ran_in_batch();
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
@@ -228,12 +228,14 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
         .emit();
     }
     tell(desk.link, &judgement.notices).await;
-    if judgement.decision == Decision::Forward {
+    let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
+    let own_batch = way == Way::Extended && standing == Standing::Outside;
+    if judgement.decision == Decision::Forward && !(own_batch && alone_only) {
         desk.link.batch = Batch::None;
         desk.link.forward_held(total).await;
         return Ok(());
     }
-    if way == Way::Extended && standing == Standing::Outside {
+    if own_batch {
         end_batch(desk.link).await?;
     }
     let frame: Vec<u8> = desk.link.held.get(..total).unwrap_or_default().to_vec();
@@ -246,7 +248,7 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     let mut run =
         Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
     let outcome = match &judgement.decision {
-        Decision::Forward => Outcome::Answered,
+        Decision::Forward => as_sent(run.link, text).await?,
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await?,
         Decision::Run(plan) => plan::run(&mut run, plan).await?,
         Decision::Refuse(error) => {
@@ -258,6 +260,15 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
         desk.link.tracker.hold_strong_lock();
     }
     finish(desk.link, way, outcome).await
+}
+
+/// A statement that the server takes only as the first of its batch, which our own questions have begun.
+async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
+    let mut answer = Call::run(link, &[Item::client(text)]).await?;
+    Ok(match answer.failed {
+        Some(failed) => Outcome::server_error(&failed, None, None),
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
 }
 
 enum Considered {
@@ -311,14 +322,14 @@ fn misnamed_setting(script: &Script) -> Option<Notice> {
 }
 
 /// Where the statement stands: in a transaction block, in an implicit transaction with others, or alone.
-async fn standing(link: &mut Link, script: &Script, way: Way, total: usize) -> Standing {
+async fn standing(link: &mut Link, way: Way, total: usize) -> Standing {
     if link.tracker.status() == Status::InTransaction {
         return Standing::Explicit { holds_strong: link.tracker.holds_strong_lock() };
     }
     match way {
-        Way::Simple if script.statements.len() > 1 => Standing::Implicit,
         Way::ExtendedRows => Standing::Implicit,
         Way::Simple | Way::Extended if link.tracker.ran_in_batch() => Standing::Implicit,
+        // Several statements in one message are one transaction, but nothing was done in it before.
         Way::Simple => Standing::Outside,
         Way::Extended => {
             // Alone in its batch only if its Sync comes next; without one, more may follow in the same transaction.

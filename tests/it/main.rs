@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod alembic;
 mod auth;
 mod config;
 mod demo;
@@ -11,7 +12,10 @@ mod docker;
 mod docs;
 mod drivers;
 mod guards;
+mod guards_modes;
 mod guards_waiting;
+mod ladder;
+mod ladder_settings;
 mod lifecycle;
 mod locks;
 mod operate;

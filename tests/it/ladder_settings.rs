@@ -1,0 +1,150 @@
+//! The client's own time-outs while its statement is under the ladder: honoured, and found again as they were.
+
+use crate::support::stage::{Person, Stage, Way};
+
+const ADD: &str = "ALTER TABLE orders ADD COLUMN added int";
+
+fn reader(stage: &Stage) -> Person {
+    let mut person = stage.straight();
+    person.all(&["BEGIN", "SELECT count(*) FROM orders"]);
+    person
+}
+
+fn timeouts(person: &mut Person) -> String {
+    person.table("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
+}
+
+/// Every way that a statement may be run and may end.
+#[test]
+fn settings_are_found_again_after_every_ending() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.all(&["SET lock_timeout = '90s'", "SET statement_timeout = '91000ms'"]);
+        for (sql, ending) in [
+            (ADD, ""),
+            (ADD, "42701"),
+            ("ALTER TABLE nowhere ADD a int", "42P01"),
+            ("ALTER TABLE orders DROP COLUMN added", ""),
+            ("VACUUM FULL orders", ""),
+            ("VACUUM FULL nowhere", "42P01"),
+            ("TRUNCATE orders", ""),
+            ("CREATE INDEX by_note ON orders (note)", ""),
+            ("CREATE INDEX by_note ON orders (note)", "42P07"),
+            ("REINDEX INDEX by_note", ""),
+            ("DROP INDEX by_note", ""),
+            ("DROP INDEX by_note", "42704"),
+            ("DO $$ BEGIN PERFORM 1; END $$", ""),
+            ("DO $$ BEGIN RAISE 'no'; END $$", "P0001"),
+        ] {
+            let answer = client.ask(way, sql);
+            let found = answer.error().map(|error| error.sqlstate()).unwrap_or_default();
+            assert_eq!(found, ending, "{way:?} {sql}: {answer:?}");
+            assert_eq!(timeouts(&mut client), "90s|91s", "{way:?} {sql}");
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_transaction_end_with_it() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.all(&["SET lock_timeout = '90s'", "BEGIN", "SET LOCAL lock_timeout = '80s'"]);
+        client.ask(way, ADD).tag();
+        assert_eq!(client.table("SHOW lock_timeout"), "80s");
+        client.all(&["SAVEPOINT s", "SET LOCAL lock_timeout = '70s'"]);
+        client.ask(way, "ALTER TABLE orders DROP COLUMN added").tag();
+        assert_eq!(client.table("SHOW lock_timeout"), "70s");
+        client.all(&["ROLLBACK TO s"]);
+        assert_eq!(client.table("SHOW lock_timeout"), "80s");
+        client.all(&["SAVEPOINT t"]);
+        assert_eq!(client.ask(way, "ALTER TABLE orders ADD COLUMN note int").failure(), "42701");
+        client.all(&["ROLLBACK TO t"]);
+        assert_eq!(client.table("SHOW lock_timeout"), "80s");
+        client.all(&["ROLLBACK"]);
+        assert_eq!(client.table("SHOW lock_timeout"), "90s");
+    }
+}
+
+/// `SET` in a transaction lasts beyond its COMMIT, whatever was put back after it.
+#[test]
+fn a_session_setting_made_in_a_transaction_survives_its_commit() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.all(&["BEGIN", "SET lock_timeout = '60s'"]);
+        client.ask(way, ADD).tag();
+        client.ask(way, "ALTER TABLE orders DROP COLUMN added").tag();
+        client.all(&["COMMIT"]);
+        assert_eq!(client.table("SHOW lock_timeout"), "1min");
+        client.all(&["BEGIN"]);
+        client.ask(way, ADD).tag();
+        client.all(&["ROLLBACK"]);
+        assert_eq!(client.table("SHOW lock_timeout"), "1min");
+    }
+}
+
+/// A migration script says `SET lock_timeout` because it means it: the whole wait, not each of our tries.
+#[test]
+fn the_clients_own_timeouts_bound_the_whole_wait() {
+    let stage = Stage::new();
+    let _other = reader(&stage);
+    for way in Way::BOTH {
+        for (setting, code, message) in [
+            ("lock_timeout", "55P03", "canceling statement due to lock timeout"),
+            ("statement_timeout", "57014", "canceling statement due to statement timeout"),
+        ] {
+            for begin in [false, true] {
+                let mut client = stage.through();
+                client.all(&[&format!("SET {setting} = '400ms'")]);
+                if begin {
+                    client.all(&["BEGIN"]);
+                }
+                let answer = client.ask(way, ADD);
+                let error = answer.error().expect("an error");
+                assert_eq!(
+                    (error.sqlstate().as_str(), error.message().as_str()),
+                    (code, message),
+                    "{answer:?}"
+                );
+                assert_eq!(answer.status(), if begin { 'E' } else { 'I' });
+                if begin {
+                    client.all(&["ROLLBACK"]);
+                }
+                assert_eq!(client.table(&format!("SHOW {setting}")), "400ms");
+            }
+        }
+    }
+}
+
+/// Whoever says NOWAIT gets the answer at once, in the server's own words.
+#[test]
+fn nowait_is_the_clients_own_business() {
+    let stage = Stage::new();
+    let _other = reader(&stage);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.all(&["BEGIN"]);
+        let answer = client.ask(way, "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE NOWAIT");
+        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'));
+        let error = answer.error().expect("an error");
+        assert_eq!(error.message(), "could not obtain lock on relation \"orders\"");
+        assert_eq!((answer.detail().as_str(), answer.notices().len()), ("", 0));
+        client.all(&["ROLLBACK"]);
+    }
+}
+
+/// What a block of PL/pgSQL asks for with NOWAIT, and does not get, is its own affair too.
+#[test]
+fn nowait_inside_a_block_is_not_tried_again() {
+    let stage = Stage::new();
+    let _other = reader(&stage);
+    let mut client = stage.through();
+    let block = "DO $$ BEGIN RAISE NOTICE 'once'; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE NOWAIT; END $$";
+    for way in Way::BOTH {
+        let answer = client.ask(way, block);
+        assert_eq!(answer.failure(), "55P03");
+        assert_eq!(answer.notices(), ["NOTICE: once"]);
+    }
+}
