@@ -232,6 +232,9 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     let own_batch = way == Way::Extended && standing == Standing::Outside;
     if judgement.decision == Decision::Forward && !(own_batch && alone_only) {
         desk.link.batch = Batch::None;
+        if judge::holds_strong_after(&script, &facts) {
+            desk.link.tracker.hold_strong_lock();
+        }
         desk.link.forward_held(total).await;
         return Ok(());
     }
