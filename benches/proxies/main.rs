@@ -5,8 +5,8 @@
 //! them, and what is printed are medians. In the pinned stages everything shares one core, unless `--pin` says
 //! otherwise: that is far steadier than two cores, on which the scheduler decides who wins.
 //!
-//! `./dev bench proxies` writes docs/benchmarks.md and docs/benchmarks.svg; a run of only some workloads writes the
-//! same below target/.
+//! `./dev bench proxies` writes docs/benchmarks.md and docs/benchmarks.svg; a shorter run, or one of only some
+//! workloads, writes the same to target/benchmarks/. `./dev bench proxies --help` lists the options.
 
 mod client;
 mod contender;

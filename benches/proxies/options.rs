@@ -8,6 +8,10 @@ use clap::{Parser, ValueEnum};
 use crate::contender::Contender;
 use crate::workload::{self, Workload};
 
+/// Rounds and seconds of a run whose figures mean something.
+const ROUNDS: usize = 7;
+const SECONDS: u32 = 2;
+
 /// Measures what a Postgres proxy costs: direct, HAProxy, pgbouncer, lockkeeper.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Debug, Parser)]
@@ -80,17 +84,18 @@ impl Options {
         workload::ALL.iter().filter(wanted).collect()
     }
 
-    /// Whether the figures may go to the documentation.
+    /// Whether the figures may go to the documentation: all of them, as the targets want them, and long enough.
     pub(crate) fn is_whole(&self) -> bool {
-        self.only.is_empty() && !self.quick && self.against.is_none() && self.pin == Pin::One
+        let is_long = self.rounds() >= ROUNDS && self.seconds() >= SECONDS;
+        is_long && self.only.is_empty() && self.against.is_none() && self.pin == Pin::One
     }
 
     pub(crate) fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { 3 } else { 7 }).max(1)
+        self.rounds.unwrap_or(if self.quick { 1 } else { ROUNDS }).max(1)
     }
 
     pub(crate) fn seconds(&self) -> u32 {
-        self.seconds.unwrap_or(if self.quick { 1 } else { 2 }).max(1)
+        self.seconds.unwrap_or(if self.quick { 1 } else { SECONDS }).max(1)
     }
 
     /// Rounds of what takes a fresh proxy and a thousand sessions each time.

@@ -23,9 +23,7 @@ pub(crate) struct Page<'a> {
 struct Table<'a> {
     title: &'a str,
     words: &'a str,
-    /// Decides which columns and rows there are.
-    figure: Figure,
-    /// What stands in a cell.
+    /// What stands in a cell; rows and columns without any are left out.
     cell: fn(&Results, &Workload, Contender) -> Option<String>,
 }
 
@@ -33,7 +31,6 @@ const TABLES: [Table<'static>; 5] = [
     Table {
         title: "Processor time of the proxy",
         words: "Microseconds for each statement (each connection, each MB), and relative to pgbouncer.",
-        figure: Figure::CpuUs,
         cell: |results, workload, contender| {
             let value = results.value(workload.id, contender, Figure::CpuUs)?;
             let ratio = results.ratio(workload.id, Figure::CpuUs, (contender, Contender::Pgbouncer));
@@ -43,7 +40,6 @@ const TABLES: [Table<'static>; 5] = [
     Table {
         title: "Added latency",
         words: "Microseconds that the proxy adds to a transaction, and relative to pgbouncer.",
-        figure: Figure::LatencyUs,
         cell: |results, workload, contender| {
             // Where clients wait for each other's turn, latency says nothing that throughput doesn't.
             let Kind::Pgbench(load) = workload.kind else { return None };
@@ -58,7 +54,6 @@ const TABLES: [Table<'static>; 5] = [
     Table {
         title: "Throughput",
         words: "Transactions, connections or MB in a second, and relative to no proxy.",
-        figure: Figure::Rate,
         cell: |results, workload, contender| {
             let value = results.value(workload.id, contender, Figure::Rate)?;
             let ratio = results.ratio(workload.id, Figure::Rate, (contender, Contender::Direct));
@@ -68,7 +63,6 @@ const TABLES: [Table<'static>; 5] = [
     Table {
         title: "Memory of an idle session",
         words: "Growth of the proxy's resident memory in KiB for each session that has run one statement.",
-        figure: Figure::FreshKib,
         cell: |results, workload, contender| {
             Some(number(results.value(workload.id, contender, Figure::FreshKib)?))
         },
@@ -76,7 +70,6 @@ const TABLES: [Table<'static>; 5] = [
     Table {
         title: "Memory of an idle session after a big result",
         words: "The same after each session has read a result of about 1 MB, fifty of them at the same time.",
-        figure: Figure::UsedKib,
         cell: |results, workload, contender| {
             Some(number(results.value(workload.id, contender, Figure::UsedKib)?))
         },
@@ -143,7 +136,7 @@ impl Page<'_> {
     fn table(&self, text: &mut String, table: Table) {
         let contenders: Vec<_> = self
             .results
-            .contenders(table.figure)
+            .contenders()
             .into_iter()
             .filter(|&one| self.workloads.iter().any(|row| (table.cell)(self.results, row, one).is_some()))
             .collect();

@@ -14,12 +14,12 @@ use crate::workload::Workload;
 
 /// Pixels: of the whole, of the column with the names, and of one bar.
 const WIDTH: i32 = 1_000;
-const NAMES: i32 = 270;
-const BAR: i32 = 11;
+const NAMES: i32 = 290;
+const BAR: i32 = 12;
 
 /// Space between groups of bars, above a panel's bars, and below them.
 const GAP: i32 = 9;
-const HEAD: i32 = 46;
+const HEAD: i32 = 54;
 const FOOT: i32 = 16;
 
 /// What goes wrong in drawing; the backend writes to memory, so only its own limits are left.
@@ -29,8 +29,21 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// One group of bars for each workload.
 struct Panel {
     title: &'static str,
+    scale: Scale,
     rows: Vec<Row>,
 }
+
+/// What the length of a bar means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    /// A ratio: there is a line at one, and what is far beyond it would make all others too short to compare.
+    Ratio,
+    /// An amount.
+    Amount,
+}
+
+/// Bars of ratios end here.
+const RATIO_MAX: f64 = 1.8;
 
 struct Row {
     name: &'static str,
@@ -45,7 +58,8 @@ impl Panel {
 
     fn longest(&self) -> f64 {
         let all = self.rows.iter().flat_map(|row| &row.bars);
-        all.map(|bar| bar.1).fold(1.0, f64::max)
+        let longest = all.map(|bar| bar.1).fold(1.0, f64::max);
+        if self.scale == Scale::Ratio { longest.min(RATIO_MAX) } else { longest }
     }
 }
 
@@ -66,28 +80,38 @@ pub(crate) fn draw(results: &Results, workloads: &[&'static Workload]) -> anyhow
     };
     let memory = |workload: &Workload, contender| results.value(workload.id, contender, Figure::UsedKib);
     let panels = [
-        panel("Processor time of the proxy, pgbouncer = 1 (less is better)", results, workloads, &cpu),
-        panel("Throughput, no proxy = 1 (more is better)", results, workloads, &rate),
-        panel("KiB for each idle session after a big result (less is better)", results, workloads, &memory),
+        Panel {
+            title: "Processor time of the proxy, pgbouncer = 1 (less is better)",
+            scale: Scale::Ratio,
+            rows: rows(results, workloads, &cpu),
+        },
+        Panel {
+            title: "Throughput, no proxy = 1 (more is better)",
+            scale: Scale::Ratio,
+            rows: rows(results, workloads, &rate),
+        },
+        Panel {
+            title: "KiB for each idle session after a big result (less is better)",
+            scale: Scale::Amount,
+            rows: rows(results, workloads, &memory),
+        },
     ];
     let mut text = String::new();
     render(&panels, &mut text)?;
     Ok(text)
 }
 
-fn panel(
-    title: &'static str,
+fn rows(
     results: &Results,
     workloads: &[&'static Workload],
     value: &dyn Fn(&Workload, Contender) -> Option<f64>,
-) -> Panel {
-    let contenders = results.contenders(Figure::CpuUs);
-    let contenders = if contenders.is_empty() { results.contenders(Figure::UsedKib) } else { contenders };
+) -> Vec<Row> {
+    let contenders = results.contenders();
     let row = |workload: &&'static Workload| {
         let bars: Vec<_> = contenders.iter().filter_map(|&one| Some((one, value(workload, one)?))).collect();
         (!bars.is_empty()).then_some(Row { name: workload.title, bars })
     };
-    Panel { title, rows: workloads.iter().filter_map(row).collect() }
+    workloads.iter().filter_map(row).collect()
 }
 
 fn render(panels: &[Panel], text: &mut String) -> Result<(), Trouble> {
@@ -104,24 +128,27 @@ fn render(panels: &[Panel], text: &mut String) -> Result<(), Trouble> {
 }
 
 fn draw_panel(area: &Area, top: i32, panel: &Panel) -> Result<(), Trouble> {
-    area.draw(&Text::new(panel.title, (16, top + 14), style(18, HPos::Left)))?;
-    legend(area, top + 34, panel)?;
+    area.draw(&Text::new(panel.title, (16, top + 14), style(22, HPos::Left)))?;
+    legend(area, top + 38, panel)?;
     // Room for the number behind the longest bar.
-    let scale = f64::from(WIDTH - NAMES - 80) / panel.longest();
+    let longest = panel.longest();
+    let scale = f64::from(WIDTH - NAMES - 120) / longest;
     let mut y = top + HEAD;
     let bottom = y + panel.rows.iter().map(Row::height).sum::<i32>() - GAP;
     for row in &panel.rows {
         let center = y + (row.height() - GAP) / 2;
-        area.draw(&Text::new(row.name, (NAMES - 8, center), style(13, HPos::Right)))?;
+        area.draw(&Text::new(row.name, (NAMES - 8, center), style(16, HPos::Right)))?;
         for &(contender, value) in &row.bars {
-            let end = NAMES + pixels(value * scale);
+            let end = NAMES + pixels(value.min(longest) * scale);
             area.draw(&Rectangle::new([(NAMES, y), (end, y + BAR - 1)], color(contender).filled()))?;
-            area.draw(&Text::new(format!("{value:.2}"), (end + 4, y + BAR / 2), style(11, HPos::Left)))?;
+            area.draw(&Text::new(label(value, longest), (end + 4, y + BAR / 2), style(13, HPos::Left)))?;
             y += BAR;
         }
         y += GAP;
     }
-    // Where a ratio is one.
+    if panel.scale == Scale::Amount {
+        return Ok(());
+    }
     let one = NAMES + pixels(scale);
     area.draw(&PathElement::new([(one, top + HEAD - 4), (one, bottom + 4)], BLACK.mix(0.4).stroke_width(1)))
 }
@@ -134,10 +161,14 @@ fn legend(area: &Area, y: i32, panel: &Panel) -> Result<(), Trouble> {
     let mut x = NAMES;
     for contender in seen {
         area.draw(&Rectangle::new([(x, y - 5), (x + 10, y + 5)], color(contender).filled()))?;
-        area.draw(&Text::new(contender.name(), (x + 15, y), style(13, HPos::Left)))?;
+        area.draw(&Text::new(contender.name(), (x + 15, y), style(16, HPos::Left)))?;
         x += 170;
     }
     Ok(())
+}
+
+fn label(value: f64, longest: f64) -> String {
+    if value > longest { format!("{value:.2} (cut off)") } else { format!("{value:.2}") }
 }
 
 /// Black, beside its point and level with it.

@@ -64,10 +64,9 @@ impl Results {
         median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
     }
 
-    /// Who has values of this kind, in the order of the columns.
-    pub(crate) fn contenders(&self, figure: Figure) -> Vec<Contender> {
-        let mut all: Vec<_> =
-            self.values.keys().filter(|key| key.2 == figure).map(|&(_, contender, _)| contender).collect();
+    /// Who was measured, in the order of the columns.
+    pub(crate) fn contenders(&self) -> Vec<Contender> {
+        let mut all: Vec<_> = self.values.keys().map(|&(_, contender, _)| contender).collect();
         all.sort();
         all.dedup();
         all
