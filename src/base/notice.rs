@@ -49,7 +49,7 @@ impl Notice {
     }
 
     /// An informational notice.
-    pub fn notice(message: impl Into<String>) -> Self {
+    pub fn info(message: impl Into<String>) -> Self {
         Self::new(Severity::Notice, SqlState::SUCCESS, message)
     }
 

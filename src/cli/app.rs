@@ -11,8 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Loaded, Sources};
 use crate::event::{
-    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, NeedsRestart, Started, Stopped,
-    Stopping,
+    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, LoginAdvice, NeedsRestart,
+    Started, Stopped, Stopping,
 };
 use crate::serve::accept::Accepting;
 use crate::serve::drain;
@@ -27,6 +27,8 @@ use super::log::LogLevel;
 #[derive(Debug)]
 pub(super) struct App {
     sources: Sources,
+    /// What the process started with: keys that only a restart takes up still have these values.
+    started: Loaded,
     loaded: Loaded,
     log: LogLevel,
     signals: Signals,
@@ -54,17 +56,28 @@ enum Ask {
 impl App {
     /// Binds, starts the workers, accepts, and says where.
     pub(super) fn start(sources: Sources, loaded: Loaded, log: LogLevel) -> anyhow::Result<Self> {
+        let ready = loaded.ready(&sources)?;
         let signals = Signals::new().context("cannot hear signals")?;
         let listeners = Listener::bind_all(&loaded.settings.listen)?;
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.address().to_owned()).collect();
-        let serving = Arc::new(Serving::new(Ready::load(loaded.settings.sessions.clone())?));
+        advise(&ready);
+        let serving = Arc::new(Serving::new(ready));
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;
         let workers = Arc::new(workers);
         let accepting = Accepting::start(listeners, &workers);
         Started { file: sources.file.as_deref(), workers: count }.emit();
         announce(&addresses)?;
-        Ok(Self { sources, loaded, log, signals, serving, workers, accepting: Some(accepting) })
+        Ok(Self {
+            sources,
+            started: loaded.clone(),
+            loaded,
+            log,
+            signals,
+            serving,
+            workers,
+            accepting: Some(accepting),
+        })
     }
 
     /// Runs until it is told to stop.
@@ -80,8 +93,10 @@ impl App {
 
     /// Takes a new configuration up, or says why not and keeps the old one.
     fn reload(&mut self) {
-        let next = match config::load(&self.sources) {
-            Ok(next) => next,
+        let loaded = config::load(&self.sources);
+        let (next, ready) = match loaded.and_then(|next| next.ready(&self.sources).map(|ready| (next, ready)))
+        {
+            Ok(good) => good,
             Err(problems) => {
                 for problem in problems.lines() {
                     ConfigurationRefused { problem: &problem }.emit();
@@ -89,20 +104,17 @@ impl App {
                 return;
             }
         };
-        let ready = match Ready::load(next.settings.sessions.clone()) {
-            Ok(ready) => ready,
-            Err(problem) => return ConfigurationRefused { problem: &problem.to_string() }.emit(),
-        };
-        let changes = self.loaded.changes(&next);
+        let changed = self.loaded.changes(&next).taken_up.len();
         if let Err(error) = self.log.set(&next.settings.log.level) {
             return ConfigurationRefused { problem: &format!("{error:#}") }.emit();
         }
-        for key in &changes.needs_restart {
+        for key in &self.started.changes(&next).needs_restart {
             NeedsRestart { key }.emit();
         }
+        advise(&ready);
         self.serving.replace(ready);
         self.loaded = next;
-        ConfigurationReloaded { changed: changes.taken_up.len() }.emit();
+        ConfigurationReloaded { changed }.emit();
     }
 
     /// Ends all sessions; a second signal ends the process at once.
@@ -132,6 +144,13 @@ impl App {
         drop(self.accepting.take());
         Stopped { left: self.workers.sockets() }.emit();
         code
+    }
+}
+
+/// Says what will keep some logins from passing although the settings are right by themselves.
+fn advise(ready: &Ready) {
+    for advice in ready.advice() {
+        LoginAdvice { advice: &advice }.emit();
     }
 }
 

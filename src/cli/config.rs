@@ -20,18 +20,13 @@ pub(super) struct ConfigArgs {
 /// Prints the configuration, or everything that is wrong with it.
 pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let sources = args.sources.sources();
-    match config::load(&sources) {
-        Ok(loaded) => {
-            if !args.check {
-                write!(std::io::stdout().lock(), "{}", table(&loaded.file.shown(), &sources.name()))?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(problems) => {
-            writeln!(std::io::stderr(), "{problems}")?;
-            Ok(ExitCode::FAILURE)
-        }
+    // The files that it names are read too, so that a good check means a good reload.
+    let loaded = config::load(&sources);
+    let loaded = loaded.and_then(|loaded| loaded.ready(&sources).map(|_| loaded))?;
+    if !args.check {
+        write!(std::io::stdout().lock(), "{}", table(&loaded.file.shown(), &sources.name()))?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `key = value  # source`, aligned.

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Problems;
+
 /// A Postgres wire-protocol proxy that makes schema changes on a live database safe.
 #[derive(Debug, Parser)]
 #[command(name = "lockkeeper", version, max_term_width = 100)]
@@ -46,8 +48,13 @@ pub fn main() -> ExitCode {
         Command::Ping(args) => ping::run(&args),
     };
     result.unwrap_or_else(|error| {
-        // The chain, since no error repeats its source.
-        let _ = writeln!(std::io::stderr(), "lockkeeper: {error:#}");
+        let mut err = std::io::stderr().lock();
+        let _ = match error.downcast_ref::<Problems>() {
+            // One line each, with their places.
+            Some(problems) => writeln!(err, "{problems}"),
+            // The chain, since no error repeats its source.
+            None => writeln!(err, "lockkeeper: {error:#}"),
+        };
         ExitCode::FAILURE
     })
 }

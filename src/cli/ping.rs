@@ -1,6 +1,6 @@
 //! `lockkeeper ping`: asks a proxy whether it answers.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;

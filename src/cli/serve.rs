@@ -1,6 +1,5 @@
 //! `lockkeeper serve`: the configuration, the log, and then the server.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -24,13 +23,7 @@ pub(super) struct ServeArgs {
 /// Serves until a signal says otherwise.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let sources = args.sources.sources();
-    let loaded = match config::load(&sources) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            writeln!(std::io::stderr(), "{problems}")?;
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let loaded = config::load(&sources)?;
     let log = log::start(&loaded.settings.log)?;
     for (name, nearest) in sources.misspelt_variables() {
         VariableUnknown { name: &name, nearest: &nearest }.emit();
@@ -41,5 +34,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build_local(LocalOptions::default())
         .context("cannot start the runtime")?;
-    runtime.block_on(async { App::start(sources, loaded, log)?.run().await })
+    runtime.block_on(async {
+        let app = App::start(sources, loaded, log)?;
+        Box::pin(app.run()).await
+    })
 }

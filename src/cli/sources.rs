@@ -45,7 +45,12 @@ impl SourceArgs {
         }
         let text = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let ours = text.filter(|(name, _)| name.starts_with("LOCKKEEPER_") || name.starts_with("PG"));
+        let ours = text.filter(|(name, _)| is_ours(name));
         Sources { file: self.config.clone(), environment: ours.collect(), flags }
     }
+}
+
+/// Ours, libpq's, and those that libpq takes its defaults from.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("LOCKKEEPER_") || name.starts_with("PG") || matches!(name, "HOME" | "USER" | "LOGNAME")
 }

@@ -7,6 +7,8 @@
 //! signalled; what a killed process left behind is removed by the next start.
 //! Deliberately not here: SQL. Whoever needs a connection opens one.
 
+#![expect(clippy::disallowed_methods, reason = "a server of our own is waited for by looking")]
+
 mod account;
 mod locate;
 mod options;

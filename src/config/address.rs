@@ -134,6 +134,23 @@ mod tests {
         })
         .collect();
         insta::assert_snapshot!(said.join("\n"), @r#"
+        "127.0.0.1:6432" -> 127.0.0.1:6432
+        "localhost" -> localhost
+        "*:0" -> *:0
+        "[::1]:6432" -> [::1]:6432
+        "::1" -> [::1]
+        "[::1]" -> [::1]
+        "unix:/run/lockkeeper" -> unix:/run/lockkeeper
+        "/var/run/postgresql" -> unix:/var/run/postgresql
+        "/var/run/postgresql:5433" -> unix:/var/run/postgresql:5433
+        "unix:run" -> expected an absolute path after "unix:"
+        "host:port" -> "port" is not a port: expected a number from 0 to 65535
+        "host:70000" -> "70000" is not a port: expected a number from 0 to 65535
+        "[nope]:1" -> expected an IPv6 address between the brackets
+        "[::1]x" -> expected "host:port", "[v6 address]:port" or "unix:/directory"
+        ":5432" -> expected "host:port", "[v6 address]:port" or "unix:/directory"
+        "a b:1" -> expected "host:port", "[v6 address]:port" or "unix:/directory"
+        "" -> expected "host:port", "[v6 address]:port" or "unix:/directory"
         "#);
     }
 }

@@ -2,11 +2,14 @@
 
 use secrecy::ExposeSecret as _;
 
+use crate::hazard;
+
 use super::address::Address;
 use super::file::File;
 use super::key::{Entry, Source};
 use super::problem::Problem;
-use super::word::{ClientSslMode, SslNegotiation, UpstreamSslMode};
+use super::suggest;
+use super::word::{ClientSslMode, SslNegotiation, TargetSessionAttrs, UpstreamSslMode};
 
 /// The longest path of a Unix-domain socket (`sun_path` in `unix(7)`, less the final zero).
 const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -20,6 +23,7 @@ pub(super) fn contradictions(file: &File) -> Vec<Problem> {
     login(file, &mut found);
     guard(file, &mut found);
     rules(file, &mut found);
+    hazards(file, &mut found);
     log(file, &mut found);
     found.0
 }
@@ -87,10 +91,33 @@ fn upstream(file: &File, found: &mut Found) {
         (false, true) => found.at(&upstream.sslkey, "upstream.sslkey", "needs upstream.sslcert"),
         _ => {}
     }
+    upstream_roots(file, found);
+    if *upstream.target_session_attrs != TargetSessionAttrs::Any && !*file.control.enabled {
+        let why = "needs control.enabled, to ask the hosts for their role";
+        found.at(&upstream.target_session_attrs, "upstream.target_session_attrs", why);
+    }
     let plain_is_fine = *upstream.sslmode < UpstreamSslMode::Require;
     if *upstream.sslnegotiation == SslNegotiation::Direct && plain_is_fine {
         let why = "\"direct\" needs upstream.sslmode \"require\", \"verify-ca\" or \"verify-full\"";
         found.at(&upstream.sslnegotiation, "upstream.sslnegotiation", why);
+    }
+}
+
+/// As libpq has it: roots that anybody can be a customer of prove nothing without the name.
+fn upstream_roots(file: &File, found: &mut Found) {
+    let upstream = &file.upstream;
+    match (&upstream.sslrootcert.value, *upstream.sslmode) {
+        (None, UpstreamSslMode::VerifyCa) => {
+            found.at(&upstream.sslmode, "upstream.sslmode", "\"verify-ca\" needs upstream.sslrootcert");
+        }
+        (Some(path), mode) if path.as_os_str() == "system" && mode != UpstreamSslMode::VerifyFull => {
+            found.at(
+                &upstream.sslrootcert,
+                "upstream.sslrootcert",
+                "\"system\" needs upstream.sslmode \"verify-full\"",
+            );
+        }
+        _ => {}
     }
 }
 
@@ -145,6 +172,21 @@ fn rules(file: &File, found: &mut Found) {
         let line = file.rules.get(first + 1).map_or(Source::Default, super::rule::Rule::source);
         let why = format!("is never reached: rule {} names no database, user or application", first + 1);
         found.0.push(Problem::new(line, format!("rule.{}", first + 2), why));
+    }
+}
+
+/// Hazards are named in many places, and a slip there would let nothing pass.
+fn hazards(file: &File, found: &mut Found) {
+    for (index, rule) in file.rules.iter().enumerate() {
+        for id in rule.allow.0.keys().filter(|id| hazard::by_id(id).is_none()) {
+            let near = suggest::nearest(id, hazard::ALL.iter().map(|hazard| hazard.id));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            found.at(
+                &rule.allow,
+                &format!("rule.{}.allow", index + 1),
+                format!("there is no hazard {id:?}{hint}"),
+            );
+        }
     }
 }
 

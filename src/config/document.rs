@@ -20,16 +20,12 @@ pub(super) fn read(text: &str, file: &mut File) -> Vec<Problem> {
     };
     let mut walk = Walk { text, file, problems: Vec::new() };
     walk.table("", document.as_table());
-    walk.problems.sort_by_key(|problem| match problem.source {
-        Source::Line(line) => line,
-        _ => 0,
-    });
     walk.problems
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    let before = text.get(..offset).unwrap_or(text);
+    before.matches('\n').count() + 1
 }
 
 struct Walk<'a> {
@@ -157,10 +153,14 @@ fn unknown(section: &str, name: &str) -> String {
         return did_you_mean(near);
     }
     let elsewhere = sections.iter().find(|(.., keys)| keys.iter().any(|key| key.name == name));
-    match elsewhere {
-        Some((home, ..)) => format!("unknown key; {name:?} belongs in [{home}]"),
-        None if section.is_empty() => unknown_among(name, sections.iter().map(|(path, ..)| *path)),
-        None => unknown_among(name, keys_of(section)),
+    let slip = sections
+        .iter()
+        .find_map(|(home, _, keys)| Some((home, suggest::nearest(name, keys.iter().map(|key| key.name))?)));
+    match (elsewhere, slip) {
+        (Some((home, ..)), _) => format!("unknown key; {name:?} belongs in [{home}]"),
+        (None, Some((home, near))) => format!("unknown key; did you mean {near:?} in [{home}]?"),
+        (None, None) if section.is_empty() => unknown_among(name, sections.iter().map(|(path, ..)| *path)),
+        (None, None) => unknown_among(name, keys_of(section)),
     }
 }
 
@@ -177,13 +177,11 @@ fn rule_word(section: &str) -> Option<&'static str> {
 }
 
 fn unknown_among<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match suggest::nearest(name, known.clone()) {
-        Some(near) => did_you_mean(near),
-        None => {
-            let all: Vec<_> = known.into_iter().collect();
-            format!("unknown key; known here are {}", all.join(", "))
-        }
+    if let Some(near) = suggest::nearest(name, known.clone()) {
+        return did_you_mean(near);
     }
+    let all: Vec<_> = known.into_iter().collect();
+    format!("unknown key; known here are {}", all.join(", "))
 }
 
 fn did_you_mean(near: &str) -> String {

@@ -12,7 +12,7 @@ use crate::base::{Period, Size};
 use super::address::Address;
 use super::key::{Key, Raw, Section, Shown, Source, section};
 use super::rule::Rule;
-use super::value::{Count, FileMode, List};
+use super::value::{Auto, Count, FileMode, List};
 use super::word::{
     ClientSslMode, LogFormat, ModeWord, Oversize, SslNegotiation, TargetSessionAttrs, UpstreamSslMode,
 };
@@ -116,7 +116,7 @@ section! {
     /// Bounds on what clients may use.
     ["limits"] Limits {
         /// Sessions in total; more are refused with SQLSTATE 53300.
-        connections: Option<Count> = Some(10_000), in 1..=1_000_000;
+        connections: Option<Count> = Some(5_000), in 1..=1_000_000;
         /// Sessions of one user; more are refused with SQLSTATE 53300.
         connections_per_user: Option<Count> = None, in 1..=1_000_000;
         /// The longest statement that is read; a longer one is treated as `oversize` says.
@@ -125,8 +125,8 @@ section! {
         oversize: Oversize = Oversize::Refuse;
         /// Idle time outside a transaction after which a session is ended with SQLSTATE 57P05.
         idle_timeout: Option<Period> = None, in Period::seconds(1)..=Period::hours(720);
-        /// Threads that serve sessions; without it one for each core.
-        workers: Option<Count> = None, in 1..=1024 => restart;
+        /// Threads that serve sessions; `"auto"` is one for each core.
+        workers: Auto<Count> = Auto(None), in 1..=1024 => restart;
     }
 }
 

@@ -1,9 +1,17 @@
 //! From sources to settings, or to everything that is wrong.
 
+use std::sync::Arc;
+
+use crate::serve::login::VerifierSource;
+use crate::serve::settings::Ready;
+use crate::serve::tls::ClientTls;
+use crate::upstream::Upstream;
+
 use super::check;
 use super::file::File;
-use super::key::Applies;
-use super::problem::Problems;
+use super::files;
+use super::key::{Applies, Source};
+use super::problem::{Problem, Problems};
 use super::settings::Settings;
 use super::source::Sources;
 use super::suggest;
@@ -38,17 +46,55 @@ pub fn load_text(sources: &Sources, text: &str) -> Result<Loaded, Problems> {
     finish(sources, file, problems)
 }
 
-fn finish(sources: &Sources, file: File, mut problems: Vec<super::Problem>) -> Result<Loaded, Problems> {
+fn finish(sources: &Sources, file: File, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
     problems.extend(check::contradictions(&file));
     if problems.is_empty() {
         let settings = Settings::new(&file, &sources.environment);
         Ok(Loaded { file, settings })
     } else {
+        problems.sort_by_key(place);
         Err(sources.problems(problems))
     }
 }
 
+/// Problems are told in the order of the file, then of the sources that win over it.
+const fn place(problem: &Problem) -> (u8, usize) {
+    match &problem.source {
+        Source::Default => (0, 0),
+        Source::Line(line) => (1, *line),
+        Source::Variable(_) => (2, 0),
+        Source::Flag(_) => (3, 0),
+    }
+}
+
 impl Loaded {
+    /// Reads the files that the configuration names: certificates, keys, authorities.
+    pub fn ready(&self, sources: &Sources) -> Result<Ready, Problems> {
+        let sessions = &self.settings.sessions;
+        let upstream = Upstream::load(sessions.upstream.clone());
+        let client_tls = ClientTls::load(&sessions.client_tls);
+        let verifiers = VerifierSource::load(&sessions.verifiers);
+        match (upstream, client_tls, verifiers) {
+            (Ok(upstream), Ok(client_tls), Ok(verifiers)) => Ok(Ready {
+                settings: sessions.clone(),
+                upstream: Arc::new(upstream),
+                client_tls: Arc::new(client_tls),
+                verifiers,
+            }),
+            (upstream, client_tls, verifiers) => {
+                let found = [
+                    ("upstream", upstream.err()),
+                    ("listen.tls", client_tls.err()),
+                    ("auth", verifiers.err()),
+                ];
+                let found = found
+                    .into_iter()
+                    .filter_map(|(section, problem)| Some(files::problem(&self.file, section, &problem?)));
+                Err(sources.problems(found.collect()))
+            }
+        }
+    }
+
     /// What changes when `next` takes this one's place.
     pub fn changes(&self, next: &Self) -> Changes {
         let (old, new) = (self.file.shown(), next.file.shown());

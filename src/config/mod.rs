@@ -9,6 +9,7 @@ mod check;
 mod document;
 mod edge;
 pub mod file;
+mod files;
 pub mod key;
 mod load;
 pub mod problem;

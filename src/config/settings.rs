@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::Period;
 use crate::judge::policy::Allowance;
 use crate::judge::{Mode, Policy};
 use crate::live::rules::Rule as LiveRule;
 use crate::live::{Limits, Rules};
-use crate::serve::listener::{Keepalive, ListenSettings, Place};
-use crate::serve::settings::{Oversize, Settings as SessionSettings, Verifiers, Waiting};
+use crate::serve::listener::{ListenSettings, Place};
+use crate::serve::login::Verifiers;
+use crate::serve::settings::{Oversize, Settings as SessionSettings, Waiting};
+use crate::upstream::settings::Liveness;
 
 use super::address::Address;
 use super::edge;
@@ -46,7 +49,7 @@ impl Settings {
         Self {
             listen: listen(file),
             sessions: sessions(file, environment),
-            workers: *file.limits.workers,
+            workers: file.limits.workers.0,
             stop_deadline: file.stop.deadline.duration(),
             log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
         }
@@ -64,11 +67,11 @@ fn listen(file: &File) -> ListenSettings {
         backlog: i32::try_from(*listen.backlog).unwrap_or(i32::MAX),
         reuse_port: *listen.reuse_port,
         unix_mode: listen.unix_mode.0,
-        keepalive: Keepalive {
-            idle: listen.keepalive_idle.duration(),
-            interval: listen.keepalive_interval.duration(),
-            count: *listen.keepalive_count,
-            user_timeout: listen.tcp_user_timeout.map(crate::base::Period::duration),
+        liveness: Liveness {
+            keepalive_idle: listen.keepalive_idle.duration(),
+            keepalive_interval: listen.keepalive_interval.duration(),
+            keepalive_count: *listen.keepalive_count,
+            tcp_user_timeout: listen.tcp_user_timeout.map(Period::duration),
         },
     }
 }
@@ -81,7 +84,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
             connections_per_user: *limits.connections_per_user,
         },
         startup_timeout: file.listen.startup_timeout.duration(),
-        idle_timeout: limits.idle_timeout.map(crate::base::Period::duration),
+        idle_timeout: limits.idle_timeout.map(Period::duration),
         inspect_bytes_max: limits.statement_inspect_max.as_usize(),
         oversize: match *limits.oversize {
             word::Oversize::Refuse => Oversize::Refuse,
@@ -122,8 +125,8 @@ fn rule(rule: &Rule) -> LiveRule {
         user: rule.user.0.clone(),
         application_name: rule.application_name.0.clone(),
         mode: rule.mode.0.map(mode),
-        max_stall: rule.max_stall.0.map(crate::base::Period::duration),
-        retry_for: rule.retry_for.0.map(crate::base::Period::duration),
+        max_stall: rule.max_stall.0.map(Period::duration),
+        retry_for: rule.retry_for.0.map(Period::duration),
         allow: rule.allow.0.iter().map(allowance).collect(),
     }
 }

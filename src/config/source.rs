@@ -1,6 +1,7 @@
 //! Puts the sources together: defaults, file, environment, flags; later ones win.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::address::Address;
@@ -11,7 +12,7 @@ use super::problem::{Problem, Problems};
 use super::value::List;
 
 /// Everything that a configuration is made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// The file that was asked for, if any.
     pub file: Option<PathBuf>,
@@ -22,7 +23,7 @@ pub struct Sources {
 }
 
 /// A flag that sets a key.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FlagValue {
     /// `--listen`
     pub flag: &'static str,
@@ -30,6 +31,13 @@ pub struct FlagValue {
     pub key: String,
     /// As an environment variable would have it.
     pub value: String,
+}
+
+impl fmt::Debug for Sources {
+    /// Without values: `PGPASSWORD` is among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Sources {

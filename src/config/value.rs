@@ -50,12 +50,18 @@ pub trait Absent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
+/// A value that the program finds by itself when it is "auto".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auto<T>(pub Option<T>);
+
 /// A number of things.
 pub type Count = u32;
 
 /// "expected .., found ..": the value itself is not repeated, since it may be a password in the wrong place.
 fn expected(allowed: &str, found: &Value) -> String {
-    format!("expected {allowed}, found {}", article(found.type_name()))
+    // The parser calls a table by how it is written.
+    let noun = found.type_name().trim_start_matches("inline ");
+    format!("expected {allowed}, found {}", article(noun))
 }
 
 fn article(noun: &str) -> String {
@@ -267,9 +273,46 @@ impl<T: Setting + Absent> Setting for Option<T> {
     }
 }
 
+const AUTO: &str = "auto";
+
+impl<T: Setting> Setting for Auto<T> {
+    type Scalar = T::Scalar;
+
+    fn allowed() -> String {
+        format!("{}, or {AUTO:?}", T::allowed())
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.trim().eq_ignore_ascii_case(AUTO) {
+            Ok(Self(None))
+        } else {
+            T::from_text(text).map(|own| Self(Some(own)))
+        }
+    }
+
+    fn from_toml(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some(text) => Self::from_text(text),
+            None => T::from_toml(value).map(|own| Self(Some(own))),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.as_ref().map_or_else(|| AUTO.into(), T::text)
+    }
+
+    fn toml(&self) -> String {
+        self.0.as_ref().map_or_else(|| quoted(AUTO), T::toml)
+    }
+
+    fn within(&self, range: &RangeInclusive<T::Scalar>) -> bool {
+        self.0.as_ref().is_none_or(|value| value.within(range))
+    }
+}
+
 /// The complaint about a value that could also have been absent.
 fn or_absent<T: Absent>(why: String) -> String {
-    if T::WORD.is_empty() { why } else { format!("{why}; or {:?}", T::WORD) }
+    if T::WORD.is_empty() { why } else { format!("{why} ({:?} is allowed too)", T::WORD) }
 }
 
 impl<T: Setting> Setting for List<T> {
@@ -357,6 +400,8 @@ mod tests {
             read::<u16>("70000"),
             read::<Option<Count>>("3"),
             read::<Option<Count>>("\"off\""),
+            read::<Auto<Count>>("\"auto\""),
+            read::<Auto<Count>>("2"),
             read::<bool>("\"yes\""),
             read::<List<Period>>("[\"1s\", \"2s\"]"),
             read::<List<Period>>("\"1s\""),
@@ -367,6 +412,24 @@ mod tests {
             read::<Option<SecretString>>("\"postgres://u:hunter2@h/d\""),
         ];
         insta::assert_snapshot!(said.join("\n"), @r#"
+        2s = "2s"
+        expected a duration such as "100ms" (us, ms, s, min, h, d), found an integer
+        off = "off"
+        expected a whole number and a unit (us, ms, s, min, h, d), such as "100ms" ("off" is allowed too)
+        1MB = "1MB"
+        expected a whole number from 0 to 65535
+        3 = 3
+        off = "off"
+        auto = "auto"
+        2 = 2
+        expected true or false, found a string
+        1s,2s = ["1s", "2s"]
+        1s = ["1s"]
+        expected at least one item
+        expected a duration such as "100ms" (us, ms, s, min, h, d), found an integer
+        0770 = "0770"
+        expected an octal mode from "0000" to "0777"
+        (secret) = "(secret)"
         "#);
     }
 }

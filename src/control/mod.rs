@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::effects::facts::Oid;
+use crate::event::ControlSilent;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
 use crate::upstream::Upstream;
@@ -52,18 +53,14 @@ impl ControlSettings {
     async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut login = self.login.clone();
         login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
-        match &self.tls {
-            Some(tls) => {
-                let (client, connection) = login.connect(tls.clone()).await?;
-                drive(connection);
-                Ok(client)
-            }
-            None => {
-                let (client, connection) = login.connect(NoTls).await?;
-                drive(connection);
-                Ok(client)
-            }
+        if let Some(tls) = &self.tls {
+            let (client, connection) = login.connect(tls.clone()).await?;
+            drive(connection);
+            return Ok(client);
         }
+        let (client, connection) = login.connect(NoTls).await?;
+        drive(connection);
+        Ok(client)
     }
 }
 
@@ -134,7 +131,7 @@ impl Control {
     }
 
     fn broken<T>(&self, database: &str, why: &str, answer: T) -> T {
-        tracing::warn!(database, why, "control connection gave no answer; going on without it");
+        ControlSilent { database, why }.emit();
         self.connections.borrow_mut().insert(database.to_owned(), Slot::FailedAt(Moment::now()));
         answer
     }

@@ -1,5 +1,7 @@
 //! The only place where time is read.
 
+#![expect(clippy::disallowed_methods, reason = "this file is where time is read")]
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,6 @@ pub struct Moment(Instant);
 
 impl Moment {
     /// This moment.
-    #[expect(clippy::disallowed_methods, reason = "this file is where time is read")]
     pub fn now() -> Self {
         Self(Instant::now())
     }
@@ -37,7 +38,6 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option
 }
 
 /// Waits so long.
-#[expect(clippy::disallowed_methods, reason = "this file is where time is read")]
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }

@@ -220,9 +220,7 @@ mod tests {
     #[test]
     fn names_survive_the_array() {
         let names = [RelationName::qualified("s", "we\"ird\\"), RelationName::bare("plain")];
-        assert_eq!(
-            array_literal(&names),
-            r#"{"\"s\".\"we\"\"ird\\\\\"","\"plain\""}"#.replace("\"\"ird", "\\\"\\\"ird")
-        );
+        // As an array literal is read: a backslash makes the next character itself.
+        assert_eq!(array_literal(&names), r#"{"\"s\".\"we\"\"ird\\\"","\"plain\""}"#);
     }
 }

@@ -118,7 +118,7 @@ impl<'a> Wait<'a> {
             .targets
             .first()
             .map_or_else(String::new, |target| format!(" for {} on {}", target.mode, target.name));
-        let notice = Notice::notice(format!("waiting outside the lock queue{what}"))
+        let notice = Notice::info(format!("waiting outside the lock queue{what}"))
             .detail(blocker::describe(blockers))
             .hint("Nothing queues behind this statement meanwhile. Cancel it, or end the sessions named, if it cannot wait.");
         tell(run.link, &[notice]).await;
@@ -154,13 +154,11 @@ async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Re
         }
     };
     fail::transaction(run.link).await?;
-    Ok(match &wait.last {
-        Some(failed) => Outcome::server_error(failed, Some(&detail), Some(hint)),
-        None => {
-            let error =
-                Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
-            Outcome::own_error(&error.detail(detail).hint(hint))
-        }
+    Ok(if let Some(failed) = &wait.last {
+        Outcome::server_error(failed, Some(&detail), Some(hint))
+    } else {
+        let error = Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
+        Outcome::own_error(&error.detail(detail).hint(hint))
     })
 }
 

@@ -55,7 +55,7 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
         if !again || run.link.client_reading == Reading::Closed {
             return Ok(Settled::Failed(explain(step, &failed, &left)));
         }
-        let notice = Notice::notice("the server chose this statement to end a deadlock; it is tried again");
+        let notice = Notice::info("the server chose this statement to end a deadlock; it is tried again");
         tell(run.link, &[notice]).await;
     }
 }
@@ -167,7 +167,9 @@ async fn clean_up(
 
 /// Drops an index that a failed build left. False when that failed too.
 async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Lost> {
-    let notice = Notice::notice(format!("removing {}, which the failed build left invalid", index.name));
+    let notice = Notice::info(format!("removing {}, which the failed build left invalid", index.name))
+        .detail("This waits for transactions that have the table in use; that stops nobody else.")
+        .hint("Cancel again to leave the index behind.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
     Ok(unhurried(run, Item::ours(&sql)).await?.failed.is_none())

@@ -41,7 +41,7 @@ impl<'a> Watch<'a> {
         if self.last.as_ref() == Some(&message) {
             return None;
         }
-        let mut notice = Notice::notice(message.clone());
+        let mut notice = Notice::info(message.clone());
         if let Some(locker) = &build.waits_for {
             notice = notice
                 .detail(format!("It waits for {locker} to end; that stops nobody else."))

@@ -6,7 +6,7 @@ use crate::hazard::{Finding, Remedy};
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
-    Notice::notice(format!("{tag} runs as {form}")).detail(finding.why.clone()).hint(format!(
+    Notice::info(format!("{tag} runs as {form}")).detail(finding.why.clone()).hint(format!(
         "To run it as sent, say why in a comment: \"-- lockkeeper: allow {} because <reason>\".",
         finding.hazard
     ))
@@ -14,7 +14,7 @@ pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
 
 /// What is said when a hazard is let pass.
 pub(super) fn allowed(tag: &str, finding: &Finding, allowance: &Allowance) -> Notice {
-    Notice::notice(format!("{tag} runs as sent: {} is allowed", finding.hazard))
+    Notice::info(format!("{tag} runs as sent: {} is allowed", finding.hazard))
         .detail(format!("The reason given: {}.", allowance.reason.trim_end_matches('.')))
 }
 
@@ -28,7 +28,7 @@ pub(super) fn observed(tag: &str, finding: &Finding, alone: bool) -> Option<Noti
         }
         Remedy::Record => return None,
     };
-    let notice = Notice::notice(format!("{tag} would {would}")).detail(finding.why.clone());
+    let notice = Notice::info(format!("{tag} would {would}")).detail(finding.why.clone());
     Some(
         notice
             .hint(format!("Hazard {}; lockkeeper only observes here and sends it as it is.", finding.hazard)),

@@ -71,13 +71,11 @@ impl Seats {
         if seats.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_err() {
             return Err(Refused::TooMany);
         }
-        match seats.count_user(user, limits.connections_per_user.unwrap_or(u32::MAX)) {
-            Some(user) => Ok(Seat { seats: Arc::clone(seats), user }),
-            None => {
-                seats.total.fetch_sub(1, Ordering::Relaxed);
-                Err(Refused::TooManyOfUser)
-            }
+        if let Some(user) = seats.count_user(user, limits.connections_per_user.unwrap_or(u32::MAX)) {
+            return Ok(Seat { seats: Arc::clone(seats), user });
         }
+        seats.total.fetch_sub(1, Ordering::Relaxed);
+        Err(Refused::TooManyOfUser)
     }
 
     fn count_user(&self, user: &str, max: u32) -> Option<Arc<str>> {

@@ -9,7 +9,7 @@ use socket2::{SockRef, Socket};
 use crate::base::{Notice, SqlState};
 use crate::event::clock::{self, Moment};
 use crate::event::{FileLimitLow, Unaccepted};
-use crate::wire::{frame, kind};
+use crate::wire::notice;
 
 /// So long nothing is accepted after a failure that accepting again would only repeat.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -100,15 +100,7 @@ fn refuse(socket: &Socket) {
 
 fn fatal(notice: &Notice) -> Vec<u8> {
     let mut out = Vec::new();
-    frame::put(&mut out, kind::server::ERROR, |out| {
-        let word = notice.severity.word();
-        let fields = [(b'S', word), (b'V', word), (b'C', notice.code.as_str()), (b'M', &notice.message)];
-        for (code, text) in fields.into_iter().chain(notice.detail.as_deref().map(|text| (b'D', text))) {
-            out.push(code);
-            frame::put_string(out, text.as_bytes());
-        }
-        out.push(0);
-    });
+    notice::encode(notice, &mut out);
     out
 }
 

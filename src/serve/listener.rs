@@ -7,10 +7,12 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as Raw, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as Raw, Type};
 use tokio::net::{TcpListener, UnixListener};
+
+use crate::upstream::settings::Liveness;
+use crate::upstream::socket::tune;
 
 use super::limits::Relief;
 use super::unix_socket::{SocketFile, Taken};
@@ -27,7 +29,7 @@ pub struct ListenSettings {
     /// Permissions of Unix-domain sockets.
     pub unix_mode: u32,
     /// How clients that vanished are noticed.
-    pub keepalive: Keepalive,
+    pub liveness: Liveness,
 }
 
 /// One place to listen on.
@@ -47,19 +49,6 @@ pub enum Place {
         /// The port in its name.
         port: u16,
     },
-}
-
-/// When a silent peer counts as gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalive {
-    /// Silence before the first question.
-    pub idle: Duration,
-    /// Time between questions.
-    pub interval: Duration,
-    /// Questions without an answer.
-    pub count: u32,
-    /// How long sent bytes may stay unacknowledged.
-    pub user_timeout: Option<Duration>,
 }
 
 /// An accepted connection on its way to a worker.
@@ -176,7 +165,7 @@ impl Listener {
                 socket.set_only_v6(true)?;
             }
             socket.bind(&address.into())?;
-            settings.keepalive.apply(&socket)?;
+            tune(&socket, &settings.liveness)?;
             socket.listen(settings.backlog)?;
             let real = socket.local_addr()?.as_socket().unwrap_or(address);
             socket.set_nonblocking(true)?;
@@ -227,20 +216,6 @@ impl Kind {
     }
 }
 
-impl Keepalive {
-    /// Sets the options, and no delay for small writes.
-    pub fn apply(&self, socket: &Raw) -> io::Result<()> {
-        let socket = SockRef::from(socket);
-        socket.set_tcp_nodelay(true)?;
-        let probes =
-            TcpKeepalive::new().with_time(self.idle).with_interval(self.interval).with_retries(self.count);
-        socket.set_tcp_keepalive(&probes)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(self.user_timeout)?;
-        Ok(())
-    }
-}
-
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, CannotListen> {
     if host == "*" {
         return Ok(vec![SocketAddr::from(([0; 4], port)), SocketAddr::from(([0_u16; 8], port))]);
@@ -264,17 +239,18 @@ impl fmt::Display for Peer {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
 
     fn settings(places: Vec<Place>) -> ListenSettings {
-        let keepalive = Keepalive {
-            idle: Duration::from_secs(7),
-            interval: Duration::from_secs(3),
-            count: 4,
-            user_timeout: Some(Duration::from_secs(9)),
+        let liveness = Liveness {
+            keepalive_idle: Duration::from_secs(7),
+            keepalive_interval: Duration::from_secs(3),
+            keepalive_count: 4,
+            tcp_user_timeout: Some(Duration::from_secs(9)),
         };
-        ListenSettings { places, backlog: 16, reuse_port: false, unix_mode: 0o700, keepalive }
+        ListenSettings { places, backlog: 16, reuse_port: false, unix_mode: 0o700, liveness }
     }
 
     #[tokio::test]

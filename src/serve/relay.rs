@@ -22,7 +22,7 @@ pub fn scratch() -> Scratch {
 }
 
 /// Why relaying stopped.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halt {
     /// `link.held` begins with a whole message that must be looked at.
     Engage,

@@ -1,14 +1,14 @@
 //! What sessions go by, replaced as a whole at a reload, and what they have in common.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::live::{Limits, Live, Rules};
-use crate::upstream::{Problem, Upstream, UpstreamSettings};
 use arc_swap::ArcSwap;
 
-use super::login::VerifierSource;
+use crate::live::{Limits, Live, Rules};
+use crate::upstream::{Upstream, UpstreamSettings};
+
+use super::login::{VerifierSource, Verifiers, Way, binding_warning};
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -66,19 +66,19 @@ pub struct Ready {
     pub verifiers: VerifierSource,
 }
 
-impl std::fmt::Debug for Ready {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ready").field("settings", &self.settings).finish_non_exhaustive()
+impl Ready {
+    /// What an operator should know about logins under these settings.
+    pub fn advice(&self) -> Vec<String> {
+        let way = Way { upstream: &self.upstream, verifiers: &self.verifiers };
+        let mut advice = self.verifiers.warnings();
+        advice.extend(binding_warning(&self.client_tls, way));
+        advice
     }
 }
 
-impl Ready {
-    /// Reads the files that the settings name.
-    pub fn load(settings: Settings) -> Result<Self, Problem> {
-        let upstream = Arc::new(Upstream::load(settings.upstream.clone())?);
-        let client_tls = Arc::new(ClientTls::load(&settings.client_tls)?);
-        let verifiers = VerifierSource::load(&settings.verifiers)?;
-        Ok(Self { settings, upstream, client_tls, verifiers })
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ready").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -119,15 +119,4 @@ pub struct Waiting {
     pub backoff_max: Duration,
     /// Time between two notices of progress.
     pub progress_interval: Duration,
-}
-
-/// Where verifiers come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verifiers {
-    /// Nowhere: logins pass through or fail.
-    None,
-    /// A file.
-    File(PathBuf),
-    /// A query under the proxy's own role; the user is `$1`.
-    Query(String),
 }

@@ -14,14 +14,15 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::base::{Notice, SqlState};
 use crate::control::{Control, ControlSettings};
-use crate::event::SessionBroken;
 use crate::event::clock::{self, Moment};
+use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::{Canceller, Place, Surroundings};
-use crate::judge::{Mode, Policy};
+use crate::judge::Policy;
 use crate::live::{CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
 use crate::sql::Memory;
+use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost, Stream};
 use crate::wire::notice;
 
@@ -29,7 +30,8 @@ use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
 use super::listener::{Accepted, Socket};
-use super::login::{self, Session, Way};
+use super::login::{self, Ended, Session, Way};
+use super::oversize;
 use super::refuse::refuse;
 use super::relay::{self, Halt, Relay, Scratch};
 use super::settings::{Oversize, Ready, Serving};
@@ -80,10 +82,10 @@ pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
     }
 }
 
-/// A session that has logged in.
+/// A session that has logged in; boxed, since a task keeps room for every place that a value passes through.
 struct Begun {
     link: Link,
-    about: Box<About>,
+    about: About,
 }
 
 /// What is known of a session beside its sockets; needed only when something happens.
@@ -107,7 +109,7 @@ fn stream(socket: Socket) -> io::Result<Stream> {
     }
 }
 
-async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
+async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
     let ready = state.serving.now();
     let limit = ready.settings.startup_timeout;
     let client = stream(accepted.socket).ok()?;
@@ -138,13 +140,22 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
     match login::login(greeted, accepted.peer, way).await {
         Ok(session) => begun(session, seat, state, &ready),
         Err(ended) => {
-            tracing::debug!(%ended, "login did not succeed");
+            if matches!(ended, Ended::Refused(_) | Ended::ClientGone(_)) {
+                tracing::debug!(%ended, "login did not succeed");
+            } else {
+                LoginFailed { why: &ended, user: &user }.emit();
+            }
             None
         }
     }
 }
 
-fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: &Ready) -> Option<Begun> {
+fn begun(
+    session: Session,
+    seat: crate::live::Seat,
+    state: &WorkerState,
+    ready: &Ready,
+) -> Option<Box<Begun>> {
     let Session { client, upstream, identity, key, host, client_encoding, from_client, from_server, .. } =
         session;
     let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
@@ -162,7 +173,7 @@ fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: 
     };
     let mut link = Link::new(client, upstream, tracker, from_client);
     link.pass_on(&from_server).ok()?;
-    Some(Begun { link, about: Box::new(about) })
+    Some(Box::new(Begun { link, about }))
 }
 
 /// Passes a cancel request on; a session of ours that waits outside the server notes it too.
@@ -178,7 +189,7 @@ async fn pass_cancel(live: &Live, ready: &Ready, packet: &[u8]) {
 }
 
 /// Relays and looks after statements until one side ends.
-async fn converse(mut begun: Begun, state: &WorkerState) {
+async fn converse(mut begun: Box<Begun>, state: &WorkerState) {
     let words = loop {
         let care = match relay_until_halt(&mut begun, state).await {
             Ok(Turn::Care(care)) => care,
@@ -261,14 +272,11 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
 }
 
 fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    let ready = state.serving.now();
-    let policy = about.policy(&ready);
-    let blind = about.replication || policy.mode == Mode::Off;
-    let eye = if blind { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
-    (eye, ready.settings.idle_timeout)
+    let eye = if about.replication { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
+    (eye, state.serving.now().settings.idle_timeout)
 }
 
-fn turn(halt: Halt) -> Turn {
+const fn turn(halt: Halt) -> Turn {
     match halt {
         Halt::Engage => Turn::Care(Care::Judge),
         Halt::Oversize => Turn::Care(Care::TooLong),
@@ -291,7 +299,7 @@ fn idle_too_long() -> Notice {
 async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Result<(), Lost> {
     let ready = state.serving.now();
     let (settings, about) = (&ready.settings, &begun.about);
-    let (control, policy) = (state.control(&ready), about.policy(&ready));
+    let (control, policy) = (state.control(&ready), about.policy(&ready, begun.link.tracker.renamed()));
     let ladder = LadderSettings {
         rungs: settings.waiting.patience.clone(),
         max_stall: policy.max_stall,
@@ -317,14 +325,15 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         Desk { link: &mut begun.link, policy: &policy, surroundings: &surroundings, scratch: &state.scratch };
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await,
-        (Care::TooLong, Oversize::Refuse) => engage::refuse_oversize(&mut desk).await,
-        (Care::TooLong, Oversize::Pass) => engage::pass_oversize(desk.link).await,
+        (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await,
+        (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await,
     }
 }
 
 impl About {
-    fn policy(&self, ready: &Ready) -> Policy {
-        ready.settings.rules.policy_for(&self.database, &self.user, &self.application_name)
+    fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {
+        let application_name = renamed.unwrap_or(&self.application_name);
+        ready.settings.rules.policy_for(&self.database, &self.user, application_name)
     }
 }
 
@@ -333,6 +342,8 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
     let about = &begun.about;
     let notice = match lost {
         Lost::Client(_) => return None,
+        // A client that has closed its half has asked for the end.
+        Lost::Upstream(_) if begun.link.client_reading == Reading::Closed => return None,
         Lost::Upstream(_) if begun.link.tracker.said_goodbye() || begun.link.tracker.ended_with_error() => return None,
         Lost::Upstream(_) => Notice::fatal(SqlState::CONNECTION_FAILURE, "connection to the Postgres server was lost")
             .detail("The server ended the connection without a word, or the network did.")
@@ -347,10 +358,25 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
 }
 
 /// Says the last words, where the stream still has room for a message, and closes both sides.
-async fn part(mut begun: Begun, words: Option<Notice>) {
+async fn part(mut begun: Box<Begun>, words: Option<Notice>) {
     let mut out = Vec::new();
     if let Some(notice) = words.filter(|_| begun.link.tracker.at_boundary()) {
         notice::encode(&notice, &mut out);
     }
     let _ = clock::within(FAREWELL_WITHIN, begun.link.farewell(&out)).await;
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Memory per idle session is a promise: what a task holds counts once for each of thousands.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of_future(session) <= 512, "{}", size_of_future(session));
+        assert!(size_of::<Begun>() <= 704, "{}", size_of::<Begun>());
+    }
 }

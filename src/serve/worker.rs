@@ -25,7 +25,7 @@ pub struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    sockets: UnboundedSender<(Accepted, Place)>,
+    sockets: UnboundedSender<(Accepted, Occupied)>,
     load: Arc<AtomicUsize>,
 }
 
@@ -36,9 +36,9 @@ struct Total {
     empty: Notify,
 }
 
-/// A socket's place in a worker; dropping it makes room.
+/// One socket's share of a worker's load; dropping it makes room.
 #[derive(Debug)]
-struct Place {
+struct Occupied {
     load: Arc<AtomicUsize>,
     total: Arc<Total>,
 }
@@ -62,12 +62,12 @@ impl Workers {
     /// Hands a socket to the worker with the fewest.
     pub fn hand(&self, mut accepted: Accepted) {
         while let Some(worker) = self.idlest() {
-            let place = Place::take(&worker.load, &self.total);
-            match worker.sockets.send((accepted, place)) {
+            let occupied = Occupied::take(&worker.load, &self.total);
+            match worker.sockets.send((accepted, occupied)) {
                 Ok(()) => return,
                 Err(refused) => {
-                    let (returned, place) = refused.0;
-                    drop(place);
+                    let (returned, occupied) = refused.0;
+                    drop(occupied);
                     worker.load.store(DEAD, Ordering::Relaxed);
                     accepted = returned;
                 }
@@ -125,22 +125,22 @@ impl Worker {
 }
 
 /// Serves until the pool is dropped; what is still open then is closed with the runtime.
-async fn serve<S, F>(mut arriving: UnboundedReceiver<(Accepted, Place)>, start: S)
+async fn serve<S, F>(mut arriving: UnboundedReceiver<(Accepted, Occupied)>, start: S)
 where
     S: Fn(Accepted) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
     let start = Rc::new(start);
-    while let Some((accepted, place)) = arriving.recv().await {
+    while let Some((accepted, occupied)) = arriving.recv().await {
         let start = Rc::clone(&start);
         tokio::task::spawn_local(async move {
-            let _place = place;
+            let _occupied = occupied;
             start(accepted).await;
         });
     }
 }
 
-impl Place {
+impl Occupied {
     fn take(load: &Arc<AtomicUsize>, total: &Arc<Total>) -> Self {
         load.fetch_add(1, Ordering::Relaxed);
         total.count.fetch_add(1, Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Occupied {
     fn drop(&mut self) {
         self.load.fetch_sub(1, Ordering::Relaxed);
         if self.total.count.fetch_sub(1, Ordering::Release) == 1 {

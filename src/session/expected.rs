@@ -10,7 +10,7 @@ use crate::wire::kind::{client, server};
 /// One thing that the server has still to answer, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
-    /// A Query or FunctionCall: ends with `ReadyForQuery`, also after an error.
+    /// A Query or `FunctionCall`: ends with `ReadyForQuery`, also after an error.
     Ready,
     /// A Sync: ends with `ReadyForQuery`.
     Sync,
@@ -47,7 +47,6 @@ impl Expected {
                 self.due.push_back(Due::Sync);
             }
             (State::CopyIn, client::COPY_DONE | client::COPY_FAIL) => self.state = State::Ordinary,
-            (State::Skipping | State::CopyIn, _) => {}
             (State::Ordinary, client::QUERY | client::FUNCTION_CALL) => self.due.push_back(Due::Ready),
             (State::Ordinary, client::SYNC) => self.due.push_back(Due::Sync),
             (
@@ -61,7 +60,7 @@ impl Expected {
                 }
             }
             (State::Ordinary, client::COPY_DONE | client::COPY_FAIL) => self.due.push_back(Due::CopyEnd),
-            (State::Ordinary, _) => {}
+            _ => {}
         }
     }
 

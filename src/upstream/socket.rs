@@ -1,16 +1,17 @@
 //! The options of a socket, the same on both legs.
 
 use std::io;
-
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use std::os::fd::AsFd;
 
 use super::settings::Liveness;
+use socket2::{SockRef, TcpKeepalive};
 
 /// Small answers leave at once, and a peer that vanishes is noticed.
-pub fn tune(stream: &TcpStream, liveness: &Liveness) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+///
+/// A listening socket hands its options on to those that it accepts.
+pub fn tune(stream: &impl AsFd, liveness: &Liveness) -> io::Result<()> {
     let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(liveness.keepalive_idle)
         .with_interval(liveness.keepalive_interval)

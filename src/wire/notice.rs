@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_notice_is_told_as_n_and_nul_cannot_split_a_field() {
         let mut out = b"before".to_vec();
-        encode(&Notice::notice("a\0Cevil"), &mut out);
+        encode(&Notice::info("a\0Cevil"), &mut out);
         assert_eq!(out[6], b'N');
         assert_eq!(&out[11..], b"SNOTICE\0VNOTICE\0C00000\0MaCevil\0\0");
     }

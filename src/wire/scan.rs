@@ -19,6 +19,9 @@ pub struct ServerScan {
     kept: Vec<u8>,
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a header has five bytes")]
+const HEADER_HAVE_ALL: u8 = HEADER_BYTES as u8;
+
 /// Whether the body of such a message is ever read.
 const fn worth_keeping(kind: u8) -> bool {
     matches!(kind, kind::READY | kind::COMMAND_COMPLETE | kind::PARAMETER_STATUS)
@@ -55,7 +58,7 @@ impl ServerScan {
 
     fn begin(&mut self, head: [u8; HEADER_BYTES], header: Header, body: &[u8]) {
         self.header = head;
-        self.header_have = HEADER_BYTES as u8;
+        self.header_have = HEADER_HAVE_ALL;
         self.body_left = header.body - body.len();
         if worth_keeping(header.kind) && header.body <= KEEP {
             self.kept.extend_from_slice(body);
@@ -108,7 +111,7 @@ mod tests {
         let mut all = Vec::new();
         for piece in pieces {
             scan.scan(piece, |kind, body| {
-                all.push((kind, if worth_keeping(kind) { body.to_vec() } else { vec![] }))
+                all.push((kind, if worth_keeping(kind) { body.to_vec() } else { vec![] }));
             })
             .unwrap();
         }

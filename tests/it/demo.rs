@@ -66,7 +66,7 @@ fn open_folder() -> TempDir {
 
 /// The process id of the only server whose files lie below a folder.
 fn only_server(folder: &Path) -> rustix::process::Pid {
-    let inside = remains(folder).into_iter().filter(|name| name.contains("/c") && !name.ends_with(".lock"));
+    let inside = remains(folder).into_iter().filter(|name| name.contains("/c") && !name.contains(".lock"));
     let pids: Vec<_> = inside
         .filter_map(|name| fs::read_to_string(Path::new(&name).join("data/postmaster.pid")).ok())
         .filter_map(|text| rustix::process::Pid::from_raw(text.lines().next()?.trim().parse().ok()?))

@@ -4,9 +4,24 @@
 
 #![cfg(test)]
 
+mod auth;
+mod config;
 mod demo;
 mod docker;
 mod docs;
 mod drivers;
+mod guards;
+mod guards_waiting;
+mod lifecycle;
+mod locks;
+mod operate;
+mod startup;
 mod support;
 mod tidy;
+mod tls;
+mod transparent;
+mod transparent_copy;
+mod transparent_stream;
+mod wire;
+mod wire_guarded;
+mod wire_held;

@@ -5,6 +5,8 @@
 //!
 //! Everything it starts ends with it, also on Ctrl-C; only the picture stays.
 
+#![expect(clippy::disallowed_methods, reason = "the demonstration measures time and lets it pass")]
+
 mod figures;
 mod migration;
 mod picture;

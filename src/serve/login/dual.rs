@@ -25,6 +25,17 @@ use super::exchange::{ANSWER_BYTES_MAX, ClientEnd, Exchange, Owed, send, tell};
 use super::source::VerifierSource;
 use super::{Ended, SERVER_FRAME_BYTES_MAX};
 
+/// What stands between a client's offer of binding and the server's.
+pub(super) enum Binding<'a> {
+    /// Nothing: the list of mechanisms passes as it is.
+    Passes,
+    /// The server's leg is encrypted and the client's is not. libpq takes an offer of binding in plain text for an attack, so
+    /// the offer is left out; without TLS no client says that it could have bound, so the server has nothing to object to.
+    NotForClient,
+    /// Both legs are encrypted, with different certificates.
+    Differs(Dual<'a>),
+}
+
 /// What taking part needs to know.
 pub(super) struct Dual<'a> {
     /// The hash of the certificate that the client was shown.
@@ -37,10 +48,14 @@ pub(super) struct Dual<'a> {
     pub(super) user: &'a str,
 }
 
-/// Offers the mechanisms to the client and takes part if its choice makes that necessary; otherwise its choice has been sent
-/// on and everything else may pass as it comes.
-pub(super) async fn take_part(exchange: &mut Exchange<'_>, dual: &Dual<'_>) -> Result<(), Ended> {
-    if offer(exchange, dual).await? == Offered::WithoutBinding {
+/// Offers the mechanisms to the client and takes part if its choice makes that necessary. Everything else may pass as it comes.
+pub(super) async fn take_part(exchange: &mut Exchange<'_>, binding: &Binding<'_>) -> Result<(), Ended> {
+    let dual = match binding {
+        Binding::Passes => return Ok(()),
+        Binding::NotForClient => return offer(exchange, None).await.map(|_| ()),
+        Binding::Differs(dual) => dual,
+    };
+    if offer(exchange, dual.ours).await? == Offered::WithoutBinding {
         return Ok(());
     }
     let answer = client_answer(exchange).await?;
@@ -65,8 +80,8 @@ enum Offered {
     WithoutBinding,
 }
 
-/// Passes the list on. A certificate of ours without a hash cannot be bound to, so then the list is without it.
-async fn offer(exchange: &mut Exchange<'_>, dual: &Dual<'_>) -> Result<Offered, Ended> {
+/// Passes the list on, without binding where the client has nothing to bind to.
+async fn offer(exchange: &mut Exchange<'_>, bound_to: Option<&[u8]>) -> Result<Offered, Ended> {
     let found = exchange.from_server.peek(SERVER_FRAME_BYTES_MAX).map_err(Ended::UpstreamMalformed)?;
     let Some((frame, whole)) = found else { return Ok(Offered::WithoutBinding) };
     let Some(Demand::Sasl(mechanisms)) = Demand::parse(frame.body) else {
@@ -76,7 +91,7 @@ async fn offer(exchange: &mut Exchange<'_>, dual: &Dual<'_>) -> Result<Offered, 
         return Ok(Offered::WithoutBinding);
     }
     let mut message = Vec::new();
-    if dual.ours.is_some() {
+    if bound_to.is_some() {
         message.extend_from_slice(whole);
     } else {
         let others = mechanisms.names().filter(|name| *name != MECHANISM_PLUS.as_bytes());
@@ -84,6 +99,7 @@ async fn offer(exchange: &mut Exchange<'_>, dual: &Dual<'_>) -> Result<Offered, 
     }
     let taken = whole.len();
     exchange.from_server.advance(taken);
+    exchange.owed = Owed::Answer;
     tell(exchange.client, &message).await?;
     Ok(Offered::WithBinding)
 }
@@ -118,6 +134,7 @@ async fn authenticate(exchange: &mut Exchange<'_>, dual: &Dual<'_>, first: Clien
     let as_server = ServerSide::challenge(first, &fresh, &challenge);
     message.clear();
     put_continue(&mut message, as_server.text().as_bytes());
+    exchange.owed = Owed::Answer;
     tell(exchange.client, &message).await?;
     let answer = client_answer(exchange).await?;
     let judged = as_server.judge(&answer, dual.ours, verifier.as_ref()).map_err(Ended::ClientScram)?;
@@ -171,13 +188,12 @@ async fn answer_server(exchange: &mut Exchange<'_>, text: &str) {
 
 /// The body of the client's next answer.
 async fn client_answer(exchange: &mut Exchange<'_>) -> Result<Vec<u8>, Ended> {
-    exchange.owed = Owed::Answer;
     loop {
+        if let Some(kind) = exchange.from_client.rest().first().filter(|kind| **kind != PASSWORD) {
+            return Err(Ended::ClientUnexpected(*kind));
+        }
         let found = exchange.from_client.peek(ANSWER_BYTES_MAX).map_err(Ended::ClientMalformed)?;
         if let Some((frame, whole)) = found {
-            if frame.kind != PASSWORD {
-                return Err(Ended::ClientUnexpected(frame.kind));
-            }
             let (body, taken) = (frame.body.to_vec(), whole.len());
             exchange.from_client.advance(taken);
             exchange.owed = Owed::Nothing;

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use crate::base::SqlState;
 use crate::upstream::Stream;
 use crate::wire::kind::server::{ERROR, NOTICE, PARAMETER_STATUS, READY};
-use crate::wire::login::{AUTHENTICATION, BACKEND_KEY, CancelKey, Demand, NEGOTIATE, version_number};
+use crate::wire::login::{
+    AUTHENTICATION, BACKEND_KEY, CancelKey, Demand, NEGOTIATE, PASSWORD, version_number,
+};
 use crate::wire::server::{Status, parameter};
 use crate::wire::{Frame, Malformed, fields};
 
@@ -158,12 +160,21 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends the client's answer on, if it is there. What is no answer is sent on too: in this state the server refuses it.
+    /// Sends the client's answer on, if it is there. What is no answer is sent on too, as far as it has come: a server that
+    /// waits for an answer refuses it by its type.
     async fn pass_answer(&mut self) -> Result<Passed, Ended> {
-        let answer = self.from_client.peek(ANSWER_BYTES_MAX).map_err(Ended::ClientMalformed)?;
-        let Some((_, whole)) = answer else { return Ok(Passed::No) };
-        let length = whole.len();
-        send(self.upstream, whole).await;
+        let rest = self.from_client.rest();
+        let length = match rest.first() {
+            None => return Ok(Passed::No),
+            Some(&PASSWORD) => {
+                match self.from_client.peek(ANSWER_BYTES_MAX).map_err(Ended::ClientMalformed)? {
+                    None => return Ok(Passed::No),
+                    Some((_, whole)) => whole.len(),
+                }
+            }
+            Some(_) => rest.len(),
+        };
+        send(self.upstream, rest.get(..length).unwrap_or_default()).await;
         self.from_client.advance(length);
         self.owed = Owed::Nothing;
         Ok(Passed::Yes)

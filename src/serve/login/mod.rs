@@ -11,7 +11,7 @@ mod inbox;
 pub mod source;
 
 pub use ended::Ended;
-pub use source::VerifierSource;
+pub use source::{VerifierSource, Verifiers};
 
 use crate::upstream::{Stream, Upstream, certificate};
 use crate::wire::login::CancelKey;
@@ -21,8 +21,9 @@ use crate::wire::startup::Startup;
 use super::greet::Greeted;
 use super::listener::Peer;
 use super::refuse::{close, refuse};
+use super::tls::ClientTls;
 use attempt::Opened;
-use dual::Dual;
+use dual::{Binding, Dual};
 use exchange::{ClientEnd, Exchange, Learned, Owed, Pause, StopAtSasl};
 use inbox::Inbox;
 
@@ -110,14 +111,8 @@ async fn log_in(greeted: Greeted, peer: Peer, way: Way<'_>) -> Result<Session, E
         Err(failures) => return Err(turn_away(client, Ended::NoServer(failures)).await),
     };
     let mut from_client = Inbox::new(leftover);
-    let binding = different_certificates(&client, &opened, tls.certificate()).then(|| Dual {
-        ours: tls.binding(),
-        theirs: opened.upstream.peer_certificate().and_then(certificate::end_point_hash),
-        source: way.verifiers,
-        upstream: way.upstream,
-        host: opened.host,
-        user: identity.as_ref().map_or("", |identity| identity.user.as_str()),
-    });
+    let user = identity.as_ref().map_or("", |identity| identity.user.as_str());
+    let binding = binding(&client, &opened, &tls, (user, way));
     let exchange = Exchange {
         client: &mut client,
         upstream: &mut opened.upstream,
@@ -127,7 +122,7 @@ async fn log_in(greeted: Greeted, peer: Peer, way: Way<'_>) -> Result<Session, E
         owed: Owed::Nothing,
         client_end: ClientEnd::Open,
     };
-    let outcome = converse(exchange, binding.as_ref(), Version::of(&packet)).await;
+    let outcome = converse(exchange, &binding, Version::of(&packet)).await;
     match (outcome, identity) {
         (Ok((learned, status)), Some(identity)) => Ok(Session {
             client,
@@ -146,13 +141,27 @@ async fn log_in(greeted: Greeted, peer: Peer, way: Way<'_>) -> Result<Session, E
     }
 }
 
-/// Whether channel binding cannot be relayed: both legs are encrypted and the client saw another certificate than the server's.
-fn different_certificates(
+/// What becomes of channel binding between these two legs.
+fn binding<'a>(
     client: &Stream,
     opened: &Opened,
-    shown: Option<&tokio_rustls::rustls::pki_types::CertificateDer<'_>>,
-) -> bool {
-    client.is_tls() && opened.upstream.is_tls() && shown != opened.upstream.peer_certificate()
+    tls: &'a ClientTls,
+    (user, way): (&'a str, Way<'a>),
+) -> Binding<'a> {
+    let theirs = opened.upstream.peer_certificate();
+    match (client.is_tls(), opened.upstream.is_tls()) {
+        (_, false) => Binding::Passes,
+        (false, true) => Binding::NotForClient,
+        (true, true) if tls.certificate() == theirs => Binding::Passes,
+        (true, true) => Binding::Differs(Dual {
+            ours: tls.binding(),
+            theirs: theirs.and_then(certificate::end_point_hash),
+            source: way.verifiers,
+            upstream: way.upstream,
+            host: opened.host,
+            user,
+        }),
+    }
 }
 
 /// Whether the server can be expected to answer in messages of protocol 3.
@@ -170,17 +179,17 @@ impl Version {
 
 async fn converse(
     mut exchange: Exchange<'_>,
-    dual: Option<&Dual<'_>>,
+    binding: &Binding<'_>,
     version: Version,
 ) -> Result<(Learned, Status), Ended> {
     let old_style = exchange.from_server.peek(SERVER_FRAME_BYTES_MAX).is_err();
     if version == Version::Other || old_style {
         return Err(exchange.pass_old_error().await);
     }
-    let stop = if dual.is_some() { StopAtSasl::Yes } else { StopAtSasl::No };
+    let stop = if matches!(binding, Binding::Passes) { StopAtSasl::No } else { StopAtSasl::Yes };
     let mut pause = exchange.run(stop).await?;
-    if let (Pause::Sasl, Some(dual)) = (pause, dual) {
-        dual::take_part(&mut exchange, dual).await?;
+    if pause == Pause::Sasl {
+        dual::take_part(&mut exchange, binding).await?;
         pause = exchange.run(StopAtSasl::No).await?;
     }
     match pause {
@@ -199,12 +208,11 @@ async fn turn_away(client: Stream, ended: Ended) -> Ended {
 
 /// What an operator should know at the start when logins with channel binding, libpq's default, will not pass: both legs may be
 /// encrypted, and there is nothing to authenticate by.
-pub fn binding_warning(tls: &super::tls::ClientTls, way: Way<'_>) -> Option<String> {
+pub fn binding_warning(tls: &ClientTls, way: Way<'_>) -> Option<String> {
     let both = tls.config().is_some() && way.upstream.connector().is_some();
     (both && matches!(way.verifiers, VerifierSource::None)).then(|| {
-        "TLS is possible on both legs and no verifiers are configured: unless the proxy shows the server's own certificate, \
-         clients that use SCRAM channel binding (libpq does by default) are refused; set auth.verifier_query or \
-         auth.verifier_file, or give the proxy the server's certificate"
+        "TLS on both legs without auth.verifier_query or auth.verifier_file: clients that bind SCRAM to the channel, as libpq \
+         does by default, are refused unless the proxy shows the server's own certificate"
             .to_owned()
     })
 }

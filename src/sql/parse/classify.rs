@@ -72,8 +72,10 @@ fn classify_on_relation(node: &NodeEnum, names: &Names) -> Found {
             let parts = it.schema_elts.iter().filter_map(|part| part.node.as_ref());
             Found::locking("CREATE SCHEMA").locks(parts.flat_map(|part| classify(part, names).into_locks()))
         }
-        NodeEnum::CommentStmt(it) => drop::remark("COMMENT", it.object.as_deref(), names),
-        NodeEnum::SecLabelStmt(it) => drop::remark("SECURITY LABEL", it.object.as_deref(), names),
+        NodeEnum::CommentStmt(it) => drop::remark("COMMENT", it.objtype(), it.object.as_deref(), names),
+        NodeEnum::SecLabelStmt(it) => {
+            drop::remark("SECURITY LABEL", it.objtype(), it.object.as_deref(), names)
+        }
         NodeEnum::CreateStatsStmt(it) => Found::locking("CREATE STATISTICS")
             .locks(it.relations.iter().filter_map(|node| names.lock(range_var(node), ShareUpdateExclusive))),
         other => classify_rare(other),

@@ -1,6 +1,5 @@
 //! `DROP`, and what changes names, schemas and owners.
 
-use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterObjectSchemaStmt, DropBehavior, DropStmt, Node, ObjectType as Object, RenameStmt,
 };
@@ -108,10 +107,22 @@ pub(super) fn locking_if_named(tag: &'static str, lock: Option<Lock>) -> Found {
     if lock.is_none() { Found::ordinary(tag) } else { Found::locking(tag).locks(lock) }
 }
 
-/// `COMMENT`, `SECURITY LABEL`: SHARE UPDATE EXCLUSIVE where they are about a relation.
-pub(super) fn remark(tag: &'static str, object: Option<&Node>, names: &Names) -> Found {
-    let lock = object
-        .filter(|node| matches!(node.node, Some(NodeEnum::List(_))))
-        .and_then(|node| names.lock_list(&strings(node), ShareUpdateExclusive));
-    locking_if_named(tag, lock)
+/// `COMMENT`, `SECURITY LABEL`: SHARE UPDATE EXCLUSIVE where they are about a relation or a part of one.
+pub(super) fn remark(tag: &'static str, object: Object, name: Option<&Node>, names: &Names) -> Found {
+    let parts = name.map(strings).unwrap_or_default();
+    let relation = match object {
+        Object::ObjectTable
+        | Object::ObjectView
+        | Object::ObjectMatview
+        | Object::ObjectSequence
+        | Object::ObjectIndex
+        | Object::ObjectForeignTable => parts.as_slice(),
+        Object::ObjectColumn
+        | Object::ObjectTabconstraint
+        | Object::ObjectTrigger
+        | Object::ObjectRule
+        | Object::ObjectPolicy => parts.split_last().map(|(_, relation)| relation).unwrap_or_default(),
+        _ => &[],
+    };
+    locking_if_named(tag, names.lock_list(relation, ShareUpdateExclusive))
 }

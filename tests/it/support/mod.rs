@@ -1,8 +1,12 @@
 //! What the tests stand on: clusters, proxies, a client that speaks raw bytes, and programs with a deadline.
 
+#![expect(clippy::disallowed_methods, reason = "this is where tests wait, by looking until a deadline")]
+
+pub(crate) mod certificates;
 pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod stage;
 
 use std::time::{Duration, Instant};
 

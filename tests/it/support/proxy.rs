@@ -29,6 +29,11 @@ impl Setup {
         Self { upstream: upstream.to_string(), ..Self::default() }
     }
 
+    /// In front of whatever the configuration file says.
+    pub(crate) fn without_upstream() -> Self {
+        Self::default()
+    }
+
     /// Adds a line to the configuration file.
     pub(crate) fn config(mut self, line: &str) -> Self {
         let text = self.config.get_or_insert_default();
@@ -67,7 +72,10 @@ impl Setup {
     /// The command line as it would be typed, its configuration file in `folder`.
     fn command(&self, folder: &TempDir) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", &self.upstream]);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        if !self.upstream.is_empty() {
+            command.args(["--upstream", &self.upstream]);
+        }
         if let Some(text) = &self.config {
             let path = folder.path().join("lockkeeper.toml");
             std::fs::write(&path, text).expect("configuration file");

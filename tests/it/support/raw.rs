@@ -165,6 +165,15 @@ impl Raw {
         Some(Frame { tag: tag[0], body })
     }
 
+    /// Reads every byte up to the end of the connection.
+    pub(crate) fn bytes_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.socket.read_to_end(&mut bytes) {
+            Err(trouble) if trouble.kind() != ErrorKind::ConnectionReset => panic!("no end: {trouble}"),
+            _ => bytes,
+        }
+    }
+
     /// Reads frames up to and with the first of the given type.
     pub(crate) fn until(&mut self, tag: u8) -> Vec<Frame> {
         let mut frames = Vec::new();
@@ -331,7 +340,7 @@ fn named(tag: u8, texts: &[&str]) -> Vec<u8> {
     framed(tag, &body)
 }
 
-fn untyped(body: &[u8]) -> Vec<u8> {
+pub(crate) fn untyped(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("a short message");
     [&length.to_be_bytes(), body].concat()
 }
