@@ -18,6 +18,7 @@ use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statem
 use crate::sql::{self, Kind, Script};
 use crate::upstream::call::{Call, Item, pass_news};
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
+use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
@@ -146,12 +147,12 @@ pub(super) async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(
 /// A Parse goes upstream as it is; its text is remembered for the Execute once the server has taken it.
 async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), Lost> {
     let link = &mut *desk.link;
-    let Some(parse) = crate::wire::client::Parse::read(body) else {
+    let Some(parse) = Parse::read(body) else {
         link.forward_held(total).await;
         return Ok(());
     };
     let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
-    if watch && !link.tracker.prepared.has_room(parse.name, parse.sql) {
+    if watch && !has_room(link, parse).await? {
         let error = Notice::error(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
             "too many prepared statements that change the schema",
@@ -176,6 +177,22 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         }
         return Ok(());
     }
+}
+
+/// Whether one more statement can be watched, once those are forgotten that the client has closed: a Close that the
+/// server ignores looks like any other, so it is not believed.
+async fn has_room(link: &mut Link, parse: Parse<'_>) -> Result<bool, Lost> {
+    if !link.tracker.prepared.has_room(parse.name, parse.sql) {
+        if link.tracker.status() == Status::Idle {
+            link.batch = Batch::Clients;
+        }
+        let names = catalogue::prepared_statements(link).await?;
+        link.batch = Batch::None;
+        if let Some(names) = names {
+            link.tracker.prepared.keep(&names);
+        }
+    }
+    Ok(link.tracker.prepared.has_room(parse.name, parse.sql))
 }
 
 /// Judges a statement and carries the decision out.
@@ -215,6 +232,9 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     let own_batch = way == Way::Extended && standing == Standing::Outside;
     if judgement.decision == Decision::Forward && !(own_batch && alone_only) {
         desk.link.batch = Batch::None;
+        if judge::holds_strong_after(&script, &facts) {
+            desk.link.tracker.hold_strong_lock();
+        }
         desk.link.forward_held(total).await;
         return Ok(());
     }

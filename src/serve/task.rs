@@ -322,7 +322,8 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         (Care::Judge, _) => engage::engage(&mut desk).await,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await,
         (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await,
-    }
+    }?;
+    begun.link.settle().await
 }
 
 impl About {
