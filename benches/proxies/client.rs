@@ -104,7 +104,8 @@ impl Client {
 
     /// Throws away what comes, up to and with a message of this type, which must be the last for now.
     fn wait_for(&mut self, kind: u8) -> anyhow::Result<u64> {
-        let mut chunk = [0; CHUNK];
+        // Not kept: a thousand idle clients would hold one each.
+        let mut chunk = vec![0; CHUNK];
         let mut came = 0;
         self.frames.ended_with = None;
         while self.frames.ended_with != Some(kind) {

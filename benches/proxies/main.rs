@@ -8,6 +8,11 @@
 //! `./dev bench proxies` writes docs/benchmarks.md and docs/benchmarks.svg; a shorter run, or one of only some
 //! workloads, writes the same to target/benchmarks/. `./dev bench proxies --help` lists the options.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this measures time, and lets the machine settle before it does"
+)]
+
 mod client;
 mod contender;
 mod forwarder;
