@@ -23,6 +23,7 @@ mod lifecycle;
 mod locks;
 mod operate;
 mod ops_upstream;
+mod review;
 mod security;
 mod security_bypass;
 mod security_login;
