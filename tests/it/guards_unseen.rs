@@ -157,3 +157,19 @@ fn a_client_that_sends_on_is_not_taken_into_memory() {
     });
     assert!(taken < 32 << 20, "{taken} bytes were taken");
 }
+
+/// The manual's way to lock before the snapshot is taken: what was committed before the lock came must be seen.
+#[test]
+fn a_lock_before_the_snapshot_stays_before_it() {
+    let stage = Stage::new();
+    let mut other = stage.straight();
+    let before: i64 = other.table("SELECT count(*) FROM orders").parse().expect("a number");
+    other.all(&["BEGIN", "INSERT INTO orders VALUES (5000)"]);
+    let mut client = stage.through();
+    client.all(&["BEGIN ISOLATION LEVEL REPEATABLE READ"]);
+    client.send(Way::Simple, "LOCK TABLE orders IN SHARE MODE");
+    stage.until("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE mode = 'ShareLock' AND NOT granted AND locktype = 'relation')");
+    other.all(&["COMMIT"]);
+    assert_eq!(client.answer().tag(), "LOCK TABLE");
+    assert_eq!(client.table("SELECT count(*) FROM orders"), (before + 1).to_string());
+}
