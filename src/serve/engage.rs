@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use crate::base::{Notice, SqlState};
+use crate::base::Notice;
 use crate::effects::{self, facts::Facts};
 use crate::event::Judged;
 use crate::execute::attempt::Work;
@@ -18,15 +18,14 @@ use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statem
 use crate::sql::{self, Kind, Script};
 use crate::upstream::call::{Call, Item, pass_news};
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
-use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
 use super::eye::dialect;
-use super::portal;
 use super::relay::{Scratch, poll_server};
+use super::{portal, prepare};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     }
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
     match (kind, take_string(&body)) {
-        (client::PARSE, _) => prepare(desk, &body, total).await,
+        (client::PARSE, _) => prepare::prepare(desk, &body, total).await,
         (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
             let sent = Sent { text: &portal_text.unwrap_or_default(), way: Way::Extended, total };
             execute(desk, name, sent).await
@@ -144,57 +143,6 @@ pub(super) async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(
     .await
 }
 
-/// A Parse goes upstream as it is; its text is remembered for the Execute once the server has taken it.
-async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), Lost> {
-    let link = &mut *desk.link;
-    let Some(parse) = Parse::read(body) else {
-        link.forward_held(total).await;
-        return Ok(());
-    };
-    let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
-    if watch && !has_room(link, parse).await? {
-        let error = Notice::error(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            "too many prepared statements that change the schema",
-        )
-        .hint("Close or DEALLOCATE those that are done with.");
-        drop_held(link, total);
-        return finish(link, Way::Extended, Outcome::own_error(&error)).await;
-    }
-    link.forward_held(total).await;
-    let mut flush = Vec::new();
-    crate::wire::client::flush(&mut flush);
-    link.send(&flush).await;
-    loop {
-        let Arrival::Frame(kind, answer) = link.next().await? else { continue };
-        link.tracker.received(kind, &answer);
-        crate::upstream::call::pass(link, kind, &answer).await;
-        match kind {
-            from_server::PARSE_COMPLETE if watch => link.tracker.prepared.watch(parse.name, parse.sql),
-            from_server::PARSE_COMPLETE => link.tracker.prepared.forget(parse.name),
-            from_server::ERROR => {}
-            _ => continue,
-        }
-        return Ok(());
-    }
-}
-
-/// Whether one more statement can be watched, once those are forgotten that the client has closed: a Close that the
-/// server ignores looks like any other, so it is not believed.
-async fn has_room(link: &mut Link, parse: Parse<'_>) -> Result<bool, Lost> {
-    if !link.tracker.prepared.has_room(parse.name, parse.sql) {
-        if link.tracker.status() == Status::Idle {
-            link.batch = Batch::Clients;
-        }
-        let names = catalogue::prepared_statements(link).await?;
-        link.batch = Batch::None;
-        if let Some(names) = names {
-            link.tracker.prepared.keep(&names);
-        }
-    }
-    Ok(link.tracker.prepared.has_room(parse.name, parse.sql))
-}
-
 /// Judges a statement and carries the decision out.
 async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     let Sent { text, way, total } = sent;
@@ -204,8 +152,7 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
     }
-    let considered = consider(desk, &script, standing).await?;
-    let (session, facts, policy, judgement) = match considered {
+    let considered = match consider(desk, &script, standing).await? {
         Considered::Judged(whole) => *whole,
         Considered::Over(outcome) => {
             drop_held(desk.link, total);
@@ -217,6 +164,7 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
             return Ok(());
         }
     };
+    let judgement = &considered.judgement;
     if !judgement.hazards.is_empty() {
         let place = &desk.surroundings.place;
         Judged {
@@ -238,28 +186,50 @@ async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
     if own_batch {
         end_batch(desk.link).await?;
     }
-    let frame: Vec<u8> = desk.link.held.get(..total).unwrap_or_default().to_vec();
-    drop_held(desk.link, total);
-    let work = match way {
-        Way::ExtendedRows => Work::Portal(&frame),
-        Way::Simple if must_stay_whole(&script) || in_batch => Work::Message(&frame),
-        Way::Simple | Way::Extended => Work::Statement(text),
+    let form = match way {
+        Way::ExtendedRows => Form::Portal,
+        Way::Simple if must_stay_whole(&script) || in_batch => Form::Message,
+        Way::Simple | Way::Extended => Form::Statement,
     };
-    let mut run =
-        Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
-    let outcome = match &judgement.decision {
-        Decision::Forward => as_sent(run.link, text).await?,
-        Decision::Guard(guard) => guard::run(&mut run, work, guard).await?,
-        Decision::Run(plan) => plan::run(&mut run, plan).await?,
-        Decision::Refuse(error) => {
-            fail::transaction(run.link).await?;
-            Outcome::own_error(error)
-        }
-    };
-    if !matches!(outcome, Outcome::Failed(_)) && judge::holds_strong_after(&script, &facts) {
+    let outcome = carry_out(desk, sent, form, &considered).await?;
+    if !matches!(outcome, Outcome::Failed(_)) && judge::holds_strong_after(&script, &considered.facts) {
         desk.link.tracker.hold_strong_lock();
     }
     finish(desk.link, way, outcome).await
+}
+
+/// In which form a statement goes to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Statement,
+    Message,
+    Portal,
+}
+
+async fn carry_out(
+    desk: &mut Desk<'_>,
+    sent: Sent<'_>,
+    form: Form,
+    considered: &Whole,
+) -> Result<Outcome, Lost> {
+    let frame: Vec<u8> = desk.link.held.get(..sent.total).unwrap_or_default().to_vec();
+    drop_held(desk.link, sent.total);
+    let work = match form {
+        Form::Portal => Work::Portal(&frame),
+        Form::Message => Work::Message(&frame),
+        Form::Statement => Work::Statement(sent.text),
+    };
+    let Whole { session, policy, judgement, .. } = considered;
+    let mut run = Run { link: desk.link, session, policy, surroundings: desk.surroundings };
+    match &judgement.decision {
+        Decision::Forward => as_sent(run.link, sent.text).await,
+        Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
+        Decision::Run(plan) => plan::run(&mut run, plan).await,
+        Decision::Refuse(error) => {
+            fail::transaction(run.link).await?;
+            Ok(Outcome::own_error(error))
+        }
+    }
 }
 
 /// A statement that the server takes only as the first of its batch, which our own questions have begun.
@@ -271,8 +241,16 @@ async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
     })
 }
 
+/// All that was found out about a statement.
+struct Whole {
+    session: SessionSettings,
+    facts: Facts,
+    policy: Policy,
+    judgement: Judgement,
+}
+
 enum Considered {
-    Judged(Box<(SessionSettings, Facts, Policy, Judgement)>),
+    Judged(Box<Whole>),
     /// The server or the directive reader has spoken already.
     Over(Outcome),
     /// As sent, and nothing to say.
@@ -308,7 +286,7 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
     };
     let judgement = judge::decide(script, &facts, &Moment { transaction: standing }, &policy);
     let policy = judge::policy_for(script, &policy);
-    Ok(Considered::Judged(Box::new((session, facts, policy, judgement))))
+    Ok(Considered::Judged(Box::new(Whole { session, facts, policy, judgement })))
 }
 
 /// What is wrong with a `SET lockkeeper.<name>`: Postgres itself takes any name and any value.

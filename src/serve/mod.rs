@@ -10,6 +10,7 @@ pub mod listener;
 pub mod login;
 pub mod oversize;
 mod portal;
+mod prepare;
 pub mod refuse;
 pub mod relay;
 pub mod settings;
