@@ -44,7 +44,9 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
                 let words = wait.words(&blockers);
                 match nap(run, &wait, sleep, words).await? {
                     Nap::Over(blockers) => seen = blockers,
-                    Nap::Ended(failed) => return Ok(Outcome::server_error(&failed, Some(&wait.story()), None)),
+                    Nap::Ended(failed) => {
+                        return Ok(Outcome::server_error(&failed, Some(&wait.story()), None));
+                    }
                 }
             }
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
@@ -188,6 +190,9 @@ enum Nap {
     Ended(Failed),
 }
 
+/// So long a nap has gone on before the client is told, so that the server is at it even on a busy machine.
+const TELL_AFTER: Duration = Duration::from_millis(15);
+
 /// The last part of a nap, in which it is looked who is in the way.
 const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
 
@@ -195,26 +200,31 @@ const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
 ///
 /// The server forgets a cancel request that finds it idle: so the client is told once the server is at it, and the next
 /// look is taken while it still sleeps.
-async fn nap(run: &mut Run<'_>, wait: &Wait<'_>, sleep: Duration, words: Option<Notice>) -> Result<Nap, Lost> {
+async fn nap(
+    run: &mut Run<'_>,
+    wait: &Wait<'_>,
+    sleep: Duration,
+    words: Option<Notice>,
+) -> Result<Nap, Lost> {
     let seconds = sleep.as_secs_f64().to_string();
     let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
     let mut call = Call::start(run.link, &[item]).await;
     let began = Moment::now();
-    if let Some(words) = words {
-        tell(run.link, &[words]).await;
-    }
+    let mut words = words;
     let mut blockers = None;
     loop {
-        let left = sleep.saturating_sub(LOOK_BEFORE_END).saturating_sub(began.elapsed());
-        let step = if blockers.is_none() {
+        let until = if words.is_some() { TELL_AFTER } else { sleep.saturating_sub(LOOK_BEFORE_END) };
+        let left = until.saturating_sub(began.elapsed());
+        let step = if words.is_some() || blockers.is_none() {
             clock::within(left, call.step(run.link)).await
         } else {
             Some(call.step(run.link).await)
         };
-        match step.transpose()? {
-            None => blockers = Some(wait.look(run).await),
-            Some(Progress::Done) => break,
-            Some(Progress::ClientGone) => {}
+        match (step.transpose()?, words.take()) {
+            (None, Some(words)) => tell(run.link, &[words]).await,
+            (None, None) => blockers = Some(wait.look(run).await),
+            (Some(Progress::Done), _) => break,
+            (Some(Progress::ClientGone), _) => {}
         }
     }
     Ok(match call.into_answer().failed {
