@@ -10,10 +10,12 @@ use std::time::Duration;
 use crate::base::relation::quote_literal;
 use crate::judge::Retry;
 use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
-use crate::wire::Frame;
+use crate::wire::frame::{put, put_string};
 use crate::wire::kind::{client, server};
 use crate::wire::server::Status;
+use crate::wire::{Frame, Header};
 
 use super::Run;
 use super::attempt::{Attempt, client_timeout, is_lock_timeout, restore};
@@ -85,11 +87,52 @@ enum Answer {
     Passed,
 }
 
+/// How a message ended that was sent on without a guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// Without an error.
+    Done,
+    /// The client has heard the error.
+    Failed,
+}
+
+/// Sends a `Query` frame and passes its answer on, but for its `ReadyForQuery`.
+pub async fn pass(link: &mut Link, frame: &[u8]) -> Result<Passed, Lost> {
+    link.tracker.sent(client::QUERY);
+    link.send(frame).await;
+    let failed = match collect(link).await? {
+        Answer::Kept(bytes) => {
+            link.tell(without_ready(&bytes)).await;
+            error_in(&bytes).is_some()
+        }
+        Answer::Passed => link.tracker.status() == Status::Failed,
+    };
+    Ok(if failed { Passed::Failed } else { Passed::Done })
+}
+
 async fn collect(link: &mut Link) -> Result<Answer, Lost> {
     let mut kept = Vec::new();
     let mut passed = false;
     while !(link.tracker.expected.is_quiet() && link.tracker.at_boundary()) {
-        let chunk = link.next_chunk().await?;
+        if link.tracker.expected.is_copying_in() {
+            passed = true;
+            link.tell(&kept).await;
+            kept.clear();
+        }
+        let chunk = match link.next_piece().await? {
+            Piece::Server(chunk) => chunk,
+            Piece::Copy(total) => {
+                link.forward_held(total).await;
+                continue;
+            }
+            Piece::CopyAbandoned => {
+                let mut out = Vec::new();
+                put(&mut out, client::COPY_FAIL, |out| put_string(out, b"the client went away"));
+                link.tracker.sent(client::COPY_FAIL);
+                link.send(&out).await;
+                continue;
+            }
+        };
         link.tracker.server(&chunk).map_err(Lost::UpstreamMalformed)?;
         kept.extend_from_slice(&chunk);
         if kept.len() > ANSWER_MAX || passed {
@@ -116,11 +159,14 @@ async fn put_back(link: &mut Link, mark: &str, back: &str) -> Result<(), Lost> {
 }
 
 fn lock_timeout_in(bytes: &[u8]) -> Option<Failed> {
+    error_in(bytes).filter(is_lock_timeout)
+}
+
+fn error_in(bytes: &[u8]) -> Option<Failed> {
     let mut rest = bytes;
     while let Ok(Some(frame)) = Frame::peek(rest) {
         if frame.kind == server::ERROR {
-            let failed = Failed { item: 0, body: frame.body.to_vec() };
-            return is_lock_timeout(&failed).then_some(failed);
+            return Some(Failed { item: 0, body: frame.body.to_vec() });
         }
         rest = rest.get(crate::wire::frame::HEADER_BYTES + frame.body.len()..)?;
     }
@@ -131,22 +177,48 @@ fn without_ready(bytes: &[u8]) -> &[u8] {
     bytes.get(..bytes.len().saturating_sub(6)).unwrap_or_default()
 }
 
+/// What moves a message on.
+enum Piece {
+    /// Bytes from the server, whatever they are.
+    Server(Vec<u8>),
+    /// The server reads COPY data, and so many held bytes are a whole message of it.
+    Copy(usize),
+    /// The server reads COPY data, and the client will send no more.
+    CopyAbandoned,
+}
+
 impl Link {
-    /// The next bytes from the server, whatever they are.
-    async fn next_chunk(&mut self) -> Result<Vec<u8>, Lost> {
+    async fn next_piece(&mut self) -> Result<Piece, Lost> {
         let mut buffer = vec![0; 16 << 10];
-        let read = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = self.poll_read_upstream(cx, &mut buffer) {
-                return Poll::Ready(outcome);
+        poll_fn(|cx| {
+            match self.poll_read_upstream(cx, &mut buffer)? {
+                Poll::Ready(0) => return Poll::Ready(Err(Lost::Upstream(None))),
+                Poll::Ready(read) => {
+                    return Poll::Ready(Ok(Piece::Server(buffer.get(..read).unwrap_or_default().to_vec())));
+                }
+                Poll::Pending => {}
+            }
+            if self.tracker.expected.is_copying_in()
+                && let Some(header) = Header::peek(&self.held).map_err(Lost::ClientMalformed)?
+            {
+                // A message is passed on whole, so there must be room for it.
+                self.held.reserve(header.total().saturating_sub(self.held.len()));
             }
             self.poll_ahead(cx);
+            if self.tracker.expected.is_copying_in() {
+                match Frame::peek(&self.held).map_err(Lost::ClientMalformed)? {
+                    Some(frame) => {
+                        let total = crate::wire::frame::HEADER_BYTES + frame.body.len();
+                        return Poll::Ready(Ok(Piece::Copy(total)));
+                    }
+                    None if self.client_reading == Reading::Closed => {
+                        return Poll::Ready(Ok(Piece::CopyAbandoned));
+                    }
+                    None => {}
+                }
+            }
             Poll::Pending
         })
-        .await?;
-        if read == 0 {
-            return Err(Lost::Upstream(None));
-        }
-        buffer.truncate(read);
-        Ok(buffer)
+        .await
     }
 }

@@ -10,6 +10,7 @@ use crate::event::Judged;
 use crate::execute::attempt::Work;
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::outcome::Outcome;
+use crate::execute::script::{self, controls_transactions};
 use crate::execute::tell::tell;
 use crate::execute::{Run, Surroundings, fail, guard, plan};
 use crate::judge::{self, Decision, Judgement, Policy};
@@ -182,6 +183,11 @@ async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> 
         Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
     let outcome = match &judgement.decision {
         Decision::Forward => as_sent(run.link, text).await?,
+        Decision::Guard(guard)
+            if way == Way::Simple && controls_transactions(&script, run.link.tracker.status()) =>
+        {
+            script::run(&mut run, &script, guard).await?
+        }
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await?,
         Decision::Run(plan) => plan::run(&mut run, plan).await?,
         Decision::Refuse(error) => {
