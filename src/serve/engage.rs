@@ -178,27 +178,36 @@ async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> 
     }
     let frame: Vec<u8> = desk.link.held.get(..total).unwrap_or_default().to_vec();
     drop_held(desk.link, total);
-    let work = if script.statements.len() > 1 { Work::Message(&frame) } else { Work::Statement(text) };
     let mut run =
         Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
-    let outcome = match &judgement.decision {
-        Decision::Forward => as_sent(run.link, text).await?,
-        Decision::Guard(guard)
-            if way == Way::Simple && controls_transactions(&script, run.link.tracker.status()) =>
-        {
-            script::run(&mut run, &script, guard).await?
-        }
-        Decision::Guard(guard) => guard::run(&mut run, work, guard).await?,
-        Decision::Run(plan) => plan::run(&mut run, plan).await?,
-        Decision::Refuse(error) => {
-            fail::transaction(run.link).await?;
-            Outcome::own_error(error)
-        }
-    };
+    let outcome = carry_out(&mut run, &judgement.decision, &script, &frame).await?;
     if !matches!(outcome, Outcome::Failed(_)) && judge::holds_strong_after(&script, &facts) {
         desk.link.tracker.hold_strong_lock();
     }
     finish(desk.link, way, outcome).await
+}
+
+/// Carries a decision out; `frame` is the message that asked for it.
+async fn carry_out(
+    run: &mut Run<'_>,
+    decision: &Decision,
+    script: &Script,
+    frame: &[u8],
+) -> Result<Outcome, Lost> {
+    let text = script.text.as_bytes();
+    let work = if script.statements.len() > 1 { Work::Message(frame) } else { Work::Statement(text) };
+    match decision {
+        Decision::Forward => as_sent(run.link, text).await,
+        Decision::Guard(guard) if controls_transactions(script, run.link.tracker.status()) => {
+            script::run(run, script, guard).await
+        }
+        Decision::Guard(guard) => guard::run(run, work, guard).await,
+        Decision::Run(plan) => plan::run(run, plan).await,
+        Decision::Refuse(error) => {
+            fail::transaction(run.link).await?;
+            Ok(Outcome::own_error(error))
+        }
+    }
 }
 
 /// A statement that the server takes only as the first of its batch, which our own questions have begun.
