@@ -1,6 +1,6 @@
 //! Messages that hold several statements, as migration files do, with transactions and COPY among them.
 
-use crate::support::raw::{self, tags};
+use crate::support::raw::{self, Frame, tags};
 use crate::support::stage::{Person, Stage};
 
 const HAS_COLUMN: &str =
@@ -36,7 +36,7 @@ fn files_with_transactions_are_answered_as_straight() {
             format!(
                 "{} {:?} {position:?} {} {}",
                 tags(&answer.0),
-                answer.error().map(|error| error.message()),
+                answer.error().map(Frame::message),
                 rest.tags().join(""),
                 person.table("SHOW lock_timeout")
             )
@@ -97,12 +97,12 @@ fn copy_in_the_middle_of_a_message_gets_its_data() {
         client.raw.send(&raw::query(sql));
         let mut frames = client.raw.until(b'G');
         // One message of them is longer than anything that is read ahead.
-        let lines: String = (7002..27_001).map(|id| format!("{id}\n")).collect();
+        let lines = (7002..27_001).map(|id| id.to_string()).collect::<Vec<_>>().join("\n") + "\n";
         client
             .raw
             .send(&[raw::copy_data(b"7001\n"), raw::copy_data(lines.as_bytes()), raw::copy_done()].concat());
         frames.extend(client.raw.until_ready());
-        let done: Vec<_> = frames.iter().filter(|frame| frame.tag == b'C').map(raw::Frame::text).collect();
+        let done: Vec<_> = frames.iter().filter(|frame| frame.tag == b'C').map(Frame::text).collect();
         assert_eq!(done.join(", "), expected, "{frames:?}");
         assert_eq!(client.table("SHOW lock_timeout"), "9s");
         stage.straight().all(&["DELETE FROM orders WHERE id > 7000"]);
