@@ -11,13 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Loaded, Sources};
 use crate::event::{
-    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, NeedsRestart, Started, Stopped,
-    Stopping,
+    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, LoginAdvice, NeedsRestart,
+    Started, Stopped, Stopping,
 };
 use crate::serve::accept::Accepting;
 use crate::serve::drain;
 use crate::serve::listener::{Accepted, Listener};
-use crate::serve::settings::Serving;
+use crate::serve::settings::{Ready, Serving};
 use crate::serve::task::{self, WorkerState};
 use crate::serve::worker::Workers;
 
@@ -60,6 +60,7 @@ impl App {
         let signals = Signals::new().context("cannot hear signals")?;
         let listeners = Listener::bind_all(&loaded.settings.listen)?;
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.address().to_owned()).collect();
+        advise(&ready);
         let serving = Arc::new(Serving::new(ready));
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;
@@ -110,6 +111,7 @@ impl App {
         for key in &self.started.changes(&next).needs_restart {
             NeedsRestart { key }.emit();
         }
+        advise(&ready);
         self.serving.replace(ready);
         self.loaded = next;
         ConfigurationReloaded { changed }.emit();
@@ -142,6 +144,13 @@ impl App {
         drop(self.accepting.take());
         Stopped { left: self.workers.sockets() }.emit();
         code
+    }
+}
+
+/// Says what will keep some logins from passing although the settings are right by themselves.
+fn advise(ready: &Ready) {
+    for advice in ready.advice() {
+        LoginAdvice { advice: &advice }.emit();
     }
 }
 

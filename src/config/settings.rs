@@ -9,7 +9,8 @@ use crate::judge::{Mode, Policy};
 use crate::live::rules::Rule as LiveRule;
 use crate::live::{Limits, Rules};
 use crate::serve::listener::{ListenSettings, Place};
-use crate::serve::settings::{Oversize, Settings as SessionSettings, Verifiers, Waiting};
+use crate::serve::login::Verifiers;
+use crate::serve::settings::{Oversize, Settings as SessionSettings, Waiting};
 use crate::upstream::settings::Liveness;
 
 use super::address::Address;

@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::effects::facts::Oid;
+use crate::event::ControlSilent;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
 use crate::upstream::Upstream;
@@ -130,7 +131,7 @@ impl Control {
     }
 
     fn broken<T>(&self, database: &str, why: &str, answer: T) -> T {
-        tracing::warn!(database, why, "control connection gave no answer; going on without it");
+        ControlSilent { database, why }.emit();
         self.connections.borrow_mut().insert(database.to_owned(), Slot::FailedAt(Moment::now()));
         answer
     }

@@ -7,10 +7,12 @@ mod clean;
 pub mod clock;
 mod process;
 mod statement;
+mod trouble;
 
 pub use clean::Clean;
 pub use process::{
-    Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, NeedsRestart, SessionPanicked,
-    Started, Stopped, Stopping, Unaccepted, VariableUnknown,
+    Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, LoginAdvice, NeedsRestart,
+    SessionPanicked, Started, Stopped, Stopping, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, SessionBroken};
+pub use trouble::{ControlSilent, LoginFailed};

@@ -111,6 +111,20 @@ impl NeedsRestart<'_> {
     }
 }
 
+/// Settings that are right by themselves will keep some logins from passing.
+#[derive(Debug)]
+pub struct LoginAdvice<'a> {
+    /// What and what to do, without a secret.
+    pub advice: &'a str,
+}
+
+impl LoginAdvice<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!("{}", Clean(self.advice));
+    }
+}
+
 /// An environment variable looks like a key's, but is none.
 #[derive(Debug)]
 pub struct VariableUnknown<'a> {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::base::Period;
 use crate::base::relation::quote_literal;
 use crate::judge::Retry;
-use crate::upstream::call::{Answer, Call, Failed, Item};
-use crate::upstream::link::Batch;
+use crate::upstream::call::{Answer, Call, Failed, Item, pass};
+use crate::upstream::link::{Arrival, Batch};
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::field;
+use crate::wire::kind::client;
 use crate::wire::server::Status;
 
+use super::outcome::Outcome;
 use super::{Run, message};
 
 /// How an attempt ended.
@@ -31,6 +33,8 @@ pub enum Work<'a> {
     Statement(&'a [u8]),
     /// A whole `Query` frame that must stay one message.
     Message(&'a [u8]),
+    /// A whole `Execute` frame whose portal returns rows in formats that only the client knows.
+    Portal(&'a [u8]),
 }
 
 /// Runs the work once, waiting for each lock no longer than `patience`.
@@ -41,15 +45,16 @@ pub async fn attempt(
     patience: Duration,
 ) -> Result<Attempt, Lost> {
     let patience = client_timeout(&run.session.lock_timeout).map_or(patience, |own| own.min(patience));
-    let sql = match work {
-        Work::Statement(sql) => sql,
-        Work::Message(frame) => {
-            return message::attempt(run, frame, retry, patience).await;
-        }
-    };
     let set = |scope: &str| format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1));
     let back =
         |scope: &str| format!("SET {scope} lock_timeout = {}", quote_literal(&run.session.lock_timeout));
+    let sql = match work {
+        Work::Statement(sql) => sql,
+        Work::Message(frame) => {
+            return message::attempt(run.link, frame, retry, &run.session.lock_timeout, patience).await;
+        }
+        Work::Portal(frame) => return portal(run.link, frame, &set("LOCAL"), &back("LOCAL")).await,
+    };
     match retry {
         Retry::Transaction => in_own_transaction(run.link, sql, &set("LOCAL")).await,
         Retry::Savepoint => behind_savepoint(run.link, sql, &set("LOCAL"), &back("LOCAL")).await,
@@ -109,6 +114,36 @@ async fn in_session(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Resul
     let answer = Call::run(link, &[Item::client(sql)]).await?;
     restore(link, &[back]).await?;
     Ok(judge(answer, 0))
+}
+
+/// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
+async fn portal(link: &mut Link, frame: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
+    if let Some(failed) = Call::run(link, &[Item::ours(set)]).await?.failed {
+        return Ok(Attempt::Failed(failed));
+    }
+    link.tracker.sent(client::EXECUTE);
+    let mut out = frame.to_vec();
+    crate::wire::client::flush(&mut out);
+    link.send(&out).await;
+    while !link.tracker.expected.is_quiet() {
+        if let Arrival::Frame(kind, body) = link.next().await? {
+            link.tracker.received(kind, &body);
+            pass(link, kind, &body).await;
+        }
+    }
+    if !link.tracker.expected.is_skipping() {
+        Call::run(link, &[Item::ours(back)]).await?;
+    }
+    Ok(Attempt::Complete(Vec::new()))
+}
+
+/// Sends one statement as it is, in a batch of its own: for what the server takes only as the first of its batch.
+pub async fn once(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
+    let mut answer = Call::run(link, &[Item::client(text)]).await?;
+    Ok(match answer.failed {
+        Some(failed) => Outcome::server_error(&failed, None, None),
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.

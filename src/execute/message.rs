@@ -9,82 +9,139 @@ use std::time::Duration;
 
 use crate::base::relation::quote_literal;
 use crate::judge::Retry;
+use crate::session::tracker::{self, Eye};
 use crate::upstream::call::{Call, Failed, Item};
-use crate::upstream::link::Reading;
+use crate::upstream::link::{Batch, Owed, Reading};
 use crate::upstream::{Link, Lost};
-use crate::wire::frame::{put, put_string};
+use crate::wire::frame::HEADER_BYTES;
 use crate::wire::kind::{client, server};
 use crate::wire::server::Status;
 use crate::wire::{Frame, Header};
 
-use super::Run;
 use super::attempt::{Attempt, client_timeout, is_lock_timeout, restore};
 
 /// An answer longer than this is passed on as it comes, and then the message cannot be sent again.
 const ANSWER_MAX: usize = 1 << 20;
 
+/// Where the message runs, which decides how long a setting of ours lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ground {
+    Session,
+    Block,
+    /// In a block, and the message can be sent again: behind a savepoint.
+    Savepoint,
+}
+
+impl Ground {
+    fn of(link: &Link, retry: Retry) -> Self {
+        match (link.tracker.status(), retry) {
+            (Status::InTransaction, Retry::Savepoint) => Self::Savepoint,
+            (Status::InTransaction, _) => Self::Block,
+            (Status::Idle | Status::Failed, _) => Self::Session,
+        }
+    }
+}
+
 /// Sends the whole `Query` frame once. `Attempt::Complete` carries nothing: the answer has been passed to the client,
 /// but for its `ReadyForQuery`.
 pub async fn attempt(
-    run: &mut Run<'_>,
+    link: &mut Link,
     frame: &[u8],
     retry: Retry,
+    lock_timeout: &str,
     patience: Duration,
 ) -> Result<Attempt, Lost> {
-    let (link, own) = (&mut *run.link, &run.session.lock_timeout);
-    let mark = format!("{}ms", patience.as_millis().max(1));
-    let in_block = link.tracker.status() == Status::InTransaction;
-    let scope = if in_block { "LOCAL" } else { "SESSION" };
-    let set = format!("SET {scope} lock_timeout = {}", quote_literal(&mark));
-    let mut before = vec![Item::ours(&set)];
-    if retry == Retry::Savepoint {
-        before.insert(0, Item::ours("SAVEPOINT lockkeeper"));
-    }
-    if let Some(failed) = Call::run(link, &before).await?.failed {
+    let owed = Owed { mark: format!("{}ms", patience.as_millis().max(1)), value: lock_timeout.to_owned() };
+    let ground = Ground::of(link, retry);
+    if let Some(failed) = begin(link, &owed.mark, ground).await? {
         return Ok(Attempt::Failed(failed));
     }
     link.tracker.sent(client::QUERY);
     link.send(frame).await;
+    // A Query ends the batch that stood open before it.
+    link.batch = Batch::None;
     let answer = collect(link).await?;
-    let timed_out = match &answer {
+    let missed = match &answer {
         Answer::Kept(bytes) => lock_timeout_in(bytes),
         Answer::Passed => None,
     };
-    let undone = timed_out.is_some() && retry == Retry::Savepoint;
-    if undone {
-        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
-        Call::run(link, &undo).await?;
+    match ground {
+        Ground::Session => put_back(link, owed).await?,
+        Ground::Block => put_back_in_block(link, &owed).await?,
+        Ground::Savepoint => leave_savepoint(link, &owed, missed.is_some()).await?,
     }
-    match link.tracker.status() {
-        // Where the transaction ends, what was set in it ends too.
-        Status::Failed => {}
-        Status::Idle if in_block => {}
-        Status::InTransaction if undone => {}
-        Status::InTransaction => {
-            put_back(link, &mark, &format!("SET LOCAL lock_timeout = {}", quote_literal(own))).await?;
-            if retry == Retry::Savepoint {
-                Call::run(link, &[Item::ours("RELEASE SAVEPOINT lockkeeper")]).await?;
-            }
-        }
-        Status::Idle => {
-            put_back(link, &mark, &format!("SET SESSION lock_timeout = {}", quote_literal(own))).await?;
-        }
+    if let Some(failed) = missed {
+        return Ok(Attempt::LockTimeout(failed));
     }
-    Ok(match (answer, timed_out) {
-        (_, Some(failed)) => Attempt::LockTimeout(failed),
-        (Answer::Kept(bytes), None) => {
-            link.tell(without_ready(&bytes)).await;
-            Attempt::Complete(Vec::new())
-        }
-        (Answer::Passed, None) => Attempt::Complete(Vec::new()),
-    })
+    if let Answer::Kept(bytes) = answer {
+        link.tell(&without_ready(&bytes)).await;
+    }
+    Ok(Attempt::Complete(Vec::new()))
 }
 
-enum Answer {
-    /// The whole answer; the client has heard nothing yet.
-    Kept(Vec<u8>),
-    /// Too long to keep: the client has everything but `ReadyForQuery`.
-    Passed,
+/// Limits the patience of what follows.
+async fn begin(link: &mut Link, mark: &str, ground: Ground) -> Result<Option<Failed>, Lost> {
+    let scope = if ground == Ground::Session { "SESSION" } else { "LOCAL" };
+    let set = format!("SET {scope} lock_timeout = {}", quote_literal(mark));
+    let mut items = vec![Item::ours(&set)];
+    if ground == Ground::Savepoint {
+        items.insert(0, Item::ours("SAVEPOINT lockkeeper"));
+    }
+    Ok(Call::run(link, &items).await?.failed)
+}
+
+/// A message that failed behind our savepoint is undone only if it is sent again; its own error is the transaction's.
+async fn leave_savepoint(link: &mut Link, owed: &Owed, missed: bool) -> Result<(), Lost> {
+    match link.tracker.status() {
+        Status::Failed if missed => {
+            let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
+            Call::run(link, &undo).await?;
+        }
+        Status::InTransaction => {
+            Call::run(link, &[Item::ours("RELEASE SAVEPOINT lockkeeper")]).await?;
+            put_back_in_block(link, owed).await?;
+        }
+        Status::Failed | Status::Idle => {}
+    }
+    Ok(())
+}
+
+/// What a block has changed for itself ends with it.
+async fn put_back_in_block(link: &mut Link, owed: &Owed) -> Result<(), Lost> {
+    if link.tracker.status() == Status::InTransaction && is_in_force(link, &owed.mark).await? {
+        let back = format!("SET LOCAL lock_timeout = {}", quote_literal(&owed.value));
+        Call::run(link, &[Item::ours(&back)]).await?;
+    }
+    Ok(())
+}
+
+/// Puts the session's setting back, unless the message itself has changed it; later, if a transaction that the message
+/// has opened would undo that.
+async fn put_back(link: &mut Link, owed: Owed) -> Result<(), Lost> {
+    put_back_in_block(link, &owed).await?;
+    link.owed = Some(owed);
+    link.tracker.stop_at_next();
+    settle(link).await
+}
+
+/// Puts back what is owed, if nothing is in the way any more.
+pub async fn settle(link: &mut Link) -> Result<(), Lost> {
+    if link.tracker.status() != Status::Idle || link.tracker.ran_in_batch() {
+        return Ok(());
+    }
+    let Some(owed) = link.owed.take() else { return Ok(()) };
+    link.tracker.stop_at_watched();
+    if is_in_force(link, &owed.mark).await? {
+        restore(link, &[&format!("SET SESSION lock_timeout = {}", quote_literal(&owed.value))]).await?;
+    }
+    Ok(())
+}
+
+/// Whether the setting is still ours. A cancel request that came late may hide it; then it counts as ours.
+async fn is_in_force(link: &mut Link, mark: &str) -> Result<bool, Lost> {
+    let answer = Call::run(link, &[Item::ours("SHOW lock_timeout")]).await?;
+    let now = answer.row(0).and_then(|row| row.first().cloned().flatten());
+    Ok(answer.failed.is_some() || now.is_none_or(|now| client_timeout(&now) == client_timeout(mark)))
 }
 
 /// How a message ended that was sent on without a guard.
@@ -100,9 +157,10 @@ pub enum Passed {
 pub async fn pass(link: &mut Link, frame: &[u8]) -> Result<Passed, Lost> {
     link.tracker.sent(client::QUERY);
     link.send(frame).await;
+    link.batch = Batch::None;
     let failed = match collect(link).await? {
         Answer::Kept(bytes) => {
-            link.tell(without_ready(&bytes)).await;
+            link.tell(&without_ready(&bytes)).await;
             error_in(&bytes).is_some()
         }
         Answer::Passed => link.tracker.status() == Status::Failed,
@@ -110,35 +168,31 @@ pub async fn pass(link: &mut Link, frame: &[u8]) -> Result<Passed, Lost> {
     Ok(if failed { Passed::Failed } else { Passed::Done })
 }
 
+enum Answer {
+    /// The whole answer; the client has heard nothing yet.
+    Kept(Vec<u8>),
+    /// Too long to keep, or the client had to speak in between: it has everything but `ReadyForQuery`.
+    Passed,
+}
+
+/// Bytes of `ReadyForQuery`, which ends the answer and is the last thing to be said.
+const READY_BYTES: usize = 6;
+
 async fn collect(link: &mut Link) -> Result<Answer, Lost> {
     let mut kept = Vec::new();
     let mut passed = false;
     while !(link.tracker.expected.is_quiet() && link.tracker.at_boundary()) {
+        if let Heard::Server(chunk) = link.hear().await? {
+            link.tracker.server(&chunk).map_err(Lost::UpstreamMalformed)?;
+            kept.extend_from_slice(&chunk);
+        }
         if link.tracker.expected.is_copying_in() {
             passed = true;
-            link.tell(&kept).await;
-            kept.clear();
-        }
-        let chunk = match link.next_piece().await? {
-            Piece::Server(chunk) => chunk,
-            Piece::Copy(total) => {
-                link.forward_held(total).await;
-                continue;
-            }
-            Piece::CopyAbandoned => {
-                let mut out = Vec::new();
-                put(&mut out, client::COPY_FAIL, |out| put_string(out, b"the client went away"));
-                link.tracker.sent(client::COPY_FAIL);
-                link.send(&out).await;
-                continue;
-            }
-        };
-        link.tracker.server(&chunk).map_err(Lost::UpstreamMalformed)?;
-        kept.extend_from_slice(&chunk);
-        if kept.len() > ANSWER_MAX || passed {
+            link.tell(&std::mem::take(&mut kept)).await;
+            feed(link).await?;
+        } else if kept.len() > ANSWER_MAX || passed {
             passed = true;
-            // `ReadyForQuery`, 6 bytes, ends the answer; so many are always kept back.
-            let go = kept.len().saturating_sub(6);
+            let go = kept.len().saturating_sub(READY_BYTES);
             link.tell(kept.get(..go).unwrap_or_default()).await;
             kept.drain(..go);
         }
@@ -146,16 +200,37 @@ async fn collect(link: &mut Link) -> Result<Answer, Lost> {
     Ok(if passed { Answer::Passed } else { Answer::Kept(kept) })
 }
 
-/// Puts the setting back, unless the message itself has changed it.
-async fn put_back(link: &mut Link, mark: &str, back: &str) -> Result<(), Lost> {
-    let answer = Call::run(link, &[Item::ours("SHOW lock_timeout")]).await?;
-    let now = answer.row(0).and_then(|row| row.first().cloned().flatten());
-    if answer.failed.is_none()
-        && now.as_deref().is_some_and(|now| client_timeout(now) != client_timeout(mark))
-    {
-        return Ok(());
+/// Passes on what the client has sent of its COPY data.
+async fn feed(link: &mut Link) -> Result<(), Lost> {
+    let held = std::mem::take(&mut link.held);
+    let seen = link.tracker.client(&held, &mut EndOfData).map_err(Lost::ClientMalformed)?;
+    let (data, rest) = held.split_at_checked(seen.forward).unwrap_or((&held, &[]));
+    link.send(data).await;
+    link.held = rest.to_vec();
+    let out_of_place = Header::peek(rest).map_err(Lost::ClientMalformed)?;
+    if let Some(header) = out_of_place.filter(|_| link.tracker.expected.is_copying_in()) {
+        // A statement in the middle of the data: the server ends the session over it.
+        link.tracker.pass_unseen(header, rest.len());
+        link.held.clear();
+        link.send(rest).await;
     }
-    restore(link, &[back]).await
+    match link.client_reading {
+        Reading::Closed if link.tracker.expected.is_copying_in() => Err(Lost::Client(None)),
+        Reading::Open | Reading::Closed => Ok(()),
+    }
+}
+
+/// Nothing but data belongs into a COPY.
+struct EndOfData;
+
+impl Eye for EndOfData {
+    fn must_stop(&mut self, _: &[u8], _: &tracker::Reading) -> bool {
+        true
+    }
+
+    fn must_stop_head(&mut self, _: &[u8]) -> bool {
+        true
+    }
 }
 
 fn lock_timeout_in(bytes: &[u8]) -> Option<Failed> {
@@ -168,57 +243,53 @@ fn error_in(bytes: &[u8]) -> Option<Failed> {
         if frame.kind == server::ERROR {
             return Some(Failed { item: 0, body: frame.body.to_vec() });
         }
-        rest = rest.get(crate::wire::frame::HEADER_BYTES + frame.body.len()..)?;
+        rest = rest.get(HEADER_BYTES + frame.body.len()..)?;
     }
     None
 }
 
-fn without_ready(bytes: &[u8]) -> &[u8] {
-    bytes.get(..bytes.len().saturating_sub(6)).unwrap_or_default()
+/// The answer without its `ReadyForQuery`, behind which a notification may stand.
+fn without_ready(bytes: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(bytes.len()), bytes);
+    while let Ok(Some(frame)) = Frame::peek(rest) {
+        let (whole, after) = rest.split_at_checked(HEADER_BYTES + frame.body.len()).unwrap_or((rest, &[]));
+        if frame.kind != server::READY {
+            out.extend_from_slice(whole);
+        }
+        rest = after;
+    }
+    out
 }
 
-/// What moves a message on.
-enum Piece {
-    /// Bytes from the server, whatever they are.
+/// Who spoke.
+enum Heard {
     Server(Vec<u8>),
-    /// The server reads COPY data, and so many held bytes are a whole message of it.
-    Copy(usize),
-    /// The server reads COPY data, and the client will send no more.
-    CopyAbandoned,
+    /// The client has sent more COPY data, or has ended.
+    Client,
 }
 
 impl Link {
-    async fn next_piece(&mut self) -> Result<Piece, Lost> {
+    /// The next bytes from the server, whatever they are; in a COPY the client is listened to as well.
+    async fn hear(&mut self) -> Result<Heard, Lost> {
         let mut buffer = vec![0; 16 << 10];
-        poll_fn(|cx| {
-            match self.poll_read_upstream(cx, &mut buffer)? {
-                Poll::Ready(0) => return Poll::Ready(Err(Lost::Upstream(None))),
-                Poll::Ready(read) => {
-                    return Poll::Ready(Ok(Piece::Server(buffer.get(..read).unwrap_or_default().to_vec())));
-                }
-                Poll::Pending => {}
+        let copying = self.tracker.expected.is_copying_in();
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = self.poll_read_upstream(cx, &mut buffer) {
+                return Poll::Ready(outcome.map(Some));
             }
-            if self.tracker.expected.is_copying_in()
-                && let Some(header) = Header::peek(&self.held).map_err(Lost::ClientMalformed)?
-            {
-                // A message is passed on whole, so there must be room for it.
-                self.held.reserve(header.total().saturating_sub(self.held.len()));
-            }
+            let before = self.held.len();
             self.poll_ahead(cx);
-            if self.tracker.expected.is_copying_in() {
-                match Frame::peek(&self.held).map_err(Lost::ClientMalformed)? {
-                    Some(frame) => {
-                        let total = crate::wire::frame::HEADER_BYTES + frame.body.len();
-                        return Poll::Ready(Ok(Piece::Copy(total)));
-                    }
-                    None if self.client_reading == Reading::Closed => {
-                        return Poll::Ready(Ok(Piece::CopyAbandoned));
-                    }
-                    None => {}
-                }
-            }
-            Poll::Pending
+            let spoke = self.held.len() > before || self.client_reading == Reading::Closed;
+            if copying && spoke { Poll::Ready(Ok(None)) } else { Poll::Pending }
         })
-        .await
+        .await?;
+        match read {
+            None => Ok(Heard::Client),
+            Some(0) => Err(Lost::Upstream(None)),
+            Some(read) => {
+                buffer.truncate(read);
+                Ok(Heard::Server(buffer))
+            }
+        }
     }
 }

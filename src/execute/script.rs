@@ -5,8 +5,9 @@
 //! tried behind a savepoint, and no setting of ours outlive a transaction that the message leaves open or failed.
 
 use crate::judge::{self, Guard, Retry};
-use crate::sql::statement::{Kind, Readable, Script};
-use crate::upstream::Lost;
+use crate::sql::statement::{Kind, Readable, Script, Statement};
+use crate::upstream::link::Batch;
+use crate::upstream::{Link, Lost};
 use crate::wire::frame::{put, put_string};
 use crate::wire::kind::client;
 use crate::wire::server::Status;
@@ -16,13 +17,15 @@ use super::catalogue::{self, Looked};
 use super::outcome::Outcome;
 use super::{Run, guard, message};
 
-/// Whether a simple Query of this text, sent now, is to be run one statement after the other.
-pub fn controls_transactions(script: &Script, status: Status) -> bool {
+/// Whether a message is to be run one statement after the other.
+pub fn is_file(link: &Link, script: &Script, work: Work<'_>) -> bool {
     let control = |kind: &Kind| matches!(kind, Kind::Transaction(_));
     let mut kinds = script.statements.iter().map(|statement| &statement.kind);
-    script.readable == Readable::Whole
+    matches!(work, Work::Message(_))
+        && link.batch == Batch::None
+        && script.readable == Readable::Whole
         && script.statements.len() > 1
-        && match status {
+        && match link.tracker.status() {
             Status::Idle => kinds.next().is_some_and(control),
             Status::InTransaction => kinds.any(control),
             Status::Failed => false,
@@ -41,7 +44,7 @@ pub async fn run(run: &mut Run<'_>, script: &Script, guard: &Guard) -> Result<Ou
         let part = if alone { rest.get(..1).unwrap_or_default() } else { rest };
         let to = if alone { statement.span.end } else { text.len() };
         let frame = query(text, from, to);
-        if part.iter().all(crate::sql::statement::Statement::is_ordinary) {
+        if part.iter().all(Statement::is_ordinary) {
             if message::pass(run.link, &frame).await? == message::Passed::Failed {
                 return Ok(Outcome::Answered);
             }

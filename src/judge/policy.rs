@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::setting::Setting;
-
 /// How much the proxy may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -30,21 +28,6 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The policy with settings on top; later ones win, allowances add up.
-    #[must_use]
-    pub fn with(&self, settings: &[Setting]) -> Self {
-        let mut policy = self.clone();
-        for setting in settings {
-            match setting {
-                Setting::Mode(mode) => policy.mode = *mode,
-                Setting::MaxStall(max_stall) => policy.max_stall = *max_stall,
-                Setting::RetryFor(retry_for) => policy.retry_for = *retry_for,
-                Setting::Allow(allowances) => policy.allow.extend(allowances.iter().cloned()),
-            }
-        }
-        policy
-    }
-
     /// Why a hazard is let pass, if it is.
     pub fn allowance(&self, hazard: &str) -> Option<&Allowance> {
         self.allow.iter().find(|allowance| allowance.hazard == hazard)

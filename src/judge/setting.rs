@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::policy::{Allowance, Mode};
+use super::policy::{Allowance, Mode, Policy};
 use crate::base::{Notice, Period, SqlState};
 use crate::hazard;
 
@@ -17,6 +17,23 @@ pub enum Setting {
     RetryFor(Duration),
     /// `allow`
     Allow(Vec<Allowance>),
+}
+
+impl Policy {
+    /// The policy with settings on top; later ones win, allowances add up.
+    #[must_use]
+    pub fn with(&self, settings: &[Setting]) -> Self {
+        let mut policy = self.clone();
+        for setting in settings {
+            match setting {
+                Setting::Mode(mode) => policy.mode = *mode,
+                Setting::MaxStall(max_stall) => policy.max_stall = *max_stall,
+                Setting::RetryFor(retry_for) => policy.retry_for = *retry_for,
+                Setting::Allow(allowances) => policy.allow.extend(allowances.iter().cloned()),
+            }
+        }
+        policy
+    }
 }
 
 /// The names that `SET lockkeeper.<name>` takes.

@@ -7,23 +7,24 @@ use std::task::Poll;
 use crate::base::{Notice, SqlState};
 use crate::effects::{self, facts::Facts};
 use crate::event::Judged;
-use crate::execute::attempt::Work;
+use crate::execute::attempt::{Work, once};
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::outcome::Outcome;
-use crate::execute::script::{self, controls_transactions};
 use crate::execute::tell::tell;
-use crate::execute::{Run, Surroundings, fail, guard, plan};
-use crate::judge::{self, Decision, Judgement, Policy};
+use crate::execute::{Run, Surroundings, fail, guard, message, plan, script};
+use crate::judge::{self, Decision, Judgement, Mode, Policy};
 use crate::judge::{Moment, Standing};
-use crate::sql::statement::{OurSetting, Place, Setting as Change};
+use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
-use crate::upstream::call::{Call, Item, pass_news};
+use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
+use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
 use super::eye::dialect;
+use super::portal;
 use super::relay::{Scratch, poll_server};
 
 /// What an engagement may use.
@@ -41,16 +42,36 @@ pub struct Desk<'a> {
 
 /// Which protocol the statement came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Simple,
     Extended,
+    /// By the extended protocol, and it returns rows.
+    ExtendedRows,
+}
+
+/// A statement at the front of `link.held`.
+#[derive(Debug, Clone, Copy)]
+struct Sent<'a> {
+    text: &'a [u8],
+    way: Way,
+    /// Bytes of its message.
+    total: usize,
 }
 
 /// Looks after the message at the front of `link.held`, which is whole; afterwards it is gone and the relay may go on.
 pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
-    come_to_rest(desk.link, desk.scratch).await?;
+    if desk.policy.mode == Mode::Off && desk.link.owed.is_none() {
+        let total = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)?.map_or(0, Header::total);
+        desk.link.forward_held(total).await;
+        return Ok(());
+    }
     let Some(frame) = Frame::peek(&desk.link.held).map_err(Lost::ClientMalformed)? else { return Ok(()) };
     let (kind, body) = (frame.kind, frame.body.to_vec());
+    // As known now: the end of an earlier transaction, which may be on its way, forgets portals.
+    let prepared = &desk.link.tracker.prepared;
+    let portal_text = take_string(&body).and_then(|(portal, _)| prepared.portal(portal));
+    come_to_rest(desk.link, desk.scratch).await?;
+    message::settle(desk.link).await?;
     let total = crate::wire::frame::HEADER_BYTES + body.len();
     let tracker = &desk.link.tracker;
     if tracker.expected.is_skipping()
@@ -62,22 +83,44 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
         return Ok(());
     }
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
-    match kind {
-        client::PARSE => prepare(desk, &body, total).await,
-        client::EXECUTE => {
-            let text = crate::wire::frame::take_string(&body)
-                .and_then(|(portal, _)| desk.link.tracker.prepared.portal(portal));
-            statement(desk, &text.unwrap_or_default(), Way::Extended, total).await
+    match (kind, take_string(&body)) {
+        (client::PARSE, _) => prepare(desk, &body, total).await,
+        (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
+            let sent = Sent { text: &portal_text.unwrap_or_default(), way: Way::Extended, total };
+            execute(desk, name, sent).await
         }
+        (client::QUERY, Some((text, b""))) => statement(desk, Sent { text, way: Way::Simple, total }).await,
+        // What does not have the form of its kind is for the server to refuse, as a whole.
         _ => {
-            let text = crate::wire::client::query_text(&body).unwrap_or_default();
-            statement(desk, text, Way::Simple, total).await
+            desk.link.forward_held(total).await;
+            Ok(())
+        }
+    }
+}
+
+/// Looks after an Execute, if there is a portal to be run.
+async fn execute(desk: &mut Desk<'_>, name: &[u8], sent: Sent<'_>) -> Result<(), Lost> {
+    match portal::look(desk.link, name).await? {
+        portal::State::Fresh => {
+            statement(desk, sent).await?;
+            desk.link.tracker.prepared.run(name, sent.text);
+            Ok(())
+        }
+        portal::State::Rows => statement(desk, Sent { way: Way::ExtendedRows, ..sent }).await,
+        portal::State::Run => {
+            let outcome = portal::second_run(desk.link, name).await?;
+            drop_held(desk.link, sent.total);
+            finish(desk.link, Way::Extended, outcome).await
+        }
+        portal::State::Missing => {
+            drop_held(desk.link, sent.total);
+            Ok(())
         }
     }
 }
 
 /// Passes on what the server still owes, until nothing of ours could be mistaken for it.
-async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(), Lost> {
+pub(super) async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(), Lost> {
     if link.tracker.expected.needs_flush() {
         let mut out = Vec::new();
         crate::wire::client::flush(&mut out);
@@ -136,10 +179,12 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
 }
 
 /// Judges a statement and carries the decision out.
-async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> Result<(), Lost> {
+async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
+    let Sent { text, way, total } = sent;
     let script = sql::parse(text, dialect(desk.link.tracker.reading()));
     let standing = standing(desk.link, way, total).await;
-    if way == Way::Extended && desk.link.tracker.status() == Status::Idle {
+    let in_batch = way != Way::Simple || desk.link.tracker.ran_in_batch();
+    if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
     }
     let considered = consider(desk, &script, standing).await?;
@@ -178,27 +223,30 @@ async fn statement(desk: &mut Desk<'_>, text: &[u8], way: Way, total: usize) -> 
     }
     let frame: Vec<u8> = desk.link.held.get(..total).unwrap_or_default().to_vec();
     drop_held(desk.link, total);
+    let work = match way {
+        Way::ExtendedRows => Work::Portal(&frame),
+        Way::Simple if must_stay_whole(&script) || in_batch => Work::Message(&frame),
+        Way::Simple | Way::Extended => Work::Statement(text),
+    };
     let mut run =
         Run { link: desk.link, session: &session, policy: &policy, surroundings: desk.surroundings };
-    let outcome = carry_out(&mut run, &judgement.decision, &script, &frame).await?;
+    let outcome = carry_out(&mut run, &judgement.decision, &script, work).await?;
     if !matches!(outcome, Outcome::Failed(_)) && judge::holds_strong_after(&script, &facts) {
         desk.link.tracker.hold_strong_lock();
     }
     finish(desk.link, way, outcome).await
 }
 
-/// Carries a decision out; `frame` is the message that asked for it.
+/// Carries a decision out.
 async fn carry_out(
     run: &mut Run<'_>,
     decision: &Decision,
     script: &Script,
-    frame: &[u8],
+    work: Work<'_>,
 ) -> Result<Outcome, Lost> {
-    let text = script.text.as_bytes();
-    let work = if script.statements.len() > 1 { Work::Message(frame) } else { Work::Statement(text) };
     match decision {
-        Decision::Forward => as_sent(run.link, text).await,
-        Decision::Guard(guard) if controls_transactions(script, run.link.tracker.status()) => {
+        Decision::Forward => once(run.link, script.text.as_bytes()).await,
+        Decision::Guard(guard) if script::is_file(run.link, script, work) => {
             script::run(run, script, guard).await
         }
         Decision::Guard(guard) => guard::run(run, work, guard).await,
@@ -208,15 +256,6 @@ async fn carry_out(
             Ok(Outcome::own_error(error))
         }
     }
-}
-
-/// A statement that the server takes only as the first of its batch, which our own questions have begun.
-async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
-    let mut answer = Call::run(link, &[Item::client(text)]).await?;
-    Ok(match answer.failed {
-        Some(failed) => Outcome::server_error(&failed, None, None),
-        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
-    })
 }
 
 enum Considered {
@@ -275,9 +314,10 @@ async fn standing(link: &mut Link, way: Way, total: usize) -> Standing {
         return Standing::Explicit { holds_strong: link.tracker.holds_strong_lock() };
     }
     match way {
+        Way::ExtendedRows => Standing::Implicit,
+        Way::Simple | Way::Extended if link.tracker.ran_in_batch() => Standing::Implicit,
         // Several statements in one message are one transaction, but nothing was done in it before.
         Way::Simple => Standing::Outside,
-        Way::Extended if link.tracker.ran_in_batch() => Standing::Implicit,
         Way::Extended => {
             // Alone in its batch only if its Sync comes next; without one, more may follow in the same transaction.
             while link.held.len() <= total && link.client_reading == Reading::Open {
@@ -291,9 +331,18 @@ async fn standing(link: &mut Link, way: Way, total: usize) -> Standing {
     }
 }
 
-/// Ends the client's batch upstream, which has run nothing yet; its own Sync will be answered when it comes.
+/// Whether a message must go to the server as it is: its statements share one transaction, or it may return rows.
+fn must_stay_whole(script: &Script) -> bool {
+    let may_return_rows = |statement: &Statement| {
+        matches!(statement.kind, Kind::Opaque(Opaque::Call | Opaque::Extension | Opaque::Unread))
+    };
+    script.statements.len() > 1 || script.statements.iter().any(may_return_rows)
+}
+
+/// Ends the client's batch upstream, which has run nothing that is to stay; its own Sync will be answered when it comes.
 async fn end_batch(link: &mut Link) -> Result<(), Lost> {
     let mut out = Vec::new();
+    link.tracker.sent(client::SYNC);
     crate::wire::client::sync(&mut out);
     link.send(&out).await;
     link.batch = Batch::None;
@@ -310,7 +359,7 @@ async fn end_batch(link: &mut Link) -> Result<(), Lost> {
 }
 
 /// Gives the client its answer and leaves both sides as they would be after a statement of its own.
-async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Result<(), Lost> {
+pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Result<(), Lost> {
     let mut out = Vec::new();
     let failed = matches!(outcome, Outcome::Failed(_));
     match outcome {
@@ -322,11 +371,18 @@ async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Result<(), Lost>
         Outcome::Failed(error) => out = error,
         Outcome::Answered => {}
     }
+    if way == Way::Simple && link.batch == Batch::Clients {
+        // A Query ends the batch before it, also when it was never sent.
+        if failed && !link.tracker.expected.is_skipping() {
+            fail::batch(link).await?;
+        }
+        end_batch(link).await?;
+    }
     if way == Way::Simple {
         server::ready(&mut out, link.tracker.status());
     }
     link.tell(&out).await;
-    if way == Way::Extended && failed && !link.tracker.expected.is_skipping() {
+    if way != Way::Simple && failed && !link.tracker.expected.is_skipping() {
         link.batch = Batch::None;
         fail::batch(link).await?;
     }
@@ -334,39 +390,6 @@ async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Result<(), Lost>
     Ok(())
 }
 
-fn drop_held(link: &mut Link, total: usize) {
+pub(super) fn drop_held(link: &mut Link, total: usize) {
     link.held.drain(..total.min(link.held.len()));
-}
-
-/// Deals with a message that must be looked at and is too long for it: refused, its bytes thrown away as they come.
-pub async fn refuse_oversize(desk: &mut Desk<'_>) -> Result<(), Lost> {
-    come_to_rest(desk.link, desk.scratch).await?;
-    let Some(header) = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)? else { return Ok(()) };
-    let mut left = header.total();
-    loop {
-        let here = left.min(desk.link.held.len());
-        drop_held(desk.link, here);
-        left -= here;
-        if left == 0 {
-            break;
-        }
-        if !desk.link.more_from_client().await {
-            return Err(Lost::Client(None));
-        }
-    }
-    fail::transaction(desk.link).await?;
-    let error = Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, "statement is too long to be judged")
-        .detail(format!("Its message is {} bytes long and does not begin as an ordinary statement.", header.total()))
-        .hint("Send it in smaller parts, or raise limits.statement_inspect_max, or set limits.oversize = \"pass\".");
-    let way = if header.kind == client::QUERY { Way::Simple } else { Way::Extended };
-    finish(desk.link, way, Outcome::own_error(&error)).await
-}
-
-/// Sends a message that is too long to be looked at on as it is.
-pub async fn pass_oversize(link: &mut Link) -> Result<(), Lost> {
-    let Some(header) = Header::peek(&link.held).map_err(Lost::ClientMalformed)? else { return Ok(()) };
-    let held = std::mem::take(&mut link.held);
-    link.tracker.pass_unseen(header, held.len());
-    link.send(&held).await;
-    Ok(())
 }

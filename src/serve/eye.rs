@@ -11,7 +11,7 @@ pub const MEMORY_BYTES: u64 = 8 << 20;
 /// Whether a session's statements are looked at, and with which memory.
 #[derive(Clone, Copy)]
 pub enum Watcher<'a> {
-    /// Mode `off`, and replication connections: everything passes.
+    /// Replication connections: everything passes.
     Blind,
     /// Looks.
     Seeing(&'a RefCell<Memory>),

@@ -8,6 +8,8 @@ pub mod greet;
 pub mod limits;
 pub mod listener;
 pub mod login;
+pub mod oversize;
+mod portal;
 pub mod refuse;
 pub mod relay;
 pub mod settings;

@@ -1,6 +1,5 @@
 //! What sessions go by, replaced as a whole at a reload, and what they have in common.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use arc_swap::ArcSwap;
 use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Upstream, UpstreamSettings};
 
-use super::login::VerifierSource;
+use super::login::{VerifierSource, Verifiers, Way, binding_warning};
 use super::tls::{ClientTls, ClientTlsSettings};
 
 /// What sessions go by. A session takes it anew for each statement that it judges, so that a reload is felt at once.
@@ -67,6 +66,16 @@ pub struct Ready {
     pub verifiers: VerifierSource,
 }
 
+impl Ready {
+    /// What an operator should know about logins under these settings.
+    pub fn advice(&self) -> Vec<String> {
+        let way = Way { upstream: &self.upstream, verifiers: &self.verifiers };
+        let mut advice = self.verifiers.warnings();
+        advice.extend(binding_warning(&self.client_tls, way));
+        advice
+    }
+}
+
 impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ready").field("settings", &self.settings).finish_non_exhaustive()
@@ -110,15 +119,4 @@ pub struct Waiting {
     pub backoff_max: Duration,
     /// Time between two notices of progress.
     pub progress_interval: Duration,
-}
-
-/// Where verifiers come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verifiers {
-    /// Nowhere: logins pass through or fail.
-    None,
-    /// A file.
-    File(PathBuf),
-    /// A query under the proxy's own role; the user is `$1`.
-    Query(String),
 }

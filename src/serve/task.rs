@@ -14,10 +14,10 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::base::{Notice, SqlState};
 use crate::control::{Control, ControlSettings};
-use crate::event::SessionBroken;
 use crate::event::clock::{self, Moment};
+use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::{Canceller, Place, Surroundings};
-use crate::judge::{Mode, Policy};
+use crate::judge::Policy;
 use crate::live::{CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
@@ -30,7 +30,8 @@ use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
 use super::listener::{Accepted, Socket};
-use super::login::{self, Session, Way};
+use super::login::{self, Ended, Session, Way};
+use super::oversize;
 use super::refuse::refuse;
 use super::relay::{self, Halt, Relay, Scratch};
 use super::settings::{Oversize, Ready, Serving};
@@ -139,7 +140,11 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
     match login::login(greeted, accepted.peer, way).await {
         Ok(session) => begun(session, seat, state, &ready),
         Err(ended) => {
-            tracing::debug!(%ended, "login did not succeed");
+            if matches!(ended, Ended::Refused(_) | Ended::ClientGone(_)) {
+                tracing::debug!(%ended, "login did not succeed");
+            } else {
+                LoginFailed { why: &ended, user: &user }.emit();
+            }
             None
         }
     }
@@ -262,11 +267,8 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
 }
 
 fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    let ready = state.serving.now();
-    let policy = about.policy(&ready);
-    let blind = about.replication || policy.mode == Mode::Off;
-    let eye = if blind { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
-    (eye, ready.settings.idle_timeout)
+    let eye = if about.replication { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
+    (eye, state.serving.now().settings.idle_timeout)
 }
 
 const fn turn(halt: Halt) -> Turn {
@@ -292,7 +294,7 @@ fn idle_too_long() -> Notice {
 async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Result<(), Lost> {
     let ready = state.serving.now();
     let (settings, about) = (&ready.settings, &begun.about);
-    let (control, policy) = (state.control(&ready), about.policy(&ready));
+    let (control, policy) = (state.control(&ready), about.policy(&ready, begun.link.tracker.renamed()));
     let ladder = LadderSettings {
         rungs: settings.waiting.patience.clone(),
         max_stall: policy.max_stall,
@@ -318,14 +320,15 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         Desk { link: &mut begun.link, policy: &policy, surroundings: &surroundings, scratch: &state.scratch };
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await,
-        (Care::TooLong, Oversize::Refuse) => engage::refuse_oversize(&mut desk).await,
-        (Care::TooLong, Oversize::Pass) => engage::pass_oversize(desk.link).await,
+        (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await,
+        (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await,
     }
 }
 
 impl About {
-    fn policy(&self, ready: &Ready) -> Policy {
-        ready.settings.rules.policy_for(&self.database, &self.user, &self.application_name)
+    fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {
+        let application_name = renamed.unwrap_or(&self.application_name);
+        ready.settings.rules.policy_for(&self.database, &self.user, application_name)
     }
 }
 

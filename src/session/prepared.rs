@@ -11,8 +11,21 @@ const BYTES_MAX: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub struct Prepared {
     statements: HashMap<Vec<u8>, Rc<[u8]>>,
-    portals: HashMap<Vec<u8>, Rc<[u8]>>,
+    portals: HashMap<Vec<u8>, Portal>,
     bytes: usize,
+}
+
+/// A portal of a watched statement.
+#[derive(Debug)]
+struct Portal {
+    sql: Rc<[u8]>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Run,
 }
 
 impl Prepared {
@@ -49,14 +62,29 @@ impl Prepared {
     /// The client binds a portal; it is watched when its statement is.
     pub fn bind(&mut self, portal: &[u8], statement: &[u8]) {
         match self.statements.get(statement) {
-            Some(sql) => drop(self.portals.insert(portal.to_vec(), Rc::clone(sql))),
-            None => drop(self.portals.remove(portal)),
+            Some(sql) => {
+                let fresh = Portal { sql: Rc::clone(sql), state: State::Fresh };
+                self.portals.insert(portal.to_vec(), fresh);
+            }
+            None => {
+                self.portals.remove(portal);
+            }
         }
     }
 
     /// The text behind a portal that is to be looked at.
     pub fn portal(&self, name: &[u8]) -> Option<Rc<[u8]>> {
-        self.portals.get(name).map(Rc::clone)
+        self.portals.get(name).map(|portal| Rc::clone(&portal.sql))
+    }
+
+    /// The statement behind a portal has been run in its place; the portal itself still looks fresh to the server.
+    pub fn run(&mut self, portal: &[u8], sql: &[u8]) {
+        self.portals.insert(portal.to_vec(), Portal { sql: sql.into(), state: State::Run });
+    }
+
+    /// Whether the statement behind a portal has been run in its place.
+    pub fn has_run(&self, portal: &[u8]) -> bool {
+        self.portals.get(portal).is_some_and(|portal| portal.state == State::Run)
     }
 
     /// Portals end with their transaction.

@@ -97,6 +97,9 @@ fn reading_follows_the_server() {
     tracker.received(b'S', b"client_encoding\0SJIS\0");
     tracker.received(b'S', b"standard_conforming_strings\0off\0");
     assert_eq!(tracker.reading(), &Reading { encoding: "SJIS".into(), backslash_escapes: true });
+    assert_eq!(tracker.renamed(), None);
+    tracker.received(b'S', b"application_name\0pgroll\0");
+    assert_eq!(tracker.renamed(), Some("pgroll"));
 }
 
 #[test]

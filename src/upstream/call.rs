@@ -97,7 +97,7 @@ pub struct Call {
     voices: Vec<Voice>,
     answer: Answer,
     phase: Phase,
-    /// `CloseComplete`s still to come: two for each statement.
+    /// `CloseComplete`s still to come: two for each statement, and one for what an earlier call may have left.
     closes_due: usize,
 }
 
@@ -119,14 +119,18 @@ pub enum Progress {
 
 impl Call {
     /// Sends the statements. The server must be quiet.
+    ///
+    /// A statement is closed before its portal is run, which outlives it: in a batch of the client's that fails, nothing
+    /// could be closed until the client's Sync. What a failed Bind has left all the same is closed first.
     pub async fn start(link: &mut Link, items: &[Item<'_>]) -> Self {
         let mut out = Vec::new();
+        client::close(&mut out, b'S', NAME);
         for item in items {
             client::parse(&mut out, NAME, item.sql);
             client::bind(&mut out, NAME, NAME, &item.values);
+            client::close(&mut out, b'S', NAME);
             client::execute(&mut out, NAME);
             client::close(&mut out, b'P', NAME);
-            client::close(&mut out, b'S', NAME);
         }
         match link.batch {
             Batch::None => client::sync(&mut out),
@@ -134,7 +138,7 @@ impl Call {
         }
         link.send(&out).await;
         let voices = items.iter().map(|item| item.voice).collect();
-        Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due: 2 * items.len() }
+        Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due: 2 * items.len() + 1 }
     }
 
     /// Sends the statements and waits for their end.

@@ -127,8 +127,19 @@ pub struct Link {
     upstream_writing: Reading,
     /// Whether statements of ours would be part of a batch of the client's.
     pub batch: Batch,
+    /// A setting of ours that could not be put back yet, because a transaction of the client's was in the way.
+    pub owed: Option<Owed>,
     /// The bookkeeping of frames.
     pub tracker: Tracker,
+}
+
+/// A `lock_timeout` of ours that has outlived its statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// Ours, by which it is known again.
+    pub mark: String,
+    /// The client's.
+    pub value: String,
 }
 
 /// What happened while a server's message was awaited.
@@ -153,6 +164,7 @@ impl Link {
             client_reading: Reading::Open,
             upstream_writing: Reading::Open,
             batch: Batch::None,
+            owed: None,
             tracker,
         }
     }

@@ -76,6 +76,14 @@ pub fn execute(out: &mut Vec<u8>, portal: &[u8]) {
     });
 }
 
+/// Appends a `Describe` of a statement (`b'S'`) or portal (`b'P'`).
+pub fn describe(out: &mut Vec<u8>, what: u8, name: &[u8]) {
+    put(out, kind::DESCRIBE, |out| {
+        out.push(what);
+        put_string(out, name);
+    });
+}
+
 /// Appends a `Close` of a statement (`b'S'`) or portal (`b'P'`).
 pub fn close(out: &mut Vec<u8>, what: u8, name: &[u8]) {
     put(out, kind::CLOSE, |out| {

@@ -7,8 +7,8 @@ use super::frame::take_string;
 
 /// The shortest first packet, its length included.
 pub const LENGTH_MIN: usize = 8;
-/// The longest first packet (`MAX_STARTUP_PACKET_LENGTH`), its length included.
-pub const LENGTH_MAX: usize = 10_000;
+/// The longest first packet, its length included; Postgres' own `MAX_STARTUP_PACKET_LENGTH` leaves the length word out.
+pub const LENGTH_MAX: usize = 10_004;
 /// The lengths that a `CancelRequest` may have: a key of 4 to 256 bytes.
 pub const CANCEL_LENGTHS: std::ops::RangeInclusive<usize> = 16..=268;
 

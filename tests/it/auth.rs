@@ -164,6 +164,7 @@ fn different_certificates_without_verifiers_are_said_plainly() {
     let refused = pairing.log_in(port, "app", "password=right");
     assert!(fatal(&refused).starts_with("the login cannot be relayed with channel binding"), "{refused:?}");
     assert!(refused.stderr.contains("auth.verifier_query"), "{refused:?}");
+    assert!(proxy.log().contains("unless the proxy shows the server's own certificate"), "{}", proxy.log());
 }
 
 #[test]

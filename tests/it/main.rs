@@ -30,3 +30,5 @@ mod transparent;
 mod transparent_copy;
 mod transparent_stream;
 mod wire;
+mod wire_guarded;
+mod wire_held;

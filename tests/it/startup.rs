@@ -54,9 +54,22 @@ fn split(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 #[test]
 fn every_first_packet_gets_the_servers_answer() {
+    let packets = [shapes(), parameters()].concat();
+    for installation in each_major() {
+        let cluster = cluster_with(&Options::new().installation(installation));
+        let proxy = Proxy::start(&cluster);
+        for packet in &packets {
+            let straight = answer(cluster.addr(), packet);
+            assert_eq!(answer(proxy.addr(), packet), straight, "{}", packet.escape_ascii());
+        }
+        assert_eq!(Raw::session(proxy.addr()).rows("SELECT 1").len(), 1);
+    }
+}
+
+/// Packets of every version, length and layout, and what is none.
+fn shapes() -> Vec<Vec<u8>> {
     let long = "n".repeat(200);
-    let many = "-c a.b=c ".repeat(1000);
-    let mut packets = vec![
+    vec![
         startup(PROTOCOL_3_0, SUPERUSER),
         startup(PROTOCOL_3_2, SUPERUSER),
         startup(196_609, SUPERUSER),
@@ -64,7 +77,7 @@ fn every_first_packet_gets_the_servers_answer() {
         startup(0x0002_0000, SUPERUSER),
         startup(0x0004_0000, SUPERUSER),
         startup(0x0000_0000, SUPERUSER),
-        startup(1234 << 16 | 5677, SUPERUSER),
+        startup(0x04d2_162d, SUPERUSER),
         startup(PROTOCOL_3_0, &[]),
         startup(PROTOCOL_3_0, &[("user", "")]),
         startup(PROTOCOL_3_0, &[("database", "postgres")]),
@@ -80,12 +93,20 @@ fn every_first_packet_gets_the_servers_answer() {
         untyped(&[&PROTOCOL_3_0.to_be_bytes()[..], b"user\0\xff\xfe\0\0"].concat()),
         vec![0, 0, 0, 4],
         vec![0, 0, 0, 7, 0, 3, 0],
-        [&10_001i32.to_be_bytes()[..], &[0; 9997]].concat(),
+        [&10_004i32.to_be_bytes()[..], &[0; 10_000]].concat(),
+        [&10_005i32.to_be_bytes()[..], &[0; 10_001]].concat(),
         [&(-1i32).to_be_bytes()[..], &[0; 100]].concat(),
         password("before everything"),
         query("SELECT 1"),
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
-    ];
+    ]
+}
+
+/// Well-formed packets with parameters of every kind.
+fn parameters() -> Vec<Vec<u8>> {
+    let long = "n".repeat(200);
+    let many = "-c a.b=c ".repeat(1000);
+    let mut packets = Vec::new();
     for options in [
         "-c search_path=pg_catalog -c application_name=x",
         "--application-name=a\\ b --work-mem=5MB",
@@ -115,15 +136,7 @@ fn every_first_packet_gets_the_servers_answer() {
     ] {
         packets.push(startup(PROTOCOL_3_0, &[SUPERUSER, &[(name, value)]].concat()));
     }
-    for installation in each_major() {
-        let cluster = cluster_with(&Options::new().installation(installation));
-        let proxy = Proxy::start(&cluster);
-        for packet in &packets {
-            let straight = answer(cluster.addr(), packet);
-            assert_eq!(answer(proxy.addr(), packet), straight, "{}", packet.escape_ascii());
-        }
-        assert_eq!(Raw::session(proxy.addr()).rows("SELECT 1").len(), 1);
-    }
+    packets
 }
 
 #[test]

@@ -54,9 +54,19 @@ impl Pair {
 
     /// Runs a script straight and through the proxy; both must hear the same.
     pub(crate) fn same(&self, script: impl Fn(&mut Talk)) -> Vec<Frame> {
+        self.same_masking(|_| true, script)
+    }
+
+    /// The same, of the messages that are `wanted`.
+    pub(crate) fn same_masking(
+        &self,
+        wanted: impl Fn(&mut Frame) -> bool,
+        script: impl Fn(&mut Talk),
+    ) -> Vec<Frame> {
         let hear = |addr| {
             let mut talk = Talk::new(addr);
             script(&mut talk);
+            talk.heard.retain_mut(&wanted);
             talk.heard
         };
         let (straight, through) = (hear(self.cluster.addr()), hear(self.proxy.addr()));

@@ -11,7 +11,7 @@ mod inbox;
 pub mod source;
 
 pub use ended::Ended;
-pub use source::VerifierSource;
+pub use source::{VerifierSource, Verifiers};
 
 use crate::upstream::{Stream, Upstream, certificate};
 use crate::wire::login::CancelKey;
@@ -211,9 +211,8 @@ async fn turn_away(client: Stream, ended: Ended) -> Ended {
 pub fn binding_warning(tls: &ClientTls, way: Way<'_>) -> Option<String> {
     let both = tls.config().is_some() && way.upstream.connector().is_some();
     (both && matches!(way.verifiers, VerifierSource::None)).then(|| {
-        "TLS is possible on both legs and no verifiers are configured: unless the proxy shows the server's own certificate, \
-         clients that use SCRAM channel binding (libpq does by default) are refused; set auth.verifier_query or \
-         auth.verifier_file, or give the proxy the server's certificate"
+        "TLS on both legs without auth.verifier_query or auth.verifier_file: clients that bind SCRAM to the channel, as libpq \
+         does by default, are refused unless the proxy shows the server's own certificate"
             .to_owned()
     })
 }

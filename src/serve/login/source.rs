@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::serve::settings::Verifiers;
 use crate::upstream::ask::NoAnswer;
 use crate::upstream::scram::{Unusable, Verifier};
 use crate::upstream::{Problem, Upstream};
@@ -30,6 +29,17 @@ pub enum NotFound {
     /// The file cannot be read any more.
     #[error("the verifier file cannot be used")]
     File(#[from] Problem),
+}
+
+/// Where verifiers come from, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verifiers {
+    /// Nowhere: logins pass through or fail.
+    None,
+    /// A file.
+    File(PathBuf),
+    /// A query under the proxy's own role; the user is `$1`.
+    Query(String),
 }
 
 /// Where verifiers come from, ready for use.

@@ -1,0 +1,61 @@
+//! Portals of statements that are looked after: the server knows best whether one is there, and since such a statement
+//! runs in the portal's place, nobody but us knows that it has run.
+
+use crate::base::{Notice, SqlState};
+use crate::execute::fail;
+use crate::execute::outcome::Outcome;
+use crate::upstream::call::{pass, pass_news};
+use crate::upstream::link::{Arrival, Batch, Link, Lost};
+use crate::wire::client;
+use crate::wire::kind::server;
+
+/// What became of a portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It can be run and returns no rows.
+    Fresh,
+    /// It can be run and returns rows, so that the Execute itself must go upstream.
+    Rows,
+    /// It has run; Postgres runs a portal once.
+    Run,
+    /// There is none; the client has the server's error, and its batch has failed.
+    Missing,
+}
+
+/// Asks the server about a portal.
+pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
+    let mut out = Vec::new();
+    client::describe(&mut out, b'P', name);
+    client::flush(&mut out);
+    link.send(&out).await;
+    loop {
+        match link.next().await? {
+            Arrival::Frame(server::NO_DATA | server::ROW_DESCRIPTION, _)
+                if link.tracker.prepared.has_run(name) =>
+            {
+                return Ok(State::Run);
+            }
+            Arrival::Frame(server::NO_DATA, _) => return Ok(State::Fresh),
+            Arrival::Frame(server::ROW_DESCRIPTION, _) => return Ok(State::Rows),
+            Arrival::Frame(server::ERROR, body) => {
+                link.tracker.received(server::ERROR, &body);
+                link.tracker.expected.skip_to_sync();
+                pass(link, server::ERROR, &body).await;
+                return Ok(State::Missing);
+            }
+            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+}
+
+/// What Postgres says of a portal that has run.
+pub(super) async fn second_run(link: &mut Link, name: &[u8]) -> Result<Outcome, Lost> {
+    fail::transaction(link).await?;
+    link.batch = Batch::None;
+    let name = String::from_utf8_lossy(name);
+    Ok(Outcome::own_error(&Notice::error(
+        SqlState::NOT_IN_PREREQUISITE_STATE,
+        format!("portal \"{name}\" cannot be run"),
+    )))
+}
