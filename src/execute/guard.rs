@@ -8,7 +8,7 @@ use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::{self, Blocker};
 use crate::pace::ladder::{Ladder, Next, Sample};
-use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
@@ -36,8 +36,8 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
                 Attempt::Failed(failed) => return Ok(Outcome::server_error(&failed, None, None)),
             },
             Next::WaitOutside { sleep } => {
-                wait.explain(run, &blockers).await;
-                if let Some(failed) = sleep_on_backend(run.link, sleep).await? {
+                let words = wait.words(&blockers);
+                if let Some(failed) = sleep_on_backend(run.link, sleep, words).await? {
                     return Ok(Outcome::server_error(&failed, Some(&wait.story()), None));
                 }
             }
@@ -108,9 +108,10 @@ impl<'a> Wait<'a> {
         self.last = Some(failed);
     }
 
-    async fn explain(&mut self, run: &mut Run<'_>, blockers: &[Blocker]) {
+    /// Who is in the way, when it is time to say it.
+    fn words(&mut self, blockers: &[Blocker]) -> Option<Notice> {
         if blockers.is_empty() || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            return;
+            return None;
         }
         self.told = Some(Moment::now());
         let what = self
@@ -121,7 +122,7 @@ impl<'a> Wait<'a> {
         let notice = Notice::info(format!("waiting outside the lock queue{what}"))
             .detail(blocker::describe(blockers))
             .hint("Nothing queues behind this statement meanwhile. Cancel it, or end the sessions named, if it cannot wait.");
-        tell(run.link, &[notice]).await;
+        Some(notice)
     }
 
     async fn cancelled(&self, link: &mut Link) -> Result<Outcome, Lost> {
@@ -174,10 +175,21 @@ fn statement_timeout_is_over(run: &Run<'_>, wait: &Wait<'_>) -> bool {
 }
 
 /// Sleeps inside the server, so that a cancel request ends it whichever way it comes; the server's words if it does.
-async fn sleep_on_backend(link: &mut Link, sleep: Duration) -> Result<Option<Failed>, Lost> {
+///
+/// What is to be said is said once the server is at it: it forgets a cancel request that finds it idle.
+async fn sleep_on_backend(
+    link: &mut Link,
+    sleep: Duration,
+    words: Option<Notice>,
+) -> Result<Option<Failed>, Lost> {
     let seconds = sleep.as_secs_f64().to_string();
     let nap = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
-    Ok(Call::run(link, &[nap]).await?.failed)
+    let mut call = Call::start(link, &[nap]).await;
+    if let Some(words) = words {
+        tell(link, &[words]).await;
+    }
+    while call.step(link).await? != Progress::Done {}
+    Ok(call.into_answer().failed)
 }
 
 /// The client's own time-outs mean its whole statement, waiting included.
