@@ -12,7 +12,6 @@ use crate::wire::fields::field;
 use crate::wire::kind::client;
 use crate::wire::server::Status;
 
-use super::outcome::Outcome;
 use super::{Run, message};
 
 /// How an attempt ended.
@@ -77,7 +76,7 @@ async fn in_own_transaction(link: &mut Link, sql: &[u8], set: &str) -> Result<At
     let items = [Item::ours("BEGIN"), Item::ours(set), Item::client(sql), Item::ours("COMMIT")];
     let answer = Call::run(link, &items).await?;
     if answer.status != Status::Idle {
-        Call::run(link, &[Item::ours("ROLLBACK")]).await?;
+        restore(link, &["ROLLBACK"]).await?;
     }
     Ok(judge(answer, 2))
 }
@@ -93,8 +92,7 @@ async fn behind_savepoint(link: &mut Link, sql: &[u8], set: &str, back: &str) ->
     ];
     let attempt = judge(Call::run(link, &items).await?, 2);
     if let Attempt::LockTimeout(_) = attempt {
-        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
-        Call::run(link, &undo).await?;
+        restore(link, &UNDO).await?;
     }
     Ok(attempt)
 }
@@ -137,19 +135,13 @@ async fn portal(link: &mut Link, frame: &[u8], set: &str, back: &str) -> Result<
     Ok(Attempt::Complete(Vec::new()))
 }
 
-/// Sends one statement as it is, in a batch of its own: for what the server takes only as the first of its batch.
-pub async fn once(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
-    let mut answer = Call::run(link, &[Item::client(text)]).await?;
-    Ok(match answer.failed {
-        Some(failed) => Outcome::server_error(&failed, None, None),
-        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
-    })
-}
-
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
 const RESTORES_MAX: u32 = 10;
 
-/// Puts session settings back, also when a late cancel request strikes one of the statements that do it.
+/// Gives back what was done behind the savepoint.
+pub const UNDO: [&str; 2] = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"];
+
+/// Puts settings or a transaction back, also when a late cancel request strikes one of the statements that do it.
 pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     let items: Vec<Item<'_>> = statements.iter().map(|statement| Item::ours(statement)).collect();
     for _ in 0..RESTORES_MAX {

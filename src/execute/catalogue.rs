@@ -125,6 +125,13 @@ pub struct InvalidIndex {
     pub name: String,
 }
 
+/// The names of the prepared statements that the server has now; `None` when it would not say.
+pub async fn prepared_statements(link: &mut Link) -> Result<Option<Vec<String>>, Lost> {
+    let answer = Call::run(link, &[Item::ours("SELECT name FROM pg_catalog.pg_prepared_statements")]).await?;
+    let names = answer.rows_of(0).filter_map(|row| text(row, 0).map(str::to_owned)).collect();
+    Ok(answer.failed.is_none().then_some(names))
+}
+
 /// The invalid indexes of a table or of the whole database; an error of the server is given as it came.
 pub async fn invalid_indexes(
     link: &mut Link,

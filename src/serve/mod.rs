@@ -13,6 +13,7 @@ mod portal;
 pub mod refuse;
 pub mod relay;
 pub mod settings;
+mod statement;
 pub mod task;
 pub mod tls;
 pub mod unix_socket;

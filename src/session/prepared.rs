@@ -54,6 +54,14 @@ impl Prepared {
         }
     }
 
+    /// Forgets all named statements but these, which are all that the server has.
+    pub fn keep(&mut self, names: &[String]) {
+        self.statements.retain(|name, _| {
+            name.is_empty() || names.iter().any(|kept| *kept == String::from_utf8_lossy(name))
+        });
+        self.bytes = self.statements.iter().map(|(name, sql)| name.len() + sql.len()).sum();
+    }
+
     /// Whether a statement is watched.
     pub fn is_watched(&self, name: &[u8]) -> bool {
         self.statements.contains_key(name)
@@ -121,5 +129,8 @@ mod tests {
             prepared.watch(index.to_string().as_bytes(), b"drop table t");
         }
         assert!(!prepared.has_room(b"s", b"drop table t"));
+        prepared.keep(&["7".to_owned()]);
+        assert!(prepared.has_room(b"s", b"drop table t"));
+        assert!(prepared.is_watched(b"7") && !prepared.is_watched(b"8"));
     }
 }

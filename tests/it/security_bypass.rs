@@ -1,0 +1,95 @@
+//! Ways by which a statement could slip past the guard: each is judged all the same.
+
+use crate::support::eventually;
+use crate::support::raw::{Raw, bind, execute, flush, parse, query, sync};
+use crate::wire::{Pair, errors};
+
+/// Runs `script` and waits until as many statements have been judged as `expected`.
+fn judged(pair: &Pair, expected: usize, script: impl FnOnce(&mut Raw)) {
+    let count = || pair.proxy.log().matches("statement judged").count();
+    let before = count();
+    let mut client = pair.through();
+    script(&mut client);
+    eventually(&format!("{expected} statements are judged, {} are", count() - before), || {
+        (count() - before >= expected).then_some(())
+    });
+    assert_eq!(count() - before, expected);
+}
+
+fn pair() -> Pair {
+    let pair = Pair::new();
+    let mut admin = pair.straight();
+    admin.rows(
+        "CREATE TABLE t (a int); CREATE ROLE owner; ALTER TABLE t OWNER TO owner; CREATE SCHEMA hidden",
+    );
+    pair
+}
+
+/// A statement that takes a strong lock, and may be repeated.
+const SLY: &str = "ALTER TABLE t ALTER a SET DEFAULT 100";
+
+#[test]
+fn by_its_company() {
+    let pair = pair();
+    for text in [
+        format!("SELECT 1; {SLY}"),
+        format!("SELECT ';'; /* ; */ {SLY}; SELECT 2"),
+        format!("BEGIN; {SLY}; COMMIT"),
+        format!("SET ROLE owner; {SLY}; RESET ROLE"),
+        format!(";{SLY}"),
+        format!("SELECT $a$ $$ $a$; {SLY}"),
+        format!("SELECT U&'d\\0061'; {SLY}"),
+        format!("SELECT E'\\'; {SLY}; --'; {SLY}; --'"),
+        format!("{}\u{feff} {SLY}", " ".repeat(1_000)).replace('\u{feff}', ""),
+    ] {
+        judged(&pair, 1, |client| assert_eq!(errors(&client.query(&text)), Vec::<String>::new(), "{text}"));
+    }
+    // What only looks like one is not held up.
+    judged(&pair, 0, |client| {
+        client.rows(&format!("SELECT '; {SLY}'"));
+        client.rows(&format!("SELECT 1 -- ; {SLY}"));
+        client.rows(&format!("SELECT E'\\'; {SLY}; --'"));
+    });
+}
+
+#[test]
+fn by_its_way() {
+    let pair = pair();
+    let extended = [parse("", SLY), bind("", "", &[]), execute("", 0)].concat();
+    judged(&pair, 2, |client| {
+        client.rows("SET ROLE owner");
+        client.send(&[extended.clone(), sync()].concat());
+        client.until_ready();
+        client.send(&[extended.clone(), flush()].concat());
+        client.until(b'C');
+        client.send(&sync());
+        client.until_ready();
+    });
+    // A named statement again and again, each time in a batch that is sent before the last one was answered.
+    judged(&pair, 20, |client| {
+        client.send(&[parse("s", SLY), sync()].concat());
+        client.until_ready();
+        client.send(&[bind("", "s", &[]), execute("", 0), sync()].concat().repeat(20));
+        for _ in 0..20 {
+            client.until_ready();
+        }
+    });
+    // A portal that is bound while the answer to an earlier Sync is on its way.
+    judged(&pair, 1, |client| {
+        client.send(&[parse("s", SLY), sync()].concat());
+        client.until_ready();
+        client.send(&[query("SELECT pg_sleep(0.1)"), sync(), bind("p", "s", &[])].concat());
+        client.until_ready();
+        client.until_ready();
+        client.send(&[execute("p", 0), sync()].concat());
+        assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+    });
+    judged(&pair, 3, |client| {
+        client.rows(&format!("DO $$BEGIN EXECUTE '{SLY}'; END$$"));
+        client.rows(&format!(
+            "CREATE FUNCTION hidden.f() RETURNS int LANGUAGE sql AS $$ {SLY}; SELECT 1 $$; {SLY}"
+        ));
+        client.rows(&format!("CREATE PROCEDURE hidden.p() LANGUAGE sql AS '{SLY}'"));
+        client.rows("CALL hidden.p()");
+    });
+}
