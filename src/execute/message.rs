@@ -143,6 +143,30 @@ async fn is_in_force(link: &mut Link, mark: &str) -> Result<bool, Lost> {
     Ok(answer.failed.is_some() || now.is_none_or(|now| client_timeout(&now) == client_timeout(mark)))
 }
 
+/// How a message ended that was sent on without a guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// Without an error.
+    Done,
+    /// The client has heard the error.
+    Failed,
+}
+
+/// Sends a `Query` frame and passes its answer on, but for its `ReadyForQuery`.
+pub async fn pass(link: &mut Link, frame: &[u8]) -> Result<Passed, Lost> {
+    link.tracker.sent(client::QUERY);
+    link.send(frame).await;
+    link.batch = Batch::None;
+    let failed = match collect(link).await? {
+        Answer::Kept(bytes) => {
+            link.tell(&without_ready(&bytes)).await;
+            error_in(&bytes).is_some()
+        }
+        Answer::Passed => link.tracker.status() == Status::Failed,
+    };
+    Ok(if failed { Passed::Failed } else { Passed::Done })
+}
+
 enum Answer {
     /// The whole answer; the client has heard nothing yet.
     Kept(Vec<u8>),
@@ -209,11 +233,14 @@ impl Eye for EndOfData {
 }
 
 fn lock_timeout_in(bytes: &[u8]) -> Option<Failed> {
+    error_in(bytes).filter(is_lock_timeout)
+}
+
+fn error_in(bytes: &[u8]) -> Option<Failed> {
     let mut rest = bytes;
     while let Ok(Some(frame)) = Frame::peek(rest) {
         if frame.kind == server::ERROR {
-            let failed = Failed { item: 0, body: frame.body.to_vec() };
-            return is_lock_timeout(&failed).then_some(failed);
+            return Some(Failed { item: 0, body: frame.body.to_vec() });
         }
         rest = rest.get(HEADER_BYTES + frame.body.len()..)?;
     }

@@ -12,6 +12,7 @@ pub mod message;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
+pub mod script;
 pub mod tell;
 
 use std::sync::Arc;

@@ -220,7 +220,7 @@ impl Case<'_> {
 }
 
 /// Whether a statement can be sent a second time after it failed, without anything of it having stayed.
-fn is_repeatable(statement: &Statement) -> bool {
+pub fn is_repeatable(statement: &Statement) -> bool {
     match &statement.kind {
         Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(_) | Kind::Opaque(Opaque::Call) => false,
         Kind::Opaque(Opaque::Block { repeatable }) => *repeatable,

@@ -11,7 +11,7 @@ pub mod moment;
 pub mod policy;
 pub mod setting;
 
-pub use decide::{decide, holds_strong_after, policy_for};
+pub use decide::{decide, holds_strong_after, is_repeatable, policy_for};
 pub use decision::{Decision, Guard, Judgement, Retry, Target};
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};

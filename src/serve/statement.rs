@@ -7,7 +7,7 @@ use crate::execute::attempt::Work;
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
-use crate::execute::{Run, fail, guard, plan};
+use crate::execute::{Run, fail, guard, plan, script};
 use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing};
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
@@ -58,7 +58,7 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
         Way::Simple if must_stay_whole(&script) || in_batch => Work::Message(&frame),
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
-    let outcome = carry_out(desk, &case, work, sent.text).await?;
+    let outcome = carry_out(desk, &case, work, &script).await?;
     if holds_strong && !matches!(outcome, Outcome::Failed(_)) {
         desk.link.tracker.hold_strong_lock();
     }
@@ -73,7 +73,12 @@ struct Case {
     judgement: Judgement,
 }
 
-async fn carry_out(desk: &mut Desk<'_>, case: &Case, work: Work<'_>, text: &[u8]) -> Result<Outcome, Lost> {
+async fn carry_out(
+    desk: &mut Desk<'_>,
+    case: &Case,
+    work: Work<'_>,
+    script: &Script,
+) -> Result<Outcome, Lost> {
     let mut run = Run {
         link: desk.link,
         session: &case.session,
@@ -81,7 +86,10 @@ async fn carry_out(desk: &mut Desk<'_>, case: &Case, work: Work<'_>, text: &[u8]
         surroundings: desk.surroundings,
     };
     match &case.judgement.decision {
-        Decision::Forward => as_sent(run.link, text).await,
+        Decision::Forward => as_sent(run.link, script.text.as_bytes()).await,
+        Decision::Guard(guard) if script::is_file(run.link, script, work) => {
+            script::run(&mut run, script, guard).await
+        }
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
         Decision::Run(plan) => plan::run(&mut run, plan).await,
         Decision::Refuse(error) => {

@@ -36,12 +36,6 @@ impl Pair {
         Self { proxy: Proxy::start(&cluster), cluster }
     }
 
-    /// With a server of this major version, where this machine has one.
-    pub(crate) fn with_major(major: u32) -> Option<Self> {
-        let installation = Installation::with_major(major).ok()?;
-        Some(Self::with(&Options::new().installation(installation)))
-    }
-
     /// A session of the superuser that goes around the proxy.
     pub(crate) fn straight(&self) -> Raw {
         Raw::session(self.cluster.addr())
