@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use lockkeeper::cluster::{Cluster, Installation, Options};
+use lockkeeper::cluster::{Cluster, Options};
 
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::raw::{self, Frame, PROTOCOL_3_0, Raw};
