@@ -76,7 +76,7 @@ async fn in_own_transaction(link: &mut Link, sql: &[u8], set: &str) -> Result<At
     let items = [Item::ours("BEGIN"), Item::ours(set), Item::client(sql), Item::ours("COMMIT")];
     let answer = Call::run(link, &items).await?;
     if answer.status != Status::Idle {
-        Call::run(link, &[Item::ours("ROLLBACK")]).await?;
+        restore(link, &["ROLLBACK"]).await?;
     }
     Ok(judge(answer, 2))
 }
@@ -92,8 +92,7 @@ async fn behind_savepoint(link: &mut Link, sql: &[u8], set: &str, back: &str) ->
     ];
     let attempt = judge(Call::run(link, &items).await?, 2);
     if let Attempt::LockTimeout(_) = attempt {
-        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
-        Call::run(link, &undo).await?;
+        restore(link, &UNDO).await?;
     }
     Ok(attempt)
 }
@@ -139,7 +138,10 @@ async fn portal(link: &mut Link, frame: &[u8], set: &str, back: &str) -> Result<
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
 const RESTORES_MAX: u32 = 10;
 
-/// Puts session settings back, also when a late cancel request strikes one of the statements that do it.
+/// Gives back what was done behind the savepoint.
+pub const UNDO: [&str; 2] = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"];
+
+/// Puts settings or a transaction back, also when a late cancel request strikes one of the statements that do it.
 pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     let items: Vec<Item<'_>> = statements.iter().map(|statement| Item::ours(statement)).collect();
     for _ in 0..RESTORES_MAX {

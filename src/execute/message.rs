@@ -94,8 +94,7 @@ async fn begin(link: &mut Link, mark: &str, ground: Ground) -> Result<Option<Fai
 async fn leave_savepoint(link: &mut Link, owed: &Owed, missed: bool) -> Result<(), Lost> {
     match link.tracker.status() {
         Status::Failed if missed => {
-            let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
-            Call::run(link, &undo).await?;
+            super::attempt::restore(link, &super::attempt::UNDO).await?;
         }
         Status::InTransaction => {
             Call::run(link, &[Item::ours("RELEASE SAVEPOINT lockkeeper")]).await?;

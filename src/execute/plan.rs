@@ -169,7 +169,7 @@ async fn clean_up(
 async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Lost> {
     let notice = Notice::info(format!("removing {}, which the failed build left invalid", index.name))
         .detail("This waits for transactions that have the table in use; that stops nobody else.")
-        .hint("Cancel again to leave the index behind.");
+        .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
     Ok(unhurried(run, Item::ours(&sql)).await?.failed.is_none())

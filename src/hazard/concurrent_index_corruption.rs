@@ -30,7 +30,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     .detail(why)
     .hint(
         "Upgrade to Postgres 14.4 or later, or build the index without CONCURRENTLY in a quiet hour, with the comment \
-         \"-- lockkeeper: allow create-index-blocking because <reason>\" (or reindex-blocking).",
+         \"/* lockkeeper: allow create-index-blocking because <reason> */\" (or reindex-blocking).",
     );
     Some(Finding { hazard: ID, why: why.into(), remedy: Remedy::Refuse(refusal), elsewhere: None })
 }

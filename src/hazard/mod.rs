@@ -112,8 +112,8 @@ fn not_on_this_server(tag: &str, hazard: &str) -> Notice {
     Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
         .detail("Postgres 14.0 to 14.3 may leave rows out of an index that is built concurrently, without any error.")
         .hint(format!(
-            "Upgrade to Postgres 14.4 or later, or build it as sent in a quiet hour: \"-- lockkeeper: allow {hazard} \
-             because <reason>\"."
+            "Upgrade to Postgres 14.4 or later, or build it as sent in a quiet hour: \"/* lockkeeper: allow {hazard} \
+             because <reason> */\"."
         ))
 }
 

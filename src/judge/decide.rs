@@ -209,8 +209,8 @@ impl Case<'_> {
         match &statement.kind {
             // Nobody knows what it is.
             Kind::Opaque(Opaque::Unread) => false,
-            // REINDEX of something partitioned runs in several transactions.
-            Kind::Reindex(_) => {
+            // REINDEX and CLUSTER of something partitioned run in several transactions.
+            Kind::Reindex(_) | Kind::Locking if matches!(statement.tag, "REINDEX" | "CLUSTER") => {
                 let mut relations = statement.locks.iter().filter_map(|lock| self.facts.relation(&lock.name));
                 statement.place == Place::Anywhere && !relations.any(|relation| partitioned(relation.kind))
             }

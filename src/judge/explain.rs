@@ -7,7 +7,7 @@ use crate::hazard::{Finding, Remedy};
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
     Notice::info(format!("{tag} runs as {form}")).detail(finding.why.clone()).hint(format!(
-        "To run it as sent, say why in a comment: \"-- lockkeeper: allow {} because <reason>\".",
+        "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
 }

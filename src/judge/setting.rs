@@ -47,8 +47,8 @@ const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration:
 pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
     match name {
         "mode" => mode(value).map(Setting::Mode),
-        "max_stall" => duration(name, value, &MAX_STALL, "1ms to 1min").map(Setting::MaxStall),
-        "retry_for" => duration(name, value, &RETRY_FOR, "0 to 24h").map(Setting::RetryFor),
+        "max_stall" => duration(name, value, &MAX_STALL, "1ms to 10min").map(Setting::MaxStall),
+        "retry_for" => duration(name, value, &RETRY_FOR, "0 to 168h").map(Setting::RetryFor),
         "allow" => allowances(value).map(Setting::Allow),
         _ => Err(unknown_name(name)),
     }

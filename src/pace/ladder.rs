@@ -27,7 +27,7 @@ impl Default for LadderSettings {
             rungs: [5, 20, 50, 100].map(Duration::from_millis).to_vec(),
             max_stall: Duration::from_millis(100),
             backoff_min: Duration::from_millis(50),
-            backoff_max: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(2),
             retry_for: Duration::from_mins(10),
         }
     }

@@ -4,28 +4,24 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use crate::base::Notice;
-use crate::effects::{self, facts::Facts};
-use crate::event::Judged;
-use crate::execute::attempt::Work;
-use crate::execute::catalogue::{self, Looked, SessionSettings};
+use crate::base::{Notice, SqlState};
+use crate::execute::catalogue;
 use crate::execute::outcome::Outcome;
-use crate::execute::tell::tell;
-use crate::execute::{Run, Surroundings, fail, guard, message, plan};
-use crate::judge::{self, Decision, Judgement, Mode, Policy};
-use crate::judge::{Moment, Standing};
-use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
-use crate::sql::{self, Kind, Script};
-use crate::upstream::call::{Call, Item, pass_news};
+use crate::execute::{Surroundings, fail, message};
+use crate::judge::{Mode, Policy, Standing};
+use crate::sql;
+use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
+use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
 use super::eye::dialect;
+use super::portal;
 use super::relay::{Scratch, poll_server};
-use super::{portal, prepare};
+use super::statement;
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -51,11 +47,11 @@ pub(super) enum Way {
 
 /// A statement at the front of `link.held`.
 #[derive(Debug, Clone, Copy)]
-struct Sent<'a> {
-    text: &'a [u8],
-    way: Way,
+pub(super) struct Sent<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) way: Way,
     /// Bytes of its message.
-    total: usize,
+    pub(super) total: usize,
 }
 
 /// Looks after the message at the front of `link.held`, which is whole; afterwards it is gone and the relay may go on.
@@ -84,12 +80,14 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     }
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
     match (kind, take_string(&body)) {
-        (client::PARSE, _) => prepare::prepare(desk, &body, total).await,
+        (client::PARSE, _) => prepare(desk, &body, total).await,
         (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
             let sent = Sent { text: &portal_text.unwrap_or_default(), way: Way::Extended, total };
             execute(desk, name, sent).await
         }
-        (client::QUERY, Some((text, b""))) => statement(desk, Sent { text, way: Way::Simple, total }).await,
+        (client::QUERY, Some((text, b""))) => {
+            statement::look_after(desk, Sent { text, way: Way::Simple, total }).await
+        }
         // What does not have the form of its kind is for the server to refuse, as a whole.
         _ => {
             desk.link.forward_held(total).await;
@@ -102,11 +100,11 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
 async fn execute(desk: &mut Desk<'_>, name: &[u8], sent: Sent<'_>) -> Result<(), Lost> {
     match portal::look(desk.link, name).await? {
         portal::State::Fresh => {
-            statement(desk, sent).await?;
+            statement::look_after(desk, sent).await?;
             desk.link.tracker.prepared.run(name, sent.text);
             Ok(())
         }
-        portal::State::Rows => statement(desk, Sent { way: Way::ExtendedRows, ..sent }).await,
+        portal::State::Rows => statement::look_after(desk, Sent { way: Way::ExtendedRows, ..sent }).await,
         portal::State::Run => {
             let outcome = portal::second_run(desk.link, name).await?;
             drop_held(desk.link, sent.total);
@@ -143,164 +141,59 @@ pub(super) async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(
     .await
 }
 
-/// Judges a statement and carries the decision out.
-async fn statement(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
-    let Sent { text, way, total } = sent;
-    let script = sql::parse(text, dialect(desk.link.tracker.reading()));
-    let standing = standing(desk.link, way, total).await;
-    let in_batch = way != Way::Simple || desk.link.tracker.ran_in_batch();
-    if in_batch && desk.link.tracker.status() == Status::Idle {
-        desk.link.batch = Batch::Clients;
-    }
-    let considered = match consider(desk, &script, standing).await? {
-        Considered::Judged(whole) => *whole,
-        Considered::Over(outcome) => {
-            drop_held(desk.link, total);
-            return finish(desk.link, way, outcome).await;
-        }
-        Considered::Forward => {
-            desk.link.batch = Batch::None;
-            desk.link.forward_held(total).await;
-            return Ok(());
-        }
+/// A Parse goes upstream as it is; its text is remembered for the Execute once the server has taken it.
+async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), Lost> {
+    let link = &mut *desk.link;
+    let Some(parse) = Parse::read(body) else {
+        link.forward_held(total).await;
+        return Ok(());
     };
-    let judgement = &considered.judgement;
-    if !judgement.hazards.is_empty() {
-        let place = &desk.surroundings.place;
-        Judged {
-            hazards: &judgement.hazards,
-            decision: &judgement.decision,
-            database: &place.database,
-            pid: place.pid,
-        }
-        .emit();
+    let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
+    if watch && !has_room(link, parse).await? {
+        let error = Notice::error(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "too many prepared statements that change the schema",
+        )
+        .hint("Close or DEALLOCATE those that are done with.");
+        drop_held(link, total);
+        return finish(link, Way::Extended, Outcome::own_error(&error)).await;
     }
-    tell(desk.link, &judgement.notices).await;
-    let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
-    let own_batch = way == Way::Extended && standing == Standing::Outside;
-    if judgement.decision == Decision::Forward && !(own_batch && alone_only) {
-        desk.link.batch = Batch::None;
-        desk.link.forward_held(total).await;
+    link.forward_held(total).await;
+    let mut flush = Vec::new();
+    crate::wire::client::flush(&mut flush);
+    link.send(&flush).await;
+    loop {
+        let Arrival::Frame(kind, answer) = link.next().await? else { continue };
+        link.tracker.received(kind, &answer);
+        crate::upstream::call::pass(link, kind, &answer).await;
+        match kind {
+            from_server::PARSE_COMPLETE if watch => link.tracker.prepared.watch(parse.name, parse.sql),
+            from_server::PARSE_COMPLETE => link.tracker.prepared.forget(parse.name),
+            from_server::ERROR => {}
+            _ => continue,
+        }
         return Ok(());
     }
-    if own_batch {
-        end_batch(desk.link).await?;
-    }
-    let form = match way {
-        Way::ExtendedRows => Form::Portal,
-        Way::Simple if must_stay_whole(&script) || in_batch => Form::Message,
-        Way::Simple | Way::Extended => Form::Statement,
-    };
-    let outcome = carry_out(desk, sent, form, &considered).await?;
-    if !matches!(outcome, Outcome::Failed(_)) && judge::holds_strong_after(&script, &considered.facts) {
-        desk.link.tracker.hold_strong_lock();
-    }
-    finish(desk.link, way, outcome).await
 }
 
-/// In which form a statement goes to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Statement,
-    Message,
-    Portal,
-}
-
-async fn carry_out(
-    desk: &mut Desk<'_>,
-    sent: Sent<'_>,
-    form: Form,
-    considered: &Whole,
-) -> Result<Outcome, Lost> {
-    let frame: Vec<u8> = desk.link.held.get(..sent.total).unwrap_or_default().to_vec();
-    drop_held(desk.link, sent.total);
-    let work = match form {
-        Form::Portal => Work::Portal(&frame),
-        Form::Message => Work::Message(&frame),
-        Form::Statement => Work::Statement(sent.text),
-    };
-    let Whole { session, policy, judgement, .. } = considered;
-    let mut run = Run { link: desk.link, session, policy, surroundings: desk.surroundings };
-    match &judgement.decision {
-        Decision::Forward => as_sent(run.link, sent.text).await,
-        Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
-        Decision::Run(plan) => plan::run(&mut run, plan).await,
-        Decision::Refuse(error) => {
-            fail::transaction(run.link).await?;
-            Ok(Outcome::own_error(error))
+/// Whether one more statement can be watched, once those are forgotten that the client has closed: a Close that the
+/// server ignores looks like any other, so it is not believed.
+async fn has_room(link: &mut Link, parse: Parse<'_>) -> Result<bool, Lost> {
+    if !link.tracker.prepared.has_room(parse.name, parse.sql) {
+        if link.tracker.status() == Status::Idle {
+            link.batch = Batch::Clients;
+        }
+        let names = catalogue::prepared_statements(link).await?;
+        link.batch = Batch::None;
+        if let Some(names) = names {
+            link.tracker.prepared.keep(&names);
         }
     }
-}
-
-/// A statement that the server takes only as the first of its batch, which our own questions have begun.
-async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
-    let mut answer = Call::run(link, &[Item::client(text)]).await?;
-    Ok(match answer.failed {
-        Some(failed) => Outcome::server_error(&failed, None, None),
-        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
-    })
-}
-
-/// All that was found out about a statement.
-struct Whole {
-    session: SessionSettings,
-    facts: Facts,
-    policy: Policy,
-    judgement: Judgement,
-}
-
-enum Considered {
-    Judged(Box<Whole>),
-    /// The server or the directive reader has spoken already.
-    Over(Outcome),
-    /// As sent, and nothing to say.
-    Forward,
-}
-
-async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> Result<Considered, Lost> {
-    if let Some(error) = misnamed_setting(script) {
-        fail::transaction(desk.link).await?;
-        return Ok(Considered::Over(Outcome::own_error(&error)));
-    }
-    if script
-        .statements
-        .iter()
-        .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary())
-    {
-        return Ok(Considered::Forward);
-    }
-    let names = effects::need(script);
-    let (session, facts) = match catalogue::look_up(desk.link, &names).await? {
-        Looked::Known(session, facts) => (session, facts),
-        Looked::Stopped(failed) => return Ok(Considered::Over(Outcome::server_error(&failed, None, None))),
-    };
-    // A setting that came by start-up options or ALTER ROLE is checked nowhere else.
-    let checked: Result<Vec<judge::Setting>, Notice> =
-        session.directives.iter().map(|(name, value)| judge::setting::check(name, value)).collect();
-    let policy = match checked {
-        Ok(settings) => desk.policy.with(&settings),
-        Err(error) => {
-            fail::transaction(desk.link).await?;
-            return Ok(Considered::Over(Outcome::own_error(&error)));
-        }
-    };
-    let judgement = judge::decide(script, &facts, &Moment { transaction: standing }, &policy);
-    let policy = judge::policy_for(script, &policy);
-    Ok(Considered::Judged(Box::new(Whole { session, facts, policy, judgement })))
-}
-
-/// What is wrong with a `SET lockkeeper.<name>`: Postgres itself takes any name and any value.
-fn misnamed_setting(script: &Script) -> Option<Notice> {
-    script.statements.iter().find_map(|statement| match &statement.kind {
-        Kind::Setting(Change::Ours(OurSetting { name, value: Some(value), .. })) => {
-            judge::setting::check(name, value).err()
-        }
-        _ => None,
-    })
+    Ok(link.tracker.prepared.has_room(parse.name, parse.sql))
 }
 
 /// Where the statement stands: in a transaction block, in an implicit transaction with others, or alone.
-async fn standing(link: &mut Link, way: Way, total: usize) -> Standing {
+pub(super) async fn standing(link: &mut Link, way: Way, total: usize) -> Standing {
     if link.tracker.status() == Status::InTransaction {
         return Standing::Explicit { holds_strong: link.tracker.holds_strong_lock() };
     }
@@ -322,16 +215,8 @@ async fn standing(link: &mut Link, way: Way, total: usize) -> Standing {
     }
 }
 
-/// Whether a message must go to the server as it is: its statements share one transaction, or it may return rows.
-fn must_stay_whole(script: &Script) -> bool {
-    let may_return_rows = |statement: &Statement| {
-        matches!(statement.kind, Kind::Opaque(Opaque::Call | Opaque::Extension | Opaque::Unread))
-    };
-    script.statements.len() > 1 || script.statements.iter().any(may_return_rows)
-}
-
 /// Ends the client's batch upstream, which has run nothing that is to stay; its own Sync will be answered when it comes.
-async fn end_batch(link: &mut Link) -> Result<(), Lost> {
+pub(super) async fn end_batch(link: &mut Link) -> Result<(), Lost> {
     let mut out = Vec::new();
     link.tracker.sent(client::SYNC);
     crate::wire::client::sync(&mut out);

@@ -82,10 +82,10 @@ pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
     }
 }
 
-/// A session that has logged in.
+/// A session that has logged in; boxed, since a task keeps room for every place that a value passes through.
 struct Begun {
     link: Link,
-    about: Box<About>,
+    about: About,
 }
 
 /// What is known of a session beside its sockets; needed only when something happens.
@@ -109,7 +109,7 @@ fn stream(socket: Socket) -> io::Result<Stream> {
     }
 }
 
-async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
+async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
     let ready = state.serving.now();
     let limit = ready.settings.startup_timeout;
     let client = stream(accepted.socket).ok()?;
@@ -150,7 +150,12 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Begun> {
     }
 }
 
-fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: &Ready) -> Option<Begun> {
+fn begun(
+    session: Session,
+    seat: crate::live::Seat,
+    state: &WorkerState,
+    ready: &Ready,
+) -> Option<Box<Begun>> {
     let Session { client, upstream, identity, key, host, client_encoding, from_client, from_server, .. } =
         session;
     let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
@@ -168,7 +173,7 @@ fn begun(session: Session, seat: crate::live::Seat, state: &WorkerState, ready: 
     };
     let mut link = Link::new(client, upstream, tracker, from_client);
     link.pass_on(&from_server).ok()?;
-    Some(Begun { link, about: Box::new(about) })
+    Some(Box::new(Begun { link, about }))
 }
 
 /// Passes a cancel request on; a session of ours that waits outside the server notes it too.
@@ -184,7 +189,7 @@ async fn pass_cancel(live: &Live, ready: &Ready, packet: &[u8]) {
 }
 
 /// Relays and looks after statements until one side ends.
-async fn converse(mut begun: Begun, state: &WorkerState) {
+async fn converse(mut begun: Box<Begun>, state: &WorkerState) {
     let words = loop {
         let care = match relay_until_halt(&mut begun, state).await {
             Ok(Turn::Care(care)) => care,
@@ -322,7 +327,8 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         (Care::Judge, _) => engage::engage(&mut desk).await,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await,
         (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await,
-    }
+    }?;
+    begun.link.settle().await
 }
 
 impl About {
@@ -353,40 +359,26 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
 }
 
 /// Says the last words, where the stream still has room for a message, and closes both sides.
-async fn part(mut begun: Begun, words: Option<Notice>) {
+async fn part(mut begun: Box<Begun>, words: Option<Notice>) {
     let mut out = Vec::new();
     if let Some(notice) = words.filter(|_| begun.link.tracker.at_boundary()) {
         notice::encode(&notice, &mut out);
     }
     let _ = clock::within(FAREWELL_WITHIN, begun.link.farewell(&out)).await;
 }
+
 #[cfg(test)]
-mod sizes {
+mod tests {
     use super::*;
+
+    fn size_of_future<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Memory per idle session is a promise: what a task holds counts once for each of thousands.
     #[test]
-    fn sizes() {
-        fn sz<T>(_: &T) -> usize {
-            std::mem::size_of::<T>()
-        }
-        println!(
-            "Link {} Tracker {} Begun {} About {} Relay {}",
-            std::mem::size_of::<Link>(),
-            std::mem::size_of::<Tracker>(),
-            std::mem::size_of::<Begun>(),
-            std::mem::size_of::<About>(),
-            std::mem::size_of::<Relay<'_, Watcher<'_>>>()
-        );
-        fn probe(a: Option<Accepted>, s: Option<Rc<WorkerState>>) {
-            if let (Some(a), Some(s)) = (a, s) {
-                let f = session(a, s);
-                println!("{}", sz(&f));
-            }
-        }
-        probe(None, None);
-        fn g<A, B, F>(_: fn(A, B) -> F) -> usize {
-            std::mem::size_of::<F>()
-        }
-        println!("session {}", g(session));
-        println!("Stream {}", std::mem::size_of::<Stream>());
+    fn an_idle_session_is_small() {
+        assert!(size_of_future(session) <= 512, "{}", size_of_future(session));
+        assert!(size_of::<Begun>() <= 768, "{}", size_of::<Begun>());
     }
 }

@@ -100,7 +100,8 @@ impl Expected {
 
     /// Whether the server may keep finished replies back until it is asked to send them.
     pub fn needs_flush(&self) -> bool {
-        matches!(self.due.back(), Some(Due::Extended(_)))
+        let last = self.due.iter().rev().find(|due| **due != Due::CopyEnd);
+        matches!(last, Some(Due::Extended(_)))
     }
 
     /// Notes that the extended batch has failed, for an error that took the place of the server's own answer.
@@ -118,9 +119,8 @@ impl Expected {
 
     #[inline]
     fn ready(&mut self) {
-        if self.state == State::CopyIn {
-            self.state = State::Ordinary;
-        }
+        // Also after a COPY that failed before it read the Sync behind its Execute: that Sync was heard after all.
+        self.state = State::Ordinary;
         while let Some(due) = self.due.pop_front() {
             if matches!(due, Due::Ready | Due::Sync) {
                 break;
@@ -234,6 +234,17 @@ mod tests {
         // the server gives up in the middle
         assert_eq!(check(">Q <G >d <E <Z >c"), "....qq");
         assert_eq!(check(">PBES <12 <G >d <E >c >S <Z"), "....ss.q");
+        // a trigger stops it before it reads anything, so that the first Sync counts
+        assert_eq!(check(">PBES <12 <G <E <Z >cS <Z"), "...sq.q");
+    }
+
+    #[test]
+    fn a_copy_that_has_ended_may_wait_for_a_flush() {
+        let mut expected = Expected::default();
+        for kind in *b"PBEdc" {
+            expected.sent(kind);
+        }
+        assert!(expected.needs_flush());
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::prepared::Prepared;
 /// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
 const NAMES_MAX: usize = 64 << 10;
 
+/// A text that is too long to be read whole is not stopped by fewer bytes than these.
+const HEAD_MIN: usize = 4 << 10;
+
 /// Judges a statement's text on the hot path: quick for what is ordinary.
 pub trait Eye {
     /// Whether a whole text must be looked at before it runs.
@@ -263,7 +266,11 @@ impl Tracker {
         }
         let text = if header.kind == client::PARSE {
             let Some((name, text)) = take_string(body) else {
-                return if whole { Stop::Clear } else { Stop::Oversize };
+                return match whole {
+                    true => Stop::Clear,
+                    false if body.len() < HEAD_MIN.min(self.inspect_max) => Stop::Incomplete,
+                    false => Stop::Oversize,
+                };
             };
             if !self.prepared.is_empty() && self.prepared.is_watched(name) {
                 return if whole { Stop::Engage } else { Stop::Oversize };
@@ -280,7 +287,12 @@ impl Tracker {
             let stop = query_text(text).is_some_and(|text| eye.must_stop(text, &self.reading));
             return if stop { Stop::Engage } else { Stop::Clear };
         }
-        if eye.must_stop_head(text) { Stop::Oversize } else { Stop::Clear }
+        match eye.must_stop_head(text) {
+            false => Stop::Clear,
+            // The first word may not have come whole.
+            true if !whole && body.len() < HEAD_MIN.min(self.inspect_max) => Stop::Incomplete,
+            true => Stop::Oversize,
+        }
     }
 
     fn judge_portal(&mut self, header: Header, body: &[u8]) -> Stop {

@@ -56,6 +56,8 @@ fn long_texts_are_judged_by_their_beginning() {
         Seen { forward: long.len() - 100, stop: Stop::Engage }
     );
     let long = query(&format!("alter '{}'", "x".repeat(5000)));
+    let beginning = super::Tracker::new(1000, "UTF8").client(&long[..500], &mut Alter).unwrap();
+    assert_eq!(beginning.stop, Stop::Incomplete, "a few bytes do not tell");
     assert_eq!(super::Tracker::new(1000, "UTF8").client(&long, &mut Alter).unwrap().stop, Stop::Oversize);
 }
 

@@ -1,4 +1,5 @@
-//! What comments ask of lockkeeper: `-- lockkeeper: allow <hazard> because <reason>`.
+//! What comments ask of lockkeeper: `/* lockkeeper: allow <hazard> because <reason> */`, or behind `--`, though psql
+//! strips such a line in front of a statement.
 //!
 //! Only real comments count, never a string that looks like one. What a directive means is for `judge` to say.
 

@@ -295,6 +295,21 @@ impl Link {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Leaves the streams as the relay finds them: what the server has said unasked behind the last answer goes to the client.
+    pub async fn settle(&mut self) -> Result<(), Lost> {
+        let unasked = std::mem::take(&mut self.arrived);
+        if !unasked.is_empty() {
+            self.tracker.server(&unasked).map_err(Lost::UpstreamMalformed)?;
+            self.tell(&unasked).await;
+        }
+        Ok(())
+    }
+
+    /// What has been read from the server behind the last whole message.
+    pub fn take_unasked(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.arrived)
+    }
+
     /// Waits until the client has sent more; false when it will not.
     pub async fn more_from_client(&mut self) -> bool {
         let before = self.held.len();
@@ -312,7 +327,7 @@ impl Link {
 
     /// Takes the client's bytes ahead, up to a bound.
     pub fn poll_ahead(&mut self, cx: &mut Context<'_>) {
-        while self.client_reading == Reading::Open && self.held.len() < AHEAD_MAX.max(self.held.capacity()) {
+        while self.client_reading == Reading::Open && self.held.len() < AHEAD_MAX {
             let mut buffer = [0; 4096];
             match self.poll_read_client(cx, &mut buffer) {
                 Poll::Ready(Ok(n)) => self.held.extend_from_slice(buffer.get(..n).unwrap_or_default()),

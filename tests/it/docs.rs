@@ -36,8 +36,8 @@ fn example_configuration() {
 fn hazards() {
     let mut page = String::from(
         "# Hazards\n\n<!-- Written by `./dev docs` from src/hazard/*.md: change it there. -->\n\n\
-         Why a statement hurts, and what becomes of it. The id is what a directive takes: `-- lockkeeper: allow <id> \
-         because <reason>`.\n\n",
+         Why a statement hurts, and what becomes of it. The id is what a directive takes: `/* lockkeeper: allow <id> \
+         because <reason> */`.\n\n",
     );
     for hazard in hazard::ALL {
         let _ = writeln!(page, "- [{id}](#{id}), since {since}", id = hazard.id, since = hazard.since);

@@ -1,5 +1,6 @@
 //! The client's own time-outs while its statement is under the ladder: honoured, and found again as they were.
 
+use crate::support::raw::Frame;
 use crate::support::stage::{Person, Stage, Way};
 
 const ADD: &str = "ALTER TABLE orders ADD COLUMN added int";
@@ -38,7 +39,7 @@ fn settings_are_found_again_after_every_ending() {
             ("DO $$ BEGIN RAISE 'no'; END $$", "P0001"),
         ] {
             let answer = client.ask(way, sql);
-            let found = answer.error().map(|error| error.sqlstate()).unwrap_or_default();
+            let found = answer.error().map(Frame::sqlstate).unwrap_or_default();
             assert_eq!(found, ending, "{way:?} {sql}: {answer:?}");
             assert_eq!(timeouts(&mut client), "90s|91s", "{way:?} {sql}");
         }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use lockkeeper::cluster::{Cluster, Installation, Options};
+use lockkeeper::cluster::{Cluster, Options};
 
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::raw::{self, Frame, PROTOCOL_3_0, Raw};
@@ -34,12 +34,6 @@ impl Pair {
     pub(crate) fn with(options: &Options) -> Self {
         let cluster = cluster_with(options);
         Self { proxy: Proxy::start(&cluster), cluster }
-    }
-
-    /// With a server of this major version, where this machine has one.
-    pub(crate) fn with_major(major: u32) -> Option<Self> {
-        let installation = Installation::with_major(major).ok()?;
-        Some(Self::with(&Options::new().installation(installation)))
     }
 
     /// A session of the superuser that goes around the proxy.

@@ -4,9 +4,9 @@ use crate::sql::lex::{Lexer, TokenKind};
 use crate::sql::statement::{Kind, Opaque};
 
 /// Words that may lock relations, or run what cannot be seen.
-const DDL_WORDS: [&str; 13] = [
-    "alter", "call", "cluster", "create", "drop", "execute", "import", "lock", "reassign", "refresh",
-    "reindex", "truncate", "vacuum",
+const DDL_WORDS: [&str; 12] = [
+    "alter", "cluster", "create", "drop", "execute", "import", "lock", "reassign", "refresh", "reindex",
+    "truncate", "vacuum",
 ];
 
 /// Words that end transactions, so that the block cannot be tried again.
@@ -20,9 +20,16 @@ pub(super) fn classify(body: Option<&str>, language: Option<&str>) -> Kind {
         // Nobody knows whether such a block ends transactions: one attempt.
         return Kind::Opaque(Opaque::Block { repeatable: false });
     };
-    let repeatable = !holds_any(body, &TRANSACTION_WORDS);
-    if repeatable && !holds_any(body, &DDL_WORDS) && !holds_block(body) {
-        return Kind::Ordinary;
+    // A procedure may end transactions too, which it cannot in a transaction of ours.
+    let calls = holds_any(body, &["call"]);
+    let repeatable = !calls && !holds_any(body, &TRANSACTION_WORDS);
+    if !holds_any(body, &DDL_WORDS) && !holds_block(body) {
+        if repeatable {
+            return Kind::Ordinary;
+        }
+        if calls && !holds_any(body, &TRANSACTION_WORDS) {
+            return Kind::Opaque(Opaque::Call);
+        }
     }
     Kind::Opaque(Opaque::Block { repeatable })
 }
@@ -62,6 +69,8 @@ mod tests {
             ("BEGIN INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING; END", None, Kind::Ordinary),
             ("BEGIN DO 'x'; END", None, opaque(true)),
             ("BEGIN EXECUTE 'x'; END", None, opaque(true)),
+            ("BEGIN DROP TABLE t; CALL p(); END", None, opaque(false)),
+            ("BEGIN CALL p(); END", None, Kind::Opaque(Opaque::Call)),
             ("BEGIN DROP TABLE t; END", Some("plpgsql"), opaque(true)),
             ("BEGIN DROP TABLE t; COMMIT; END", None, opaque(false)),
             ("BEGIN UPDATE t SET a = 1; COMMIT; END", None, opaque(false)),

@@ -1,0 +1,196 @@
+//! One statement, judged, and its decision carried out in its place.
+
+use crate::base::Notice;
+use crate::effects::{self, facts::Facts};
+use crate::event::Judged;
+use crate::execute::attempt::Work;
+use crate::execute::catalogue::{self, Looked, SessionSettings};
+use crate::execute::outcome::Outcome;
+use crate::execute::tell::tell;
+use crate::execute::{Run, fail, guard, plan};
+use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing};
+use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
+use crate::sql::{self, Kind, Script};
+use crate::upstream::call::{Call, Item};
+use crate::upstream::link::{Batch, Link, Lost};
+use crate::wire::server::Status;
+
+use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
+use super::eye::dialect;
+
+/// Judges a statement and carries the decision out.
+pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
+    let script = sql::parse(sent.text, dialect(desk.link.tracker.reading()));
+    let standing = standing(desk.link, sent.way, sent.total).await;
+    let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
+    if in_batch && desk.link.tracker.status() == Status::Idle {
+        desk.link.batch = Batch::Clients;
+    }
+    let case = match consider(desk, &script, standing).await? {
+        Considered::Judged(case) => *case,
+        Considered::Over(outcome) => {
+            drop_held(desk.link, sent.total);
+            return finish(desk.link, sent.way, outcome).await;
+        }
+        Considered::Forward => {
+            forward(desk.link, sent.total).await;
+            return Ok(());
+        }
+    };
+    announce(desk, &case.judgement).await;
+    let holds_strong = judge::holds_strong_after(&script, &case.facts);
+    let own_batch = sent.way == Way::Extended && standing == Standing::Outside;
+    let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
+    if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) {
+        if holds_strong {
+            desk.link.tracker.hold_strong_lock();
+        }
+        forward(desk.link, sent.total).await;
+        return Ok(());
+    }
+    if own_batch {
+        end_batch(desk.link).await?;
+    }
+    let frame: Vec<u8> = desk.link.held.get(..sent.total).unwrap_or_default().to_vec();
+    drop_held(desk.link, sent.total);
+    let work = match sent.way {
+        Way::ExtendedRows => Work::Portal(&frame),
+        Way::Simple if must_stay_whole(&script) || in_batch => Work::Message(&frame),
+        Way::Simple | Way::Extended => Work::Statement(sent.text),
+    };
+    let outcome = carry_out(desk, &case, work, sent.text).await?;
+    if holds_strong && !matches!(outcome, Outcome::Failed(_)) {
+        desk.link.tracker.hold_strong_lock();
+    }
+    finish(desk.link, sent.way, outcome).await
+}
+
+/// A statement that has been judged, with what the judgement stands on.
+struct Case {
+    session: SessionSettings,
+    facts: Facts,
+    policy: Policy,
+    judgement: Judgement,
+}
+
+async fn carry_out(desk: &mut Desk<'_>, case: &Case, work: Work<'_>, text: &[u8]) -> Result<Outcome, Lost> {
+    let mut run = Run {
+        link: desk.link,
+        session: &case.session,
+        policy: &case.policy,
+        surroundings: desk.surroundings,
+    };
+    match &case.judgement.decision {
+        Decision::Forward => as_sent(run.link, text).await,
+        Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
+        Decision::Run(plan) => plan::run(&mut run, plan).await,
+        Decision::Refuse(error) => {
+            fail::transaction(run.link).await?;
+            Ok(Outcome::own_error(error))
+        }
+    }
+}
+
+/// Sends the held statement on as it is.
+async fn forward(link: &mut Link, total: usize) {
+    link.batch = Batch::None;
+    link.forward_held(total).await;
+}
+
+/// Tells the log and the client what was found.
+async fn announce(desk: &mut Desk<'_>, judgement: &Judgement) {
+    if !judgement.hazards.is_empty() {
+        let place = &desk.surroundings.place;
+        Judged {
+            hazards: &judgement.hazards,
+            decision: &judgement.decision,
+            database: &place.database,
+            pid: place.pid,
+        }
+        .emit();
+    }
+    tell(desk.link, &judgement.notices).await;
+}
+
+/// A statement that the server takes only as the first of its batch, which our own questions have begun.
+async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
+    let mut answer = Call::run(link, &[Item::client(text)]).await?;
+    Ok(match answer.failed {
+        Some(failed) => Outcome::server_error(&failed, None, None),
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
+}
+
+enum Considered {
+    Judged(Box<Case>),
+    /// The server or the directive reader has spoken already.
+    Over(Outcome),
+    /// As sent, and nothing to say.
+    Forward,
+}
+
+async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> Result<Considered, Lost> {
+    if let Some(error) = misnamed_setting(script) {
+        fail::transaction(desk.link).await?;
+        return Ok(Considered::Over(Outcome::own_error(&error)));
+    }
+    if script
+        .statements
+        .iter()
+        .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary())
+    {
+        return Ok(Considered::Forward);
+    }
+    if locks_before_its_snapshot(desk.link, script).await? {
+        return Ok(Considered::Forward);
+    }
+    let names = effects::need(script);
+    let (session, facts) = match catalogue::look_up(desk.link, &names).await? {
+        Looked::Known(session, facts) => (session, facts),
+        Looked::Stopped(failed) => return Ok(Considered::Over(Outcome::server_error(&failed, None, None))),
+    };
+    // A setting that came by start-up options or ALTER ROLE is checked nowhere else.
+    let checked: Result<Vec<judge::Setting>, Notice> =
+        session.directives.iter().map(|(name, value)| judge::setting::check(name, value)).collect();
+    let policy = match checked {
+        Ok(settings) => desk.policy.with(&settings),
+        Err(error) => {
+            fail::transaction(desk.link).await?;
+            return Ok(Considered::Over(Outcome::own_error(&error)));
+        }
+    };
+    let judgement = judge::decide(script, &facts, &Moment { transaction: standing }, &policy);
+    let policy = judge::policy_for(script, &policy);
+    Ok(Considered::Judged(Box::new(Case { session, facts, policy, judgement })))
+}
+
+/// Whether a LOCK TABLE is the way to lock before the transaction takes its snapshot, as the manual's "Enforcing
+/// Consistency with Explicit Blocking Locks" has it: a question of ours to the catalogue would take the snapshot first.
+/// `SHOW` takes none.
+async fn locks_before_its_snapshot(link: &mut Link, script: &Script) -> Result<bool, Lost> {
+    let locks = script.statements.iter().any(|statement| matches!(statement.kind, Kind::Lock { .. }));
+    if !locks || link.tracker.status() != Status::InTransaction {
+        return Ok(false);
+    }
+    let answer = Call::run(link, &[Item::ours("SHOW transaction_isolation")]).await?;
+    let level = answer.row(0).and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
+    Ok(matches!(level.as_str(), "repeatable read" | "serializable"))
+}
+
+/// What is wrong with a `SET lockkeeper.<name>`: Postgres itself takes any name and any value.
+fn misnamed_setting(script: &Script) -> Option<Notice> {
+    script.statements.iter().find_map(|statement| match &statement.kind {
+        Kind::Setting(Change::Ours(OurSetting { name, value: Some(value), .. })) => {
+            judge::setting::check(name, value).err()
+        }
+        _ => None,
+    })
+}
+
+/// Whether a message must go to the server as it is: its statements share one transaction, or it may return rows.
+fn must_stay_whole(script: &Script) -> bool {
+    let may_return_rows = |statement: &Statement| {
+        matches!(statement.kind, Kind::Opaque(Opaque::Call | Opaque::Extension | Opaque::Unread))
+    };
+    script.statements.len() > 1 || script.statements.iter().any(may_return_rows)
+}
