@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::pgbench::{Connections, Summary};
+use crate::pgbench::{Connections, Length, Summary};
 use crate::process;
 use crate::results::{Figure, Reading};
 use crate::stage::{Endpoint, Ground};
@@ -17,6 +17,19 @@ const MEGABYTE: f64 = 1_000_000.0;
 
 /// Messages of COPY data in one COPY, about 8 MB.
 const COPY_MESSAGES: u32 = 1_000;
+
+/// What runs through a fresh proxy before anything counts: its first connections and allocations.
+const WARM_UP: Load = Load { clients: 8, mode: "simple", script: Script::Select };
+
+/// Transactions of each client in that.
+const WARM_UP_TRANSACTIONS: u32 = 200;
+
+/// Prepares a fresh proxy for being measured.
+pub(crate) fn warm_up(ground: &Ground, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let place = (endpoint.addr, endpoint.tls.is_some());
+    let length = Length::Transactions(WARM_UP_TRANSACTIONS);
+    ground.pgbench.run(place, WARM_UP, Connections::Stay, length).map(drop)
+}
 
 /// Measures it for about the time that was asked for.
 pub(crate) fn measure(ground: &Ground, kind: Kind, endpoint: &Endpoint) -> anyhow::Result<Vec<Reading>> {
@@ -55,7 +68,7 @@ fn pgbench(
     endpoint: &Endpoint,
 ) -> anyhow::Result<Summary> {
     let place = (endpoint.addr, endpoint.tls.is_some());
-    ground.pgbench.run(place, load, connections, ground.options.seconds())
+    ground.pgbench.run(place, load, connections, Length::Seconds(ground.options.seconds()))
 }
 
 fn rows(ground: &Ground, endpoint: &Endpoint) -> anyhow::Result<Vec<Reading>> {

@@ -32,6 +32,15 @@ pub(crate) struct Summary {
     pub(crate) per_second: f64,
 }
 
+/// When a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// After this time.
+    Seconds(u32),
+    /// After so many transactions of each client.
+    Transactions(u32),
+}
+
 /// Whether connections stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Connections {
@@ -54,17 +63,20 @@ impl Pgbench {
         output_of(&mut command).map(drop)
     }
 
-    /// Runs it for some seconds.
+    /// Runs it to its end.
     pub(crate) fn run(
         &self,
         (addr, tls): (SocketAddr, bool),
         load: Load,
         connections: Connections,
-        seconds: u32,
+        length: Length,
     ) -> anyhow::Result<Summary> {
         let mut command = self.command(addr, tls);
         command.arg(format!("--client={}", load.clients)).arg(format!("--protocol={}", load.mode));
-        command.arg(format!("--time={seconds}")).arg("--random-seed=1");
+        command.arg("--random-seed=1").arg(match length {
+            Length::Seconds(count) => format!("--time={count}"),
+            Length::Transactions(count) => format!("--transactions={count}"),
+        });
         match load.script {
             Script::Select => command.args(["--no-vacuum", "--builtin=select-only"]),
             // Vacuums the small tables first, so that each run finds them alike.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::base::{Notice, Period, SqlState};
 use crate::event::ClientLeft;
-use crate::event::clock::Moment;
+use crate::event::clock::{self, Moment};
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::{self, Blocker};
 use crate::pace::ladder::{Ladder, Next, Sample};
-use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
@@ -23,11 +23,16 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Runs one statement under the ladder until it is done, has failed for a reason of its own, or time is over.
 pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
     let mut wait = Wait::new(run, guard);
+    let mut seen: Option<Vec<Blocker>> = None;
     loop {
         if run.take_cancel() {
             return wait.cancelled(run.link).await;
         }
-        let blockers = if guard.retry == Retry::Never { Vec::new() } else { wait.look(run).await };
+        let blockers = match seen.take() {
+            Some(seen) => seen,
+            None if guard.retry == Retry::Never => Vec::new(),
+            None => wait.look(run).await,
+        };
         match wait.next(&blockers) {
             Next::Try { patience } => match attempt(run, work, guard.retry, patience).await? {
                 Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
@@ -36,9 +41,10 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
                 Attempt::Failed(failed) => return Ok(Outcome::server_error(&failed, None, None)),
             },
             Next::WaitOutside { sleep } => {
-                wait.explain(run, &blockers).await;
-                if let Some(failed) = sleep_on_backend(run.link, sleep).await? {
-                    return Ok(Outcome::server_error(&failed, Some(&wait.story()), None));
+                let words = wait.words(&blockers);
+                match nap(run, &wait, sleep, words).await? {
+                    Nap::Over(blockers) => seen = blockers,
+                    Nap::Ended(failed) => return Ok(Outcome::server_error(&failed, Some(&wait.story()), None)),
                 }
             }
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
@@ -108,9 +114,10 @@ impl<'a> Wait<'a> {
         self.last = Some(failed);
     }
 
-    async fn explain(&mut self, run: &mut Run<'_>, blockers: &[Blocker]) {
+    /// Who is in the way, when it is time to say it.
+    fn words(&mut self, blockers: &[Blocker]) -> Option<Notice> {
         if blockers.is_empty() || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            return;
+            return None;
         }
         self.told = Some(Moment::now());
         let what = self
@@ -121,7 +128,7 @@ impl<'a> Wait<'a> {
         let notice = Notice::info(format!("waiting outside the lock queue{what}"))
             .detail(blocker::describe(blockers))
             .hint("Nothing queues behind this statement meanwhile. Cancel it, or end the sessions named, if it cannot wait.");
-        tell(run.link, &[notice]).await;
+        Some(notice)
     }
 
     async fn cancelled(&self, link: &mut Link) -> Result<Outcome, Lost> {
@@ -173,11 +180,47 @@ fn statement_timeout_is_over(run: &Run<'_>, wait: &Wait<'_>) -> bool {
     client_timeout(&run.session.statement_timeout).is_some_and(|limit| wait.began.elapsed() >= limit)
 }
 
-/// Sleeps inside the server, so that a cancel request ends it whichever way it comes; the server's words if it does.
-async fn sleep_on_backend(link: &mut Link, sleep: Duration) -> Result<Option<Failed>, Lost> {
+/// How a nap ended.
+enum Nap {
+    /// It was slept out; who was in the way just before, if there was time to look.
+    Over(Option<Vec<Blocker>>),
+    /// Something ended it, a cancel request most likely; the server's words.
+    Ended(Failed),
+}
+
+/// The last part of a nap, in which it is looked who is in the way.
+const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
+
+/// Sleeps inside the server, so that a cancel request ends it whichever way it comes.
+///
+/// The server forgets a cancel request that finds it idle: so the client is told once the server is at it, and the next
+/// look is taken while it still sleeps.
+async fn nap(run: &mut Run<'_>, wait: &Wait<'_>, sleep: Duration, words: Option<Notice>) -> Result<Nap, Lost> {
     let seconds = sleep.as_secs_f64().to_string();
-    let nap = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
-    Ok(Call::run(link, &[nap]).await?.failed)
+    let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
+    let mut call = Call::start(run.link, &[item]).await;
+    let began = Moment::now();
+    if let Some(words) = words {
+        tell(run.link, &[words]).await;
+    }
+    let mut blockers = None;
+    loop {
+        let left = sleep.saturating_sub(LOOK_BEFORE_END).saturating_sub(began.elapsed());
+        let step = if blockers.is_none() {
+            clock::within(left, call.step(run.link)).await
+        } else {
+            Some(call.step(run.link).await)
+        };
+        match step.transpose()? {
+            None => blockers = Some(wait.look(run).await),
+            Some(Progress::Done) => break,
+            Some(Progress::ClientGone) => {}
+        }
+    }
+    Ok(match call.into_answer().failed {
+        Some(failed) => Nap::Ended(failed),
+        None => Nap::Over(blockers),
+    })
 }
 
 /// The client's own time-outs mean its whole statement, waiting included.
