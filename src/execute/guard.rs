@@ -44,7 +44,9 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
                 let words = wait.words(&blockers);
                 match nap(run, &wait, sleep, words).await? {
                     Nap::Over(blockers) => seen = blockers,
-                    Nap::Ended(failed) => return Ok(Outcome::server_error(&failed, Some(&wait.story()), None)),
+                    Nap::Ended(failed) => {
+                        return Ok(Outcome::server_error(&failed, Some(&wait.story()), None));
+                    }
                 }
             }
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
@@ -195,7 +197,12 @@ const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
 ///
 /// The server forgets a cancel request that finds it idle: so the client is told once the server is at it, and the next
 /// look is taken while it still sleeps.
-async fn nap(run: &mut Run<'_>, wait: &Wait<'_>, sleep: Duration, words: Option<Notice>) -> Result<Nap, Lost> {
+async fn nap(
+    run: &mut Run<'_>,
+    wait: &Wait<'_>,
+    sleep: Duration,
+    words: Option<Notice>,
+) -> Result<Nap, Lost> {
     let seconds = sleep.as_secs_f64().to_string();
     let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
     let mut call = Call::start(run.link, &[item]).await;
