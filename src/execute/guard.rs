@@ -190,6 +190,9 @@ enum Nap {
     Ended(Failed),
 }
 
+/// So long a nap has gone on before the client is told, so that the server is at it even on a busy machine.
+const TELL_AFTER: Duration = Duration::from_millis(15);
+
 /// The last part of a nap, in which it is looked who is in the way.
 const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
 
@@ -207,21 +210,21 @@ async fn nap(
     let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
     let mut call = Call::start(run.link, &[item]).await;
     let began = Moment::now();
-    if let Some(words) = words {
-        tell(run.link, &[words]).await;
-    }
+    let mut words = words;
     let mut blockers = None;
     loop {
-        let left = sleep.saturating_sub(LOOK_BEFORE_END).saturating_sub(began.elapsed());
-        let step = if blockers.is_none() {
+        let until = if words.is_some() { TELL_AFTER } else { sleep.saturating_sub(LOOK_BEFORE_END) };
+        let left = until.saturating_sub(began.elapsed());
+        let step = if words.is_some() || blockers.is_none() {
             clock::within(left, call.step(run.link)).await
         } else {
             Some(call.step(run.link).await)
         };
-        match step.transpose()? {
-            None => blockers = Some(wait.look(run).await),
-            Some(Progress::Done) => break,
-            Some(Progress::ClientGone) => {}
+        match (step.transpose()?, words.take()) {
+            (None, Some(words)) => tell(run.link, &[words]).await,
+            (None, None) => blockers = Some(wait.look(run).await),
+            (Some(Progress::Done), _) => break,
+            (Some(Progress::ClientGone), _) => {}
         }
     }
     Ok(match call.into_answer().failed {
