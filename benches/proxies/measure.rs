@@ -26,9 +26,8 @@ const WARM_UP_TRANSACTIONS: u32 = 200;
 
 /// Prepares a fresh proxy for being measured.
 pub(crate) fn warm_up(ground: &Ground, endpoint: &Endpoint) -> anyhow::Result<()> {
-    let place = (endpoint.addr, endpoint.tls.is_some());
     let length = Length::Transactions(WARM_UP_TRANSACTIONS);
-    ground.pgbench.run(place, WARM_UP, Connections::Stay, length).map(drop)
+    pgbench(ground, WARM_UP, Connections::Stay, length, endpoint).map(drop)
 }
 
 /// Measures it for about the time that was asked for.
@@ -44,18 +43,25 @@ pub(crate) fn measure(ground: &Ground, kind: Kind, endpoint: &Endpoint) -> anyho
 }
 
 fn statements(ground: &Ground, load: Load, endpoint: &Endpoint) -> anyhow::Result<Vec<Reading>> {
-    let (summary, cpu_us) = with_cpu(endpoint, || pgbench(ground, load, Connections::Stay, endpoint))?;
+    // What connecting costs is another workload's figure: it is measured apart and taken off.
+    let run = |length| with_cpu(endpoint, || pgbench(ground, load, Connections::Stay, length, endpoint));
+    let (begun, begun_us) = run(Length::Transactions(1))?;
+    let (summary, cpu_us) = run(Length::Seconds(ground.options.seconds()))?;
     // From the rate, since pgbench prints the latency in whole microseconds.
     let latency_us = f64::from(load.clients) * 1_000_000.0 / summary.per_second;
     let mut readings = vec![(Figure::Rate, summary.per_second), (Figure::LatencyUs, latency_us)];
-    let statements = summary.transactions * load.script.statements();
-    readings.extend(cpu_us.map(|spent| (Figure::CpuUs, spent / statements)));
+    let statements = (summary.transactions - begun.transactions) * load.script.statements();
+    let spent = cpu_us.zip(begun_us).map(|(all, begun)| all - begun);
+    readings.extend(spent.map(|spent| (Figure::CpuUs, spent / statements)));
     Ok(readings)
 }
 
 fn churn(ground: &Ground, clients: u32, endpoint: &Endpoint) -> anyhow::Result<Vec<Reading>> {
     let load = Load { clients, mode: "simple", script: Script::Select };
-    let (summary, cpu_us) = with_cpu(endpoint, || pgbench(ground, load, Connections::Change, endpoint))?;
+    let (summary, cpu_us) = with_cpu(endpoint, || {
+        let length = Length::Seconds(ground.options.seconds());
+        pgbench(ground, load, Connections::Change, length, endpoint)
+    })?;
     let mut readings = vec![(Figure::Rate, summary.per_second)];
     readings.extend(cpu_us.map(|spent| (Figure::CpuUs, spent / summary.transactions)));
     Ok(readings)
@@ -65,10 +71,11 @@ fn pgbench(
     ground: &Ground,
     load: Load,
     connections: Connections,
+    length: Length,
     endpoint: &Endpoint,
 ) -> anyhow::Result<Summary> {
     let place = (endpoint.addr, endpoint.tls.is_some());
-    ground.pgbench.run(place, load, connections, Length::Seconds(ground.options.seconds()))
+    ground.pgbench.run(place, load, connections, length)
 }
 
 fn rows(ground: &Ground, endpoint: &Endpoint) -> anyhow::Result<Vec<Reading>> {

@@ -105,7 +105,7 @@ impl Page<'_> {
             text,
             "{rounds} interleaved rounds of {seconds} s each ({} for memory); the figures are medians over the rounds, the \
              ratios medians of the ratios within each round. Processor time is what Linux counts for all threads of the \
-             proxy while the clients run. pgbouncer is in session mode, so it keeps its connections to Postgres when a \
+             proxy while the clients run, without what it took to connect them. pgbouncer is in session mode, so it keeps its connections to Postgres when a \
              client leaves: where each transaction connects anew it saves the server the work that all others leave to \
              it. HAProxy is in TCP mode; it can't answer a Postgres client that asks for TLS. lockkeeper has its \
              defaults, so it watches every statement. With TLS, \"direct\" is TLS to Postgres itself, and the proxies \
