@@ -3,6 +3,7 @@
 //! Nothing here knows of sockets, SQL texts or configuration files.
 
 pub mod lock_mode;
+pub mod name;
 pub mod notice;
 pub mod relation;
 pub mod sqlstate;

@@ -3,7 +3,16 @@
 //! The analysis says which relations it wants to know about; the I/O side looks them up on the client's own
 //! connection, under the client's own search path, and hands the answers back in this form.
 
+pub mod answer;
+mod table;
+
+pub use self::table::{
+    ColumnFacts, ConstraintFacts, PartitionFacts, Reference, TableFacts, TableIndex, TypeFacts, TypeKind,
+    Volatility,
+};
+
 use crate::base::RelationName;
+use crate::sql::form::{FunctionName, TypeName};
 
 /// `pg_class.oid`.
 pub type Oid = u32;
@@ -13,8 +22,27 @@ pub type Oid = u32;
 pub struct Facts {
     /// `server_version_num`, such as 150018; 0 when unknown.
     pub server_version: u32,
+    /// Whether the session's `TimeZone` is UTC, so that `timestamp` and `timestamptz` are the same bytes.
+    pub utc: Option<bool>,
+    /// Nobody asked a catalogue: what is not listed here is unknown rather than absent.
+    pub offline: bool,
     /// One entry per relation that was asked for and exists.
     pub relations: Vec<(RelationName, Relation)>,
+    /// One entry per type that was asked for and exists.
+    pub types: Vec<(TypeName, TypeFacts)>,
+    /// The worst of the functions of each name that was asked for.
+    pub functions: Vec<(FunctionName, Volatility)>,
+}
+
+/// What is known about a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// It exists.
+    Known(&'a Relation),
+    /// There is no such relation: the server will say so.
+    Absent,
+    /// Nobody looked.
+    Unknown,
 }
 
 impl Facts {
@@ -26,6 +54,41 @@ impl Facts {
     /// Whether the server is known to be older than that version.
     pub const fn is_older_than(&self, version: u32) -> bool {
         self.server_version != 0 && self.server_version < version
+    }
+
+    /// Whether the server may be older than that version: an unknown one may.
+    pub const fn may_be_older_than(&self, version: u32) -> bool {
+        self.server_version < version
+    }
+
+    /// What is known about a name.
+    pub fn see(&self, name: &RelationName) -> Seen<'_> {
+        match self.relation(name) {
+            Some(relation) => Seen::Known(relation),
+            None if self.offline => Seen::Unknown,
+            None => Seen::Absent,
+        }
+    }
+
+    /// What is known about a relation of that oid.
+    pub fn relation_of(&self, oid: Oid) -> Option<&Relation> {
+        self.relations.iter().map(|(_, relation)| relation).find(|relation| relation.oid == oid)
+    }
+
+    /// What is known about a table's parts.
+    pub fn table(&self, name: &RelationName) -> Option<&TableFacts> {
+        self.relation(name)?.table.as_deref()
+    }
+
+    /// What is known about a type.
+    pub fn ty(&self, name: &TypeName) -> Option<&TypeFacts> {
+        self.types.iter().find(|(known, _)| known == name).map(|(_, facts)| facts)
+    }
+
+    /// The volatility of a function; unknown ones count as volatile.
+    pub fn volatility(&self, name: &FunctionName) -> Volatility {
+        let asked = self.functions.iter().find(|(known, _)| known == name).map(|(_, volatility)| *volatility);
+        asked.or_else(|| table::built_in(name)).unwrap_or(Volatility::Volatile)
     }
 
     /// What is known about a relation; `None` when it does not exist or was not looked up.
@@ -76,6 +139,27 @@ pub struct Relation {
     pub plain_reindex_only: bool,
     /// For an index only.
     pub index: Option<IndexFacts>,
+    /// `pg_table_size` of it and of its partitions, for an index that of its table, in bytes; `None` when unknown.
+    pub bytes: Option<u64>,
+    /// For tables, views and materialized views: their parts.
+    pub table: Option<Box<TableFacts>>,
+}
+
+impl Relation {
+    /// A relation of which no more is known.
+    pub const fn new(oid: Oid, kind: RelationKind) -> Self {
+        Self {
+            oid,
+            kind,
+            temporary: false,
+            new_in_transaction: false,
+            system: false,
+            plain_reindex_only: false,
+            index: None,
+            bytes: None,
+            table: None,
+        }
+    }
 }
 
 /// What is known of an index beyond its `pg_class` row.
@@ -90,4 +174,6 @@ pub struct IndexFacts {
     pub backs_constraint: bool,
     /// It is a partition of a partitioned index, or has partitions itself.
     pub partitioned: bool,
+    /// As `pg_get_indexdef` writes it.
+    pub definition: String,
 }

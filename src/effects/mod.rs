@@ -2,14 +2,26 @@
 //!
 //! Texts name relations; facts say what they are. Together they tell which locks stand in whose way.
 
+mod alter;
+mod create;
 pub mod facts;
+mod inverse;
 mod need;
+mod object;
+pub mod past;
+mod reader;
+pub mod type_change;
+pub mod work;
 
 use crate::base::{LockMode, RelationName};
-use crate::sql::statement::{Kind, Lock, Reach, ReindexObject, Statement};
+use crate::sql::form::Form;
+use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
-use self::facts::{Facts, Oid};
-pub use self::need::need;
+use self::facts::{Facts, Oid, Seen};
+pub use self::need::{Need, need};
+pub use self::past::Past;
+use self::reader::Reader;
+pub use self::work::{Cause, Loss, Task, Work};
 
 /// The effects of one statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +30,16 @@ pub struct Effects {
     pub touched: Vec<Touched>,
     /// It locks relations strongly that neither its text nor the facts tell.
     pub beyond: bool,
+    /// What it reads, rewrites and builds while it holds its locks.
+    pub work: Vec<Work>,
+    /// What nobody gets back without a backup.
+    pub losses: Vec<Loss>,
+    /// Why an application of the version before may fail after it: clauses.
+    pub breaks: Vec<String>,
+    /// The statement that takes it back, where one can be told.
+    pub inverse: Option<String>,
+    /// Whether it may run in a transaction block.
+    pub place: Place,
 }
 
 /// A lock on one relation.
@@ -40,36 +62,55 @@ impl Effects {
     }
 
     /// The strong locks that other sessions can meet.
-    pub fn strong(&self) -> impl Iterator<Item = &Touched> {
+    pub fn strong(&self) -> impl DoubleEndedIterator<Item = &Touched> {
         self.touched.iter().filter(|touched| touched.exposed && touched.mode.is_strong())
     }
 
-    /// The strongest of them.
+    /// The strongest of them, the first of equals: what the statement itself names comes first.
     pub fn strongest(&self) -> Option<&Touched> {
-        self.strong().max_by_key(|touched| touched.mode)
+        self.strong().rev().max_by_key(|touched| touched.mode)
     }
 }
 
-/// What a statement would do, given what is known of the relations that it names.
-pub fn of(statement: &Statement, facts: &Facts) -> Effects {
+/// What a statement would do, given what is known of the relations that it names, and what came before it.
+pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     let mut touched: Vec<Touched> = Vec::new();
     for lock in &statement.locks {
-        let Some(direct) = touch(lock, facts) else { continue };
+        let Some(direct) = touch(lock, facts, past) else { continue };
         let table = table_of(statement, lock, facts);
         touched.push(direct);
         touched.extend(table);
     }
-    Effects { touched, beyond: statement.reach == Reach::Beyond }
+    let mut effects = Effects {
+        touched,
+        beyond: statement.reach == Reach::Beyond,
+        work: Vec::new(),
+        losses: Vec::new(),
+        breaks: Vec::new(),
+        inverse: inverse::of(&statement.form, facts),
+        place: statement.place,
+    };
+    let mut reader = Reader { facts, past, effects: &mut effects };
+    match &statement.form {
+        Form::AlterTable(alter) => alter::read(alter, &mut reader),
+        Form::CreateIndex(_) | Form::CreateTable(_) | Form::CreateTableAs(_) | Form::CreateDomain { .. } => {
+            create::read(&statement.form, &mut reader);
+        }
+        other => object::read(other, &mut reader),
+    }
+    effects
 }
 
 /// The lock on the relation itself; `None` when there is no such relation, so that the server will say so.
-fn touch(lock: &Lock, facts: &Facts) -> Option<Touched> {
-    let (oid, exposed) = if lock.resolvable {
-        let relation = facts.relation(&lock.name)?;
-        (Some(relation.oid), !relation.temporary && !relation.new_in_transaction)
-    } else {
-        (None, true)
+fn touch(lock: &Lock, facts: &Facts, past: &Past) -> Option<Touched> {
+    let seen = if lock.resolvable { facts.see(&lock.name) } else { Seen::Unknown };
+    let (oid, exposed) = match seen {
+        Seen::Known(relation) => (Some(relation.oid), !relation.temporary && !relation.new_in_transaction),
+        Seen::Unknown => (None, true),
+        Seen::Absent if past.is_young(&lock.name) => (None, true),
+        Seen::Absent => return None,
     };
+    let exposed = exposed && !past.is_new(&lock.name);
     Some(Touched { name: lock.name.clone(), oid, mode: lock.mode, exposed })
 }
 

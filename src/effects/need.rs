@@ -1,21 +1,78 @@
-//! Which relations the analysis wants to know about.
+//! What the analysis wants to know about a script.
 
 use crate::base::RelationName;
+use crate::sql::form::{Action, Change, Column, Form, FunctionName, TypeName};
 use crate::sql::statement::{Kind, Script, Statement};
 
-/// The names to look up, each once; empty when nothing in the script can hurt.
-pub fn need(script: &Script) -> Vec<RelationName> {
-    let mut names = Vec::new();
-    for lock in script.statements.iter().filter(|statement| matters(statement)).flat_map(|it| &it.locks) {
-        if lock.resolvable && !names.contains(&lock.name) {
-            names.push(lock.name.clone());
-        }
+/// What is to be looked up, each name once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Relations that are locked strongly, or that index work is about.
+    pub relations: Vec<RelationName>,
+    /// Types that are not the grammar's own.
+    pub types: Vec<TypeName>,
+    /// Functions that defaults of new columns call.
+    pub functions: Vec<FunctionName>,
+}
+
+impl Need {
+    /// Whether nothing in the script can hurt, as far as its text tells.
+    pub const fn is_empty(&self) -> bool {
+        self.relations.is_empty() && self.types.is_empty() && self.functions.is_empty()
     }
-    names
+}
+
+/// What must be known to judge a script; nothing when nothing in it can hurt.
+pub fn need(script: &Script) -> Need {
+    let mut need = Need::default();
+    for statement in script.statements.iter().filter(|statement| matters(statement)) {
+        for lock in statement.locks.iter().filter(|lock| lock.resolvable) {
+            add(&mut need.relations, &lock.name);
+        }
+        of_form(&statement.form, &mut need);
+    }
+    need
 }
 
 /// Index work matters even when it is sent in its concurrent form: it is verified and cleaned up.
 fn matters(statement: &Statement) -> bool {
     let index_work = matches!(statement.kind, Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_));
     index_work || statement.is_strong()
+}
+
+fn of_form(form: &Form, need: &mut Need) {
+    match form {
+        Form::AlterTable(alter) => {
+            for part in &alter.parts {
+                match &part.action {
+                    Action::AddColumn { column, .. } => of_column(column, need),
+                    Action::SetType { to, .. } => of_type(to, need),
+                    _ => {}
+                }
+            }
+        }
+        Form::AlterDomain(alter) if alter.change == Change::Checks => add(&mut need.types, &alter.domain),
+        _ => {}
+    }
+}
+
+fn of_column(column: &Column, need: &mut Need) {
+    of_type(&column.ty, need);
+    for function in column.default.iter().flat_map(|default| &default.functions) {
+        if !function.name.is_empty() {
+            add(&mut need.functions, function);
+        }
+    }
+}
+
+fn of_type(ty: &TypeName, need: &mut Need) {
+    if ty.schema.as_deref() != Some("pg_catalog") && !ty.is_serial() {
+        add(&mut need.types, ty);
+    }
+}
+
+fn add<T: Clone + PartialEq>(list: &mut Vec<T>, item: &T) {
+    if !list.contains(item) {
+        list.push(item.clone());
+    }
 }

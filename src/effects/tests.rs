@@ -5,19 +5,17 @@ use super::*;
 use crate::sql::{Encoding, parse};
 
 fn relation(oid: Oid, kind: RelationKind) -> Relation {
-    Relation {
-        oid,
-        kind,
-        temporary: false,
-        new_in_transaction: false,
-        system: false,
-        plain_reindex_only: false,
-        index: None,
-    }
+    Relation::new(oid, kind)
 }
 
 fn facts() -> Facts {
-    let index = IndexFacts { table: 1, valid: true, backs_constraint: false, partitioned: false };
+    let index = IndexFacts {
+        table: 1,
+        valid: true,
+        backs_constraint: false,
+        partitioned: false,
+        definition: String::new(),
+    };
     Facts {
         server_version: 150_018,
         relations: vec![
@@ -25,11 +23,12 @@ fn facts() -> Facts {
             (RelationName::bare("i"), Relation { index: Some(index), ..relation(2, RelationKind::Index) }),
             (RelationName::bare("mine"), Relation { temporary: true, ..relation(3, RelationKind::Table) }),
         ],
+        ..Facts::default()
     }
 }
 
 fn effects(text: &str) -> Effects {
-    of(&parse(text.as_bytes(), Encoding::Utf8).statements[0], &facts())
+    of(&parse(text.as_bytes(), Encoding::Utf8).statements[0], &facts(), &Past::nothing())
 }
 
 fn shown(text: &str) -> Vec<String> {
@@ -56,14 +55,18 @@ fn locks_are_those_that_others_can_meet() {
 #[test]
 fn unreadable_names_are_strong_and_not_looked_up() {
     let script = parse(b"ALTER TABLE na\xEFve ADD c int", Encoding::SingleByte);
-    assert_eq!(need(&script), []);
-    assert!(of(&script.statements[0], &facts()).is_strong());
+    assert!(need(&script).relations.is_empty());
+    assert!(of(&script.statements[0], &facts(), &Past::nothing()).is_strong());
 }
 
 #[test]
 fn only_what_matters_is_needed() {
     let names = |text: &str| {
-        need(&parse(text.as_bytes(), Encoding::Utf8)).iter().map(ToString::to_string).collect::<Vec<_>>()
+        need(&parse(text.as_bytes(), Encoding::Utf8))
+            .relations
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
     };
     assert_eq!(names("SELECT * FROM t; ANALYZE t; COMMENT ON TABLE t IS 'x'"), Vec::<String>::new());
     assert_eq!(

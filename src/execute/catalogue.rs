@@ -3,8 +3,9 @@
 //! Asked on the client's connection on purpose: its role, search path, temporary tables and open transaction decide
 //! what a name means. Every function and operator is schema-qualified, since that search path is not ours.
 
-use crate::base::{RelationName, SqlState};
-use crate::effects::facts::{Facts, IndexFacts, Oid, Relation, RelationKind};
+use crate::base::SqlState;
+use crate::effects::Need;
+use crate::effects::facts::{Facts, Oid, answer};
 use crate::plan::Scope;
 use crate::upstream::call::{Call, Failed, Item, Row};
 use crate::upstream::{Link, Lost};
@@ -15,33 +16,8 @@ use crate::wire::server::Status;
 const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
      pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout'), \
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
-     pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true)";
-
-/// One row per relation that exists. A relation is new in this transaction when the oldest row of its columns was
-/// written by a transaction that is visible here and still in progress: ALTER TABLE rewrites the `pg_class` row, but
-/// never the rows of the system columns.
-const RELATIONS: &str = "SELECT n.place, c.oid, c.relkind, c.relpersistence OPERATOR(pg_catalog.=) 't', \
-     coalesce((SELECT pg_catalog.pg_xact_status(x.full_xid::text::pg_catalog.xid8) OPERATOR(pg_catalog.=) 'in progress' \
-        FROM (SELECT CASE WHEN y.near OPERATOR(pg_catalog.>) (y.top OPERATOR(pg_catalog.+) 2147483648) \
-                     THEN y.near OPERATOR(pg_catalog.-) 4294967296 ELSE y.near END AS full_xid \
-              FROM (SELECT t.top, ((t.top OPERATOR(pg_catalog.>>) 32) OPERATOR(pg_catalog.<<) 32) \
-                              OPERATOR(pg_catalog.+) a.xmin::text::bigint AS near \
-                    FROM (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS top) t, \
-                         (SELECT xmin FROM pg_catalog.pg_attribute \
-                          WHERE attrelid OPERATOR(pg_catalog.=) c.oid ORDER BY attnum LIMIT 1) a) y) x \
-        WHERE x.full_xid OPERATOR(pg_catalog.>=) 0), false), \
-     s.nspname OPERATOR(pg_catalog.=) ANY ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[]), \
-     i.indrelid, i.indisvalid, \
-     EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
-        AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid \
-        AND d.deptype OPERATOR(pg_catalog.=) 'i'), \
-     c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'I', \
-     coalesce(i.indisexclusion, false) OR EXISTS (SELECT 1 FROM pg_catalog.pg_index t \
-        WHERE t.indrelid OPERATOR(pg_catalog.=) c.oid AND (t.indisexclusion OR NOT t.indisvalid)) \
-     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY n(name, place) \
-     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(n.name)::pg_catalog.oid \
-     JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace \
-     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid";
+     pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
+     pg_catalog.current_setting('TimeZone')";
 
 /// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment.
 const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
@@ -76,8 +52,8 @@ pub enum Looked {
 /// Asks for settings and relations in one round trip; in a transaction block behind a savepoint, so that no error of ours can hurt it.
 ///
 /// Where the names cannot be looked up (a schema without USAGE, say) the settings alone are known.
-pub async fn look_up(link: &mut Link, names: &[RelationName]) -> Result<Looked, Lost> {
-    let failed = match ask(link, names).await? {
+pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
+    let failed = match ask(link, need).await? {
         Ok((settings, facts)) => return Ok(Looked::Known(settings, facts)),
         Err(failed) => failed,
     };
@@ -89,18 +65,21 @@ pub async fn look_up(link: &mut Link, names: &[RelationName]) -> Result<Looked, 
         let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
         Call::run(link, &undo).await?;
     }
-    Ok(match ask(link, &[]).await? {
+    Ok(match ask(link, &Need::default()).await? {
         Ok((settings, facts)) => Looked::Known(settings, facts),
         Err(failed) => Looked::Stopped(failed),
     })
 }
 
-async fn ask(
-    link: &mut Link,
-    names: &[RelationName],
-) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
-    let list = array_literal(names);
-    let mut items = vec![Item::ours(SETTINGS), Item::ours(RELATIONS).with(vec![&list])];
+async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
+    let (relations, types) = (answer::relation_names(need), answer::type_names(need));
+    let [schemas, functions] = answer::function_names(need);
+    let mut items = vec![Item::ours(SETTINGS)];
+    if !need.is_empty() {
+        items.push(Item::ours(&answer::RELATIONS).with(vec![&relations]));
+        items.push(Item::ours(&answer::TYPES).with(vec![&types]));
+        items.push(Item::ours(&answer::FUNCTIONS).with(vec![&schemas, &functions]));
+    }
     let in_block = link.tracker.status() == Status::InTransaction;
     if in_block {
         items.insert(0, Item::ours("SAVEPOINT lockkeeper"));
@@ -111,9 +90,14 @@ async fn ask(
     if let Some(failed) = answer.failed {
         return Ok(Err(failed));
     }
-    let (settings, server_version) = session_settings(answer.row(first));
-    let relations = answer.rows_of(first + 1).filter_map(|row| relation(row, names)).collect();
-    Ok(Ok((settings, Facts { server_version, relations })))
+    let (settings, mut facts) = session_settings(answer.row(first));
+    if !need.is_empty() {
+        let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));
+        facts.relations = objects(1).filter_map(|object| answer::relation(object, need)).collect();
+        facts.types = objects(2).filter_map(|object| answer::ty(object, need)).collect();
+        facts.functions = objects(3).filter_map(|object| answer::function(object, need)).collect();
+    }
+    Ok(Ok((settings, facts)))
 }
 
 /// An index that is invalid and that nobody is building.
@@ -149,17 +133,8 @@ pub async fn invalid_indexes(
     Ok(Ok(answer.rows_of(0).filter_map(index).collect()))
 }
 
-/// `{"\"public\".\"orders\""}`: an array of quoted names as `to_regclass` reads them.
-fn array_literal(names: &[RelationName]) -> String {
-    let quoted: Vec<String> = names
-        .iter()
-        .map(|name| format!("\"{}\"", name.to_string().replace('\\', "\\\\").replace('"', "\\\"")))
-        .collect();
-    format!("{{{}}}", quoted.join(","))
-}
-
-fn session_settings(row: Option<&Row>) -> (SessionSettings, u32) {
-    let Some(row) = row else { return (SessionSettings::default(), 0) };
+fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
+    let Some(row) = row else { return Default::default() };
     let directives = ["mode", "max_stall", "retry_for", "allow"]
         .into_iter()
         .zip(3..)
@@ -170,42 +145,19 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, u32) {
     let own = |at| text(row, at).unwrap_or("0").to_owned();
     (
         SessionSettings { lock_timeout: own(1), statement_timeout: own(2), directives },
-        number(row, 0).unwrap_or(0),
+        Facts {
+            server_version: number(row, 0).unwrap_or(0),
+            utc: text(row, 7).map(is_utc),
+            ..Facts::default()
+        },
     )
 }
 
-fn relation(row: &Row, names: &[RelationName]) -> Option<(RelationName, Relation)> {
-    let name = names.get(number(row, 0)?.checked_sub(1)? as usize)?.clone();
-    let index = number(row, 6).map(|table| IndexFacts {
-        table,
-        valid: truth(row, 7),
-        backs_constraint: truth(row, 8),
-        partitioned: truth(row, 9),
-    });
-    let relation = Relation {
-        oid: number(row, 1)?,
-        kind: kind(text(row, 2)?),
-        temporary: truth(row, 3),
-        new_in_transaction: truth(row, 4),
-        system: truth(row, 5),
-        plain_reindex_only: truth(row, 10),
-        index,
-    };
-    Some((name, relation))
-}
-
-fn kind(relkind: &str) -> RelationKind {
-    match relkind {
-        "r" => RelationKind::Table,
-        "p" => RelationKind::PartitionedTable,
-        "i" => RelationKind::Index,
-        "I" => RelationKind::PartitionedIndex,
-        "S" => RelationKind::Sequence,
-        "v" => RelationKind::View,
-        "m" => RelationKind::MaterializedView,
-        "f" => RelationKind::ForeignTable,
-        _ => RelationKind::Other,
-    }
+/// Names of the time zone in which `timestamp` and `timestamptz` are the same (`TimestampTimestampTzRequiresRewrite` in `timestamp.c`).
+fn is_utc(zone: &str) -> bool {
+    const NAMES: [&str; 8] =
+        ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "UCT", "Zulu", "Universal", "Etc/Universal"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(zone))
 }
 
 fn text(row: &Row, at: usize) -> Option<&str> {
@@ -214,20 +166,4 @@ fn text(row: &Row, at: usize) -> Option<&str> {
 
 fn number(row: &Row, at: usize) -> Option<u32> {
     text(row, at)?.parse().ok()
-}
-
-fn truth(row: &Row, at: usize) -> bool {
-    text(row, at) == Some("t")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_survive_the_array() {
-        let names = [RelationName::qualified("s", "we\"ird\\"), RelationName::bare("plain")];
-        // As an array literal is read: a backslash makes the next character itself.
-        assert_eq!(array_literal(&names), r#"{"\"s\".\"we\"\"ird\\\"","\"plain\""}"#);
-    }
 }

@@ -4,6 +4,7 @@
 //! that after an error the rest of a message is not run. So each is sent alone, which lets what takes strong locks be
 //! tried behind a savepoint, and no setting of ours outlive a transaction that the message leaves open or failed.
 
+use crate::effects::Need;
 use crate::judge::{self, Guard, Retry};
 use crate::sql::statement::{Kind, Readable, Script, Statement};
 use crate::upstream::link::Batch;
@@ -66,7 +67,7 @@ pub async fn run(run: &mut Run<'_>, script: &Script, guard: &Guard) -> Result<Ou
 
 async fn guarded(run: &mut Run<'_>, frame: &[u8], guard: &Guard, repeatable: bool) -> Result<Outcome, Lost> {
     // A statement before this one may have changed the client's time-outs.
-    let session = match catalogue::look_up(run.link, &[]).await? {
+    let session = match catalogue::look_up(run.link, &Need::default()).await? {
         Looked::Known(session, _) => session,
         Looked::Stopped(failed) => return Ok(Outcome::server_error(&failed, None, None)),
     };

@@ -1,6 +1,6 @@
 #![doc = include_str!("concurrent_index_corruption.md")]
 
-use super::{Finding, Remedy, Subject};
+use super::{Finding, HazardSetting, Remedy, Subject};
 use crate::base::{Notice, Severity, SqlState};
 use crate::sql::statement::{Kind, Statement};
 
@@ -9,6 +9,9 @@ pub const ID: &str = "concurrent-index-corruption";
 
 /// The release that brought it.
 pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds a concurrent build on a server that corrupts it.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -32,7 +35,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "Upgrade to Postgres 14.4 or later, or build the index without CONCURRENTLY in a quiet hour, with the comment \
          \"/* lockkeeper: allow create-index-blocking because <reason> */\" (or reindex-blocking).",
     );
-    Some(Finding { hazard: ID, why: why.into(), remedy: Remedy::Refuse(refusal), elsewhere: None })
+    Some(Finding::new(ID, why, Remedy::Refuse(refusal)))
 }
 
 fn builds_concurrently(statement: &Statement) -> bool {

@@ -1,6 +1,6 @@
 #![doc = include_str!("create_index_blocking.md")]
 
-use super::{Finding, Remedy, Subject, not_on_this_server};
+use super::{Finding, HazardSetting, Remedy, Subject, not_on_this_server};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::RelationKind;
 use crate::plan::concurrent_index;
@@ -12,6 +12,9 @@ pub const ID: &str = "create-index-blocking";
 
 /// The release that brought it.
 pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a plain `CREATE INDEX` on a relation that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -35,12 +38,11 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Some(_) => return None,
         None => Remedy::Ladder { warning: Some(not_rewritten()) },
     };
-    let elsewhere = Some(in_transaction(&table.name.to_string()));
     let why = format!(
         "A plain build holds a {} on {} and stops every write until it is done.",
         table.mode, table.name
     );
-    Some(Finding { hazard: ID, why, remedy, elsewhere })
+    Some(Finding::new(ID, why, remedy).about(&table.name).elsewhere(in_transaction(&table.name.to_string())))
 }
 
 fn warning(message: &str) -> Notice {

@@ -1,6 +1,6 @@
 #![doc = include_str!("drop_index_blocking.md")]
 
-use super::{Finding, Remedy, Subject};
+use super::{Finding, HazardSetting, Remedy, Subject};
 use crate::effects::facts::{Relation, RelationKind};
 use crate::plan::concurrent_index;
 use crate::sql::edit;
@@ -11,6 +11,9 @@ pub const ID: &str = "drop-index-blocking";
 
 /// The release that brought it.
 pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a plain `DROP INDEX` of an index that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -34,7 +37,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "A plain drop takes an AccessExclusiveLock on the table of {} and stops every read and write while it waits.",
         index.name
     );
-    Some(Finding { hazard: ID, why, remedy, elsewhere: None })
+    Some(Finding::new(ID, why, remedy).about(&index.name))
 }
 
 /// Postgres drops no index concurrently that a constraint needs or that is partitioned.

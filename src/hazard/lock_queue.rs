@@ -1,6 +1,6 @@
 #![doc = include_str!("lock_queue.md")]
 
-use super::{Finding, Remedy, Subject};
+use super::{Finding, HazardSetting, Remedy, Subject};
 use crate::sql::statement::Kind;
 
 /// The hazard's id.
@@ -8,6 +8,9 @@ pub const ID: &str = "lock-queue";
 
 /// The release that brought it.
 pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Pass;
 
 /// Finds a statement that would queue for a strong lock; index work has hazards of its own.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -30,5 +33,5 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
                 .to_owned()
         }
     };
-    Some(Finding { hazard: ID, why, remedy: Remedy::Ladder { warning: None }, elsewhere: None })
+    Some(Finding::new(ID, why, Remedy::Ladder { warning: None }))
 }

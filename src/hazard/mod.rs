@@ -3,10 +3,16 @@
 //! Invariants: a hazard never looks at another one, reads only effects and facts, and never walks a tree. The list
 //! below is the one place where ids are known; a hazard's id is its file's name, and reads well after "allow".
 
-use crate::base::{Notice, SqlState};
-use crate::effects::Effects;
-use crate::effects::facts::Facts;
-use crate::plan::Plan;
+mod finding;
+mod setting;
+
+use crate::base::{Notice, RelationName, SqlState};
+use crate::effects::facts::{Facts, Seen};
+use crate::effects::{Cause, Effects, Past, Work};
+use crate::sql::form::{Form, Part};
+
+pub use self::finding::{Finding, Remedy};
+pub use self::setting::HazardSetting;
 use crate::sql::statement::{Script, Statement};
 
 /// A hazard: its name, its page, and how it is found.
@@ -16,6 +22,8 @@ pub struct Hazard {
     pub id: &'static str,
     /// The release that brought it.
     pub since: &'static str,
+    /// What becomes of it where nothing else is configured.
+    pub default: HazardSetting,
     /// Its page, as `explain` prints it.
     pub page: &'static str,
     /// Looks for it in one statement.
@@ -33,40 +41,38 @@ pub struct Subject<'a> {
     pub effects: &'a Effects,
     /// What is known.
     pub facts: &'a Facts,
+    /// What came before it, in its transaction and its file.
+    pub past: &'a Past,
 }
 
-/// A hazard found in a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The hazard's id.
-    pub hazard: &'static str,
-    /// Why it hurts: sentences for DETAIL.
-    pub why: String,
-    /// What helps when the statement stands alone, outside a transaction.
-    pub remedy: Remedy,
-    /// The warning where the remedy cannot be had: in a transaction, or among other statements.
-    pub elsewhere: Option<Notice>,
-}
+impl<'a> Subject<'a> {
+    /// The first work of one of these causes that others feel.
+    pub fn work(&self, causes: &[Cause]) -> Option<&'a Work> {
+        self.effects.work.iter().find(|work| work.exposed && causes.contains(&work.cause))
+    }
 
-/// What helps against a hazard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Remedy {
-    /// The online plan.
-    Plan {
-        /// Its steps.
-        plan: Plan,
-        /// What runs instead, `CREATE INDEX CONCURRENTLY`.
-        form: &'static str,
-    },
-    /// The statement as sent, under the ladder of patience.
-    Ladder {
-        /// What the ladder does not help against.
-        warning: Option<Notice>,
-    },
-    /// Nothing: an error with the way out.
-    Refuse(Notice),
-    /// Nothing can be done; it is recorded.
-    Record,
+    /// The part of an `ALTER TABLE` that asks for a work.
+    pub fn part(&self, work: &Work) -> Option<&'a Part> {
+        self.parts().get(work.part)
+    }
+
+    /// The parts of an `ALTER TABLE`; none of any other statement.
+    pub fn parts(&self) -> &'a [Part] {
+        match &self.statement.form {
+            Form::AlterTable(alter) => &alter.parts,
+            _ => &[],
+        }
+    }
+
+    /// Whether others can see a relation: it exists, or may, and is neither temporary nor made in this transaction.
+    pub fn is_exposed(&self, name: &RelationName) -> bool {
+        !self.past.is_new(name)
+            && match self.facts.see(name) {
+                Seen::Known(relation) => !relation.temporary && !relation.new_in_transaction,
+                Seen::Unknown => true,
+                Seen::Absent => self.past.is_young(name),
+            }
+    }
 }
 
 /// The one list of hazards: file name, in the order in which they are looked for.
@@ -78,6 +84,7 @@ macro_rules! hazards {
         pub const ALL: &[Hazard] = &[$(Hazard {
             id: $module::ID,
             since: $module::SINCE,
+            default: $module::DEFAULT,
             page: include_str!(concat!(stringify!($module), ".md")),
             find: $module::find,
         }),+];
@@ -92,6 +99,8 @@ hazards![
     create_index_blocking,
     drop_index_blocking,
     reindex_blocking,
+    set_not_null_scan,
+    drop_column,
     lock_queue,
     opaque_ddl,
 ];

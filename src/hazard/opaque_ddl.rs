@@ -1,6 +1,6 @@
 #![doc = include_str!("opaque_ddl.md")]
 
-use super::{Finding, Remedy, Subject};
+use super::{Finding, HazardSetting, Remedy, Subject};
 use crate::sql::statement::{Kind, Opaque};
 
 /// The hazard's id.
@@ -8,6 +8,9 @@ pub const ID: &str = "opaque-ddl";
 
 /// The release that brought it.
 pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Pass;
 
 /// Finds a statement that may lock anything and that cannot be seen through.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -21,7 +24,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         // A lock_timeout would also bound the procedure's ordinary work.
         Opaque::Call => ("The procedure may hold statements that lock tables.", Remedy::Record),
     };
-    Some(Finding { hazard: ID, why: why.to_owned(), remedy, elsewhere: None })
+    Some(Finding::new(ID, why, remedy))
 }
 
 const fn ladder() -> Remedy {

@@ -1,6 +1,6 @@
 #![doc = include_str!("reindex_blocking.md")]
 
-use super::{Finding, Remedy, Subject, not_on_this_server};
+use super::{Finding, HazardSetting, Remedy, Subject, not_on_this_server};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::{Facts, Relation, RelationKind};
 use crate::plan::{Scope, concurrent_index};
@@ -12,6 +12,9 @@ pub const ID: &str = "reindex-blocking";
 
 /// The release that brought it.
 pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// `REINDEX CONCURRENTLY` of partitioned tables and indexes came with 14.
 const VERSION_PARTITIONED: u32 = 140_000;
@@ -37,9 +40,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         None => Remedy::Ladder { warning: Some(plain()) },
     };
     let why =
-        "A plain REINDEX stops every write, and every read that its index would serve, until it is done."
-            .into();
-    Some(Finding { hazard: ID, why, remedy, elsewhere: Some(in_transaction()) })
+        "A plain REINDEX stops every write, and every read that its index would serve, until it is done.";
+    let finding = Finding::new(ID, why, remedy).elsewhere(in_transaction());
+    Some(match subject.statement.locks.first() {
+        Some(lock) => finding.about(&lock.name),
+        None => finding,
+    })
 }
 
 /// What the concurrent form would rebuild; `None` when there is no such form, or the user said no to it.

@@ -4,10 +4,10 @@ use super::decision::{Decision, Guard, Judgement, Retry, Target};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::setting::{self, Setting};
-use super::{as_sent, explain};
+use super::{as_sent, exempt, explain};
 use crate::base::Notice;
 use crate::effects::facts::{Facts, RelationKind};
-use crate::effects::{self, Effects};
+use crate::effects::{self, Effects, Past};
 use crate::hazard::{self, Finding, Remedy, Subject};
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
 
@@ -21,10 +21,10 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     if policy.mode == Mode::Off {
         return Judgement::of(Decision::Forward);
     }
-    let case = Case { script, facts, moment, effects: effects_of(script, facts) };
+    let case = Case { script, facts, moment, scenes: scenes(script, facts, past_of(moment)) };
     let mut judgement = Judgement::of(Decision::Forward);
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
-    let found = case.findings();
+    let found = case.findings(&policy);
     for (_, finding) in &found {
         if !judgement.hazards.contains(&finding.hazard) {
             judgement.hazards.push(finding.hazard);
@@ -43,14 +43,48 @@ pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
 
 /// Whether the open transaction holds strong locks once the message has succeeded.
 pub fn holds_strong_after(script: &Script, facts: &Facts) -> bool {
-    effects_of(script, facts).iter().any(Effects::is_strong)
-        || script.statements.iter().any(|statement| {
-            matches!(statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread))
-        })
+    let moment = Moment { transaction: Standing::Implicit };
+    Case { script, facts, moment: &moment, scenes: scenes(script, facts, Past::in_transaction()) }.may_lock()
 }
 
-fn effects_of(script: &Script, facts: &Facts) -> Vec<Effects> {
-    script.statements.iter().map(|statement| effects::of(statement, facts)).collect()
+/// What one statement does, after those before it.
+struct Scene {
+    effects: Effects,
+    past: Past,
+}
+
+fn past_of(moment: &Moment) -> Past {
+    if moment.transaction == Standing::Outside { Past::nothing() } else { Past::in_transaction() }
+}
+
+/// The statements of a message one after the other; several are one implicit transaction.
+fn scenes(script: &Script, facts: &Facts, mut past: Past) -> Vec<Scene> {
+    past.in_transaction |= script.statements.len() > 1;
+    let scene = |statement| {
+        let (effects, before) = (effects::of(statement, facts, &past), past.clone());
+        past.after(statement, &effects);
+        Scene { effects, past: before }
+    };
+    script.statements.iter().map(scene).collect()
+}
+
+/// What a statement does, and every hazard in it as the policy wants it treated.
+///
+/// The way of `check` and `explain`, which look at one statement after the other.
+pub fn review(script: &Script, facts: &Facts, past: &Past, policy: &Policy) -> Vec<(Effects, Vec<Finding>)> {
+    let transaction =
+        if past.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
+    let moment = Moment { transaction };
+    let case = Case { script, facts, moment: &moment, scenes: scenes(script, facts, past.clone()) };
+    let mut found = case.findings(policy);
+    case.scenes
+        .iter()
+        .zip(&script.statements)
+        .map(|(scene, statement)| {
+            let own = found.extract_if(.., |(of, _)| std::ptr::eq(*of, statement));
+            (scene.effects.clone(), own.map(|(_, finding)| finding).collect())
+        })
+        .collect()
 }
 
 /// What the comments ask for, and what is wrong with them.
@@ -80,18 +114,21 @@ struct Case<'a> {
     script: &'a Script,
     facts: &'a Facts,
     moment: &'a Moment,
-    effects: Vec<Effects>,
+    scenes: Vec<Scene>,
 }
 
 impl Case<'_> {
-    fn findings(&self) -> Vec<(&Statement, Finding)> {
+    fn findings(&self, policy: &Policy) -> Vec<(&Statement, Finding)> {
         let (script, facts) = (self.script, self.facts);
-        let subjects = script.statements.iter().zip(&self.effects);
+        let subjects = script.statements.iter().zip(&self.scenes);
         subjects
             .filter(|(statement, _)| !self.is_for_the_server(statement))
-            .flat_map(|(statement, effects)| {
-                let subject = Subject { script, statement, effects, facts };
-                hazard::find(&subject).into_iter().map(move |finding| (statement, finding))
+            .flat_map(|(statement, Scene { effects, past })| {
+                let subject = Subject { script, statement, effects, facts, past };
+                let found = hazard::find(&subject).into_iter();
+                found.map(move |finding| {
+                    (statement, exempt::under(policy, facts, past, statement.tag, finding))
+                })
             })
             .collect()
     }
@@ -104,6 +141,14 @@ impl Case<'_> {
             (Place::Anywhere, Kind::Lock { .. }) => self.is_alone(),
             (Place::Anywhere, _) => false,
         }
+    }
+
+    /// Whether it may lock something strongly, as far as anybody can tell.
+    fn may_lock(&self) -> bool {
+        let opaque = |statement: &Statement| {
+            matches!(statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread))
+        };
+        self.scenes.iter().any(|scene| scene.effects.is_strong()) || self.script.statements.iter().any(opaque)
     }
 
     /// Whether the message is one statement, outside any transaction.
@@ -137,7 +182,9 @@ impl Case<'_> {
                 judgement.notices.push(explain::allowed(statement.tag, &finding, allowance));
                 continue;
             }
-            if !self.is_alone() {
+            if !self.is_alone()
+                && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. }))
+            {
                 guarded |= finding.remedy != Remedy::Record;
                 judgement.notices.extend(finding.elsewhere);
                 continue;
@@ -148,13 +195,14 @@ impl Case<'_> {
                     judgement.decision = Decision::Run(plan.clone());
                     return judgement;
                 }
-                Remedy::Refuse(refusal) => {
-                    judgement.decision = Decision::Refuse(refusal);
+                Remedy::Refuse(ref refusal) => {
+                    judgement.decision = Decision::Refuse(explain::with_way_out(refusal.clone(), &finding));
                     return judgement;
                 }
-                Remedy::Ladder { warning } => {
-                    guarded = true;
-                    judgement.notices.extend(warning);
+                Remedy::Ladder { ref warning } => {
+                    guarded |= self.may_lock();
+                    let told = warning.clone().map(|warning| explain::with_way_out(warning, &finding));
+                    judgement.notices.extend(told);
                 }
                 Remedy::Record => {}
             }
@@ -169,17 +217,18 @@ impl Case<'_> {
 
     /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.
     fn as_sent(&self) -> Option<Decision> {
-        let ([statement], [effects]) = (self.script.statements.as_slice(), self.effects.as_slice()) else {
+        let ([statement], [scene]) = (self.script.statements.as_slice(), self.scenes.as_slice()) else {
             return None;
         };
-        let plan = as_sent::plan(self.script, statement, effects, self.facts).filter(|_| self.is_alone())?;
+        let plan =
+            as_sent::plan(self.script, statement, &scene.effects, self.facts).filter(|_| self.is_alone())?;
         Some(Decision::Run(plan))
     }
 
     /// What is locked strongly, each relation once.
     fn targets(&self) -> Vec<Target> {
         let mut targets: Vec<Target> = Vec::new();
-        for touched in self.effects.iter().flat_map(Effects::strong) {
+        for touched in self.scenes.iter().flat_map(|scene| scene.effects.strong()) {
             let same = |target: &&mut Target| {
                 target.oid == touched.oid && (touched.oid.is_some() || target.name == touched.name)
             };

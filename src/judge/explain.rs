@@ -1,7 +1,7 @@
 //! The words in which decisions are told: one rendering for the client, for `check` and for `explain`.
 
 use super::policy::Allowance;
-use crate::base::Notice;
+use crate::base::{Notice, Severity, SqlState};
 use crate::hazard::{Finding, Remedy};
 
 /// What is said when a plan replaces the statement.
@@ -10,6 +10,56 @@ pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
         "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
+}
+
+/// What is said where a hazard is only warned of.
+pub(super) fn warned(tag: &str, finding: &Finding) -> Notice {
+    match &finding.remedy {
+        Remedy::Ladder { warning: Some(notice) } => notice.clone(),
+        Remedy::Refuse(notice) => {
+            Notice { severity: Severity::Warning, code: SqlState::WARNING, ..notice.clone() }
+        }
+        _ => Notice::new(
+            Severity::Warning,
+            SqlState::WARNING,
+            format!("{tag} runs as sent: {}", finding.hazard),
+        )
+        .detail(finding.why.clone()),
+    }
+}
+
+/// What is said where a hazard is refused, though it need not be.
+pub(super) fn refused(tag: &str, finding: &Finding) -> Notice {
+    let notice = match &finding.remedy {
+        Remedy::Refuse(notice) => notice.clone(),
+        Remedy::Ladder { warning: Some(notice) } => {
+            Notice { severity: Severity::Error, code: SqlState::FEATURE_NOT_SUPPORTED, ..notice.clone() }
+        }
+        _ => Notice::error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{tag} is refused here: {}", finding.hazard),
+        )
+        .detail(finding.why.clone()),
+    };
+    match notice.hint {
+        Some(_) => notice,
+        None => notice.hint(way_out(finding)),
+    }
+}
+
+/// The steps by hand, and how to insist.
+pub(super) fn way_out(finding: &Finding) -> String {
+    let steps: Vec<String> = finding.way().into_iter().map(|step| step.sql).collect();
+    let by_hand = if steps.is_empty() { String::new() } else { format!("By hand: {}. ", steps.join("; ")) };
+    format!(
+        "{by_hand}To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
+        finding.hazard
+    )
+}
+
+/// The same message, with the way out where it has no HINT of its own.
+pub(super) fn with_way_out(notice: Notice, finding: &Finding) -> Notice {
+    if notice.hint.is_some() { notice } else { notice.hint(way_out(finding)) }
 }
 
 /// What is said when a hazard is let pass.
@@ -22,7 +72,7 @@ pub(super) fn allowed(tag: &str, finding: &Finding, allowance: &Allowance) -> No
 pub(super) fn observed(tag: &str, finding: &Finding, alone: bool) -> Option<Notice> {
     let would = match &finding.remedy {
         Remedy::Plan { form, .. } if alone => format!("run as {form}"),
-        Remedy::Refuse(_) if alone => "be refused".to_owned(),
+        Remedy::Refuse(_) if alone || finding.elsewhere.is_none() => "be refused".to_owned(),
         Remedy::Plan { .. } | Remedy::Refuse(_) | Remedy::Ladder { .. } => {
             "wait for its locks under the ladder of patience".to_owned()
         }
@@ -37,8 +87,8 @@ pub(super) fn observed(tag: &str, finding: &Finding, alone: bool) -> Option<Noti
 
 /// A directive that is ignored because it is wrong.
 pub(super) fn ignored(mut problem: Notice) -> Notice {
-    problem.severity = crate::base::Severity::Warning;
-    problem.code = crate::base::SqlState::WARNING;
+    problem.severity = Severity::Warning;
+    problem.code = SqlState::WARNING;
     problem.message = format!("directive ignored: {}", problem.message);
     problem
 }

@@ -6,13 +6,15 @@
 mod as_sent;
 mod decide;
 pub mod decision;
+mod exempt;
 mod explain;
 pub mod moment;
 pub mod policy;
 pub mod setting;
 
-pub use decide::{decide, holds_strong_after, is_repeatable, policy_for};
+pub use decide::{decide, holds_strong_after, is_repeatable, policy_for, review};
 pub use decision::{Decision, Guard, Judgement, Retry, Target};
+pub use exempt::gravity;
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};
 pub use setting::Setting;

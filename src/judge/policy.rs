@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::base::RelationName;
+use crate::hazard::HazardSetting;
+
 /// How much the proxy may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -25,9 +28,27 @@ pub struct Policy {
     pub retry_for: Duration,
     /// Hazards that this session or statement allows, with the reason given.
     pub allow: Vec<Allowance>,
+    /// What the configuration says of single hazards; later entries win.
+    pub hazards: Vec<(String, HazardSetting)>,
+    /// Relations below that size, in bytes, are excused from everything but the ladder.
+    pub small_table: u64,
+    /// Relations that are never small enough, by name or `schema.name`.
+    pub hot_tables: Vec<String>,
 }
 
 impl Policy {
+    /// What the configuration says of a hazard; `None` leaves it to its default.
+    pub fn setting_of(&self, hazard: &str) -> Option<HazardSetting> {
+        self.hazards.iter().rev().find(|(id, _)| id == hazard).map(|(_, setting)| *setting)
+    }
+
+    /// Whether a relation of that size needs no care; an unknown size does.
+    pub fn is_small(&self, name: &RelationName, bytes: Option<u64>) -> bool {
+        let full = name.schema.as_ref().map(|schema| format!("{schema}.{}", name.name));
+        let hot = |it: &String| *it == name.name || Some(it) == full.as_ref();
+        bytes.is_some_and(|bytes| bytes < self.small_table) && !self.hot_tables.iter().any(hot)
+    }
+
     /// Why a hazard is let pass, if it is.
     pub fn allowance(&self, hazard: &str) -> Option<&Allowance> {
         self.allow.iter().find(|allowance| allowance.hazard == hazard)
@@ -50,6 +71,9 @@ impl Default for Policy {
             max_stall: Duration::from_millis(100),
             retry_for: Duration::from_mins(10),
             allow: Vec::new(),
+            hazards: Vec::new(),
+            small_table: 8 << 20,
+            hot_tables: Vec::new(),
         }
     }
 }

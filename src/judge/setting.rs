@@ -128,7 +128,7 @@ fn allowance(hazard: &str, reason: &str) -> Result<Allowance, Notice> {
         let ids: Vec<&str> = hazard::ALL.iter().map(|hazard| hazard.id).collect();
         let hint = match nearest(&id, &ids) {
             Some(near) => format!("Perhaps you meant \"{near}\"."),
-            None => format!("Known hazards: {}.", ids.join(", ")),
+            None => "\"lockkeeper check --list\" shows every hazard.".to_owned(),
         };
         let message = format!("hazard \"{hazard}\" does not exist");
         return Err(Notice::error(SqlState::UNDEFINED_OBJECT, message).hint(hint));
@@ -213,7 +213,7 @@ mod tests {
         22023 invalid value for parameter "lockkeeper.max_stall": "0" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
         22023 invalid value for parameter "lockkeeper.retry_for": "2 weeks" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
         42704 hazard "create-index-blockin" does not exist | Perhaps you meant "create-index-blocking".
-        42704 hazard "everything" does not exist | Known hazards: concurrent-index-corruption, create-index-blocking, drop-index-blocking, reindex-blocking, lock-queue, opaque-ddl.
+        42704 hazard "everything" does not exist | "lockkeeper check --list" shows every hazard.
         22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".
         22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".
         22023 invalid value for parameter "lockkeeper.allow": "opaque-ddl" | Write "opaque-ddl because <reason>".

@@ -1,7 +1,9 @@
 //! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
 
+pub mod by_hand;
 pub mod concurrent_index;
 
+pub use self::by_hand::HandStep;
 use crate::base::LockMode;
 use crate::effects::facts::Oid;
 

@@ -10,6 +10,7 @@
 pub mod directive;
 pub mod edit;
 pub mod encoding;
+pub mod form;
 mod lex;
 pub mod memory;
 pub mod parse;
@@ -18,6 +19,7 @@ pub mod triage;
 
 pub use directive::Directive;
 pub use encoding::{Dialect, Encoding};
+pub use form::Form;
 pub use memory::Memory;
 pub use parse::parse;
 pub use statement::{Kind, Lock, Readable, Script, Statement};

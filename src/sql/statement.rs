@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::directive::Directive;
 use super::encoding::Dialect;
+use super::form::Form;
 use crate::base::{LockMode, RelationName};
 
 /// Everything that one `Query` or `Parse` message asks for.
@@ -77,6 +78,8 @@ pub struct Statement {
     pub reach: Reach,
     /// Whether it may run in a transaction block.
     pub place: Place,
+    /// What it says in detail.
+    pub form: Form,
 }
 
 impl Statement {

@@ -3,33 +3,169 @@
 use std::fmt::Write;
 
 use crate::base::{LockMode, RelationName};
-use crate::effects::facts::{Facts, IndexFacts, Relation, RelationKind};
+use crate::effects::facts::{
+    ColumnFacts, ConstraintFacts, Facts, IndexFacts, PartitionFacts, Reference, Relation, RelationKind,
+    TableFacts, TableIndex, TypeFacts, TypeKind,
+};
 use crate::judge::{Decision, Guard, Judgement, Target};
 use crate::plan::{Context, Inverse, Plan, Probe};
+use crate::sql::form::{ConstraintKind, TypeName};
 
-const fn relation(oid: u32, kind: RelationKind) -> Relation {
-    Relation {
-        oid,
-        kind,
-        temporary: false,
-        new_in_transaction: false,
-        system: false,
-        plain_reindex_only: false,
-        index: None,
+fn relation(oid: u32, kind: RelationKind) -> Relation {
+    Relation { bytes: Some(40 << 30), table: Some(Box::default()), ..Relation::new(oid, kind) }
+}
+
+fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
+    let kind = if partitioned { RelationKind::PartitionedIndex } else { RelationKind::Index };
+    let definition = "CREATE INDEX orders_no_idx ON public.orders USING btree (no)".to_owned();
+    let facts = IndexFacts { table: 1, valid: true, backs_constraint, partitioned, definition };
+    Relation { index: Some(facts), table: None, ..relation(oid, kind) }
+}
+
+fn column(name: &str, ty: &str, base: &str, modifier: i32) -> ColumnFacts {
+    ColumnFacts {
+        name: name.to_owned(),
+        ty: ty.to_owned(),
+        base: (base.to_owned(), modifier),
+        not_null: name == "id",
+        default: None,
+        identity: false,
+        stored: false,
     }
 }
 
-const fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
-    let kind = if partitioned { RelationKind::PartitionedIndex } else { RelationKind::Index };
-    let facts = IndexFacts { table: 1, valid: true, backs_constraint, partitioned };
-    Relation { index: Some(facts), ..relation(oid, kind) }
+fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) -> ConstraintFacts {
+    ConstraintFacts {
+        name: name.to_owned(),
+        kind,
+        columns: vec![column.to_owned()],
+        validated: true,
+        references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
+        definition: definition.to_owned(),
+    }
+}
+
+fn table_index(name: &str, column: &str, constraint: Option<&str>) -> TableIndex {
+    TableIndex {
+        name: public(name),
+        columns: vec![column.to_owned()],
+        expressions: false,
+        partial: false,
+        method: "btree".to_owned(),
+        unique: constraint.is_some(),
+        valid: true,
+        constraint: constraint.map(str::to_owned),
+        definition: format!("CREATE INDEX {name} ON public.orders USING btree ({column})"),
+    }
+}
+
+fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
+    PartitionFacts { name: public(name), oid, leaf: true, default, bytes: Some(10 << 30) }
+}
+
+fn public(name: &str) -> RelationName {
+    RelationName::qualified("public", name)
+}
+
+/// `orders`, the table that most cases are about: 40 GB, 200 million rows.
+fn orders() -> TableFacts {
+    TableFacts {
+        name: Some(public("orders")),
+        rows: Some(200_000_000),
+        columns: vec![
+            column("id", "bigint", "int8", -1),
+            column("no", "integer", "int4", -1),
+            column("customer_id", "bigint", "int8", -1),
+            column("status", "character varying(20)", "varchar", 24),
+            column("amount", "numeric(10,2)", "numeric", (10 << 16 | 2) + 4),
+            column("note", "text", "text", -1),
+            column("created", "timestamp without time zone", "timestamp", -1),
+            column("price", "integer", "int4", -1),
+            column("total", "integer", "int4", -1),
+        ],
+        constraints: vec![
+            constraint("orders_pkey", ConstraintKind::PrimaryKey, "id", "PRIMARY KEY (id)"),
+            constraint(
+                "orders_customer_id_fkey",
+                ConstraintKind::Foreign,
+                "customer_id",
+                "FOREIGN KEY (customer_id) REFERENCES customers(id)",
+            ),
+            constraint("orders_price_check", ConstraintKind::Check, "price", "CHECK ((price > 0))"),
+            constraint("orders_total_check", ConstraintKind::Check, "total", "CHECK ((total IS NOT NULL))"),
+            ConstraintFacts {
+                validated: false,
+                ..constraint(
+                    "orders_note_check",
+                    ConstraintKind::Check,
+                    "note",
+                    "CHECK ((note <> ''::text)) NOT VALID",
+                )
+            },
+        ],
+        indexes: vec![
+            table_index("orders_pkey", "id", Some("orders_pkey")),
+            table_index("orders_no_idx", "no", None),
+            table_index("orders_created_idx", "created", None),
+        ],
+        ..TableFacts::default()
+    }
+}
+
+fn customers() -> TableFacts {
+    TableFacts {
+        name: Some(public("customers")),
+        rows: Some(5_000_000),
+        columns: vec![column("id", "bigint", "int8", -1), column("email", "text", "text", -1)],
+        constraints: vec![constraint("customers_pkey", ConstraintKind::PrimaryKey, "id", "PRIMARY KEY (id)")],
+        indexes: vec![table_index("customers_pkey", "id", Some("customers_pkey"))],
+        referenced_by: vec![Reference {
+            table: public("orders"),
+            oid: 1,
+            constraint: "orders_customer_id_fkey".to_owned(),
+            columns: vec!["id".to_owned()],
+        }],
+        ..TableFacts::default()
+    }
+}
+
+/// `events`, in ranges, with a default partition.
+fn events() -> TableFacts {
+    TableFacts {
+        name: Some(public("events")),
+        columns: vec![column("id", "bigint", "int8", -1), column("no", "integer", "int4", -1)],
+        partitions: vec![partition("events_2025", 31, false), partition("events_rest", 32, true)],
+        ..TableFacts::default()
+    }
+}
+
+fn with(oid: u32, kind: RelationKind, table: TableFacts) -> Relation {
+    Relation { table: Some(Box::new(table)), ..relation(oid, kind) }
+}
+
+fn types() -> Vec<(TypeName, TypeFacts)> {
+    let name = |name: &str| TypeName { name: name.to_owned(), ..TypeName::default() };
+    let facts = |kind, base: &str| TypeFacts {
+        kind,
+        base: base.to_owned(),
+        users: vec![(public("orders"), 40 << 30)],
+    };
+    vec![
+        (name("positive"), facts(TypeKind::ConstrainedDomain, "int4")),
+        (name("label"), facts(TypeKind::Domain, "text")),
+        (name("mood"), facts(TypeKind::Enum, "mood")),
+    ]
 }
 
 pub(super) fn facts(server_version: u32) -> Facts {
+    let leaf =
+        TableFacts { parent: Some(public("events")), columns: events().columns, ..TableFacts::default() };
     let relations = [
-        ("orders", relation(1, RelationKind::Table)),
-        ("customers", relation(2, RelationKind::Table)),
-        ("events", relation(3, RelationKind::PartitionedTable)),
+        ("orders", with(1, RelationKind::Table, orders())),
+        ("customers", with(2, RelationKind::Table, customers())),
+        ("events", with(3, RelationKind::PartitionedTable, events())),
+        ("events_2025", with(31, RelationKind::Table, leaf)),
+        ("settings", Relation { bytes: Some(65_536), ..with(9, RelationKind::Table, customers()) }),
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),
         ("fresh", Relation { new_in_transaction: true, ..relation(5, RelationKind::Table) }),
         ("totals", relation(6, RelationKind::MaterializedView)),
@@ -42,8 +178,16 @@ pub(super) fn facts(server_version: u32) -> Facts {
     ];
     Facts {
         server_version,
+        utc: Some(false),
         relations: relations.into_iter().map(|(name, it)| (RelationName::bare(name), it)).collect(),
+        types: types(),
+        ..Facts::default()
     }
+}
+
+/// What is known offline: nothing but the version.
+pub(super) fn offline(server_version: u32) -> Facts {
+    Facts { server_version, offline: true, ..Facts::default() }
 }
 
 /// A judgement as the hazards' pages show it.

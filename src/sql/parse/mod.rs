@@ -7,6 +7,7 @@ mod alter;
 mod block;
 mod classify;
 mod drop;
+mod form;
 mod found;
 mod names;
 mod read;
@@ -20,6 +21,7 @@ use self::names::Names;
 use self::read::{Unread, read, split, summary_is_ordinary};
 use super::directive::directives;
 use super::encoding::Dialect;
+use super::form::Form;
 use super::lex::{self, Lexer, TokenKind, pieces};
 use super::statement::{Kind, Opaque, Place, Reach, Readable, Script, Statement, Text};
 use super::triage::{Ordinary, ordinary_word};
@@ -94,7 +96,9 @@ impl Source<'_> {
         };
         let found = classify::classify(node, names);
         let span = self.trimmed(start..end);
-        Some(found.at(span))
+        let places =
+            form::Places::new(self.text, span.clone(), offset, self.dialect.standard_conforming_strings);
+        Some(found.at(span, form::form(node, &places)))
     }
 
     /// A span from its first word to its last, comments and white space around it cut off.
@@ -144,7 +148,15 @@ impl Source<'_> {
 
 /// A statement that only its first words tell.
 fn told(span: Range<usize>, kind: Kind) -> Statement {
-    Statement { span, tag: "statement", kind, locks: Vec::new(), reach: Reach::Named, place: Place::Anywhere }
+    Statement {
+        span,
+        tag: "statement",
+        kind,
+        locks: Vec::new(),
+        reach: Reach::Named,
+        place: Place::Anywhere,
+        form: Form::Plain,
+    }
 }
 
 /// What the first word tells of a statement that could not be read: gibberish is for the server to refuse.

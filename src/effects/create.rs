@@ -1,0 +1,48 @@
+//! What it does to others that something is created.
+
+use super::facts::{RelationKind, TableFacts};
+use super::reader::Reader;
+use super::work::{Cause, Task, Work};
+use crate::base::LockMode::{AccessExclusive, Share, ShareUpdateExclusive};
+use crate::sql::form::{CreateTable, Form, Index};
+
+/// The effects of `CREATE`.
+pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
+    match form {
+        Form::CreateIndex(index) => create_index(index, reader),
+        Form::CreateTable(table) => create_table(table, reader),
+        _ => {}
+    }
+}
+
+fn create_index(index: &Index, reader: &mut Reader<'_>) {
+    let mode = if index.concurrently { ShareUpdateExclusive } else { Share };
+    let partitioned = reader
+        .facts
+        .relation(&index.table)
+        .is_some_and(|relation| relation.kind == RelationKind::PartitionedTable);
+    if partitioned && index.only {
+        return;
+    }
+    reader.work(Task::BuildIndex, Cause::Index, &index.table, mode, 0);
+    if partitioned {
+        reader.lock_partitions(&index.table, mode);
+    }
+}
+
+/// A new partition locks its parent; the default partition is read for rows that belong to it.
+fn create_table(table: &CreateTable, reader: &mut Reader<'_>) {
+    let parent = table.partition_of.as_ref().and_then(|parent| reader.table(parent));
+    if let Some(default) = parent.and_then(TableFacts::default_partition) {
+        reader.lock(&default.name, Some(default.oid), AccessExclusive);
+        reader.work_on_other(Work {
+            task: Task::Scan,
+            cause: Cause::DefaultPartition,
+            relation: default.name.clone(),
+            under: AccessExclusive,
+            part: 0,
+            exposed: true,
+            bytes: default.bytes,
+        });
+    }
+}

@@ -1,0 +1,268 @@
+//! What is asked of a catalogue, and how its answers are read: one JSON object for each thing.
+//!
+//! Whoever has a connection sends the texts; nothing here does.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::{
+    ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, Reference, Relation, RelationKind,
+    TableFacts, TableIndex, TypeFacts, TypeKind, Volatility,
+};
+use crate::base::RelationName;
+use crate::effects::Need;
+use crate::sql::form::{ConstraintKind, FunctionName, TypeName};
+
+/// Asks for relations; `$1` is an array of quoted names.
+pub static RELATIONS: LazyLock<String> = LazyLock::new(|| qualified(include_str!("relations.sql")));
+
+/// Asks for types; `$1` is an array of quoted names.
+pub static TYPES: LazyLock<String> = LazyLock::new(|| qualified(include_str!("types.sql")));
+
+/// Asks for functions; `$1` is an array of schemas, empty where none is named, `$2` one of names.
+pub static FUNCTIONS: LazyLock<String> = LazyLock::new(|| qualified(include_str!("functions.sql")));
+
+/// The text without comments, its operators out of reach of a hostile search path.
+fn qualified(text: &str) -> String {
+    const OPERATORS: [&str; 11] = ["=", "<>", ">=", "<=", ">", "<", ">>", "<<", "+", "-", "*"];
+    let mut words = Vec::new();
+    for word in
+        text.lines().filter(|line| !line.trim_start().starts_with("--")).flat_map(str::split_whitespace)
+    {
+        if OPERATORS.contains(&word) {
+            words.push(format!("OPERATOR(pg_catalog.{word})"));
+        } else {
+            words.push(word.to_owned());
+        }
+    }
+    words.join(" ")
+}
+
+/// The array that asks for relations.
+pub fn relation_names(need: &Need) -> String {
+    array(need.relations.iter().map(ToString::to_string))
+}
+
+/// The array that asks for types.
+pub fn type_names(need: &Need) -> String {
+    array(
+        need.types
+            .iter()
+            .map(|ty| RelationName { schema: ty.schema.clone(), name: ty.name.clone() }.to_string()),
+    )
+}
+
+/// The two arrays that ask for functions.
+pub fn function_names(need: &Need) -> [String; 2] {
+    let schema = |function: &FunctionName| function.schema.clone().unwrap_or_default();
+    [
+        array(need.functions.iter().map(schema)),
+        array(need.functions.iter().map(|function| function.name.clone())),
+    ]
+}
+
+/// An array literal: a backslash makes the next character itself.
+fn array(items: impl Iterator<Item = String>) -> String {
+    let quoted: Vec<String> =
+        items.map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\""))).collect();
+    format!("{{{}}}", quoted.join(","))
+}
+
+/// The relation that one answer is about; `None` where it is not of the form that is asked for.
+pub fn relation(answer: &str, need: &Need) -> Option<(RelationName, Relation)> {
+    let value: Value = serde_json::from_str(answer).ok()?;
+    let name = need.relations.get(place(&value)?)?.clone();
+    let kind = kind(text(&value, "kind")?);
+    let mut relation = Relation::new(oid(&value, "oid")?, kind);
+    relation.temporary = truth(&value, "temporary");
+    relation.new_in_transaction = truth(&value, "new");
+    relation.system = truth(&value, "system");
+    relation.plain_reindex_only = truth(&value, "plain_reindex_only");
+    relation.bytes = value["bytes"].as_u64();
+    relation.index = index(&value["index"]);
+    let has_columns =
+        !matches!(kind, RelationKind::Index | RelationKind::PartitionedIndex | RelationKind::Sequence);
+    relation.table = has_columns.then(|| Box::new(table(&value)));
+    Some((name, relation))
+}
+
+/// The type that one answer is about.
+pub fn ty(answer: &str, need: &Need) -> Option<(TypeName, TypeFacts)> {
+    let value: Value = serde_json::from_str(answer).ok()?;
+    let name = need.types.get(place(&value)?)?.clone();
+    let kind = match (text(&value, "kind")?, truth(&value, "constrained")) {
+        ("d", true) => TypeKind::ConstrainedDomain,
+        ("d", false) => TypeKind::Domain,
+        ("e", _) => TypeKind::Enum,
+        _ => TypeKind::Base,
+    };
+    let base = text(&value, "base").unwrap_or_default().to_owned();
+    let users =
+        list(&value, "users", |user| Some((named(&user["name"])?, user["bytes"].as_u64().unwrap_or(0))));
+    Some((name, TypeFacts { kind, base, users }))
+}
+
+/// The functions that one answer is about.
+pub fn function(answer: &str, need: &Need) -> Option<(FunctionName, Volatility)> {
+    let value: Value = serde_json::from_str(answer).ok()?;
+    let name = need.functions.get(place(&value)?)?.clone();
+    let volatility = match text(&value, "volatility")? {
+        "i" => Volatility::Immutable,
+        "s" => Volatility::Stable,
+        _ => Volatility::Volatile,
+    };
+    Some((name, volatility))
+}
+
+fn index(value: &Value) -> Option<IndexFacts> {
+    Some(IndexFacts {
+        table: oid(value, "table")?,
+        valid: truth(value, "valid"),
+        backs_constraint: truth(value, "backs_constraint"),
+        partitioned: truth(value, "partitioned"),
+        definition: text(value, "definition").unwrap_or_default().to_owned(),
+    })
+}
+
+fn table(value: &Value) -> TableFacts {
+    TableFacts {
+        name: named(&value["name"]),
+        rows: value["rows"].as_u64(),
+        columns: list(value, "columns", column),
+        constraints: list(value, "constraints", constraint),
+        indexes: list(value, "indexes", table_index),
+        referenced_by: list(value, "referenced_by", |key| {
+            Some(Reference {
+                table: named(&key["table"])?,
+                oid: oid(key, "oid")?,
+                constraint: text(key, "constraint")?.to_owned(),
+                columns: texts(key, "columns"),
+            })
+        }),
+        partitions: list(value, "partitions", |partition| {
+            Some(PartitionFacts {
+                name: named(&partition["name"])?,
+                oid: oid(partition, "oid")?,
+                leaf: truth(partition, "leaf"),
+                default: truth(partition, "default"),
+                bytes: partition["bytes"].as_u64(),
+            })
+        }),
+        parent: named(&value["parent"]),
+    }
+}
+
+fn column(value: &Value) -> Option<ColumnFacts> {
+    let modifier = value["modifier"].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(-1);
+    Some(ColumnFacts {
+        name: text(value, "name")?.to_owned(),
+        ty: text(value, "ty")?.to_owned(),
+        base: (text(value, "base")?.to_owned(), modifier),
+        not_null: truth(value, "not_null"),
+        default: text(value, "default").map(str::to_owned),
+        identity: truth(value, "identity"),
+        stored: truth(value, "stored"),
+    })
+}
+
+fn constraint(value: &Value) -> Option<ConstraintFacts> {
+    let kind = match text(value, "kind")? {
+        "c" => ConstraintKind::Check,
+        "f" => ConstraintKind::Foreign,
+        "u" => ConstraintKind::Unique,
+        "p" => ConstraintKind::PrimaryKey,
+        "x" => ConstraintKind::Exclusion,
+        "n" => ConstraintKind::NotNull,
+        _ => return None,
+    };
+    Some(ConstraintFacts {
+        name: text(value, "name")?.to_owned(),
+        kind,
+        columns: texts(value, "columns"),
+        validated: truth(value, "validated"),
+        references: named(&value["references"]),
+        definition: text(value, "definition")?.to_owned(),
+    })
+}
+
+fn table_index(value: &Value) -> Option<TableIndex> {
+    Some(TableIndex {
+        name: named(&value["name"])?,
+        columns: texts(value, "columns"),
+        expressions: truth(value, "expressions"),
+        partial: truth(value, "partial"),
+        method: text(value, "method")?.to_owned(),
+        unique: truth(value, "unique"),
+        valid: truth(value, "valid"),
+        constraint: text(value, "constraint").map(str::to_owned),
+        definition: text(value, "definition")?.to_owned(),
+    })
+}
+
+fn kind(relkind: &str) -> RelationKind {
+    match relkind {
+        "r" => RelationKind::Table,
+        "p" => RelationKind::PartitionedTable,
+        "i" => RelationKind::Index,
+        "I" => RelationKind::PartitionedIndex,
+        "S" => RelationKind::Sequence,
+        "v" => RelationKind::View,
+        "m" => RelationKind::MaterializedView,
+        "f" => RelationKind::ForeignTable,
+        _ => RelationKind::Other,
+    }
+}
+
+/// The place in the list that was asked for, counted from 0.
+fn place(value: &Value) -> Option<usize> {
+    usize::try_from(value["place"].as_u64()?).ok()?.checked_sub(1)
+}
+
+fn oid(value: &Value, key: &str) -> Option<Oid> {
+    Oid::try_from(value.get(key)?.as_u64()?).ok()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
+}
+
+fn truth(value: &Value, key: &str) -> bool {
+    value.get(key).and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// `["schema", "name"]`
+fn named(value: &Value) -> Option<RelationName> {
+    Some(RelationName::qualified(value.get(0)?.as_str()?, value.get(1)?.as_str()?))
+}
+
+fn texts(value: &Value, key: &str) -> Vec<String> {
+    list(value, key, |item| item.as_str().map(str::to_owned))
+}
+
+fn list<T>(value: &Value, key: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map(|items| items.iter().filter_map(read).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_array() {
+        let relations = vec![RelationName::qualified("s", "we\"ird\\"), RelationName::bare("plain")];
+        let need = Need { relations, ..Need::default() };
+        assert_eq!(relation_names(&need), r#"{"\"s\".\"we\"\"ird\\\"","\"plain\""}"#);
+    }
+
+    #[test]
+    fn no_operator_is_left_to_the_search_path() {
+        for text in [&RELATIONS, &TYPES, &FUNCTIONS] {
+            assert!(!text.contains(" = ") && !text.contains(" <> ") && !text.contains("--"), "{}", **text);
+        }
+    }
+}

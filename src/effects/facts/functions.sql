@@ -1,0 +1,9 @@
+-- One JSON object for each name of $1 that means functions: the worst volatility among them.
+SELECT pg_catalog.json_build_object('place', n.place, 'volatility', pg_catalog.max(p.provolatile::text))::text
+FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]))
+    WITH ORDINALITY n(schema, name, place)
+JOIN pg_catalog.pg_proc p ON p.proname = n.name::pg_catalog.name
+JOIN pg_catalog.pg_namespace s ON s.oid = p.pronamespace
+WHERE CASE WHEN n.schema = '' THEN s.nspname = ANY (pg_catalog.current_schemas(true)) ELSE s.nspname = n.schema::pg_catalog.name END
+GROUP BY n.place
+ORDER BY n.place

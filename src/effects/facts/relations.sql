@@ -1,0 +1,141 @@
+-- One JSON object for each name of $1 that means a relation. Operators are qualified when the text is read, since the
+-- search path that is in force is not ours.
+--
+-- A relation is new in this transaction when the oldest row of its columns was written by a transaction that is visible
+-- here and still in progress: ALTER TABLE rewrites the pg_class row, but never the rows of the system columns.
+-- Asking for a size waits for an AccessExclusiveLock, so that pages as last counted do where somebody has or wants one.
+WITH named AS (
+    SELECT n.place, c.*, s.nspname
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY n(name, place)
+    JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)::pg_catalog.oid
+    JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+),
+top AS (
+    SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS xid
+),
+tree AS (
+    SELECT named.oid AS root, p.relid::pg_catalog.oid AS oid, p.isleaf AS leaf, p.level AS depth
+    FROM named, LATERAL pg_catalog.pg_partition_tree(named.oid::pg_catalog.regclass) p
+    WHERE named.relkind = 'p'
+    UNION ALL
+    -- An index is as big as its table, as far as others wait for it.
+    SELECT named.oid, coalesce(i.indrelid, named.oid), true, 0
+    FROM named LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = named.oid
+    WHERE named.relkind <> 'p'
+),
+sized AS (
+    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, s.nspname,
+        pg_catalog.pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS is_default,
+        CASE WHEN EXISTS (
+            SELECT 1 FROM pg_catalog.pg_locks l
+            WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+        THEN c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+        ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END AS bytes
+    FROM tree
+    JOIN pg_catalog.pg_class c ON c.oid = tree.oid
+    JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+)
+SELECT pg_catalog.json_build_object(
+    'place', named.place,
+    'oid', named.oid::bigint,
+    'kind', named.relkind,
+    'name', ARRAY[named.nspname, named.relname],
+    'temporary', named.relpersistence = 't',
+    'new', coalesce((
+        SELECT pg_catalog.pg_xact_status(x.xid::text::pg_catalog.xid8) = 'in progress'
+        FROM (
+            SELECT CASE WHEN y.near > (y.xid + 2147483648) THEN y.near - 4294967296 ELSE y.near END AS xid
+            FROM (
+                SELECT top.xid, ((top.xid >> 32) << 32) + a.xmin::text::bigint AS near
+                FROM top, (
+                    SELECT a.xmin FROM pg_catalog.pg_attribute a WHERE a.attrelid = named.oid ORDER BY a.attnum LIMIT 1
+                ) a
+            ) y
+        ) x
+        WHERE x.xid >= 0), false),
+    'system', named.nspname = ANY ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[]),
+    'plain_reindex_only', coalesce(i.indisexclusion, false) OR EXISTS (
+        SELECT 1 FROM pg_catalog.pg_index t
+        WHERE t.indrelid = named.oid AND (t.indisexclusion OR NOT t.indisvalid)),
+    'index', CASE WHEN i.indrelid IS NOT NULL THEN pg_catalog.json_build_object(
+        'table', i.indrelid::bigint,
+        'valid', i.indisvalid,
+        'definition', pg_catalog.pg_get_indexdef(named.oid),
+        'partitioned', named.relispartition OR named.relkind = 'I',
+        'in_the_making', NOT i.indisvalid AND EXISTS (
+            SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
+            WHERE p.index_relid = named.oid
+            OR (p.relid IS NULL AND p.datname = pg_catalog.current_database())),
+        'backs_constraint', EXISTS (
+            SELECT 1 FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = named.oid
+            AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AND d.deptype = 'i')
+        ) END,
+    'rows', CASE WHEN named.reltuples >= 0 THEN named.reltuples::bigint END,
+    'bytes', (SELECT pg_catalog.sum(sized.bytes) FROM sized WHERE sized.root = named.oid),
+    'columns', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', a.attname, 'ty', pg_catalog.format_type(a.atttypid, a.atttypmod), 'base', t.typname,
+            'modifier', a.atttypmod, 'not_null', a.attnotnull, 'identity', a.attidentity <> '',
+            'stored', a.attgenerated = 's', 'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = named.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    'constraints', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', k.conname, 'kind', k.contype, 'validated', k.convalidated,
+            'definition', pg_catalog.pg_get_constraintdef(k.oid),
+            'references', (
+                SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
+                JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = k.confrelid),
+            'columns', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
+                FROM ROWS FROM (pg_catalog.unnest(k.conkey)) WITH ORDINALITY u(number, place)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number)) ORDER BY k.oid)
+        FROM pg_catalog.pg_constraint k WHERE k.conrelid = named.oid),
+    'indexes', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, r.relname], 'method', m.amname, 'unique', x.indisunique, 'valid', x.indisvalid,
+            'partial', x.indpred IS NOT NULL,
+            'expressions', x.indexprs IS NOT NULL OR x.indpred IS NOT NULL,
+            'definition', pg_catalog.pg_get_indexdef(x.indexrelid),
+            'constraint', (
+                SELECT k.conname FROM pg_catalog.pg_constraint k
+                WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid
+                AND k.contype = ANY (ARRAY['p', 'u', 'x']::"char"[]) LIMIT 1),
+            'columns', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
+                FROM ROWS FROM (pg_catalog.unnest(x.indkey::pg_catalog.int2[])) WITH ORDINALITY u(number, place)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
+                WHERE u.place <= x.indnkeyatts)) ORDER BY x.indexrelid)
+        FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class r ON r.oid = x.indexrelid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        JOIN pg_catalog.pg_am m ON m.oid = r.relam
+        WHERE x.indrelid = named.oid),
+    'referenced_by', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'table', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint, 'constraint', k.conname,
+            'columns', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
+                FROM ROWS FROM (pg_catalog.unnest(k.confkey)) WITH ORDINALITY u(number, place)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number)) ORDER BY k.oid)
+        FROM pg_catalog.pg_constraint k
+        JOIN pg_catalog.pg_class r ON r.oid = k.conrelid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE k.confrelid = named.oid AND k.contype = 'f' AND k.conrelid <> named.oid),
+    'partitions', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
+            'default', coalesce(sized.is_default, false), 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
+        FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
+    'parent', (
+        SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h
+        JOIN pg_catalog.pg_class r ON r.oid = h.inhparent
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE h.inhrelid = named.oid AND named.relispartition)
+)::text
+FROM named
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = named.oid
+ORDER BY named.place

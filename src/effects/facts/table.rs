@@ -1,0 +1,241 @@
+//! What a table consists of: columns, constraints, indexes, partitions, and who refers to it.
+
+use super::Oid;
+use crate::base::RelationName;
+use crate::sql::form::{ConstraintKind, FunctionName};
+
+/// The parts of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableFacts {
+    /// Its name with its schema.
+    pub name: Option<RelationName>,
+    /// `pg_class.reltuples`; `None` where nobody has counted.
+    pub rows: Option<u64>,
+    /// Those that are not dropped.
+    pub columns: Vec<ColumnFacts>,
+    /// Its own.
+    pub constraints: Vec<ConstraintFacts>,
+    /// Its own.
+    pub indexes: Vec<TableIndex>,
+    /// Foreign keys of other tables that refer to it.
+    pub referenced_by: Vec<Reference>,
+    /// The whole tree below it, parents before children.
+    pub partitions: Vec<PartitionFacts>,
+    /// The table that it is a partition of.
+    pub parent: Option<RelationName>,
+}
+
+impl TableFacts {
+    /// One of its columns.
+    pub fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// One of its constraints.
+    pub fn constraint(&self, name: &str) -> Option<&ConstraintFacts> {
+        self.constraints.iter().find(|constraint| constraint.name == name)
+    }
+
+    /// Its indexes on a column, or on expressions that may read it.
+    pub fn indexes_on<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a TableIndex> {
+        self.indexes
+            .iter()
+            .filter(move |index| index.expressions || index.columns.iter().any(|it| it == column))
+    }
+
+    /// Its partition for whatever fits nowhere else.
+    pub fn default_partition(&self) -> Option<&PartitionFacts> {
+        self.partitions.iter().find(|partition| partition.default)
+    }
+}
+
+/// A column.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnFacts {
+    /// Its name.
+    pub name: String,
+    /// As `format_type` writes it, `character varying(20)`.
+    pub ty: String,
+    /// Its type's own name in the catalogue, `varchar`, and its modifier (`atttypmod`, -1 for none).
+    pub base: (String, i32),
+    /// `NOT NULL`
+    pub not_null: bool,
+    /// Its default as SQL; that of a generated column is its expression.
+    pub default: Option<String>,
+    /// `GENERATED .. AS IDENTITY`
+    pub identity: bool,
+    /// `GENERATED ALWAYS AS (..) STORED`
+    pub stored: bool,
+}
+
+/// A constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConstraintFacts {
+    /// Its name.
+    pub name: String,
+    /// What it demands.
+    pub kind: ConstraintKind,
+    /// Its columns, in its order.
+    pub columns: Vec<String>,
+    /// False while it is NOT VALID.
+    pub validated: bool,
+    /// For a foreign key: the table that it refers to.
+    pub references: Option<RelationName>,
+    /// As `pg_get_constraintdef` writes it.
+    pub definition: String,
+}
+
+/// An index of a table.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableIndex {
+    /// Its name with its schema.
+    pub name: RelationName,
+    /// Its key columns by name; expressions are left out.
+    pub columns: Vec<String>,
+    /// It has expressions or a predicate.
+    pub expressions: bool,
+    /// With `WHERE`.
+    pub partial: bool,
+    /// `btree`, `gin`, ..
+    pub method: String,
+    /// `UNIQUE`
+    pub unique: bool,
+    /// `pg_index.indisvalid`
+    pub valid: bool,
+    /// The constraint that it backs.
+    pub constraint: Option<String>,
+    /// As `pg_get_indexdef` writes it.
+    pub definition: String,
+}
+
+/// A foreign key of another table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The table that refers.
+    pub table: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// The constraint.
+    pub constraint: String,
+    /// The columns referred to.
+    pub columns: Vec<String>,
+}
+
+/// A partition, or a partition of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionFacts {
+    /// Its name with its schema.
+    pub name: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// It has rows of its own.
+    pub leaf: bool,
+    /// `DEFAULT`
+    pub default: bool,
+    /// `pg_table_size`
+    pub bytes: Option<u64>,
+}
+
+/// What is known about a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeFacts {
+    /// What it is.
+    pub kind: TypeKind,
+    /// For a domain: the type under it.
+    pub base: String,
+    /// Columns of that type, as relations with their size in bytes.
+    pub users: Vec<(RelationName, u64)>,
+}
+
+/// `pg_type.typtype`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeKind {
+    /// A domain with a CHECK or NOT NULL, its own or of a domain under it.
+    ConstrainedDomain,
+    /// A domain without.
+    Domain,
+    /// An enum.
+    Enum,
+    /// Anything else.
+    Base,
+}
+
+/// `pg_proc.provolatile`, tamest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volatility {
+    /// Same arguments, same result, for ever.
+    Immutable,
+    /// .. within one statement: `now()`.
+    Stable,
+    /// Another result for each row: `random()`.
+    Volatile,
+}
+
+/// Functions of `pg_catalog` that defaults call, so that they are known without asking anybody (`pg_proc.dat`).
+pub(super) fn built_in(function: &FunctionName) -> Option<Volatility> {
+    const STABLE: [&str; 28] = [
+        "age",
+        "current_catalog",
+        "current_date",
+        "current_database",
+        "current_role",
+        "current_schema",
+        "current_setting",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "date_part",
+        "date_trunc",
+        "format",
+        "localtime",
+        "localtimestamp",
+        "make_timestamptz",
+        "now",
+        "session_user",
+        "statement_timestamp",
+        "to_char",
+        "to_date",
+        "to_timestamp",
+        "transaction_timestamp",
+        "timezone",
+        "txid_current",
+        "pg_current_xact_id",
+        "inet_client_addr",
+        "concat",
+    ];
+    const IMMUTABLE: [&str; 18] = [
+        "abs",
+        "array_fill",
+        "btrim",
+        "ceil",
+        "chr",
+        "decode",
+        "encode",
+        "floor",
+        "length",
+        "lower",
+        "lpad",
+        "make_interval",
+        "md5",
+        "repeat",
+        "round",
+        "substring",
+        "upper",
+        "int4range",
+    ];
+    const VOLATILE: [&str; 7] =
+        ["clock_timestamp", "gen_random_uuid", "nextval", "random", "timeofday", "uuidv4", "uuidv7"];
+    if function.schema.as_deref().is_some_and(|schema| schema != "pg_catalog") {
+        return None;
+    }
+    let is_among = |names: &[&str]| names.contains(&function.name.as_str());
+    if is_among(&STABLE) {
+        Some(Volatility::Stable)
+    } else if is_among(&IMMUTABLE) {
+        Some(Volatility::Immutable)
+    } else {
+        is_among(&VOLATILE).then_some(Volatility::Volatile)
+    }
+}

@@ -1,0 +1,34 @@
+-- One JSON object for each name of $1 that means a type.
+WITH RECURSIVE named AS (
+    SELECT n.place, t.oid
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY n(name, place)
+    JOIN pg_catalog.pg_type t ON t.oid = pg_catalog.to_regtype(n.name)::pg_catalog.oid
+),
+chain AS (
+    SELECT named.oid AS root, t.oid, t.typname, t.typtype, t.typbasetype, t.typnotnull
+    FROM named JOIN pg_catalog.pg_type t ON t.oid = named.oid
+    UNION ALL
+    SELECT chain.root, t.oid, t.typname, t.typtype, t.typbasetype, t.typnotnull
+    FROM chain JOIN pg_catalog.pg_type t ON t.oid = chain.typbasetype
+    WHERE chain.typtype = 'd'
+)
+SELECT pg_catalog.json_build_object(
+    'place', named.place,
+    'kind', (SELECT chain.typtype FROM chain WHERE chain.root = named.oid AND chain.oid = named.oid),
+    'constrained', EXISTS (
+        SELECT 1 FROM chain WHERE chain.root = named.oid AND (
+            chain.typnotnull
+            OR EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.contypid = chain.oid))),
+    'base', (SELECT chain.typname FROM chain WHERE chain.root = named.oid AND chain.typtype <> 'd' LIMIT 1),
+    'users', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, c.relname],
+            'bytes', c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint) ORDER BY c.oid)
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+        WHERE c.relkind = ANY (ARRAY['r', 'm', 'p']::"char"[]) AND EXISTS (
+            SELECT 1 FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.atttypid = named.oid AND NOT a.attisdropped))
+)::text
+FROM named
+ORDER BY named.place

@@ -1,0 +1,102 @@
+//! What happens to others when something is dropped, renamed, emptied or made anew.
+
+use super::reader::Reader;
+use super::work::{Cause, Loss, Task, Work};
+use crate::base::LockMode::{AccessExclusive, Exclusive, Share};
+use crate::base::RelationName;
+use crate::sql::form::{Change, Dropped, DroppedObject, Form, Rename, Renamed};
+
+/// The effects of everything that neither alters a table nor creates.
+pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
+    match form {
+        Form::Drop(dropped) => drop(dropped, reader),
+        Form::DropDatabase(name) => reader.effects.losses.push(Loss::Database(name.clone())),
+        Form::Rename(rename) => renames(rename, reader),
+        Form::Truncate { tables, cascade } => truncate(tables, *cascade, reader),
+        Form::VacuumFull(tables) => {
+            for table in tables {
+                reader.work(Task::Rewrite, Cause::VacuumFull, table, AccessExclusive, 0);
+            }
+        }
+        Form::Cluster(table) => {
+            if let Some(table) = table {
+                reader.work(Task::Rewrite, Cause::Cluster, table, AccessExclusive, 0);
+            }
+        }
+        Form::Refresh { view, concurrently, data: true } => {
+            let mode = if *concurrently { Exclusive } else { AccessExclusive };
+            reader.work(Task::Rewrite, Cause::Refresh, view, mode, 0);
+        }
+        Form::AlterDomain(alter) if alter.change == Change::Checks => {
+            let users = reader.facts.ty(&alter.domain).map(|ty| ty.users.as_slice()).unwrap_or_default();
+            for (user, bytes) in users {
+                reader.lock(user, None, Share);
+                reader.work_on_other(Work {
+                    task: Task::Scan,
+                    cause: Cause::Domain,
+                    relation: user.clone(),
+                    under: Share,
+                    part: 0,
+                    exposed: true,
+                    bytes: Some(*bytes),
+                });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn drop(dropped: &Dropped, reader: &mut Reader<'_>) {
+    for name in &dropped.names {
+        match dropped.object {
+            DroppedObject::Table => drop_table(name, dropped.cascade, reader),
+            DroppedObject::Schema => reader.effects.losses.push(Loss::Schema(name.clone())),
+            DroppedObject::View | DroppedObject::MaterializedView => {
+                reader.breaks(format!("statements that name {name} fail"));
+            }
+            DroppedObject::Index | DroppedObject::Sequence | DroppedObject::Other => {}
+        }
+    }
+}
+
+/// Tables at the other end of its foreign keys lose their triggers, and are locked for it.
+fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
+    reader.loses(name, Loss::Table(name.clone()));
+    reader.breaks(format!("statements that name {name} fail"));
+    let Some(table) = reader.table(name) else { return };
+    for other in table.constraints.iter().filter_map(|it| it.references.as_ref()) {
+        reader.lock(other, None, AccessExclusive);
+    }
+    for key in table.referenced_by.iter().filter(|_| cascade) {
+        reader.lock(&key.table, Some(key.oid), AccessExclusive);
+    }
+    if let Some(parent) = &table.parent {
+        reader.lock(parent, None, AccessExclusive);
+    }
+    reader.lock_partitions(name, AccessExclusive);
+}
+
+fn renames(rename: &Rename, reader: &mut Reader<'_>) {
+    let Rename { what, target, from, .. } = rename;
+    match what {
+        Renamed::Table | Renamed::TableSchema => reader.breaks(format!("statements that name {target} fail")),
+        Renamed::Column => {
+            reader.breaks(format!("statements that name {from} fail"));
+            reader.lock_partitions(target, AccessExclusive);
+        }
+        Renamed::Schema => reader.breaks(format!("statements that name something in {from} fail")),
+        Renamed::Quiet => {}
+    }
+}
+
+fn truncate(tables: &[RelationName], cascade: bool, reader: &mut Reader<'_>) {
+    for name in tables {
+        reader.loses(name, Loss::Rows(name.clone()));
+        reader.lock_partitions(name, AccessExclusive);
+        let Some(table) = reader.table(name) else { continue };
+        for key in table.referenced_by.iter().filter(|_| cascade) {
+            reader.lock(&key.table, Some(key.oid), AccessExclusive);
+            reader.loses(&key.table, Loss::Rows(key.table.clone()));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What came before a statement: in its transaction, and in its file.
+//!
+//! Folded over the statements in their order. Savepoints are not undone: what a rolled back part has made or locked
+//! only makes the answer more careful.
+
+use super::Effects;
+use crate::base::{LockMode, RelationName};
+use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, DroppedObject, Form, TypeName};
+use crate::sql::statement::{Kind, Statement, Transaction};
+
+/// What came before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// A transaction block is open.
+    pub in_transaction: bool,
+    /// Relations made in the open transaction: nobody else sees them.
+    pub made: Vec<RelationName>,
+    /// Relations made earlier in the same file: small, whatever becomes of them later.
+    pub made_before: Vec<RelationName>,
+    /// Types that were made, in this file or transaction.
+    pub types: Vec<TypeName>,
+    /// Strong locks that the open transaction holds.
+    pub locked: Vec<(RelationName, LockMode)>,
+    /// Tables that the open transaction has written to.
+    pub written: Vec<RelationName>,
+    /// Constraints that the open transaction has added NOT VALID.
+    pub unvalidated: Vec<(RelationName, String)>,
+    /// Tables on which the open transaction has added foreign keys.
+    pub foreign_keys: Vec<RelationName>,
+    /// Tables that the open transaction has altered.
+    pub altered: Vec<RelationName>,
+    /// Indexes that were dropped, in this file or transaction, with how many statements ago.
+    pub dropped_indexes: Vec<RelationName>,
+    /// Types to which the open transaction has added values.
+    pub enums: Vec<TypeName>,
+    /// How many statements came before.
+    pub statements: usize,
+}
+
+impl Past {
+    /// Nothing came before.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// A transaction is open of which nothing more is known.
+    pub fn in_transaction() -> Self {
+        Self { in_transaction: true, ..Self::default() }
+    }
+
+    /// Whether nobody else can see a relation, since the open transaction has made it.
+    pub fn is_new(&self, name: &RelationName) -> bool {
+        self.made.iter().any(|made| is_same(made, name))
+    }
+
+    /// Whether a relation was made earlier in the same file.
+    pub fn is_young(&self, name: &RelationName) -> bool {
+        self.made_before.iter().any(|made| is_same(made, name))
+    }
+
+    /// The strongest lock of the open transaction that stops others' reads or writes.
+    pub fn strongest(&self) -> Option<&(RelationName, LockMode)> {
+        self.locked.iter().max_by_key(|(_, mode)| *mode)
+    }
+
+    /// Goes on to the next statement.
+    pub fn after(&mut self, statement: &Statement, effects: &Effects) {
+        self.statements += 1;
+        if let Kind::Transaction(control) = statement.kind {
+            self.control(control);
+            return;
+        }
+        self.make(&statement.form);
+        if !self.in_transaction {
+            self.made_before.append(&mut self.made);
+            self.keep_only_what_lasts();
+            return;
+        }
+        let strong = effects.strong().map(|touched| (touched.name.clone(), touched.mode));
+        self.locked.extend(strong);
+        match &statement.form {
+            Form::Write(write) => self.written.push(write.table.clone()),
+            Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter),
+            Form::ConstraintsImmediate => self.written.clear(),
+            _ => {}
+        }
+    }
+
+    fn control(&mut self, control: Transaction) {
+        match control {
+            Transaction::Begin => self.in_transaction = true,
+            Transaction::Commit | Transaction::Prepare => {
+                self.in_transaction = false;
+                self.made_before.append(&mut self.made);
+                self.keep_only_what_lasts();
+            }
+            Transaction::Rollback => {
+                self.in_transaction = false;
+                self.made.clear();
+                self.keep_only_what_lasts();
+            }
+            Transaction::Savepoint
+            | Transaction::Release
+            | Transaction::RollbackTo
+            | Transaction::FinishPrepared => {}
+        }
+    }
+
+    /// Forgets what ends with a transaction.
+    fn keep_only_what_lasts(&mut self) {
+        self.locked.clear();
+        self.written.clear();
+        self.unvalidated.clear();
+        self.foreign_keys.clear();
+        self.altered.clear();
+        self.enums.clear();
+    }
+
+    fn make(&mut self, form: &Form) {
+        match form {
+            Form::CreateTable(table) => self.made.push(table.name.clone()),
+            Form::CreateTableAs(name) | Form::Make(Some(name)) => self.made.push(name.clone()),
+            Form::CreateEnum(ty) => self.types.push(ty.clone()),
+            Form::AlterEnum(change) if !change.rename => self.enums.push(change.ty.clone()),
+            Form::Drop(dropped) if dropped.object == DroppedObject::Index => {
+                self.dropped_indexes.extend(dropped.names.iter().cloned());
+            }
+            Form::Rename(rename) if self.is_new(&rename.target) => {
+                self.made.push(RelationName { name: rename.to.clone(), ..rename.target.clone() });
+            }
+            _ => {}
+        }
+    }
+
+    fn alter(&mut self, alter: &AlterTable) {
+        self.altered.push(alter.target.clone());
+        for part in &alter.parts {
+            let Action::AddConstraint(constraint) = &part.action else { continue };
+            if constraint.kind == ConstraintKind::Foreign {
+                self.foreign_keys.push(alter.target.clone());
+            }
+            if let (true, Some(name)) = (constraint.not_valid, &constraint.name) {
+                self.unvalidated.push((alter.target.clone(), name.clone()));
+            }
+        }
+    }
+}
+
+/// Whether two names can mean one relation: a name without a schema may mean any.
+fn is_same(a: &RelationName, b: &RelationName) -> bool {
+    a.name == b.name && (a.schema == b.schema || a.schema.is_none() || b.schema.is_none())
+}

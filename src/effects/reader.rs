@@ -1,0 +1,86 @@
+//! Puts effects together, with what is known of each relation.
+
+use super::facts::{Facts, Relation, Seen, TableFacts};
+use super::work::{Cause, Loss, Task, Work};
+use super::{Effects, Past, Touched};
+use crate::base::{LockMode, RelationName};
+use crate::effects::facts::Oid;
+
+/// The effects of a statement while they are read.
+pub(super) struct Reader<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) past: &'a Past,
+    pub(super) effects: &'a mut Effects,
+}
+
+impl<'a> Reader<'a> {
+    /// Work on a relation, unless there is no such relation.
+    pub(super) fn work(&mut self, task: Task, cause: Cause, on: &RelationName, under: LockMode, part: usize) {
+        let (exposed, bytes) = match self.facts.see(on) {
+            _ if self.past.is_new(on) => (false, None),
+            Seen::Absent if self.past.is_young(on) => (true, Some(0)),
+            Seen::Absent => return,
+            Seen::Unknown => (true, None),
+            Seen::Known(relation) => (is_exposed(relation), relation.bytes),
+        };
+        self.effects.work.push(Work { task, cause, relation: on.clone(), under, part, exposed, bytes });
+    }
+
+    /// Work on something that the catalogue led to, with its size.
+    pub(super) fn work_on_other(&mut self, work: Work) {
+        self.effects.work.push(work);
+    }
+
+    /// A lock on a relation that the statement does not name.
+    pub(super) fn lock(&mut self, name: &RelationName, oid: Option<Oid>, mode: LockMode) {
+        let known =
+            self.effects.touched.iter_mut().find(|it| it.name == *name || (oid.is_some() && it.oid == oid));
+        match known {
+            Some(touched) => touched.mode = touched.mode.max(mode),
+            None => self.effects.touched.push(Touched { name: name.clone(), oid, mode, exposed: true }),
+        }
+    }
+
+    /// A lock on every partition of a table, as commands that go down the tree take it.
+    pub(super) fn lock_partitions(&mut self, of: &RelationName, mode: LockMode) {
+        let facts = self.facts;
+        let exposed = facts.relation(of).is_some_and(is_exposed);
+        for partition in
+            facts.table(of).map(|table| &table.partitions).into_iter().flatten().filter(|_| exposed)
+        {
+            self.lock(&partition.name, Some(partition.oid), mode);
+        }
+    }
+
+    /// What is known of a table's parts.
+    pub(super) fn table(&self, name: &RelationName) -> Option<&'a TableFacts> {
+        self.facts.table(name)
+    }
+
+    /// Whether nobody knows anything of the relation.
+    pub(super) fn is_unknown(&self, name: &RelationName) -> bool {
+        self.facts.see(name) == Seen::Unknown
+    }
+
+    /// Data that is gone, if others could see it.
+    pub(super) fn loses(&mut self, relation: &RelationName, loss: Loss) {
+        let lost = match self.facts.see(relation) {
+            _ if self.past.is_new(relation) => false,
+            Seen::Absent => self.past.is_young(relation),
+            Seen::Unknown => true,
+            Seen::Known(relation) => is_exposed(relation),
+        };
+        if lost {
+            self.effects.losses.push(loss);
+        }
+    }
+
+    /// Why an older application may fail.
+    pub(super) fn breaks(&mut self, why: String) {
+        self.effects.breaks.push(why);
+    }
+}
+
+pub(super) const fn is_exposed(relation: &Relation) -> bool {
+    !relation.temporary && !relation.new_in_transaction
+}

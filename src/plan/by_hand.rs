@@ -1,0 +1,81 @@
+//! The way by hand: the statements that reach a state online, as a person would write them.
+//!
+//! Texts for people: names are quoted only where they must be.
+
+use crate::base::RelationName;
+use crate::base::name::{choose, written};
+
+/// One step of the way by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandStep {
+    /// A statement; what to do in words where it begins with `--`.
+    pub sql: String,
+    /// It must run outside a transaction block.
+    pub outside: bool,
+}
+
+impl HandStep {
+    /// A step that may run anywhere.
+    pub fn anywhere(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), outside: false }
+    }
+
+    /// A step that may not run in a transaction block.
+    pub fn outside(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), outside: true }
+    }
+
+    /// What to do, in words.
+    pub fn words(words: &str) -> Self {
+        Self::anywhere(format!("-- {words}"))
+    }
+}
+
+/// `ALTER TABLE` with one action.
+pub fn alter(table: &RelationName, action: &str) -> HandStep {
+    HandStep::anywhere(format!("ALTER TABLE {} {action}", spelled(table)))
+}
+
+/// A relation's name as people write it.
+pub fn spelled(name: &RelationName) -> String {
+    let own = written(&name.name);
+    name.schema.as_ref().map_or_else(|| own.clone(), |schema| format!("{}.{own}", written(schema)))
+}
+
+/// Adds a constraint without reading the table, then reads it while others write.
+pub fn add_then_validate(table: &RelationName, name: &str, definition: &str) -> Vec<HandStep> {
+    let name = written(name);
+    vec![
+        alter(table, &format!("ADD CONSTRAINT {name} {definition} NOT VALID")),
+        alter(table, &format!("VALIDATE CONSTRAINT {name}")),
+    ]
+}
+
+/// Makes a column NOT NULL by way of a CHECK, which `SET NOT NULL` takes as proof (12 and later).
+pub fn set_not_null(table: &RelationName, column: &str) -> Vec<HandStep> {
+    let proof = choose(&[&table.name, column, "not_null"], &[]);
+    let (column, quoted) = (written(column), written(&proof));
+    let mut steps = add_then_validate(table, &proof, &format!("CHECK ({column} IS NOT NULL)"));
+    steps.push(alter(table, &format!("ALTER COLUMN {column} SET NOT NULL")));
+    steps.push(alter(table, &format!("DROP CONSTRAINT {quoted}")));
+    steps
+}
+
+/// Builds a unique index while others write, and makes it a constraint.
+pub fn unique_using_index(
+    table: &RelationName,
+    name: &str,
+    columns: &[String],
+    keyword: &str,
+) -> Vec<HandStep> {
+    let columns: Vec<String> = columns.iter().map(|column| written(column)).collect();
+    let name = written(name);
+    vec![
+        HandStep::outside(format!(
+            "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {} ({})",
+            spelled(table),
+            columns.join(", ")
+        )),
+        alter(table, &format!("ADD CONSTRAINT {name} {keyword} USING INDEX {name}")),
+    ]
+}

@@ -1,0 +1,80 @@
+//! What a statement says in detail, as far as the analysis of its effects asks for it: names and words, no tree.
+//!
+//! `Kind` tells the data plane how to treat a statement; its form tells the analysis what it would do.
+
+mod expression;
+mod object;
+mod table;
+
+use crate::base::RelationName;
+
+pub use self::expression::{Expression, FunctionName, TypeName};
+pub use self::object::{
+    AlterDomain, Body, BodyLanguage, Change, Dropped, DroppedObject, EnumChange, Rename, Renamed, Write,
+    WriteVerb,
+};
+pub use self::table::{
+    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable, Generated,
+    Index, IndexColumn, Part, References, Using,
+};
+
+/// What a statement says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Nothing that the analysis asks for beyond the kind and the locks.
+    #[default]
+    Plain,
+    /// `CREATE INDEX`
+    CreateIndex(Box<Index>),
+    /// `ALTER TABLE` and its like
+    AlterTable(AlterTable),
+    /// `CREATE TABLE`
+    CreateTable(Box<CreateTable>),
+    /// `CREATE TABLE AS`, `SELECT INTO`, `CREATE MATERIALIZED VIEW`
+    CreateTableAs(RelationName),
+    /// `DROP`
+    Drop(Dropped),
+    /// `DROP DATABASE`
+    DropDatabase(String),
+    /// `RENAME`, `SET SCHEMA`
+    Rename(Rename),
+    /// `TRUNCATE`
+    Truncate {
+        /// In the order of the text.
+        tables: Vec<RelationName>,
+        /// With `CASCADE`.
+        cascade: bool,
+    },
+    /// `VACUUM FULL`; empty for the whole database.
+    VacuumFull(Vec<RelationName>),
+    /// `CLUSTER`
+    Cluster(Option<RelationName>),
+    /// `REFRESH MATERIALIZED VIEW`
+    Refresh {
+        /// The view.
+        view: RelationName,
+        /// With `CONCURRENTLY`.
+        concurrently: bool,
+        /// False with `WITH NO DATA`.
+        data: bool,
+    },
+    /// `CREATE DOMAIN`: whether it has constraints.
+    CreateDomain {
+        /// With a CHECK or NOT NULL.
+        constrained: bool,
+    },
+    /// `ALTER DOMAIN`
+    AlterDomain(AlterDomain),
+    /// `CREATE TYPE .. AS ENUM`
+    CreateEnum(TypeName),
+    /// `ALTER TYPE .. ADD VALUE`, `RENAME VALUE`
+    AlterEnum(EnumChange),
+    /// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
+    Write(Write),
+    /// `DO`, `CREATE FUNCTION`, `CREATE PROCEDURE`
+    Body(Body),
+    /// `SET CONSTRAINTS ALL IMMEDIATE` and the like: pending trigger events are done with.
+    ConstraintsImmediate,
+    /// `CREATE SEQUENCE`, `CREATE VIEW`, `CREATE SCHEMA`: what it makes, if that is a relation.
+    Make(Option<RelationName>),
+}

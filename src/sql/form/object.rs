@@ -1,0 +1,164 @@
+//! Other objects as statements name them: what is dropped, renamed, written to, and bodies of code.
+
+use super::TypeName;
+use crate::base::RelationName;
+
+/// `DROP`
+#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// What kind of thing.
+    pub object: DroppedObject,
+    /// Their names, in the order of the text; for a trigger, rule or policy, its table's.
+    pub names: Vec<RelationName>,
+    /// With `CASCADE`.
+    pub cascade: bool,
+    /// With `IF EXISTS`.
+    pub if_exists: bool,
+    /// With `CONCURRENTLY`.
+    pub concurrently: bool,
+}
+
+/// What kind of thing is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DroppedObject {
+    /// `DROP TABLE`, `DROP FOREIGN TABLE`
+    Table,
+    /// `DROP INDEX`
+    Index,
+    /// `DROP SEQUENCE`
+    Sequence,
+    /// `DROP VIEW`
+    View,
+    /// `DROP MATERIALIZED VIEW`
+    MaterializedView,
+    /// `DROP SCHEMA`: the names are those of schemas.
+    Schema,
+    /// Anything else
+    Other,
+}
+
+/// `RENAME`, `SET SCHEMA`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// What is renamed.
+    pub what: Renamed,
+    /// The relation that it is or belongs to; for a schema or type, its name.
+    pub target: RelationName,
+    /// What it is called now: a column, a constraint; the relation's own name otherwise.
+    pub from: String,
+    /// What it is to be called; the schema for `SET SCHEMA`.
+    pub to: String,
+}
+
+/// What is renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renamed {
+    /// `RENAME TO`
+    Table,
+    /// `RENAME COLUMN`
+    Column,
+    /// `ALTER TABLE .. SET SCHEMA`
+    TableSchema,
+    /// `ALTER SCHEMA .. RENAME`
+    Schema,
+    /// An index, a constraint, a sequence: nothing that queries name.
+    Quiet,
+}
+
+/// `ALTER DOMAIN`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlterDomain {
+    /// The domain.
+    pub domain: TypeName,
+    /// What it asks for.
+    pub change: Change,
+}
+
+/// What an `ALTER DOMAIN` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// `ADD CONSTRAINT`, `VALIDATE CONSTRAINT`, `SET NOT NULL`: every user of the domain is read.
+    Checks,
+    /// `ADD CONSTRAINT .. NOT VALID`
+    ChecksLater,
+    /// Nothing is read.
+    Quiet,
+}
+
+/// `ALTER TYPE .. ADD VALUE`, `RENAME VALUE`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnumChange {
+    /// The type.
+    pub ty: TypeName,
+    /// `RENAME VALUE` rather than `ADD VALUE`
+    pub rename: bool,
+    /// With `BEFORE` or `AFTER`.
+    pub placed: bool,
+}
+
+/// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The word.
+    pub verb: WriteVerb,
+    /// The table.
+    pub table: RelationName,
+    /// With a condition.
+    pub filtered: bool,
+    /// The columns that an UPDATE sets.
+    pub columns: Vec<String>,
+    /// Columns that the condition pins by `column = value`, joined by AND.
+    pub pinned: Vec<String>,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteVerb {
+    /// `INSERT .. VALUES`
+    Insert,
+    /// `INSERT .. SELECT`
+    InsertSelect,
+    /// `UPDATE`
+    Update,
+    /// `DELETE`
+    Delete,
+    /// `MERGE`
+    Merge,
+}
+
+impl WriteVerb {
+    /// The word itself.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Insert | Self::InsertSelect => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Merge => "MERGE",
+        }
+    }
+}
+
+/// A body of code: a `DO` block, a function, a procedure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The language.
+    pub language: BodyLanguage,
+    /// It runs now (`DO`), rather than when it is called.
+    pub runs_now: bool,
+    /// The statements in it that could be read, as texts; those of PL/pgSQL control flow left out.
+    pub statements: Vec<String>,
+    /// `EXECUTE`: text that is put together when it runs.
+    pub dynamic: bool,
+}
+
+/// What a body is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLanguage {
+    /// `LANGUAGE sql`
+    Sql,
+    /// `LANGUAGE plpgsql`, the default of DO
+    PlPgSql,
+    /// One that is not looked into.
+    Other,
+}

@@ -1,0 +1,235 @@
+//! Where the parts of a statement stand: the tree gives beginnings only, tokens give the ends.
+
+use std::ops::Range;
+
+use crate::sql::form::{Expression, FunctionName};
+use crate::sql::lex::{Lexer, Token, TokenKind};
+
+/// One statement's text, token by token.
+pub(in crate::sql::parse) struct Places<'a> {
+    text: &'a str,
+    /// What to add to a location of the tree.
+    offset: usize,
+    /// Those of the statement, comments left out.
+    tokens: Vec<Token>,
+}
+
+impl<'a> Places<'a> {
+    /// The statement at `span` of `text`, whose tree counts from `offset`.
+    pub(in crate::sql::parse) fn new(
+        text: &'a str,
+        span: Range<usize>,
+        offset: usize,
+        conforming: bool,
+    ) -> Self {
+        let body = text.get(span.clone()).unwrap_or_default();
+        let tokens = Lexer::new(body, conforming)
+            .filter(|token| !matches!(token.kind, TokenKind::Comment(_)))
+            .map(|token| Token { start: token.start + span.start, end: token.end + span.start, ..token })
+            .collect();
+        Self { text, offset, tokens }
+    }
+
+    /// The place in the text that a location of the tree means.
+    pub(super) fn at(&self, location: i32) -> Option<usize> {
+        usize::try_from(location).ok().map(|location| location + self.offset)
+    }
+
+    /// The parts between commas behind a relation's name that begins at `location`.
+    pub(super) fn parts_after(&self, location: i32) -> Vec<Range<usize>> {
+        let Some(mut rest) = self.at(location).and_then(|at| self.after_name(at)) else { return Vec::new() };
+        let mut parts = Vec::new();
+        while !rest.is_empty() {
+            let end = self.next_comma(rest).unwrap_or(rest.len());
+            let (part, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            parts.extend(covered(part));
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        parts
+    }
+
+    /// The tokens behind a name that may be qualified, quoted, and followed by `*`.
+    fn after_name(&self, at: usize) -> Option<&[Token]> {
+        let first = self.tokens.iter().position(|token| token.start == at)?;
+        let mut rest = self.tokens.get(first + 1..)?;
+        while let [dot, _, behind @ ..] = rest {
+            if dot.text(self.text) != "." {
+                break;
+            }
+            rest = behind;
+        }
+        match rest {
+            [star, behind @ ..] if star.text(self.text) == "*" => Some(behind),
+            _ => Some(rest),
+        }
+    }
+
+    /// The first comma outside parentheses.
+    fn next_comma(&self, tokens: &[Token]) -> Option<usize> {
+        let mut depth = 0_usize;
+        tokens.iter().position(|token| {
+            match token.kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth = depth.saturating_sub(1),
+                _ => return depth == 0 && token.text(self.text) == ",",
+            }
+            false
+        })
+    }
+
+    /// From `start` to the comma, closing parenthesis or end of `within` that ends it.
+    pub(super) fn element(&self, start: usize, within: Option<&Range<usize>>) -> Option<Range<usize>> {
+        let end = within.map_or(usize::MAX, |within| within.end);
+        let tokens = self.between(start, end);
+        let mut depth = 0_usize;
+        let length = tokens.iter().position(|token| match token.kind {
+            TokenKind::Open => {
+                depth += 1;
+                false
+            }
+            TokenKind::Close if depth == 0 => true,
+            TokenKind::Close => {
+                depth -= 1;
+                false
+            }
+            _ => depth == 0 && token.text(self.text) == ",",
+        });
+        covered(tokens.get(..length.unwrap_or(tokens.len()))?)
+    }
+
+    /// The tokens from `start` on that end before `end`.
+    fn between(&self, start: usize, end: usize) -> &[Token] {
+        let first = self.tokens.partition_point(|token| token.start < start);
+        let last = self.tokens.partition_point(|token| token.end <= end);
+        self.tokens.get(first..last).unwrap_or_default()
+    }
+
+    /// What stands in the first parentheses within `span`.
+    pub(super) fn in_parentheses(&self, span: &Range<usize>) -> Option<Expression> {
+        let tokens = self.between(span.start, span.end);
+        let open = tokens.iter().position(|token| token.kind == TokenKind::Open)?;
+        let mut depth = 0_usize;
+        let length = tokens.get(open..)?.iter().position(|token| {
+            match token.kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        })?;
+        self.expression(covered(tokens.get(open + 1..open + length)?)?)
+    }
+
+    /// The expression behind the word DEFAULT that begins at `start`, up to `end`.
+    pub(super) fn default(&self, start: usize, end: usize) -> Option<Expression> {
+        let tokens = self.between(start, end);
+        let tokens = match tokens {
+            [word, rest @ ..] if word.is_word(self.text, "default") => rest,
+            _ => return None,
+        };
+        self.expression(covered(tokens)?)
+    }
+
+    /// An expression and the functions that it calls: words before a parenthesis, and those that need none.
+    fn expression(&self, span: Range<usize>) -> Option<Expression> {
+        let tokens = self.between(span.start, span.end);
+        let mut functions: Vec<FunctionName> = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let Some(name) = self.name(*token) else { continue };
+            let called = tokens.get(at + 1).is_some_and(|next| next.text(self.text) == "(");
+            if !(called && !is_syntax(&name)) && !(token.kind == TokenKind::Word && is_bare_function(&name)) {
+                continue;
+            }
+            let schema = match at.checked_sub(2).and_then(|before| tokens.get(before..at)) {
+                Some([schema, dot]) if dot.text(self.text) == "." => self.name(*schema),
+                _ => None,
+            };
+            let function = FunctionName { schema, name };
+            if !functions.contains(&function) {
+                functions.push(function);
+            }
+        }
+        Some(Expression { span, functions })
+    }
+
+    /// A word or quoted identifier as Postgres folds it.
+    fn name(&self, token: Token) -> Option<String> {
+        let text = token.text(self.text);
+        match token.kind {
+            TokenKind::Word => Some(text.to_ascii_lowercase()),
+            TokenKind::Quoted => {
+                Some(text.trim_start_matches('"').trim_end_matches('"').replace("\"\"", "\""))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// From the first token to the last.
+fn covered(tokens: &[Token]) -> Option<Range<usize>> {
+    Some(tokens.first()?.start..tokens.last()?.end)
+}
+
+/// Words that stand before a parenthesis without being a function's name.
+fn is_syntax(word: &str) -> bool {
+    const WORDS: [&str; 40] = [
+        "all",
+        "and",
+        "any",
+        "array",
+        "as",
+        "between",
+        "bigint",
+        "bit",
+        "boolean",
+        "by",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "decimal",
+        "default",
+        "else",
+        "exists",
+        "float",
+        "from",
+        "greatest",
+        "in",
+        "integer",
+        "interval",
+        "is",
+        "least",
+        "like",
+        "not",
+        "nullif",
+        "numeric",
+        "or",
+        "row",
+        "some",
+        "then",
+        "time",
+        "timestamp",
+        "varchar",
+        "when",
+    ];
+    WORDS.contains(&word)
+}
+
+/// Functions that are called without parentheses (`func_expr_common_subexpr` in `gram.y`).
+fn is_bare_function(word: &str) -> bool {
+    const WORDS: [&str; 10] = [
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "localtime",
+        "localtimestamp",
+        "current_user",
+        "current_role",
+        "session_user",
+        "current_catalog",
+        "current_schema",
+    ];
+    WORDS.contains(&word)
+}

@@ -1,0 +1,280 @@
+//! `ALTER TABLE`, `CREATE TABLE`, `CREATE INDEX`.
+
+use std::ops::Range;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ColumnDef, ConstrType,
+    Constraint as ConstraintNode, CreateStmt, DropBehavior, IndexElem, IndexStmt, Node, ObjectType,
+    PartitionCmd, SortByDir, SortByNulls,
+};
+
+use super::{Places, relation, relation_of, type_name};
+use crate::sql::form::{
+    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable,
+    Expression, Generated, Index, IndexColumn, Part, References, Using,
+};
+use crate::sql::parse::names::string;
+
+/// `ALTER TABLE`
+pub(super) fn alter(statement: &AlterTableStmt, places: &Places<'_>) -> Option<AlterTable> {
+    let target = statement.relation.as_ref()?;
+    let spans = places.parts_after(target.location);
+    let commands: Vec<&AlterTableCmd> = statement.cmds.iter().filter_map(command).collect();
+    let told = spans.len() == commands.len();
+    let parts = commands
+        .iter()
+        .enumerate()
+        .map(|(at, command)| {
+            let span = spans.get(at).filter(|_| told).cloned();
+            Part { action: action(command, span.as_ref(), places), span }
+        })
+        .collect();
+    let object = match statement.objtype() {
+        ObjectType::ObjectTable | ObjectType::ObjectForeignTable => Altered::Table,
+        ObjectType::ObjectIndex => Altered::Index,
+        ObjectType::ObjectType => Altered::Type,
+        _ => Altered::Other,
+    };
+    Some(AlterTable {
+        target: relation(target),
+        object,
+        only: !target.inh,
+        if_exists: statement.missing_ok,
+        parts,
+    })
+}
+
+fn command(node: &Node) -> Option<&AlterTableCmd> {
+    match &node.node {
+        Some(NodeEnum::AlterTableCmd(command)) => Some(command),
+        _ => None,
+    }
+}
+
+fn action(command: &AlterTableCmd, span: Option<&Range<usize>>, places: &Places<'_>) -> Action {
+    let name = || command.name.clone();
+    let cascade = command.behavior() == DropBehavior::DropCascade;
+    let definition = command.def.as_ref().and_then(|node| node.node.as_ref());
+    match (command.subtype(), definition) {
+        (Kind::AtAddColumn, Some(NodeEnum::ColumnDef(it))) => Action::AddColumn {
+            column: Box::new(column(it, span, places)),
+            if_not_exists: command.missing_ok,
+        },
+        (Kind::AtDropColumn, _) => {
+            Action::DropColumn { column: name(), cascade, if_exists: command.missing_ok }
+        }
+        (Kind::AtAlterColumnType, Some(NodeEnum::ColumnDef(it))) => set_type(name(), it),
+        (Kind::AtSetNotNull, _) => Action::SetNotNull(name()),
+        (Kind::AtDropNotNull, _) => Action::DropNotNull(name()),
+        (Kind::AtColumnDefault, None) => Action::DropDefault(name()),
+        (Kind::AtColumnDefault, Some(_)) => Action::SetDefault(name()),
+        (Kind::AtAddConstraint, Some(NodeEnum::Constraint(it))) => {
+            constraint(it, None, span, places).map_or(Action::Brief, |it| Action::AddConstraint(Box::new(it)))
+        }
+        (Kind::AtValidateConstraint, _) => Action::ValidateConstraint(name()),
+        (Kind::AtDropConstraint, _) => {
+            Action::DropConstraint { name: name(), cascade, if_exists: command.missing_ok }
+        }
+        (Kind::AtAlterConstraint, Some(NodeEnum::AtalterConstraint(it))) => {
+            Action::AlterConstraint(AlterConstraint {
+                name: it.conname.clone(),
+                enforced: it.alter_enforceability.then_some(it.is_enforced),
+            })
+        }
+        (Kind::AtSetExpression, _) => Action::SetExpression(name()),
+        (Kind::AtDropExpression, _) => Action::DropExpression(name()),
+        (Kind::AtAttachPartition | Kind::AtDetachPartition | Kind::AtDetachPartitionFinalize, Some(it)) => {
+            partition(command.subtype(), it)
+        }
+        (Kind::AtSetTableSpace, _) => Action::SetTablespace(name()),
+        (Kind::AtSetLogged, _) => Action::SetLogged(true),
+        (Kind::AtSetUnLogged, _) => Action::SetLogged(false),
+        (Kind::AtSetAccessMethod, _) => Action::SetAccessMethod(Some(name()).filter(|name| !name.is_empty())),
+        _ => Action::Brief,
+    }
+}
+
+fn set_type(column: String, definition: &ColumnDef) -> Action {
+    let Some(to) = definition.type_name.as_ref().map(type_name) else { return Action::Brief };
+    let using = match definition.raw_default.as_ref().and_then(|node| node.node.as_ref()) {
+        None => Using::Cast,
+        Some(NodeEnum::ColumnRef(it)) if it.fields.last().and_then(string).as_ref() == Some(&column) => {
+            Using::SameColumn
+        }
+        Some(_) => Using::Expression,
+    };
+    Action::SetType { column, to, collate: definition.coll_clause.is_some(), using }
+}
+
+fn partition(kind: Kind, node: &NodeEnum) -> Action {
+    let NodeEnum::PartitionCmd(PartitionCmd { name: Some(child), bound, concurrent }) = node else {
+        return Action::Brief;
+    };
+    let child = relation(child);
+    match kind {
+        Kind::AtAttachPartition => {
+            Action::Attach { child, default: bound.as_ref().is_some_and(|bound| bound.is_default) }
+        }
+        _ => Action::Detach {
+            child,
+            concurrently: *concurrent,
+            finalize: kind == Kind::AtDetachPartitionFinalize,
+        },
+    }
+}
+
+/// A column's definition that stands within `span`.
+fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'_>) -> Column {
+    let ty = definition.type_name.as_ref().map(type_name).unwrap_or_default();
+    let span = places.at(definition.location).and_then(|start| places.element(start, span));
+    let nodes: Vec<&ConstraintNode> = definition.constraints.iter().filter_map(constraint_node).collect();
+    let mut column = Column {
+        name: definition.colname.clone(),
+        ty,
+        default: None,
+        generated: None,
+        identity: false,
+        constraints: Vec::new(),
+    };
+    for (at, node) in nodes.iter().enumerate() {
+        let own = span.as_ref().and_then(|span| {
+            let next = nodes.get(at + 1).and_then(|next| places.at(next.location));
+            Some(places.at(node.location)?..next.unwrap_or(span.end))
+        });
+        match node.contype() {
+            ConstrType::ConstrDefault => {
+                // Where the text cannot be told, nobody knows what the default calls: an unknown function stands for it.
+                column.default = own
+                    .as_ref()
+                    .and_then(|own| places.default(own.start, own.end))
+                    .or_else(|| Some(Expression::unseen()));
+            }
+            ConstrType::ConstrIdentity => column.identity = true,
+            ConstrType::ConstrGenerated => {
+                let virtual_kind = node.generated_kind == "v";
+                column.generated = Some(if virtual_kind { Generated::Virtual } else { Generated::Stored });
+            }
+            _ => column.constraints.extend(constraint(node, Some(&definition.colname), own.as_ref(), places)),
+        }
+    }
+    note_attributes(&nodes, &mut column.constraints);
+    column
+}
+
+/// `DEFERRABLE` and its like are nodes of their own behind the constraint that they are about.
+fn note_attributes(nodes: &[&ConstraintNode], constraints: &mut [Constraint]) {
+    let Some(last) = constraints.last_mut() else { return };
+    for node in nodes {
+        match node.contype() {
+            ConstrType::ConstrAttrDeferrable => last.deferrable = true,
+            ConstrType::ConstrAttrDeferred => {
+                (last.deferrable, last.initially_deferred) = (true, true);
+            }
+            ConstrType::ConstrAttrNotEnforced => last.not_enforced = true,
+            _ => {}
+        }
+    }
+}
+
+fn constraint_node(node: &Node) -> Option<&ConstraintNode> {
+    match &node.node {
+        Some(NodeEnum::Constraint(it)) => Some(it),
+        _ => None,
+    }
+}
+
+/// A constraint within `span`; `None` for what only looks like one in the tree.
+fn constraint(
+    node: &ConstraintNode,
+    column: Option<&String>,
+    span: Option<&Range<usize>>,
+    places: &Places<'_>,
+) -> Option<Constraint> {
+    let kind = match node.contype() {
+        ConstrType::ConstrNotnull => ConstraintKind::NotNull,
+        ConstrType::ConstrCheck => ConstraintKind::Check,
+        ConstrType::ConstrPrimary => ConstraintKind::PrimaryKey,
+        ConstrType::ConstrUnique => ConstraintKind::Unique,
+        ConstrType::ConstrExclusion => ConstraintKind::Exclusion,
+        ConstrType::ConstrForeign => ConstraintKind::Foreign,
+        _ => return None,
+    };
+    let named = |nodes: &[Node]| nodes.iter().filter_map(string).collect::<Vec<_>>();
+    let own = if kind == ConstraintKind::Foreign { &node.fk_attrs } else { &node.keys };
+    let mut columns = named(own);
+    columns.extend(column.filter(|_| own.is_empty()).cloned());
+    let span = places.at(node.location).and_then(|start| places.element(start, span));
+    let expression = span.as_ref().filter(|_| kind == ConstraintKind::Check);
+    Some(Constraint {
+        name: Some(node.conname.clone()).filter(|name| !name.is_empty()),
+        kind,
+        columns,
+        references: node
+            .pktable
+            .as_ref()
+            .map(|table| References { table: relation(table), columns: named(&node.pk_attrs) }),
+        using_index: Some(node.indexname.clone()).filter(|name| !name.is_empty()),
+        include: named(&node.including),
+        not_valid: node.skip_validation,
+        not_enforced: !node.is_enforced && matches!(kind, ConstraintKind::Check | ConstraintKind::Foreign),
+        deferrable: node.deferrable,
+        initially_deferred: node.initdeferred,
+        nulls_not_distinct: node.nulls_not_distinct,
+        expression: expression.and_then(|span| places.in_parentheses(span)),
+        span,
+    })
+}
+
+/// `CREATE TABLE`
+pub(super) fn create(statement: &CreateStmt, places: &Places<'_>) -> Option<CreateTable> {
+    let made = statement.relation.as_ref()?;
+    let (mut columns, mut constraints) = (Vec::new(), Vec::new());
+    for node in statement.table_elts.iter().chain(&statement.constraints).chain(&statement.nnconstraints) {
+        match &node.node {
+            Some(NodeEnum::ColumnDef(it)) => columns.push(column(it, None, places)),
+            Some(NodeEnum::Constraint(it)) => constraints.extend(constraint(it, None, None, places)),
+            _ => {}
+        }
+    }
+    let parent = statement.partbound.as_ref().and(statement.inh_relations.first());
+    Some(CreateTable {
+        name: relation(made),
+        temporary: made.relpersistence == "t",
+        if_not_exists: statement.if_not_exists,
+        partition_of: parent.and_then(relation_of),
+        default_partition: statement.partbound.as_ref().is_some_and(|bound| bound.is_default),
+        partitioned: statement.partspec.is_some(),
+        columns,
+        constraints,
+    })
+}
+
+/// `CREATE INDEX`
+pub(super) fn create_index(statement: &IndexStmt) -> Option<Index> {
+    let table = statement.relation.as_ref()?;
+    let elements = |nodes: &[Node]| nodes.iter().filter_map(index_column).collect::<Vec<_>>();
+    Some(Index {
+        name: Some(statement.idxname.clone()).filter(|name| !name.is_empty()),
+        table: relation(table),
+        unique: statement.unique,
+        concurrently: statement.concurrent,
+        if_not_exists: statement.if_not_exists,
+        only: !table.inh,
+        method: statement.access_method.clone(),
+        columns: elements(&statement.index_params),
+        include: elements(&statement.index_including_params).into_iter().filter_map(|it| it.name).collect(),
+        partial: statement.where_clause.is_some(),
+    })
+}
+
+fn index_column(node: &Node) -> Option<IndexColumn> {
+    let Some(NodeEnum::IndexElem(element)) = &node.node else { return None };
+    let IndexElem { name, collation, opclass, opclassopts, .. } = element.as_ref();
+    let ordered = !matches!(element.ordering(), SortByDir::SortbyDefault | SortByDir::Undefined)
+        || !matches!(element.nulls_ordering(), SortByNulls::SortbyNullsDefault | SortByNulls::Undefined);
+    Some(IndexColumn {
+        name: Some(name.clone()).filter(|name| !name.is_empty()),
+        plain: collation.is_empty() && opclass.is_empty() && opclassopts.is_empty() && !ordered,
+    })
+}
