@@ -171,6 +171,11 @@ impl Size {
         Self::kilobytes(megabytes.saturating_mul(1 << 10))
     }
 
+    /// The number of bytes.
+    pub const fn as_u64(self) -> u64 {
+        self.bytes
+    }
+
     /// The number of bytes, as far as this machine can address them.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)

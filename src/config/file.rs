@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::base::{Period, Size};
 
 use super::address::Address;
+use super::hazards::{Hazards, Tables};
 use super::key::{Key, Raw, Section, Shown, Source, section};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
@@ -148,6 +149,13 @@ section! {
         backoff_min: Period = Period::millis(50), in Period::millis(1)..=Period::minutes(1);
         /// The longest pause between two attempts.
         backoff_max: Period = Period::seconds(2), in Period::millis(1)..=Period::minutes(10);
+        /// What is to become of single hazards, instead of their defaults: `pass` (as it is, under the ladder of patience),
+        /// `warn`, `plan` (online, where that is possible), `refuse`: `{ drop-column = "warn" }`.
+        hazards: Hazards = Hazards::default();
+        /// Tables smaller than that, their partitions counted, are excused from everything but the ladder of patience.
+        small_table: Size = Size::megabytes(8), in Size::bytes(0)..=Size::megabytes(1 << 20);
+        /// Tables that are never small enough, since every request needs them: `["users", "billing.accounts"]`.
+        hot_tables: Tables = Tables::default();
         /// Time between two NOTICEs about the progress of a statement.
         progress_interval: Period = Period::seconds(5), in Period::millis(100)..=Period::hours(1);
     }

@@ -10,6 +10,7 @@ mod document;
 mod edge;
 pub mod file;
 mod files;
+pub mod hazards;
 pub mod key;
 mod load;
 pub mod problem;

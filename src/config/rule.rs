@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 
 use toml_edit::Value;
 
-use crate::base::Period;
+use crate::base::{Period, Size};
 use crate::live::rules::Pattern;
 
+use super::hazards::Hazards;
 use super::key::{Section as _, Source, section};
 use super::value::{Setting, plain_setting, quoted};
 use super::word::ModeWord;
@@ -28,6 +29,10 @@ section! {
         max_stall: Own<Period> = Own(None), in Period::millis(1)..=Period::minutes(10), example "50ms";
         /// As `guard.retry_for`.
         retry_for: Own<Period> = Own(None), in Period::millis(0)..=Period::hours(168), example "1h";
+        /// As `guard.hazards`; what it does not name comes from there.
+        hazards: Hazards = Hazards::default(), example "{ drop-table = \"refuse\" }";
+        /// As `guard.small_table`.
+        small_table: Own<Size> = Own(None), in Size::bytes(0)..=Size::megabytes(1 << 20), example "64MB";
         /// Hazards that are let pass, each with the reason: `{ create-index-blocking = "the tables are small" }`.
         allow: Reasons = Reasons::default(), example "{ create-index-blocking = \"the tables are small\" }";
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::Period;
+use crate::base::{Period, Size};
+use crate::hazard::HazardSetting;
 use crate::judge::policy::Allowance;
 use crate::judge::{Mode, Policy};
 use crate::live::rules::Rule as LiveRule;
@@ -16,6 +17,7 @@ use crate::upstream::settings::Liveness;
 use super::address::Address;
 use super::edge;
 use super::file::File;
+use super::hazards::Hazards;
 use super::rule::Rule;
 use super::word::{self, LogFormat, ModeWord};
 
@@ -112,7 +114,10 @@ fn rules(file: &File) -> Rules {
         mode: mode(*file.guard.mode),
         max_stall: file.guard.max_stall.duration(),
         retry_for: file.guard.retry_for.duration(),
-        ..Policy::default()
+        allow: Vec::new(),
+        hazards: settings_of(&file.guard.hazards),
+        small_table: file.guard.small_table.as_u64(),
+        hot_tables: file.guard.hot_tables.0.clone(),
     };
     Rules { default, rules: file.rules.iter().map(rule).collect() }
 }
@@ -128,7 +133,13 @@ fn rule(rule: &Rule) -> LiveRule {
         max_stall: rule.max_stall.0.map(Period::duration),
         retry_for: rule.retry_for.0.map(Period::duration),
         allow: rule.allow.0.iter().map(allowance).collect(),
+        hazards: settings_of(&rule.hazards),
+        small_table: rule.small_table.0.map(Size::as_u64),
     }
+}
+
+fn settings_of(hazards: &Hazards) -> Vec<(String, HazardSetting)> {
+    hazards.0.iter().map(|(hazard, setting)| (hazard.clone(), *setting)).collect()
 }
 
 const fn mode(word: ModeWord) -> Mode {

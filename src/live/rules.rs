@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::hazard::HazardSetting;
 use crate::judge::policy::Allowance;
 use crate::judge::{Mode, Policy};
 
@@ -33,6 +34,10 @@ pub struct Rule {
     pub retry_for: Option<Duration>,
     /// Hazards that are let pass, each with the reason.
     pub allow: Vec<Allowance>,
+    /// What is to become of single hazards.
+    pub hazards: Vec<(String, HazardSetting)>,
+    /// The size in bytes below which a table is excused.
+    pub small_table: Option<u64>,
 }
 
 impl Rules {
@@ -57,6 +62,8 @@ impl Rule {
         policy.max_stall = self.max_stall.unwrap_or(policy.max_stall);
         policy.retry_for = self.retry_for.unwrap_or(policy.retry_for);
         policy.allow.extend(self.allow.iter().cloned());
+        policy.hazards.extend(self.hazards.iter().cloned());
+        policy.small_table = self.small_table.unwrap_or(policy.small_table);
         policy
     }
 }

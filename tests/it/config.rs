@@ -62,7 +62,7 @@ fn every_key_is_in_the_reference_and_has_a_variable() {
         if key.section.is_empty() {
             continue;
         }
-        let value = values[&key.path()].trim_matches(['"', '[', ']']).replace("\", \"", ",");
+        let value = values[&key.path()].trim_matches(['"', '[', ']', '{', '}']).replace("\", \"", ",");
         let environment = BTreeMap::from([(key.variable(), value)]);
         let (file, problems) = Sources { environment, ..Sources::default() }.read_text("");
         assert_eq!(problems, [], "{}", key.variable());

@@ -14,6 +14,7 @@ mod drivers;
 mod drivers_psql;
 mod drivers_rust;
 mod guards;
+mod guards_hazards;
 mod guards_modes;
 mod guards_unseen;
 mod guards_waiting;

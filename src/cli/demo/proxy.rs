@@ -37,6 +37,8 @@ impl Proxy {
         command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", &cluster.addr().to_string()]);
         without_variables(&mut command);
         command.env("LOCKKEEPER_CONTROL_URL", control);
+        // The demo's tables stand for bigger ones.
+        command.env("LOCKKEEPER_GUARD_SMALL_TABLE", "0B");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().context("cannot start the proxy")?;

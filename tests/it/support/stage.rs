@@ -24,21 +24,27 @@ impl Stage {
 
     /// On the preferred version, with these lines at the end of the configuration file.
     pub(crate) fn with(config: &str) -> Self {
-        Self::build(&Options::new(), config)
+        Self::build(&Options::new(), config, &[])
+    }
+
+    /// The same with environment variables, which win over those that every test has.
+    pub(crate) fn with_variables(config: &str, variables: &[(&str, &str)]) -> Self {
+        Self::build(&Options::new(), config, variables)
     }
 
     /// On one version.
     pub(crate) fn on(installation: Installation) -> Self {
-        Self::build(&Options::new().installation(installation), "")
+        Self::build(&Options::new().installation(installation), "", &[])
     }
 
-    fn build(options: &Options, config: &str) -> Self {
+    fn build(options: &Options, config: &str, variables: &[(&str, &str)]) -> Self {
         let cluster = cluster_with(&options.clone().conf("log_statement = all"));
         let mut admin = Raw::session(cluster.addr());
         admin.rows("CREATE TABLE orders (id int PRIMARY KEY, customer int, note text)");
         admin.rows("INSERT INTO orders SELECT n, n % 10, 'n' FROM generate_series(1, 100) n");
         let control = format!("[control]\nurl = \"{}\"", cluster.url("postgres"));
-        let proxy = Setup::new(&cluster.addr()).config(&control).config(config).start();
+        let setup = Setup::new(&cluster.addr()).config(&control).config(config);
+        let proxy = variables.iter().fold(setup, |setup, (name, value)| setup.variable(name, value)).start();
         Self { proxy, cluster }
     }
 
