@@ -26,6 +26,7 @@ mod operate;
 mod ops_upstream;
 mod security;
 mod security_bypass;
+mod security_cancel;
 mod security_login;
 mod security_server;
 mod startup;

@@ -16,7 +16,7 @@
 //! | impossible lengths (CVE-2026-6668, -107348, CVE-2024-27304, RUSTSEC-2024-0363) | `security::impossible_lengths_end_one_session_only`, `security_server::impossible_lengths_from_the_server_end_the_session`, `security::counts_that_exceed_the_message_are_the_servers_to_refuse` |
 //! | `options` of odd forms (CVE-2026-107349) | `security::odd_options_are_the_servers_to_judge` |
 //! | admin commands for everybody (CVE-2026-6667) | `security::there_is_no_console_for_everybody` |
-//! | cancel keys | `startup::only_the_right_key_cancels`, `security::guessing_keys_slows_nobody` |
+//! | cancel keys | `startup::only_the_right_key_cancels`, `security_cancel::guessing_keys_takes_nobodys_place` |
 //! | slow beginnings | `tls::slow_beginnings_end`, `security::a_crowd_that_says_nothing_keeps_nobody_out` |
 //! | encodings and quotes that hide statements | `wire_guarded::encodings_in_which_a_backslash_may_be_half_a_letter`, `wire_guarded::comments_quotes_and_odd_spellings`, `wire_guarded::a_zero_byte_in_the_text_is_the_servers_to_refuse` |
 //! | statements that slip through | `security_bypass` |
@@ -30,7 +30,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::raw::{
-    PROTOCOL_3_0, Raw, bind, cancel_request, execute, framed, parse, password, query, startup, sync, tags,
+    PROTOCOL_3_0, Raw, bind, execute, framed, parse, password, query, startup, sync, tags,
 };
 use crate::support::{PATIENCE, eventually};
 use crate::wire::{Pair, errors, peak_kilobytes};
@@ -153,21 +153,6 @@ fn there_is_no_console_for_everybody() {
             talk.query(command);
         }
     });
-}
-
-#[test]
-fn guessing_keys_slows_nobody() {
-    let pair = Pair::new();
-    let mut victim = pair.through();
-    let pid: i32 =
-        victim.rows("SELECT pg_backend_pid()")[0][0].as_deref().expect("a pid").parse().expect("a number");
-    victim.send(&query("SELECT pg_sleep(0.3), 'done'"));
-    for guess in 0..300_u32 {
-        let key = [pid.to_be_bytes(), guess.to_be_bytes()].concat();
-        Raw::connect(pair.proxy.addr()).send(&cancel_request(&key));
-    }
-    assert_eq!(tags(&victim.until_ready()), "TDCZ");
-    assert_eq!(tags(&pair.through().query("SELECT 1")), "TDCZ");
 }
 
 #[test]
