@@ -97,7 +97,8 @@ section! {
         /// Whether there is one. Without it the proxy still guards, but sees less.
         enabled: bool = true;
         /// `postgres://user:password@host/database`, never shown. Without it libpq's variables (`PGHOST`, `PGUSER`,
-        /// `PGPASSWORD`, ..) and password file say how to connect.
+        /// `PGPASSWORD`, ..) and password file say how to connect. With `?channel_binding=require` the password serves only for
+        /// SCRAM bound to the server's certificate, and no server gets it by asking for it.
         url: Option<SecretString> = None, example "postgres://lockkeeper@127.0.0.1:5432/postgres";
     }
 }

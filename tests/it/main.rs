@@ -28,6 +28,7 @@ mod security;
 mod security_bypass;
 mod security_cancel;
 mod security_login;
+mod security_scram;
 mod security_server;
 mod startup;
 mod support;

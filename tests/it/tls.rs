@@ -39,7 +39,8 @@ fn server_leg(cluster: &Cluster, proxy: &Proxy) -> String {
     run(command).ok()
 }
 
-fn listen_tls(setup: Setup, shown: &Issued, sslmode: &str) -> Setup {
+/// Shows a certificate to clients.
+pub(crate) fn listen_tls(setup: Setup, shown: &Issued, sslmode: &str) -> Setup {
     setup
         .config("[listen.tls]")
         .config(&format!("sslmode = '{sslmode}'"))
@@ -444,16 +445,16 @@ fn a_host_in_the_wrong_role_is_passed_over() {
 
 /// How a client of TLS begins.
 #[derive(Debug, Clone, Copy)]
-enum First {
+pub(crate) enum First {
     SslRequest,
     Hello,
 }
 
 /// A client that trusts everybody.
-struct TlsClient(StreamOwned<ClientConnection, TcpStream>);
+pub(crate) struct TlsClient(pub(crate) StreamOwned<ClientConnection, TcpStream>);
 
 impl TlsClient {
-    fn handshake(addr: SocketAddr, alpn: &[&[u8]], first: First) -> Result<Self, String> {
+    pub(crate) fn handshake(addr: SocketAddr, alpn: &[&[u8]], first: First) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -478,7 +479,7 @@ impl TlsClient {
         Ok(Self(StreamOwned::new(connection, socket)))
     }
 
-    fn certificate(&self) -> CertificateDer<'static> {
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.0.conn.peer_certificates().expect("certificates")[0].clone().into_owned()
     }
 
@@ -531,7 +532,7 @@ impl ServerCertVerifier for TrustsAll {
 }
 
 /// A server that does as it is told with each connection; it ends with the test's process.
-fn fake_server(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+pub(crate) fn fake_server(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let addr = listener.local_addr().expect("address");
     thread::spawn(move || {
@@ -544,7 +545,7 @@ fn fake_server(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
 }
 
 /// The same behind a handshake.
-fn fake_tls_server(
+pub(crate) fn fake_tls_server(
     own: &Issued,
     serve: impl Fn(&mut StreamOwned<ServerConnection, TcpStream>) + Send + 'static,
 ) -> SocketAddr {
