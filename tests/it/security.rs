@@ -12,6 +12,7 @@
 //! | expired, locked and changed passwords (CVE-2025-2291) | `security_login::the_servers_rules_for_roles_hold_at_once` |
 //! | start-up settings that reach the proxy's own queries (CVE-2025-12819) | `security_login::settings_of_the_client_do_not_reach_our_own_statements` |
 //! | SCRAM lengths, nonces, iterations, downgrades (CVE-2026-6664, -6665, -6669, CVE-2026-42198) | `tls::a_server_that_lies_in_scram_gets_nowhere`, `security_scram`, the tests of `auth` |
+//! | who does not exist (timing, other answers) | `security_scram::a_user_who_does_not_exist_is_answered_as_one_who_does` |
 //! | errors without SQLSTATE, without end (CVE-2026-6666) | `security_server::errors_without_form_pass_or_end_the_session` |
 //! | impossible lengths (CVE-2026-6668, -107348, CVE-2024-27304, RUSTSEC-2024-0363) | `security::impossible_lengths_end_one_session_only`, `security_server::impossible_lengths_from_the_server_end_the_session`, `security::counts_that_exceed_the_message_are_the_servers_to_refuse` |
 //! | `options` of odd forms (CVE-2026-107349) | `security::odd_options_are_the_servers_to_judge` |

@@ -1,4 +1,5 @@
-//! Logins in which the proxy takes part: a server that is none learns nothing, a client that was lied to is refused.
+//! Logins in which the proxy takes part: a server that is none learns nothing, a client that was lied to is refused, and who
+//! does not exist is answered as one who does.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -14,8 +15,8 @@ use crate::auth::Pairing;
 use crate::support::certificates::{Authority, Issued};
 use crate::support::programs::{psql, run};
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::raw::{PROTOCOL_3_0, Raw, Socket, framed, startup};
-use crate::support::{PATIENCE, cluster};
+use crate::support::raw::{Frame, PROTOCOL_3_0, Raw, Socket, framed, startup, tags};
+use crate::support::{PATIENCE, cluster, eventually};
 use crate::tls::{First, TlsClient, fake_server, fake_tls_server, listen_tls};
 use crate::wire::errors;
 
@@ -200,6 +201,83 @@ fn a_client_that_was_told_of_no_binding_is_refused() {
     assert_eq!(errors(&through), ["28000"]);
     assert_eq!(through, straight);
     assert!(through[0].message().contains("channel binding"), "{through:?}");
+}
+
+/// How a login with a wrong password goes: salt and count of the challenge, and every message.
+fn fail(addr: SocketAddr, user: &str) -> (String, Vec<Frame>) {
+    let (mut client, hash) = ask(addr, user);
+    let mut frames = vec![client.frame()];
+    let mut scram = ScramSha256::new(b"wrong", ChannelBinding::tls_server_end_point(hash));
+    client.send(&initial_response(PLUS, scram.message()));
+    let challenge = client.frame();
+    let text = String::from_utf8_lossy(&challenge.body[4..]).into_owned();
+    scram.update(text.as_bytes()).expect("a challenge");
+    client.send(&framed(b'p', scram.message()));
+    frames.push(challenge);
+    frames.extend(client.until_end());
+    (text.split_once(",s=").expect("a salt").1.to_owned(), frames)
+}
+
+/// That it takes as long cannot be measured on a machine that does other things too. What is asserted instead is that the same
+/// things are done for both: a question for the verifier, a challenge of the server's own, a proof that is judged
+/// (`ServerSide::judge` does the same arithmetic without a verifier), and one sent to the server for it to refuse. What is
+/// secret is compared by the `subtle` crate.
+#[test]
+fn a_user_who_does_not_exist_is_answered_as_one_who_does() {
+    let pairing = Pairing::new();
+    Raw::session(pairing.cluster.addr()).query("ALTER SYSTEM SET log_statement = 'all'");
+    pairing.cluster.reload();
+    let shown = pairing.authority.server("proxy");
+    let by_query = || pairing.with_query(pairing.proxy(&shown, "require")).start();
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("users.txt");
+    let sql = "SELECT rolpassword FROM pg_authid WHERE rolname = 'app'";
+    let verifier = Raw::session(pairing.cluster.addr()).rows(sql)[0][0].clone().expect("a verifier");
+    std::fs::write(&file, format!("\"app\" \"{verifier}\"\n")).expect("verifier file");
+    let setup = pairing.proxy(&shown, "require").config("[auth]");
+    let by_file = setup.config(&format!("verifier_file = {file:?}")).start();
+    eventually("statements are logged", || {
+        Raw::session(pairing.cluster.addr()).rows("SELECT 'logged'");
+        pairing.cluster.log().contains("SELECT 'logged'").then_some(())
+    });
+
+    let (one, other) = (by_query(), by_query());
+    let (known, answered) = fail(one.addr(), "app");
+    assert_eq!((tags(&answered).as_str(), errors(&answered)), ("RRE", vec!["28P01".to_owned()]));
+    let mut salts = vec![known.clone()];
+    for user in ["nobody", "nobody_else"] {
+        let before = asked(&pairing);
+        let (salt, frames) = fail(one.addr(), user);
+        assert_eq!(asked(&pairing) - before, 1, "questions for the verifier of {user}");
+        assert_eq!(tags(&frames), tags(&answered));
+        assert_eq!(frames[0], answered[0]);
+        assert_eq!(frames[1].body.len(), answered[1].body.len());
+        // But for the name, the server's words are the same to the letter.
+        let last = frames[2].message();
+        assert_eq!(last.replace(user, "app"), answered[2].message());
+        // The count is the same, and the salt is the same each time, also of another process.
+        assert_eq!(salt.rsplit_once(',').map(|(_, count)| count), Some("i=4096"));
+        for proxy in [&one, &other, &by_file] {
+            assert_eq!(fail(proxy.addr(), user).0, salt, "{user}");
+        }
+        salts.push(salt);
+    }
+    let before = asked(&pairing);
+    assert_eq!(fail(other.addr(), "app").0, known);
+    assert_eq!(asked(&pairing) - before, 1, "questions for the verifier of app");
+    salts.sort();
+    salts.dedup();
+    assert_eq!(salts.len(), 3, "every name has a salt of its own");
+    // The server has judged a proof of each.
+    let log = pairing.cluster.log();
+    for user in ["app", "nobody", "nobody_else"] {
+        assert!(log.contains(&format!("password authentication failed for user \"{user}\"")), "{user}");
+    }
+}
+
+/// How often a verifier has been asked for.
+fn asked(pairing: &Pairing) -> usize {
+    pairing.cluster.log().matches("SELECT rolpassword FROM pg_catalog.pg_authid").count()
 }
 
 #[test]
