@@ -23,6 +23,7 @@ mod ladder_settings;
 mod lifecycle;
 mod locks;
 mod operate;
+mod ops_standby;
 mod ops_upstream;
 mod security;
 mod security_bypass;
