@@ -26,10 +26,12 @@
 //! | resources | `transparent::ten_thousand_named_statements`, `security::watched_statements_are_bounded`, `transparent::floods_of_notices_keep_their_order`, `transparent_stream`, `lifecycle::running_out_of_files_refuses_and_recovers` |
 //! | log injection | `security::what_clients_say_cannot_forge_log_lines` |
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::proxy::{Proxy, Setup};
 use crate::support::raw::{
     PROTOCOL_3_0, Raw, bind, execute, framed, parse, password, query, startup, sync, tags,
 };
@@ -38,6 +40,9 @@ use crate::wire::{Pair, errors, peak_kilobytes};
 
 /// Lengths that no message can have.
 const IMPOSSIBLE: [u32; 6] = [0, 3, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+
+/// Clients that say nothing, all at the same time.
+const CROWD: usize = 1_000;
 
 /// Everything up to the end of the connection, also when the end is a reset.
 fn rest(mut socket: &TcpStream) -> Vec<u8> {
@@ -156,22 +161,41 @@ fn there_is_no_console_for_everybody() {
     });
 }
 
+/// Connections on which 0 to 7 bytes of a start-up packet were sent.
+fn crowd(proxy: &Proxy) -> Vec<TcpStream> {
+    let packet = startup(PROTOCOL_3_0, &[("user", "postgres"), ("database", "postgres")]);
+    let come = |number: usize| {
+        let mut one = TcpStream::connect(proxy.addr()).expect("connect");
+        one.write_all(&packet[..number % 8]).expect("send");
+        one
+    };
+    (0..CROWD).map(come).collect()
+}
+
 #[test]
 fn a_crowd_that_says_nothing_keeps_nobody_out() {
-    let pair = Pair::configured(&["[listen]", "startup_timeout = \"1s\""]);
-    let packet = startup(PROTOCOL_3_0, &[("user", "postgres"), ("database", "postgres")]);
-    let crowd: Vec<TcpStream> = (0..300)
-        .map(|number| {
-            let mut one = TcpStream::connect(pair.proxy.addr()).expect("connect");
-            one.write_all(&packet[..number % 8]).expect("send");
-            one
-        })
-        .collect();
-    assert_eq!(tags(&pair.through().query("SELECT 1")), "TDCZ");
-    for one in &crowd {
-        one.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("one's own limit");
+    let pair = Pair::configured(&["[listen]", "startup_timeout = \"1h\""]);
+    let patient = crowd(&pair.proxy);
+    for _ in 0..10 {
+        assert_eq!(tags(&pair.through().query("SELECT 1")), "TDCZ");
+    }
+    for one in &patient {
+        one.set_nonblocking(true).expect("a socket");
+        let kind = one.peek(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(kind, Err(ErrorKind::WouldBlock), "the crowd is gone");
+    }
+
+    let setup = Setup::new(&pair.cluster.addr()).config("[listen]").config("startup_timeout = \"500ms\"");
+    let proxy = setup.start();
+    let hurried = crowd(&proxy);
+    assert_eq!(tags(&Raw::session(proxy.addr()).query("SELECT 1")), "TDCZ");
+    for one in &hurried {
         assert_eq!(rest(one), b"");
     }
+    assert_eq!(tags(&Raw::session(proxy.addr()).query("SELECT 1")), "TDCZ");
+    assert!(!proxy.log().contains("ERROR"), "{}", proxy.log());
 }
 
 #[test]
