@@ -49,7 +49,8 @@ section! {
     /// TLS towards clients. Certificates are read again at a reload.
     ["listen.tls"] ListenTls {
         /// `disable`, `allow` (both TLS and plain text), `require` (plain text is refused), `verify-ca` (clients must show a
-        /// certificate signed by `client_ca`), `verify-full` (its common name must be the user's name too).
+        /// certificate signed by `client_ca`), `verify-full` (its common name must be the user's name too). Unix-domain sockets
+        /// have no TLS, as in Postgres, and are served all the same: `listen.unix_mode` says who may connect there.
         sslmode: ClientSslMode = ClientSslMode::Disable;
         /// The certificate chain in PEM.
         cert: Option<PathBuf> = None, example "/etc/lockkeeper/server.crt";

@@ -15,6 +15,7 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
+use crate::startup::socket_in;
 use crate::support::certificates::{Authority, Issued};
 use crate::support::programs::{Ran, psql, run};
 use crate::support::proxy::{Proxy, Setup};
@@ -97,6 +98,32 @@ fn client_certificates_are_verified() {
     let refused = come(&verify_full, "postgres", Some(&alice));
     assert!(refused.stderr.contains("certificate authentication failed"), "{refused:?}");
     assert_ne!(come(&verify_full, "alice", Some(&stranger)).code, 0);
+}
+
+/// As in Postgres, whose `local` lines know of no TLS: the socket's permissions say who may connect.
+#[test]
+fn sockets_have_no_tls_whatever_is_demanded() {
+    let (authority, cluster) = (Authority::new(), cluster());
+    for sslmode in ["require", "verify-ca", "verify-full"] {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let setup = listen_tls(Setup::new(&cluster.addr()), &authority.server("proxy"), sslmode);
+        let setup = setup.config(&format!("client_ca = {:?}", authority.root()));
+        let listen = format!("unix:{}", folder.path().display());
+        let proxy = setup.argument("--listen").argument(&listen).start();
+        let socket = socket_in(folder.path());
+        let mut plain = Raw::connect_unix(&socket);
+        assert_eq!(plain.start(SUPERUSER).last().map(|frame| frame.tag), Some(b'Z'), "{sslmode}");
+        let mut asking = Raw::connect_unix(&socket);
+        asking.send(&ssl_request());
+        assert_eq!(asking.bytes(1), b"N", "{sslmode}");
+        assert_eq!(asking.start(SUPERUSER).last().map(|frame| frame.tag), Some(b'Z'), "{sslmode}");
+        let mut direct = Raw::connect_unix(&socket);
+        direct.send(&[22, 3, 1, 0, 200, 1, 0, 0, 196]);
+        assert_eq!(direct.bytes_to_end(), b"", "{sslmode}");
+        let mut by_tcp = Raw::connect(proxy.addr());
+        by_tcp.send(&startup(PROTOCOL_3_0, SUPERUSER));
+        assert_eq!(by_tcp.frame().sqlstate(), "28000", "{sslmode}");
+    }
 }
 
 #[test]
