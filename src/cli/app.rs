@@ -124,10 +124,11 @@ impl App {
             Ask::Reload | Ask::StopGracefully => self.loaded.settings.stop_deadline,
         };
         Stopping { sessions: self.workers.sockets(), deadline }.emit();
-        if self.loaded.settings.listen.reuse_port {
-            // Another process listens too, and new connections shall reach that one. Otherwise the listeners stay for cancel
-            // requests, and clients are told why they are not served.
-            self.accepting = None;
+        // Where another process listens too, new connections shall reach that one. Otherwise the listeners stay for cancel
+        // requests, and clients are told why they are not served.
+        let shared = self.loaded.settings.listen.reuse_port;
+        if let Some(accepting) = self.accepting.take_if(|_| shared) {
+            accepting.close().await;
         }
         let ended = async {
             if ask == Ask::StopNow {

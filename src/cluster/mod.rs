@@ -13,6 +13,7 @@ mod account;
 mod locate;
 mod options;
 mod postmaster;
+mod standby;
 mod template;
 mod trouble;
 mod workspace;
@@ -73,18 +74,7 @@ impl Cluster {
         template::copy_to(&workspace, &installation, account)?;
         options.write_to(&workspace.data(), account)?;
         let launch = Launch { installation, account, own_group: options.own_group };
-        let mut cluster = Self { postmaster: None, launch, port: 0, workspace };
-        for _ in 0..PORTS_TRIED {
-            cluster.port = postmaster::free_port()?;
-            match cluster.try_start()? {
-                Start::Ready(postmaster) => {
-                    cluster.postmaster = Some(postmaster);
-                    return Ok(cluster);
-                }
-                Start::PortTaken => {}
-            }
-        }
-        Err(Trouble::NoPort { tried: PORTS_TRIED })
+        Self { postmaster: None, launch, port: 0, workspace }.on_a_free_port()
     }
 
     /// Where clients connect by TCP: always an address of 127.0.0.1.
@@ -170,6 +160,20 @@ impl Cluster {
         if let Some(postmaster) = &self.postmaster {
             postmaster.reload();
         }
+    }
+
+    fn on_a_free_port(mut self) -> Result<Self, Trouble> {
+        for _ in 0..PORTS_TRIED {
+            self.port = postmaster::free_port()?;
+            match self.try_start()? {
+                Start::Ready(postmaster) => {
+                    self.postmaster = Some(postmaster);
+                    return Ok(self);
+                }
+                Start::PortTaken => {}
+            }
+        }
+        Err(Trouble::NoPort { tried: PORTS_TRIED })
     }
 
     fn try_start(&self) -> Result<Start, Trouble> {

@@ -74,7 +74,8 @@ fn initdb(installation: &Installation, target: &Path, account: Option<Account>) 
     Err(Trouble::Initdb { output })
 }
 
-fn copy(from: &Path, to: &Path, account: Option<Account>) -> Result<(), Trouble> {
+/// Copies a folder that no server uses, with everything in it.
+pub(super) fn copy(from: &Path, to: &Path, account: Option<Account>) -> Result<(), Trouble> {
     fs::create_dir(to).map_err(Trouble::file("create", to))?;
     for entry in fs::read_dir(from).map_err(Trouble::file("read", from))? {
         let entry = entry.map_err(Trouble::file("read", from))?;

@@ -50,7 +50,8 @@ section! {
     /// TLS towards clients. Certificates are read again at a reload.
     ["listen.tls"] ListenTls {
         /// `disable`, `allow` (both TLS and plain text), `require` (plain text is refused), `verify-ca` (clients must show a
-        /// certificate signed by `client_ca`), `verify-full` (its common name must be the user's name too).
+        /// certificate signed by `client_ca`), `verify-full` (its common name must be the user's name too). Unix-domain sockets
+        /// have no TLS, as in Postgres, and are served all the same: `listen.unix_mode` says who may connect there.
         sslmode: ClientSslMode = ClientSslMode::Disable;
         /// The certificate chain in PEM.
         cert: Option<PathBuf> = None, example "/etc/lockkeeper/server.crt";
@@ -98,7 +99,8 @@ section! {
         /// Whether there is one. Without it the proxy still guards, but sees less.
         enabled: bool = true;
         /// `postgres://user:password@host/database`, never shown. Without it libpq's variables (`PGHOST`, `PGUSER`,
-        /// `PGPASSWORD`, ..) and password file say how to connect.
+        /// `PGPASSWORD`, ..) and password file say how to connect. With `?channel_binding=require` the password serves only for
+        /// SCRAM bound to the server's certificate, and no server gets it by asking for it.
         url: Option<SecretString> = None, example "postgres://lockkeeper@127.0.0.1:5432/postgres";
     }
 }

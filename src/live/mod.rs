@@ -5,11 +5,13 @@
 //! Invariant: nothing here is touched per message, only when sessions begin, end, or are cancelled.
 
 mod cancel;
+mod forward;
 pub mod rules;
 mod seats;
 mod stop;
 
 pub use cancel::{Cancel, CancelEntry, CancelTarget};
+pub use forward::{Aim, FORWARDS_MAX, Forward, WAITING_MAX};
 pub use rules::Rules;
 pub use seats::{Limits, Refused, Seat};
 pub use stop::Stop;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use cancel::Cancels;
+use forward::Forwards;
 use seats::Seats;
 
 /// What runs now.
@@ -26,13 +29,19 @@ use seats::Seats;
 pub struct Live {
     seats: Arc<Seats>,
     cancels: Arc<Cancels>,
+    forwards: Forwards,
     stop: watch::Sender<Stop>,
 }
 
 impl Live {
     /// Nothing runs yet.
     pub fn new() -> Self {
-        Self { seats: Arc::default(), cancels: Arc::default(), stop: watch::Sender::new(Stop::Running) }
+        Self {
+            seats: Arc::default(),
+            cancels: Arc::default(),
+            forwards: Forwards::default(),
+            stop: watch::Sender::new(Stop::Running),
+        }
     }
 
     /// Lets a session in, if there is room. It counts until the seat is dropped.
@@ -56,6 +65,11 @@ impl Live {
     /// The local session that a cancel request means.
     pub fn cancel_target(&self, pid: u32, key: &[u8]) -> Option<CancelTarget> {
         self.cancels.find(pid, key)
+    }
+
+    /// Waits until one more cancel request may be passed on; `None` if too many wait for that already.
+    pub async fn forward(&self, aim: Aim) -> Option<Forward<'_>> {
+        self.forwards.turn(aim).await
     }
 
     /// Whether to go on; sessions keep the receiver and look when it changes.

@@ -10,7 +10,7 @@ use super::worker::Workers;
 /// The tasks that accept; dropping this closes the listeners.
 #[derive(Debug)]
 pub struct Accepting {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Accepting {
@@ -25,6 +25,11 @@ impl Accepting {
                 }
             });
         }
-        Self { _tasks: tasks }
+        Self { tasks }
+    }
+
+    /// Closes the listeners; whoever connects after this returns reaches somebody else.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
     }
 }

@@ -18,7 +18,7 @@ use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::{Canceller, Place, Surroundings};
 use crate::judge::Policy;
-use crate::live::{CancelEntry, Live, Stop};
+use crate::live::{Aim, CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
 use crate::sql::Memory;
@@ -176,13 +176,20 @@ fn begun(
     Some(Box::new(Begun { link, about }))
 }
 
-/// Passes a cancel request on; a session of ours that waits outside the server notes it too.
+/// Passes a cancel request on when its turn has come; a session of ours that waits outside the server notes it too.
 async fn pass_cancel(live: &Live, ready: &Ready, packet: &[u8]) {
     let target = crate::wire::login::CancelKey::of_request(packet)
         .and_then(|key| live.cancel_target(key.pid, &key.secret));
     if let Some(target) = &target {
         target.cancel.raise();
     }
+    let aim = if target.is_some() { Aim::Session } else { Aim::Unknown };
+    // Later it might hit what the session does next.
+    let turn = clock::within(ready.settings.upstream.connect_timeout, live.forward(aim)).await;
+    let Some(_turn) = turn.flatten() else {
+        tracing::debug!("cancel request dropped: too many are on their way");
+        return;
+    };
     if let Err(error) = ready.upstream.cancel(target.map(|target| target.host), packet).await {
         tracing::debug!(%error, "cancel request did not reach the server");
     }

@@ -99,6 +99,8 @@ fn login(control: &Config, host: &Host, settings: &UpstreamSettings) -> Config {
     let options = control.get_options().unwrap_or_default();
     config.options(format!("{options} -c search_path=pg_catalog"));
     config.application_name(control.get_application_name().unwrap_or("lockkeeper"));
+    // Where the operator requires it, no server gets the password for asking: not in clear text, not as a digest.
+    config.channel_binding(control.get_channel_binding());
     config.connect_timeout(settings.connect_timeout);
     config.ssl_mode(match (settings.ssl_mode, host) {
         (SslMode::Disable, _) | (_, Host::Unix { .. }) => ControlSslMode::Disable,

@@ -77,14 +77,14 @@ fn every_password_method_passes() {
 }
 
 /// A cluster with TLS and SCRAM, and what shows certificates around it.
-struct Pairing {
-    authority: Authority,
+pub(crate) struct Pairing {
+    pub(crate) authority: Authority,
     server: Issued,
-    cluster: Cluster,
+    pub(crate) cluster: Cluster,
 }
 
 impl Pairing {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let authority = Authority::new();
         let server = authority.server("server");
         Self::with(authority, server)
@@ -96,7 +96,7 @@ impl Pairing {
     }
 
     /// A proxy that shows `shown` and speaks with the server as `sslmode` says.
-    fn proxy(&self, shown: &Issued, sslmode: &str) -> Setup {
+    pub(crate) fn proxy(&self, shown: &Issued, sslmode: &str) -> Setup {
         Setup::new(&self.cluster.addr())
             .config("[listen.tls]")
             .config("sslmode = 'allow'")
@@ -106,7 +106,7 @@ impl Pairing {
             .config(&format!("sslmode = '{sslmode}'"))
     }
 
-    fn with_query(&self, setup: Setup) -> Setup {
+    pub(crate) fn with_query(&self, setup: Setup) -> Setup {
         let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", self.cluster.port());
         setup
             .config("[control]")

@@ -152,6 +152,59 @@ fn a_reload_drops_no_session() {
     assert_eq!(refusal(&proxy, "postgres").0, "53300");
 }
 
+/// Linux shares new connections out among all who listen; elsewhere the last one to come may get them all.
+#[cfg(target_os = "linux")]
+#[test]
+fn two_processes_share_a_port_and_one_may_leave() {
+    let cluster = cluster();
+    let sharing = |upstream: &str| Setup::new(upstream).config("[listen]\nreuse_port = true");
+    let mut early = sharing(&cluster.addr().to_string()).start();
+    let addr = early.addr();
+    // The server sees which of them has brought a session: one comes by TCP, the other by the socket.
+    let socket = format!("unix:{}:{}", cluster.socket_dir().display(), cluster.port());
+    let late = sharing(&socket).argument("--listen").argument(&addr.to_string()).start();
+    eventually("it listens there too", || late.printed().contains(&addr.to_string()).then_some(()));
+    let through_late = |client: &mut Raw| {
+        let sql = "SELECT client_addr IS NULL FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        client.rows(sql)[0][0].as_deref() == Some("t")
+    };
+    let (mut leaving, mut staying) = (Vec::new(), Vec::new());
+    eventually("both have sessions", || {
+        let mut client = Raw::session(addr);
+        if through_late(&mut client) {
+            staying.push(client);
+        } else {
+            leaving.push(client);
+        }
+        (!staying.is_empty() && leaving.len() > 1).then_some(())
+    });
+    let mut holder = Raw::session(cluster.addr());
+    holder.rows("SELECT pg_advisory_lock(7)");
+    let mut busy = leaving.pop().expect("two");
+    busy.send(&raw::query("SELECT pg_advisory_lock_shared(7)"));
+    eventually("the statement waits", || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        (holder.rows(waiting)[0][0].as_deref() == Some("1")).then_some(())
+    });
+
+    early.signal(Signal::TERM);
+    for idle in &mut leaving {
+        assert_eq!(farewell(idle), "57P01");
+    }
+    // It does not listen any more, although it has not ended yet.
+    for _ in 0..20 {
+        assert!(through_late(&mut Raw::session(addr)));
+    }
+    holder.rows("SELECT pg_advisory_unlock(7)");
+    assert_eq!(raw::tags(&busy.until_ready()), "TDCZ");
+    assert_eq!(farewell(&mut busy), "57P01");
+    assert!(early.wait().success());
+    for session in &mut staying {
+        assert!(through_late(session));
+    }
+    assert!(through_late(&mut Raw::session(addr)));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn running_out_of_files_refuses_and_recovers() {

@@ -11,12 +11,13 @@
 //! | an unknown user becomes another (CVE-2015-6817), the proxy's login stands in for the client's (CVE-2025-46801) | `security_login::nobody_becomes_somebody_else` |
 //! | expired, locked and changed passwords (CVE-2025-2291) | `security_login::the_servers_rules_for_roles_hold_at_once` |
 //! | start-up settings that reach the proxy's own queries (CVE-2025-12819) | `security_login::settings_of_the_client_do_not_reach_our_own_statements` |
-//! | SCRAM lengths, nonces, iterations, downgrades (CVE-2026-6664, -6665, -6669, CVE-2026-42198) | `tls::a_server_that_lies_in_scram_gets_nowhere`, the tests of `auth` |
+//! | SCRAM lengths, nonces, iterations, downgrades (CVE-2026-6664, -6665, -6669, CVE-2026-42198) | `tls::a_server_that_lies_in_scram_gets_nowhere`, `security_scram`, the tests of `auth` |
+//! | who does not exist (timing, other answers) | `security_scram::a_user_who_does_not_exist_is_answered_as_one_who_does` |
 //! | errors without SQLSTATE, without end (CVE-2026-6666) | `security_server::errors_without_form_pass_or_end_the_session` |
 //! | impossible lengths (CVE-2026-6668, -107348, CVE-2024-27304, RUSTSEC-2024-0363) | `security::impossible_lengths_end_one_session_only`, `security_server::impossible_lengths_from_the_server_end_the_session`, `security::counts_that_exceed_the_message_are_the_servers_to_refuse` |
 //! | `options` of odd forms (CVE-2026-107349) | `security::odd_options_are_the_servers_to_judge` |
 //! | admin commands for everybody (CVE-2026-6667) | `security::there_is_no_console_for_everybody` |
-//! | cancel keys | `startup::only_the_right_key_cancels`, `security::guessing_keys_slows_nobody` |
+//! | cancel keys | `startup::only_the_right_key_cancels`, `security_cancel::guessing_keys_takes_nobodys_place` |
 //! | slow beginnings | `tls::slow_beginnings_end`, `security::a_crowd_that_says_nothing_keeps_nobody_out` |
 //! | encodings and quotes that hide statements | `wire_guarded::encodings_in_which_a_backslash_may_be_half_a_letter`, `wire_guarded::comments_quotes_and_odd_spellings`, `wire_guarded::a_zero_byte_in_the_text_is_the_servers_to_refuse` |
 //! | statements that slip through | `security_bypass` |
@@ -25,18 +26,23 @@
 //! | resources | `transparent::ten_thousand_named_statements`, `security::watched_statements_are_bounded`, `transparent::floods_of_notices_keep_their_order`, `transparent_stream`, `lifecycle::running_out_of_files_refuses_and_recovers` |
 //! | log injection | `security::what_clients_say_cannot_forge_log_lines` |
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::proxy::{Proxy, Setup};
 use crate::support::raw::{
-    PROTOCOL_3_0, Raw, bind, cancel_request, execute, framed, parse, password, query, startup, sync, tags,
+    PROTOCOL_3_0, Raw, bind, execute, framed, parse, password, query, startup, sync, tags,
 };
 use crate::support::{PATIENCE, eventually};
 use crate::wire::{Pair, errors, peak_kilobytes};
 
 /// Lengths that no message can have.
 const IMPOSSIBLE: [u32; 6] = [0, 3, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+
+/// Clients that say nothing, all at the same time.
+const CROWD: usize = 1_000;
 
 /// Everything up to the end of the connection, also when the end is a reset.
 fn rest(mut socket: &TcpStream) -> Vec<u8> {
@@ -155,37 +161,41 @@ fn there_is_no_console_for_everybody() {
     });
 }
 
-#[test]
-fn guessing_keys_slows_nobody() {
-    let pair = Pair::new();
-    let mut victim = pair.through();
-    let pid: i32 =
-        victim.rows("SELECT pg_backend_pid()")[0][0].as_deref().expect("a pid").parse().expect("a number");
-    victim.send(&query("SELECT pg_sleep(0.3), 'done'"));
-    for guess in 0..300_u32 {
-        let key = [pid.to_be_bytes(), guess.to_be_bytes()].concat();
-        Raw::connect(pair.proxy.addr()).send(&cancel_request(&key));
-    }
-    assert_eq!(tags(&victim.until_ready()), "TDCZ");
-    assert_eq!(tags(&pair.through().query("SELECT 1")), "TDCZ");
+/// Connections on which 0 to 7 bytes of a start-up packet were sent.
+fn crowd(proxy: &Proxy) -> Vec<TcpStream> {
+    let packet = startup(PROTOCOL_3_0, &[("user", "postgres"), ("database", "postgres")]);
+    let come = |number: usize| {
+        let mut one = TcpStream::connect(proxy.addr()).expect("connect");
+        one.write_all(&packet[..number % 8]).expect("send");
+        one
+    };
+    (0..CROWD).map(come).collect()
 }
 
 #[test]
 fn a_crowd_that_says_nothing_keeps_nobody_out() {
-    let pair = Pair::configured(&["[listen]", "startup_timeout = \"1s\""]);
-    let packet = startup(PROTOCOL_3_0, &[("user", "postgres"), ("database", "postgres")]);
-    let crowd: Vec<TcpStream> = (0..300)
-        .map(|number| {
-            let mut one = TcpStream::connect(pair.proxy.addr()).expect("connect");
-            one.write_all(&packet[..number % 8]).expect("send");
-            one
-        })
-        .collect();
-    assert_eq!(tags(&pair.through().query("SELECT 1")), "TDCZ");
-    for one in &crowd {
-        one.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("one's own limit");
+    let pair = Pair::configured(&["[listen]", "startup_timeout = \"1h\""]);
+    let patient = crowd(&pair.proxy);
+    for _ in 0..10 {
+        assert_eq!(tags(&pair.through().query("SELECT 1")), "TDCZ");
+    }
+    for one in &patient {
+        one.set_nonblocking(true).expect("a socket");
+        let kind = one.peek(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(kind, Err(ErrorKind::WouldBlock), "the crowd is gone");
+    }
+
+    let setup = Setup::new(&pair.cluster.addr()).config("[listen]").config("startup_timeout = \"500ms\"");
+    let proxy = setup.start();
+    let hurried = crowd(&proxy);
+    assert_eq!(tags(&Raw::session(proxy.addr()).query("SELECT 1")), "TDCZ");
+    for one in &hurried {
         assert_eq!(rest(one), b"");
     }
+    assert_eq!(tags(&Raw::session(proxy.addr()).query("SELECT 1")), "TDCZ");
+    assert!(!proxy.log().contains("ERROR"), "{}", proxy.log());
 }
 
 #[test]

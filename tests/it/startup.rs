@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 
 use lockkeeper::cluster::Options;
 
@@ -172,20 +173,42 @@ fn health_checks_are_not_worth_a_word() {
 }
 
 #[test]
+fn the_time_for_the_first_packet_ends_with_it() {
+    let cluster = cluster_with(&Options::new().hba("host all guest 127.0.0.1/32 password"));
+    Raw::session(cluster.addr()).rows("CREATE ROLE guest LOGIN PASSWORD 'welcome'");
+    let setup = Setup::new(&cluster.addr()).config("[listen]").config("startup_timeout = '200ms'");
+    let proxy = setup.start();
+    let mut thoughtful = Raw::connect(proxy.addr());
+    thoughtful.send(&startup(PROTOCOL_3_0, &[("user", "guest"), ("database", "postgres")]));
+    assert_eq!(thoughtful.frame().body, 3_i32.to_be_bytes());
+    // Whoever says nothing from now on is sent away before the other one answers.
+    let mut silent = Raw::connect(proxy.addr());
+    silent.send(&startup(PROTOCOL_3_0, SUPERUSER)[..7]);
+    assert_eq!(silent.bytes_to_end(), b"");
+    thoughtful.send(&password("welcome"));
+    thoughtful.until_ready();
+    assert_eq!(thoughtful.rows("SELECT 1").len(), 1);
+}
+
+#[test]
 fn unix_domain_sockets_serve_on_both_sides() {
     let cluster = cluster();
     let folder = tempfile::tempdir().expect("temporary folder");
     let upstream = format!("unix:{}:{}", cluster.socket_dir().display(), cluster.port());
     let listen = format!("unix:{}", folder.path().display());
     let _proxy = Setup::new(&upstream).argument("--listen").argument(&listen).start();
-    let socket = eventually("the socket is there", || {
-        let mut entries = std::fs::read_dir(folder.path()).expect("folder").map_while(Result::ok);
-        entries.find(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket())).map(|entry| entry.path())
-    });
-    let mut client = Raw::connect_unix(&socket);
+    let mut client = Raw::connect_unix(&socket_in(folder.path()));
     client.start(SUPERUSER);
     let rows = client.rows("SELECT client_addr IS NULL FROM pg_stat_activity WHERE pid = pg_backend_pid()");
     assert_eq!(rows[0][0].as_deref(), Some("t"));
+}
+
+/// The socket in a folder, as soon as there is one.
+pub(crate) fn socket_in(folder: &Path) -> PathBuf {
+    eventually("the socket is there", || {
+        let mut entries = std::fs::read_dir(folder).expect("folder").map_while(Result::ok);
+        entries.find(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket())).map(|entry| entry.path())
+    })
 }
 
 /// Starts a long statement; its backend's key data.

@@ -15,6 +15,7 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
+use crate::startup::socket_in;
 use crate::support::certificates::{Authority, Issued};
 use crate::support::programs::{Ran, psql, run};
 use crate::support::proxy::{Proxy, Setup};
@@ -39,7 +40,8 @@ fn server_leg(cluster: &Cluster, proxy: &Proxy) -> String {
     run(command).ok()
 }
 
-fn listen_tls(setup: Setup, shown: &Issued, sslmode: &str) -> Setup {
+/// Shows a certificate to clients.
+pub(crate) fn listen_tls(setup: Setup, shown: &Issued, sslmode: &str) -> Setup {
     setup
         .config("[listen.tls]")
         .config(&format!("sslmode = '{sslmode}'"))
@@ -96,6 +98,32 @@ fn client_certificates_are_verified() {
     let refused = come(&verify_full, "postgres", Some(&alice));
     assert!(refused.stderr.contains("certificate authentication failed"), "{refused:?}");
     assert_ne!(come(&verify_full, "alice", Some(&stranger)).code, 0);
+}
+
+/// As in Postgres, whose `local` lines know of no TLS: the socket's permissions say who may connect.
+#[test]
+fn sockets_have_no_tls_whatever_is_demanded() {
+    let (authority, cluster) = (Authority::new(), cluster());
+    for sslmode in ["require", "verify-ca", "verify-full"] {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let setup = listen_tls(Setup::new(&cluster.addr()), &authority.server("proxy"), sslmode);
+        let setup = setup.config(&format!("client_ca = {:?}", authority.root()));
+        let listen = format!("unix:{}", folder.path().display());
+        let proxy = setup.argument("--listen").argument(&listen).start();
+        let socket = socket_in(folder.path());
+        let mut plain = Raw::connect_unix(&socket);
+        assert_eq!(plain.start(SUPERUSER).last().map(|frame| frame.tag), Some(b'Z'), "{sslmode}");
+        let mut asking = Raw::connect_unix(&socket);
+        asking.send(&ssl_request());
+        assert_eq!(asking.bytes(1), b"N", "{sslmode}");
+        assert_eq!(asking.start(SUPERUSER).last().map(|frame| frame.tag), Some(b'Z'), "{sslmode}");
+        let mut direct = Raw::connect_unix(&socket);
+        direct.send(&[22, 3, 1, 0, 200, 1, 0, 0, 196]);
+        assert_eq!(direct.bytes_to_end(), b"", "{sslmode}");
+        let mut by_tcp = Raw::connect(proxy.addr());
+        by_tcp.send(&startup(PROTOCOL_3_0, SUPERUSER));
+        assert_eq!(by_tcp.frame().sqlstate(), "28000", "{sslmode}");
+    }
 }
 
 #[test]
@@ -444,16 +472,16 @@ fn a_host_in_the_wrong_role_is_passed_over() {
 
 /// How a client of TLS begins.
 #[derive(Debug, Clone, Copy)]
-enum First {
+pub(crate) enum First {
     SslRequest,
     Hello,
 }
 
 /// A client that trusts everybody.
-struct TlsClient(StreamOwned<ClientConnection, TcpStream>);
+pub(crate) struct TlsClient(pub(crate) StreamOwned<ClientConnection, TcpStream>);
 
 impl TlsClient {
-    fn handshake(addr: SocketAddr, alpn: &[&[u8]], first: First) -> Result<Self, String> {
+    pub(crate) fn handshake(addr: SocketAddr, alpn: &[&[u8]], first: First) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -478,7 +506,7 @@ impl TlsClient {
         Ok(Self(StreamOwned::new(connection, socket)))
     }
 
-    fn certificate(&self) -> CertificateDer<'static> {
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.0.conn.peer_certificates().expect("certificates")[0].clone().into_owned()
     }
 
@@ -531,7 +559,7 @@ impl ServerCertVerifier for TrustsAll {
 }
 
 /// A server that does as it is told with each connection; it ends with the test's process.
-fn fake_server(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+pub(crate) fn fake_server(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let addr = listener.local_addr().expect("address");
     thread::spawn(move || {
@@ -544,7 +572,7 @@ fn fake_server(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
 }
 
 /// The same behind a handshake.
-fn fake_tls_server(
+pub(crate) fn fake_tls_server(
     own: &Issued,
     serve: impl Fn(&mut StreamOwned<ServerConnection, TcpStream>) + Send + 'static,
 ) -> SocketAddr {

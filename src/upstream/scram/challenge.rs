@@ -55,13 +55,16 @@ impl ServerSide {
             return Ok(Judged::BindingMismatch);
         }
         let auth_message = auth_message(&self.first, &self.challenge, &last.without_proof);
-        let Some(verifier) = verifier else { return Ok(Judged::NotProven) };
-        Ok(match ClientKey::recover(&last.proof, &verifier.stored_key, auth_message.as_bytes()) {
-            None => Judged::NotProven,
-            Some(key) => {
+        // The same work whether there is a verifier or not: how long it takes must not tell who exists.
+        let nobody = Verifier::of_nobody();
+        let stored_key = &verifier.unwrap_or(&nobody).stored_key;
+        let recovered = ClientKey::recover(&last.proof, stored_key, auth_message.as_bytes());
+        Ok(match (recovered, verifier) {
+            (Some(key), Some(verifier)) => {
                 let signature = signature(&verifier.server_key, auth_message.as_bytes());
                 Judged::Proven { key, last: server_final(&signature) }
             }
+            _ => Judged::NotProven,
         })
     }
 }

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
 use super::message::{ITERATIONS_MAX, SALT_BYTES_MAX, ServerFirst};
-use super::proof::Key;
+use super::proof::{KEY_BYTES, Key};
 
 /// A role's verifier.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Verifier {
     iterations: u32,
     salt: Vec<u8>,
@@ -31,6 +31,11 @@ pub enum Unusable {
 }
 
 impl Verifier {
+    /// One that no proof fits.
+    pub(super) fn of_nobody() -> Self {
+        Self { iterations: 1, salt: Vec::new(), stored_key: [0; KEY_BYTES], server_key: [0; KEY_BYTES] }
+    }
+
     /// Whether it was made with the salt and the count that the server names now; if not, the password has been changed since.
     pub fn matches(&self, challenge: &ServerFirst) -> bool {
         self.iterations == challenge.iterations() && self.salt == challenge.salt()

@@ -113,6 +113,11 @@ impl Raw {
         Self { socket: Box::new(socket) }
     }
 
+    /// A connection of another kind, with a deadline of its own.
+    pub(crate) fn over(socket: impl Socket + 'static) -> Self {
+        Self { socket: Box::new(socket) }
+    }
+
     /// A session of the superuser on database postgres, ready for statements.
     pub(crate) fn session(addr: SocketAddr) -> Self {
         let mut client = Self::connect(addr);
