@@ -12,8 +12,8 @@ use crate::wire::frame::{put, put_string};
 use crate::wire::kind::client;
 use crate::wire::server::Status;
 
-use super::attempt::Work;
 use super::catalogue::{self, Looked};
+use super::guard::Work;
 use super::outcome::Outcome;
 use super::{Run, guard, message};
 

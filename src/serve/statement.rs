@@ -3,8 +3,8 @@
 use crate::base::Notice;
 use crate::effects::{self, facts::Facts};
 use crate::event::Judged;
-use crate::execute::attempt::Work;
 use crate::execute::catalogue::{self, Looked, SessionSettings};
+use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{Run, fail, guard, plan, script};
