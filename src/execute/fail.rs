@@ -1,6 +1,6 @@
 //! Failures of ours that the server must share: a client that gets an error in a transaction must find it failed.
 
-use crate::upstream::call::{Call, Item};
+use crate::upstream::call::{Call, Item, is_fatal, pass_news};
 use crate::upstream::link::Arrival;
 use crate::upstream::{Link, Lost};
 use crate::wire::client;
@@ -26,8 +26,8 @@ pub async fn batch(link: &mut Link) -> Result<(), Lost> {
     link.send(&out).await;
     loop {
         match link.next().await? {
-            Arrival::Frame(kind::ERROR, _) => break,
-            Arrival::Frame(other, body) => crate::upstream::call::pass_news(link, other, &body).await,
+            Arrival::Frame(kind::ERROR, body) if !is_fatal(&body) => break,
+            Arrival::Frame(other, body) => pass_news(link, other, &body).await,
             Arrival::ClientGone => {}
         }
     }
