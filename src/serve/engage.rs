@@ -262,6 +262,9 @@ pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Resul
         link.batch = Batch::None;
         fail::batch(link).await?;
     }
+    if way != Way::Simple && link.batch == Batch::Clients {
+        link.tracker.run_in_batch();
+    }
     link.batch = Batch::None;
     Ok(())
 }

@@ -132,6 +132,11 @@ impl Tracker {
         self.ran_in_batch > 0
     }
 
+    /// Notes a statement of the open extended batch that was run in the client's name otherwise than by its Execute.
+    pub const fn run_in_batch(&mut self) {
+        self.ran_in_batch = self.ran_in_batch.saturating_add(1);
+    }
+
     /// How the client's texts are to be read.
     pub const fn reading(&self) -> &Reading {
         &self.reading
@@ -161,6 +166,7 @@ impl Tracker {
     pub fn is_idle(&self) -> bool {
         self.passing == 0
             && self.status == Status::Idle
+            && self.ran_in_batch == 0
             && self.expected.is_quiet()
             && !self.expected.is_skipping()
     }
@@ -207,7 +213,7 @@ impl Tracker {
 
     /// Notes that the open transaction holds a strong lock until its end.
     pub fn hold_strong_lock(&mut self) {
-        if self.status == Status::InTransaction {
+        if self.status == Status::InTransaction || self.ran_in_batch() {
             self.strong_locks = StrongLocks::Held;
         }
     }
@@ -226,7 +232,7 @@ impl Tracker {
             self.last_sent = kind;
         }
         match kind {
-            client::EXECUTE => self.ran_in_batch += 1,
+            client::EXECUTE => self.run_in_batch(),
             client::SYNC | client::QUERY => self.ran_in_batch = 0,
             _ => {}
         }
@@ -326,12 +332,14 @@ impl Tracker {
         }
     }
 
-    /// A BEGIN in a batch counts before its Sync: JDBC sends it together with the first statement.
+    /// A BEGIN in a batch counts before its Sync: JDBC sends it together with the first statement. So does the end of a
+    /// transaction; `ROLLBACK TO` and `AND CHAIN`, which stay in one, have the same tags, but what is taken for a part of
+    /// the batch is only looked after with less patience.
     #[inline]
     fn tag(&mut self, body: &[u8]) {
         match body {
             b"BEGIN\0" | b"START TRANSACTION\0" => self.status = Status::InTransaction,
-            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => self.status = Status::Idle,
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" | b"ROLLBACK\0" => self.status = Status::Idle,
             _ => {}
         }
     }

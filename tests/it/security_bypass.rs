@@ -1,7 +1,7 @@
 //! Ways by which a statement could slip past the guard: each is judged all the same.
 
 use crate::support::eventually;
-use crate::support::raw::{Raw, bind, execute, flush, parse, query, sync};
+use crate::support::raw::{Raw, bind, execute, flush, parse, query, sync, tags};
 use crate::wire::{Pair, errors};
 
 /// Runs `script` and waits until as many statements have been judged as `expected`.
@@ -92,4 +92,29 @@ fn by_its_way() {
         client.rows(&format!("CREATE PROCEDURE hidden.p() LANGUAGE sql AS '{SLY}'"));
         client.rows("CALL hidden.p()");
     });
+}
+
+#[test]
+fn behind_the_end_of_a_transaction_in_one_batch() {
+    let pair = pair();
+    let extended = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
+    for (begin, end) in [
+        ("BEGIN; SAVEPOINT s", "ROLLBACK"),
+        ("BEGIN; SAVEPOINT s", "COMMIT"),
+        ("BEGIN; SAVEPOINT s", "ROLLBACK TO s"),
+        ("BEGIN; SAVEPOINT s", "ROLLBACK AND CHAIN"),
+        ("BEGIN; SAVEPOINT s; SELEKT", "ROLLBACK"),
+        ("BEGIN; SAVEPOINT s; SELEKT", "COMMIT"),
+        ("BEGIN; SAVEPOINT s; SELEKT", "ROLLBACK TO s"),
+    ] {
+        judged(&pair, 2, |client| {
+            for part in begin.split("; ") {
+                client.query(part);
+            }
+            let batch = [extended(end), extended(SLY), extended("SELECT 1"), extended(SLY), sync()];
+            client.send(&batch.concat());
+            let frames = client.until_ready();
+            assert_eq!(tags(&frames).replace('N', ""), "12C12C12DC12CZ", "{begin} {end} {frames:?}");
+        });
+    }
 }
