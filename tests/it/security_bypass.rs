@@ -118,3 +118,15 @@ fn behind_the_end_of_a_transaction_in_one_batch() {
         });
     }
 }
+
+/// What servers before 15 read as a number and a word, and others not at all.
+#[test]
+fn by_an_ambiguous_number() {
+    let pair = pair();
+    let mut client = pair.through();
+    let before = pair.proxy.log().matches("statement judged").count();
+    client.query(&format!("SELECT 1a$b$; {SLY}; --$b$"));
+    eventually("it is judged", || {
+        (pair.proxy.log().matches("statement judged").count() > before).then_some(())
+    });
+}

@@ -132,6 +132,9 @@ impl Source<'_> {
         let span = within.unwrap_or(0..self.text.len());
         let text = self.text.get(span.clone()).unwrap_or_default();
         let conforming = self.dialect.standard_conforming_strings;
+        if Lexer::new(text, conforming).any(|token| token.is_ambiguous(text)) {
+            return vec![told(span, Kind::Opaque(Opaque::Unread))];
+        }
         pieces(text, conforming)
             .into_iter()
             .map(|piece| {
