@@ -18,7 +18,6 @@ use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
-use super::eye::dialect;
 use super::portal;
 use super::relay::{Scratch, poll_server};
 use super::statement;
@@ -148,7 +147,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.forward_held(total).await;
         return Ok(());
     };
-    let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
+    let watch = !sql::parse(parse.sql, link.tracker.reading().dialect()).is_ordinary();
     if watch && !has_room(link, parse).await? {
         let error = Notice::error(
             SqlState::PROGRAM_LIMIT_EXCEEDED,

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use crate::session::tracker::{Eye, Reading};
-use crate::sql::{self, Dialect, Encoding, Memory, Triage};
+use crate::session::{Eye, Reading};
+use crate::sql::{self, Memory, Triage};
 
 /// Bytes of texts that a core remembers as ordinary.
 pub const MEMORY_BYTES: u64 = 8 << 20;
@@ -25,21 +25,17 @@ impl Eye for Watcher<'_> {
     }
 
     fn must_stop_head(&mut self, head: &[u8]) -> bool {
-        matches!(self, Self::Seeing(_)) && sql::triage::head(head) == Triage::Look
+        self.looks_on() && sql::triage::head(head) == Triage::Look
     }
-}
 
-/// How texts are read under these server parameters.
-pub fn dialect(reading: &Reading) -> Dialect {
-    Dialect {
-        encoding: Encoding::from_name(&reading.encoding),
-        standard_conforming_strings: !reading.backslash_escapes,
+    fn looks_on(&self) -> bool {
+        matches!(self, Self::Seeing(_))
     }
 }
 
 #[cold]
 fn second_look(text: &[u8], reading: &Reading, memory: &RefCell<Memory>) -> bool {
-    let dialect = dialect(reading);
+    let dialect = reading.dialect();
     if memory.borrow().knows(text, dialect) {
         return false;
     }

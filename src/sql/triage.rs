@@ -62,6 +62,15 @@ pub(crate) fn ordinary_word(word: &[u8]) -> Ordinary {
     }
 }
 
+/// Words that begin statements which may lock relations, those of versions to come included; any case.
+pub(crate) fn is_ddl_word(word: &[u8]) -> bool {
+    const WORDS: [&str; 20] = [
+        "alter", "call", "cluster", "comment", "create", "discard", "do", "drop", "grant", "import", "lock",
+        "reassign", "refresh", "reindex", "repack", "reset", "revoke", "security", "truncate", "vacuum",
+    ];
+    WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+}
+
 /// The first word; `None` for an odd or endless beginning.
 fn first_word(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
