@@ -2,6 +2,7 @@
 //! statement is judged, and the decision is carried out in its place.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 
 use crate::base::{Notice, SqlState};
@@ -80,9 +81,12 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
     match (kind, take_string(&body)) {
         (client::PARSE, _) => prepare(desk, &body, total).await,
+        (client::BIND, _) if !portal::has_room(desk.link) => {
+            drop_held(desk.link, total);
+            finish(desk.link, Way::Extended, Outcome::own_error(&portal::too_many())).await
+        }
         (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
-            let sent = Sent { text: &portal_text.unwrap_or_default(), way: Way::Extended, total };
-            execute(desk, name, sent).await
+            execute(desk, name, &portal_text.unwrap_or_else(|| [].into()), total).await
         }
         (client::QUERY, Some((text, b""))) => {
             statement::look_after(desk, Sent { text, way: Way::Simple, total }).await
@@ -96,21 +100,23 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
 }
 
 /// Looks after an Execute, if there is a portal to be run.
-async fn execute(desk: &mut Desk<'_>, name: &[u8], sent: Sent<'_>) -> Result<(), Lost> {
+async fn execute(desk: &mut Desk<'_>, name: &[u8], text: &Rc<[u8]>, total: usize) -> Result<(), Lost> {
     match portal::look(desk.link, name).await? {
         portal::State::Fresh => {
-            statement::look_after(desk, sent).await?;
-            desk.link.tracker.prepared.run(name, sent.text);
+            statement::look_after(desk, Sent { text, way: Way::Extended, total }).await?;
+            desk.link.tracker.prepared.run(name, text);
             Ok(())
         }
-        portal::State::Rows => statement::look_after(desk, Sent { way: Way::ExtendedRows, ..sent }).await,
+        portal::State::Rows => {
+            statement::look_after(desk, Sent { text, way: Way::ExtendedRows, total }).await
+        }
         portal::State::Run => {
             let outcome = portal::second_run(desk.link, name).await?;
-            drop_held(desk.link, sent.total);
+            drop_held(desk.link, total);
             finish(desk.link, Way::Extended, outcome).await
         }
         portal::State::Missing => {
-            drop_held(desk.link, sent.total);
+            drop_held(desk.link, total);
             Ok(())
         }
     }

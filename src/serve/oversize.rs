@@ -14,7 +14,7 @@ use crate::wire::server::Status;
 
 use super::engage::{Desk, Way, come_to_rest, drop_held, finish};
 use super::relay::poll_server;
-use super::statement;
+use super::{portal, statement};
 
 /// The way out, for people.
 const SMALLER: &str = "Send its statements one by one, or raise limits.statement_inspect_max, or set limits.oversize = \"pass\".";
@@ -28,6 +28,9 @@ pub async fn refuse(desk: &mut Desk<'_>) -> Result<(), Lost> {
         return pass(desk.link).await;
     }
     let Some(header) = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)? else { return Ok(()) };
+    if header.kind == client::BIND && portal::has_room(desk.link) {
+        return pass(desk.link).await;
+    }
     let tracker = &desk.link.tracker;
     if tracker.ran_in_batch() && tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
@@ -41,7 +44,11 @@ pub async fn refuse(desk: &mut Desk<'_>) -> Result<(), Lost> {
     }
     throw_away(desk.link, header.total()).await?;
     fail::transaction(desk.link).await?;
-    let error = if failed { aborted() } else { too_long(header) };
+    let error = match header.kind {
+        client::BIND => portal::too_many(),
+        _ if failed => aborted(),
+        _ => too_long(header),
+    };
     let way = if header.kind == client::QUERY { Way::Simple } else { Way::Extended };
     finish(desk.link, way, Outcome::own_error(&error)).await
 }

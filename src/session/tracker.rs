@@ -334,8 +334,12 @@ impl Tracker {
             return if whole || body.len() > NAMES_MAX { Stop::Clear } else { Stop::Incomplete };
         };
         if header.kind == client::BIND {
-            self.prepared.bind(names.portal, names.statement);
-            return Stop::Clear;
+            return match self.prepared.bind(names.portal, names.statement) {
+                true => Stop::Clear,
+                // Refused; the names are all that is needed of it, whatever its values weigh.
+                false if whole => Stop::Engage,
+                false => Stop::Oversize,
+            };
         }
         match self.prepared.portal(names.portal) {
             Some(_) if whole => Stop::Engage,
