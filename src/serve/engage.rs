@@ -19,9 +19,8 @@ use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
 use crate::wire::{Frame, Header};
 
-use super::portal;
 use super::relay::{Scratch, poll_server};
-use super::statement;
+use super::{failed, portal, statement};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -69,17 +68,21 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     come_to_rest(desk.link, desk.scratch).await?;
     message::settle(desk.link).await?;
     let total = crate::wire::frame::HEADER_BYTES + body.len();
-    let tracker = &desk.link.tracker;
-    if tracker.expected.is_skipping()
-        || tracker.expected.is_copying_in()
-        || tracker.status() == Status::Failed
-    {
-        // The server ignores it, or refuses it in words of its own.
+    let expected = &desk.link.tracker.expected;
+    if expected.is_skipping() || expected.is_copying_in() {
+        // The server ignores it, or ends the session over it.
         desk.link.forward_held(total).await;
         return Ok(());
     }
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
+    let failed = desk.link.tracker.status() == Status::Failed;
     match (kind, take_string(&body)) {
+        (client::QUERY, Some((text, b""))) if failed => failed::look_after(desk, text, total).await,
+        // The server refuses it in words of its own.
+        _ if failed => {
+            desk.link.forward_held(total).await;
+            Ok(())
+        }
         (client::PARSE, _) => prepare(desk, &body, total).await,
         (client::BIND, _) if !portal::has_room(desk.link) => {
             drop_held(desk.link, total);

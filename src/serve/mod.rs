@@ -4,6 +4,7 @@ pub mod accept;
 pub mod drain;
 pub mod engage;
 pub mod eye;
+mod failed;
 pub mod greet;
 pub mod limits;
 pub mod listener;

@@ -72,7 +72,7 @@ pub(crate) fn is_ddl_word(word: &[u8]) -> bool {
 }
 
 /// The first word; `None` for an odd or endless beginning.
-fn first_word(text: &[u8]) -> Option<&[u8]> {
+pub fn first_word(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {
         rest = match rest {

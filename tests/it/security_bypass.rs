@@ -94,6 +94,34 @@ fn by_its_way() {
     });
 }
 
+/// What ends a failed transaction may have company, in one message or in one batch.
+#[test]
+fn behind_the_end_of_a_failed_transaction() {
+    let pair = pair();
+    for end in ["ROLLBACK", "abort", "COMMIT", "END", "ROLLBACK TO s", "ROLLBACK AND CHAIN"] {
+        judged(&pair, 1, |client| {
+            client.rows("BEGIN; SAVEPOINT s");
+            client.query("SELEKT");
+            let frames = client.query(&format!("/* ; */ {end}; SELECT 1; {SLY}"));
+            assert_eq!(errors(&frames), Vec::<String>::new(), "{end}");
+            assert_eq!(tags(&frames).replace('N', ""), "CTDCCZ", "{end}");
+        });
+    }
+    judged(&pair, 0, |client| {
+        client.rows("BEGIN");
+        client.query("SELEKT");
+        assert_eq!(errors(&client.query(&format!("SELECT 1; ROLLBACK; {SLY}"))), ["25P02"]);
+        assert_eq!(errors(&client.query(&format!("ROLLBACK TO nowhere; {SLY}"))), ["3B001"]);
+        assert_eq!(errors(&client.query(&format!("ROLLBACK; SELECT 1a; {SLY}"))), ["0A000"]);
+    });
+    judged(&pair, 1, |client| {
+        client.rows("BEGIN");
+        client.query("SELEKT");
+        assert_eq!(errors(&client.query(&format!("ROLLBACK; ROLLBACK TO s; {SLY}"))), ["25P01"]);
+        client.rows("SELECT 1");
+    });
+}
+
 #[test]
 fn behind_the_end_of_a_transaction_in_one_batch() {
     let pair = pair();
