@@ -17,10 +17,11 @@ use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
+use crate::wire::startup::Replication;
 use crate::wire::{Frame, Header};
 
 use super::relay::{Scratch, poll_server};
-use super::{failed, portal, statement};
+use super::{failed, portal, statement, walsender};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -33,6 +34,18 @@ pub struct Desk<'a> {
     pub surroundings: &'a Surroundings<'a>,
     /// The read buffer of this core.
     pub scratch: &'a Scratch,
+    /// Whether statements of ours can be run.
+    pub replication: Replication,
+}
+
+impl Desk<'_> {
+    /// Fails the client's open transaction block, if there is one.
+    pub(super) async fn fail_transaction(&mut self) -> Result<(), Lost> {
+        match self.replication {
+            Replication::No => fail::transaction(self.link).await,
+            Replication::Physical | Replication::Logical => fail::transaction_by_query(self.link).await,
+        }
+    }
 }
 
 /// Which protocol the statement came by.
@@ -77,6 +90,9 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
     let failed = desk.link.tracker.status() == Status::Failed;
     match (kind, take_string(&body)) {
+        (client::QUERY, Some((text, b""))) if desk.replication != Replication::No => {
+            walsender::look_after(desk, text, total).await
+        }
         (client::QUERY, Some((text, b""))) if failed => failed::look_after(desk, text, total).await,
         // The server refuses it in words of its own.
         _ if failed => {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::session::{Eye, Reading};
 use crate::sql::{self, Memory, Triage};
+use crate::wire::startup::Replication;
 
 /// Bytes of texts that a core remembers as ordinary.
 pub const MEMORY_BYTES: u64 = 8 << 20;
@@ -11,25 +12,52 @@ pub const MEMORY_BYTES: u64 = 8 << 20;
 /// Whether a session's statements are looked at, and with which memory.
 #[derive(Clone, Copy)]
 pub enum Watcher<'a> {
-    /// Replication connections: everything passes.
+    /// A walsender without a database, on which the server itself refuses SQL: everything passes.
     Blind,
+    /// A walsender in a database: its own commands pass.
+    SeeingSql(&'a RefCell<Memory>),
     /// Looks.
     Seeing(&'a RefCell<Memory>),
+}
+
+impl<'a> Watcher<'a> {
+    /// The one for a session.
+    pub fn of(replication: Replication, memory: &'a RefCell<Memory>) -> Self {
+        match replication {
+            Replication::No => Self::Seeing(memory),
+            Replication::Logical => Self::SeeingSql(memory),
+            Replication::Physical => Self::Blind,
+        }
+    }
 }
 
 impl Eye for Watcher<'_> {
     #[inline]
     fn must_stop(&mut self, text: &[u8], reading: &Reading) -> bool {
-        let Self::Seeing(memory) = self else { return false };
-        sql::triage(text) == Triage::Look && second_look(text, reading, memory)
+        if sql::triage(text) == Triage::Forward {
+            return false;
+        }
+        match self {
+            Self::Seeing(memory) => second_look(text, reading, memory),
+            Self::SeeingSql(memory) => {
+                !sql::triage::is_replication_command(text) && second_look(text, reading, memory)
+            }
+            Self::Blind => false,
+        }
     }
 
     fn must_stop_head(&mut self, head: &[u8]) -> bool {
-        self.looks_on() && sql::triage::head(head) == Triage::Look
+        match self {
+            Self::Seeing(_) => sql::triage::head(head) == Triage::Look,
+            Self::SeeingSql(_) => {
+                !sql::triage::is_replication_command(head) && sql::triage::head(head) == Triage::Look
+            }
+            Self::Blind => false,
+        }
     }
 
     fn looks_on(&self) -> bool {
-        matches!(self, Self::Seeing(_))
+        matches!(self, Self::Seeing(_) | Self::SeeingSql(_))
     }
 }
 

@@ -18,4 +18,5 @@ mod statement;
 pub mod task;
 pub mod tls;
 pub mod unix_socket;
+mod walsender;
 pub mod worker;

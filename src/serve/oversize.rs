@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 
 use crate::base::{Notice, SqlState};
-use crate::execute::fail;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::judge::Mode;
@@ -11,6 +10,7 @@ use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::Header;
 use crate::wire::kind::client;
 use crate::wire::server::Status;
+use crate::wire::startup::Replication;
 
 use super::engage::{Desk, Way, come_to_rest, drop_held, finish};
 use super::relay::poll_server;
@@ -36,14 +36,15 @@ pub async fn refuse(desk: &mut Desk<'_>) -> Result<(), Lost> {
         desk.link.batch = Batch::Clients;
     }
     let failed = desk.link.tracker.status() == Status::Failed;
-    let mode = if failed { desk.policy.mode } else { statement::policy_now(desk).await?.mode };
+    let may_ask = !failed && desk.replication == Replication::No;
+    let mode = if may_ask { statement::policy_now(desk).await?.mode } else { desk.policy.mode };
     if mode != Mode::Enforce {
         observed(desk.link, mode).await;
         desk.link.batch = Batch::None;
         return pass(desk.link).await;
     }
     throw_away(desk.link, header.total()).await?;
-    fail::transaction(desk.link).await?;
+    desk.fail_transaction().await?;
     let error = match header.kind {
         client::BIND => portal::too_many(),
         _ if failed => aborted(),

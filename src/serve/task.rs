@@ -25,6 +25,7 @@ use crate::sql::Memory;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost, Stream};
 use crate::wire::notice;
+use crate::wire::startup::Replication;
 
 use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
@@ -93,7 +94,7 @@ struct About {
     user: String,
     database: String,
     application_name: String,
-    replication: bool,
+    replication: Replication,
     pid: u32,
     host: usize,
     cancel_packet: Vec<u8>,
@@ -276,8 +277,7 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
 }
 
 fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    let eye = if about.replication { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
-    (eye, state.serving.now().settings.idle_timeout)
+    (Watcher::of(about.replication, &state.memory), state.serving.now().settings.idle_timeout)
 }
 
 const fn turn(halt: Halt) -> Turn {
@@ -326,8 +326,13 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         ladder: &ladder,
         progress_every: settings.waiting.progress_interval,
     };
-    let mut desk =
-        Desk { link: &mut begun.link, policy: &policy, surroundings: &surroundings, scratch: &state.scratch };
+    let mut desk = Desk {
+        link: &mut begun.link,
+        policy: &policy,
+        surroundings: &surroundings,
+        scratch: &state.scratch,
+        replication: about.replication,
+    };
     let mut words = None;
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,

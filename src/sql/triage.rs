@@ -36,6 +36,27 @@ pub fn head(text: &[u8]) -> Triage {
     }
 }
 
+/// Whether a walsender takes a text for a command of its own (`src/backend/replication/repl_scanner.l`); it reads those
+/// one at a time, so that nothing can stand behind it. SHOW is SQL as well, and as ordinary.
+pub fn is_replication_command(text: &[u8]) -> bool {
+    const COMMANDS: [&str; 9] = [
+        "IDENTIFY_SYSTEM",
+        "BASE_BACKUP",
+        "START_REPLICATION",
+        "CREATE_REPLICATION_SLOT",
+        "DROP_REPLICATION_SLOT",
+        "ALTER_REPLICATION_SLOT",
+        "READ_REPLICATION_SLOT",
+        "TIMELINE_HISTORY",
+        "UPLOAD_MANIFEST",
+    ];
+    let start = text.iter().position(|byte| !is_space(*byte)).unwrap_or(text.len());
+    let rest = text.get(start..).unwrap_or_default();
+    let end = rest.iter().position(|byte| !is_word_start(*byte) && !byte.is_ascii_digit());
+    let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    COMMANDS.iter().any(|command| command.as_bytes().eq_ignore_ascii_case(word))
+}
+
 /// What the first word tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ordinary {
@@ -145,6 +166,25 @@ mod tests {
             "SET TIME ZONE 'UTC'",
         ] {
             assert_eq!(triage(text.as_bytes()), Triage::Forward, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_walsenders_own_commands_are_known() {
+        for text in
+            ["IDENTIFY_SYSTEM", " \n start_replication SLOT \"x\" LOGICAL 0/0", "BASE_BACKUP(LABEL 'x;y')"]
+        {
+            assert!(is_replication_command(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            "SHOW x",
+            "/**/IDENTIFY_SYSTEM",
+            "BASE_BACKUPS",
+            "ALTER TABLE t ADD c int",
+            "\"BASE_BACKUP\"",
+        ] {
+            assert!(!is_replication_command(text.as_bytes()), "{text}");
         }
     }
 

@@ -158,3 +158,33 @@ fn by_an_ambiguous_number() {
         (pair.proxy.log().matches("statement judged").count() > before).then_some(())
     });
 }
+
+/// A walsender takes SQL too, but nothing that could guard it.
+#[test]
+fn by_a_replication_connection() {
+    let pair = Pair::with(&lockkeeper::cluster::Options::new().conf("wal_level = logical"));
+    pair.straight().rows("CREATE TABLE t (a int)");
+    let mut client = Raw::connect(pair.proxy.addr());
+    client.start(&[("user", "postgres"), ("database", "postgres"), ("replication", "database")]);
+    client.rows("CREATE TABLE made_here (a int)");
+    client.rows("SELECT ';', count(*) FROM made_here");
+    client.rows("IDENTIFY_SYSTEM");
+    for text in [
+        SLY.to_owned(),
+        format!("SELECT 1; {SLY}"),
+        format!("/* IDENTIFY_SYSTEM */ {SLY}"),
+        "DO 'BEGIN DROP TABLE t; END'".into(),
+    ] {
+        let frames = client.query(&text);
+        assert_eq!((tags(&frames).as_str(), errors(&frames)), ("EZ", vec!["0A000".to_owned()]), "{text}");
+    }
+    client.rows("BEGIN");
+    assert_eq!(errors(&client.query(SLY)), ["0A000"]);
+    assert_eq!(errors(&client.query("SELECT 1")), ["25P02"]);
+    assert_eq!(errors(&client.query(&format!("ROLLBACK; {SLY}"))), ["0A000"]);
+    client.rows("ROLLBACK");
+    client.rows("CREATE_REPLICATION_SLOT s TEMPORARY PHYSICAL");
+    let long = format!("/* {} */ {SLY}", "c".repeat(2 << 20));
+    assert_eq!(errors(&client.query(&long)), ["54000"]);
+    assert!(client.rows("SELECT 1 FROM pg_attrdef").is_empty());
+}
