@@ -129,6 +129,22 @@ fn what_exists_already_is_skipped() {
 }
 
 #[test]
+fn a_drop_in_a_transaction_is_warned_of() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    for way in Way::BOTH {
+        client.all(&["CREATE INDEX by_note ON orders (note)", "BEGIN"]);
+        let answer = client.ask(way, "DROP INDEX by_note");
+        assert_eq!(answer.tag(), "DROP INDEX");
+        assert_eq!(
+            answer.notices(),
+            ["WARNING: DROP INDEX inside a transaction stops reads and writes until the transaction ends"]
+        );
+        client.all(&["COMMIT"]);
+    }
+}
+
+#[test]
 fn concurrent_work_as_sent_is_not_remarked_upon() {
     let stage = Stage::new();
     for way in Way::BOTH {
