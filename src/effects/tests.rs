@@ -17,7 +17,13 @@ fn relation(oid: Oid, kind: RelationKind) -> Relation {
 }
 
 fn facts() -> Facts {
-    let index = IndexFacts { table: 1, valid: true, backs_constraint: false, partitioned: false };
+    let index = IndexFacts {
+        table: 1,
+        valid: true,
+        in_the_making: false,
+        backs_constraint: false,
+        partitioned: false,
+    };
     Facts {
         server_version: 150_018,
         relations: vec![

@@ -17,7 +17,7 @@ const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'),
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
      pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true)";
 
-/// One row per relation that exists. A relation is new in this transaction when the oldest row of its columns was
+/// One row per relation that exists. Builds of other roles are shown without their tables, so that any may be the one. A relation is new in this transaction when the oldest row of its columns was
 /// written by a transaction that is visible here and still in progress: ALTER TABLE rewrites the `pg_class` row, but
 /// never the rows of the system columns.
 const RELATIONS: &str = "SELECT n.place, c.oid, c.relkind, c.relpersistence OPERATOR(pg_catalog.=) 't', \
@@ -37,7 +37,10 @@ const RELATIONS: &str = "SELECT n.place, c.oid, c.relkind, c.relpersistence OPER
         AND d.deptype OPERATOR(pg_catalog.=) 'i'), \
      c.relispartition OR c.relkind OPERATOR(pg_catalog.=) 'I', \
      coalesce(i.indisexclusion, false) OR EXISTS (SELECT 1 FROM pg_catalog.pg_index t \
-        WHERE t.indrelid OPERATOR(pg_catalog.=) c.oid AND (t.indisexclusion OR NOT t.indisvalid)) \
+        WHERE t.indrelid OPERATOR(pg_catalog.=) c.oid AND (t.indisexclusion OR NOT t.indisvalid)), \
+     NOT i.indisvalid AND EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p \
+        WHERE p.index_relid OPERATOR(pg_catalog.=) c.oid \
+        OR (p.relid IS NULL AND p.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) \
      FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY n(name, place) \
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(n.name)::pg_catalog.oid \
      JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace \
@@ -179,6 +182,7 @@ fn relation(row: &Row, names: &[RelationName]) -> Option<(RelationName, Relation
     let index = number(row, 6).map(|table| IndexFacts {
         table,
         valid: truth(row, 7),
+        in_the_making: truth(row, 11),
         backs_constraint: truth(row, 8),
         partitioned: truth(row, 9),
     });

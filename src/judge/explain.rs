@@ -1,7 +1,7 @@
 //! The words in which decisions are told: one rendering for the client, for `check` and for `explain`.
 
 use super::policy::Allowance;
-use crate::base::Notice;
+use crate::base::{Notice, Severity, SqlState};
 use crate::hazard::{Finding, Remedy};
 
 /// What is said when a plan replaces the statement.
@@ -10,6 +10,21 @@ pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
         "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
+}
+
+/// What is said when the index that a statement makes unless it exists is there; Postgres' own words.
+pub(super) fn there(index: &str) -> Notice {
+    let message = format!("relation \"{index}\" already exists, skipping");
+    Notice::new(Severity::Notice, SqlState::DUPLICATE_TABLE, message)
+}
+
+/// What is said when it is there and invalid.
+pub(super) fn built_again(index: &str, hazard: &str) -> Notice {
+    Notice::info(format!("index \"{index}\" exists but is invalid: it is dropped and built again"))
+        .detail("A build that failed has left it: no query uses it, every write pays for it.")
+        .hint(format!(
+            "To leave it as it is, say why in a comment: \"/* lockkeeper: allow {hazard} because <reason> */\"."
+        ))
 }
 
 /// What is said when a hazard is let pass.
@@ -37,8 +52,8 @@ pub(super) fn observed(tag: &str, finding: &Finding, alone: bool) -> Option<Noti
 
 /// A directive that is ignored because it is wrong.
 pub(super) fn ignored(mut problem: Notice) -> Notice {
-    problem.severity = crate::base::Severity::Warning;
-    problem.code = crate::base::SqlState::WARNING;
+    problem.severity = Severity::Warning;
+    problem.code = SqlState::WARNING;
     problem.message = format!("directive ignored: {}", problem.message);
     problem
 }

@@ -21,8 +21,13 @@ const fn relation(oid: u32, kind: RelationKind) -> Relation {
 
 const fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
     let kind = if partitioned { RelationKind::PartitionedIndex } else { RelationKind::Index };
-    let facts = IndexFacts { table: 1, valid: true, backs_constraint, partitioned };
+    let facts = IndexFacts { table: 1, valid: true, in_the_making: false, backs_constraint, partitioned };
     Relation { index: Some(facts), ..relation(oid, kind) }
+}
+
+fn invalid(oid: u32) -> Relation {
+    let whole = index(oid, false, false);
+    Relation { index: whole.index.map(|index| IndexFacts { valid: false, ..index }), ..whole }
 }
 
 pub(super) fn facts(server_version: u32) -> Facts {
@@ -37,6 +42,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("pg_class", Relation { system: true, ..relation(1259, RelationKind::Table) }),
         ("a_view", relation(8, RelationKind::View)),
         ("orders_no_idx", index(11, false, false)),
+        ("orders_broken_idx", invalid(14)),
         ("orders_pkey", index(12, true, false)),
         ("events_idx", index(13, false, true)),
     ];
