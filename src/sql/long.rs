@@ -161,43 +161,72 @@ impl LongText {
 
     /// Between two tokens. Returns how many bytes are done with, as all of these do.
     fn between(&mut self, byte: u8, rest: &[u8]) -> usize {
-        let state = match byte {
-            b'-' => State::Minus,
-            b'/' => State::Slash,
-            b';' => {
-                self.head = Head::Awaited;
-                return 1;
-            }
+        if self.head == Head::Known && (is_dull(byte) || is_word_start(byte)) {
+            return self.skim(rest);
+        }
+        match byte {
+            b'-' => self.state = State::Minus,
+            b'/' => self.state = State::Slash,
+            b';' => self.head = Head::Awaited,
             _ if is_word_start(byte) => {
-                if self.head == Head::Awaited {
-                    self.head = Head::InWord;
-                    self.word.clear();
-                    self.word.push(byte);
-                }
-                if byte.eq_ignore_ascii_case(&b'e') { State::LoneE } else { State::Word }
+                self.head = Head::InWord;
+                self.word.clear();
+                self.word.push(byte);
+                self.state = first_of_word(byte);
             }
-            _ if is_space(byte) || matches!(byte, b'(' | b'[') => State::Between,
+            _ if is_space(byte) || matches!(byte, b'(' | b'[') => {}
             _ => {
                 self.head = Head::Known;
-                match byte {
-                    b'\'' if self.dialect.standard_conforming_strings => State::Text(Escapes::No),
-                    b'\'' => State::Text(Escapes::Always),
-                    b'"' => State::Quoted,
-                    b'$' => {
-                        self.tag.clear();
-                        self.tag.push(byte);
-                        State::Tag
-                    }
-                    b'0'..=b'9' => State::Number,
-                    _ => State::Between,
-                }
+                self.state = self.begun_by(byte);
             }
-        };
-        self.state = state;
-        if state == State::Between && self.head == Head::Known {
-            return rest.iter().position(|byte| !is_dull(*byte)).unwrap_or(rest.len()).max(1);
         }
         1
+    }
+
+    /// The state behind the first byte of what is no word, no comment and no end.
+    fn begun_by(&mut self, byte: u8) -> State {
+        match byte {
+            b'\'' if self.dialect.standard_conforming_strings => State::Text(Escapes::No),
+            b'\'' => State::Text(Escapes::Always),
+            b'"' => State::Quoted,
+            b'$' => {
+                self.tag.clear();
+                self.tag.push(byte);
+                State::Tag
+            }
+            b'0'..=b'9' => State::Number,
+            _ => State::Between,
+        }
+    }
+
+    /// Goes over words, numbers and operators, which change nothing once a statement has begun.
+    fn skim(&mut self, rest: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let tail = rest.get(at..).unwrap_or_default();
+            let dull = tail.iter().position(|byte| !is_dull(*byte)).unwrap_or(tail.len());
+            let behind_digit = tail.get(..dull).and_then(<[u8]>::last).is_some_and(u8::is_ascii_digit);
+            at += dull;
+            let tail = rest.get(at..).unwrap_or_default();
+            let Some(&byte) = tail.first() else {
+                self.state = if behind_digit { State::Number } else { State::Between };
+                return at;
+            };
+            if !is_word_start(byte) {
+                return at;
+            }
+            if behind_digit && byte.is_ascii() {
+                self.state = State::NumberWithLetters;
+                return at;
+            }
+            match tail.iter().position(|byte| !is_in_word(*byte)) {
+                Some(end) if end > 1 => at += end,
+                _ => {
+                    self.state = first_of_word(byte);
+                    return at + 1;
+                }
+            }
+        }
     }
 
     fn text(&mut self, escapes: Escapes, rest: &[u8]) -> usize {
@@ -336,11 +365,13 @@ impl LongText {
     }
 }
 
-/// Whether the byte changes nothing between tokens, once the statement has begun.
+/// Whether the byte changes nothing once the statement has begun, unless it is the last of a number.
 const fn is_dull(byte: u8) -> bool {
-    !(is_word_start(byte)
-        || byte.is_ascii_digit()
-        || matches!(byte, b'\'' | b'"' | b';' | b'-' | b'/' | b'$'))
+    !(is_word_start(byte) || matches!(byte, b'\'' | b'"' | b';' | b'-' | b'/' | b'$'))
+}
+
+const fn first_of_word(byte: u8) -> State {
+    if byte.eq_ignore_ascii_case(&b'e') { State::LoneE } else { State::Word }
 }
 
 const fn is_in_word(byte: u8) -> bool {
