@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::relation::quote_literal;
 use crate::judge::Retry;
-use crate::session::{self, Eye};
+use crate::session::{self, Eye, Glance};
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::link::{Batch, Owed, Reading};
 use crate::upstream::{Link, Lost};
@@ -224,8 +224,8 @@ async fn feed(link: &mut Link) -> Result<(), Lost> {
 struct EndOfData;
 
 impl Eye for EndOfData {
-    fn must_stop(&mut self, _: &[u8], _: &session::Reading) -> bool {
-        true
+    fn glance(&mut self, _: &[u8], _: &session::Reading) -> Glance {
+        Glance::Matters
     }
 
     fn must_stop_head(&mut self, _: &[u8]) -> bool {

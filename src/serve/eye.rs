@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::session::{Eye, Reading};
+use crate::session::{Eye, Glance, Reading};
 use crate::sql::{self, Memory, Triage};
 use crate::wire::startup::Replication;
 
@@ -33,16 +33,14 @@ impl<'a> Watcher<'a> {
 
 impl Eye for Watcher<'_> {
     #[inline]
-    fn must_stop(&mut self, text: &[u8], reading: &Reading) -> bool {
+    fn glance(&mut self, text: &[u8], reading: &Reading) -> Glance {
         if sql::triage(text) == Triage::Forward {
-            return false;
+            return Glance::Ordinary;
         }
         match self {
-            Self::Seeing(memory) => second_look(text, reading, memory),
-            Self::SeeingSql(memory) => {
-                !sql::triage::is_replication_command(text) && second_look(text, reading, memory)
-            }
-            Self::Blind => false,
+            Self::Blind => Glance::Ordinary,
+            Self::SeeingSql(_) if sql::triage::is_replication_command(text) => Glance::Ordinary,
+            Self::SeeingSql(memory) | Self::Seeing(memory) => second_look(text, reading, memory),
         }
     }
 
@@ -62,14 +60,15 @@ impl Eye for Watcher<'_> {
 }
 
 #[cold]
-fn second_look(text: &[u8], reading: &Reading, memory: &RefCell<Memory>) -> bool {
+fn second_look(text: &[u8], reading: &Reading, memory: &RefCell<Memory>) -> Glance {
     let dialect = reading.dialect();
-    if memory.borrow().knows(text, dialect) {
-        return false;
+    let known = memory.borrow().knows(text, dialect);
+    if !known && !sql::parse(text, dialect).is_ordinary() {
+        return Glance::Matters;
     }
-    let ordinary = sql::parse(text, dialect).is_ordinary();
-    if ordinary {
+    if !known {
         memory.borrow_mut().learn(text, dialect);
     }
-    !ordinary
+    let may_be_read_otherwise = text.iter().any(|byte| !byte.is_ascii() || *byte == b'\\');
+    if may_be_read_otherwise { Glance::OrdinaryAsRead } else { Glance::Ordinary }
 }

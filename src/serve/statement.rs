@@ -19,6 +19,9 @@ use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
+    if sent.way == Way::Simple && desk.link.tracker.ran_in_batch() {
+        catalogue::refresh_reading(desk.link).await?;
+    }
     let script = sql::parse(sent.text, desk.link.tracker.reading().dialect());
     let standing = standing(desk.link, sent.way, sent.total).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();

@@ -212,6 +212,8 @@ async fn converse(mut begun: Box<Begun>, state: &WorkerState) {
 enum Care {
     Judge,
     TooLong,
+    /// None but that what came before is answered.
+    Rest,
     /// It is too long, and its beginning has gone upstream.
     TooLate,
 }
@@ -284,6 +286,7 @@ const fn turn(halt: Halt) -> Turn {
     match halt {
         Halt::Engage => Turn::Care(Care::Judge),
         Halt::Oversize => Turn::Care(Care::TooLong),
+        Halt::Unsettled => Turn::Care(Care::Rest),
         Halt::Hidden => Turn::Care(Care::TooLate),
         Halt::ServerEnded => Turn::ServerEnded,
     }
@@ -336,6 +339,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     let mut words = None;
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,
+        (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,
         (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await?,
         (Care::TooLate, Oversize::Refuse) => words = oversize::cut_off(&mut desk).await?,

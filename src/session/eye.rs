@@ -4,12 +4,23 @@ use crate::sql::{Dialect, Encoding};
 
 /// Judges a statement's text on the hot path: quick for what is ordinary.
 pub trait Eye {
-    /// Whether a whole text must be looked at before it runs.
-    fn must_stop(&mut self, text: &[u8], reading: &Reading) -> bool;
-    /// The same for the beginning of a text that is too long to be read whole.
+    /// What a glance at a whole text tells.
+    fn glance(&mut self, text: &[u8], reading: &Reading) -> Glance;
+    /// Whether a text that begins so, and is too long to be read whole, must be looked at.
     fn must_stop_head(&mut self, head: &[u8]) -> bool;
     /// Whether the rest of such a text is looked through while it passes.
     fn looks_on(&self) -> bool;
+}
+
+/// What a glance at a text tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// It is ordinary.
+    Ordinary,
+    /// It is ordinary if it is read as it is now; a change of settings may be under way.
+    OrdinaryAsRead,
+    /// It must be looked at before it runs.
+    Matters,
 }
 
 /// How far the client's bytes may go on.
@@ -32,6 +43,9 @@ pub enum Stop {
     Engage,
     /// The beginning of a message that must be looked at and is too long for it.
     Oversize,
+    /// The beginning of a message that is too long to be looked at; how it is to be read shows when all that came before
+    /// it has been answered.
+    Unsettled,
     /// The rest of a message that is too long to be looked at, whose beginning has passed, and what must be looked at
     /// begins in it.
     Hidden,

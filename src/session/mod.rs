@@ -11,5 +11,5 @@ pub mod eye;
 pub mod prepared;
 pub mod tracker;
 
-pub use eye::{Eye, Reading, Seen, Stop};
+pub use eye::{Eye, Glance, Reading, Seen, Stop};
 pub use tracker::Tracker;

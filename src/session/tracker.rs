@@ -9,7 +9,7 @@ use crate::wire::server::{self, Status};
 use crate::wire::{Header, Malformed};
 
 use super::expected::Expected;
-use super::eye::{Eye, Reading, Seen, Stop};
+use super::eye::{Eye, Glance, Reading, Seen, Stop};
 use super::prepared::Prepared;
 
 /// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
@@ -98,7 +98,7 @@ impl Tracker {
         self.ran_in_batch > 0
     }
 
-    /// Notes a statement of the open extended batch that was run in the client's name otherwise than by its Execute.
+    /// Notes a statement of the open extended batch that was run in place of its Execute.
     pub const fn run_in_batch(&mut self) {
         self.ran_in_batch = self.ran_in_batch.saturating_add(1);
     }
@@ -300,8 +300,11 @@ impl Tracker {
         }
         if whole && header.body <= self.inspect_max {
             // A text without its NUL is for the server to refuse.
-            let stop = query_text(text).is_some_and(|text| eye.must_stop(text, &self.reading));
-            return if stop { Stop::Engage } else { Stop::Clear };
+            return match query_text(text).map_or(Glance::Ordinary, |text| eye.glance(text, &self.reading)) {
+                Glance::Ordinary => Stop::Clear,
+                Glance::OrdinaryAsRead if self.is_reading_sure() => Stop::Clear,
+                Glance::OrdinaryAsRead | Glance::Matters => Stop::Engage,
+            };
         }
         match eye.must_stop_head(text) {
             false => Stop::Clear,
@@ -311,10 +314,18 @@ impl Tracker {
         }
     }
 
+    /// Whether no change of settings can be under way: the server tells of one with the next `ReadyForQuery`.
+    fn is_reading_sure(&self) -> bool {
+        self.expected.is_quiet() && self.ran_in_batch == 0
+    }
+
     /// A Query may hold any number of statements: the first bytes are judged before they go on, so that what stands
     /// there is refused like a shorter message, and the rest while it passes.
     fn judge_long_query(&mut self, body: &[u8], eye: &mut impl Eye) -> Stop {
         let Some(first) = body.get(..self.inspect_max) else { return Stop::Incomplete };
+        if !self.expected.is_quiet() && !self.expected.is_copying_in() {
+            return Stop::Unsettled;
+        }
         let mut long = LongText::new(self.reading.dialect());
         if eye.must_stop_head(first) || long.feed(first) == Triage::Look {
             return Stop::Oversize;
@@ -336,7 +347,7 @@ impl Tracker {
         if header.kind == client::BIND {
             return match self.prepared.bind(names.portal, names.statement) {
                 true => Stop::Clear,
-                // Refused; the names are all that is needed of it, whatever its values weigh.
+                // It is refused, for which its names are enough.
                 false if whole => Stop::Engage,
                 false => Stop::Oversize,
             };

@@ -10,8 +10,8 @@ use crate::wire::frame::{put, put_string};
 struct Alter;
 
 impl Eye for Alter {
-    fn must_stop(&mut self, text: &[u8], _: &Reading) -> bool {
-        text.starts_with(b"alter")
+    fn glance(&mut self, text: &[u8], _: &Reading) -> Glance {
+        if text.starts_with(b"alter") { Glance::Matters } else { Glance::Ordinary }
     }
     fn must_stop_head(&mut self, head: &[u8]) -> bool {
         head.starts_with(b"alter")

@@ -147,6 +147,35 @@ fn behind_the_end_of_a_transaction_in_one_batch() {
     }
 }
 
+/// A change of the settings that decide how a text is read may be under way when the text comes.
+#[test]
+fn by_a_change_of_settings_just_before() {
+    let pair = pair();
+    let sly = query(&format!("SELECT '\\'; {SLY}; --'"));
+    let long = query(&format!("SELECT '\\'; {}; {SLY}; --'", "x".repeat(2 << 20)));
+    let set = |value: &str| format!("SET standard_conforming_strings = {value}");
+    judged(&pair, 2, |client| {
+        client.rows(&set("off"));
+        client.send(&[query(&set("on")), sly.clone()].concat());
+        client.until_ready();
+        assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+        client.rows(&set("off"));
+        client.send(&[parse("", &set("on")), bind("", "", &[]), execute("", 0), sly.clone()].concat());
+        assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+        client.rows(&set("off"));
+        client.send(&[query(&set("on")), long].concat());
+        client.until_ready();
+        assert_eq!(errors(&client.until_end()), ["54000"]);
+    });
+    // What is ordinary in both ways is not held up.
+    judged(&pair, 0, |client| {
+        client.send(&[query(&set("off")), sly, query("SELECT E'\\'; ü'")].concat());
+        for _ in 0..3 {
+            assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+        }
+    });
+}
+
 /// What servers before 15 read as a number and a word, and others not at all.
 #[test]
 fn by_an_ambiguous_number() {
