@@ -31,6 +31,8 @@ impl SqlState {
     pub const INVALID_PASSWORD: Self = Self(*b"28P01");
     /// `deadlock_detected`
     pub const DEADLOCK_DETECTED: Self = Self(*b"40P01");
+    /// `duplicate_table`, which indexes are called too
+    pub const DUPLICATE_TABLE: Self = Self(*b"42P07");
     /// `undefined_object`
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     /// `too_many_connections`

@@ -122,9 +122,9 @@ section! {
         connections: Option<Count> = Some(5_000), in 1..=1_000_000;
         /// Sessions of one user; more are refused with SQLSTATE 53300.
         connections_per_user: Option<Count> = None, in 1..=1_000_000;
-        /// The longest statement that is read; a longer one is treated as `oversize` says.
+        /// The longest statement that is read and guarded; a longer one is only looked through.
         statement_inspect_max: Size = Size::megabytes(1), in Size::kilobytes(1)..=Size::megabytes(1024);
-        /// What becomes of a longer statement: `refuse` or `pass` (sent on unread).
+        /// What becomes of a longer one that may lock tables: `refuse` (with the session, if a part of it was sent on) or `pass`.
         oversize: Oversize = Oversize::Refuse;
         /// Idle time outside a transaction after which a session is ended with SQLSTATE 57P05.
         idle_timeout: Option<Period> = None, in Period::seconds(1)..=Period::hours(720);

@@ -170,6 +170,8 @@ pub struct IndexFacts {
     pub table: Oid,
     /// `pg_index.indisvalid`
     pub valid: bool,
+    /// It is invalid because somebody is building it at this moment, or may be.
+    pub in_the_making: bool,
     /// A constraint owns it (`pg_depend`), so that DROP INDEX would be refused.
     pub backs_constraint: bool,
     /// It is a partition of a partitioned index, or has partitions itself.

@@ -26,12 +26,21 @@ impl Need {
 pub fn need(script: &Script) -> Need {
     let mut need = Need::default();
     for statement in script.statements.iter().filter(|statement| matters(statement)) {
-        for lock in statement.locks.iter().filter(|lock| lock.resolvable) {
-            add(&mut need.relations, &lock.name);
+        let locked = statement.locks.iter().filter(|lock| lock.resolvable).map(|lock| &lock.name);
+        for name in locked.chain(unless_exists(statement)) {
+            add(&mut need.relations, name);
         }
         of_form(&statement.form, &mut need);
     }
     need
+}
+
+/// The index that stands in the way of the same index, if it is there.
+fn unless_exists(statement: &Statement) -> Option<&RelationName> {
+    match &statement.kind {
+        Kind::CreateIndex(create) => create.unless_exists.as_ref(),
+        _ => None,
+    }
 }
 
 /// Index work matters even when it is sent in its concurrent form: it is verified and cleaned up.

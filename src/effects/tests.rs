@@ -12,6 +12,7 @@ fn facts() -> Facts {
     let index = IndexFacts {
         table: 1,
         valid: true,
+        in_the_making: false,
         backs_constraint: false,
         partitioned: false,
         definition: String::new(),

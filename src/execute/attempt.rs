@@ -1,4 +1,4 @@
-//! One attempt at a statement with one patience, by the way that its surroundings allow.
+//! One attempt at a statement or portal with one patience, by the way that its surroundings allow.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::wire::fields::field;
 use crate::wire::kind::client;
 use crate::wire::server::Status;
 
-use super::{Run, message};
+use super::Run;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -25,98 +25,29 @@ pub enum Attempt {
     Failed(Failed),
 }
 
-/// What is run.
-#[derive(Debug, Clone, Copy)]
-pub enum Work<'a> {
-    /// One statement's text.
-    Statement(&'a [u8]),
-    /// A whole `Query` frame that must stay one message.
-    Message(&'a [u8]),
-    /// A whole `Execute` frame whose portal returns rows in formats that only the client knows.
-    Portal(&'a [u8]),
-}
-
-/// Runs the work once, waiting for each lock no longer than `patience`.
-pub async fn attempt(
+/// Runs one statement once, waiting for each lock no longer than `patience`.
+pub async fn statement(
     run: &mut Run<'_>,
-    work: Work<'_>,
+    sql: &[u8],
     retry: Retry,
     patience: Duration,
 ) -> Result<Attempt, Lost> {
-    let patience = client_timeout(&run.session.lock_timeout).map_or(patience, |own| own.min(patience));
-    let set = |scope: &str| format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1));
-    let back =
-        |scope: &str| format!("SET {scope} lock_timeout = {}", quote_literal(&run.session.lock_timeout));
-    let sql = match work {
-        Work::Statement(sql) => sql,
-        Work::Message(frame) => {
-            return message::attempt(run.link, frame, retry, &run.session.lock_timeout, patience).await;
-        }
-        Work::Portal(frame) => return portal(run.link, frame, &set("LOCAL"), &back("LOCAL")).await,
-    };
+    let in_client_transaction =
+        run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients;
+    let local = Limit::new(run, "LOCAL", patience);
     match retry {
-        Retry::Transaction => in_own_transaction(run.link, sql, &set("LOCAL")).await,
-        Retry::Savepoint => behind_savepoint(run.link, sql, &set("LOCAL"), &back("LOCAL")).await,
-        Retry::Never
-            if run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients =>
-        {
-            in_place(run.link, sql, &set("LOCAL"), &back("LOCAL")).await
-        }
-        Retry::Whole | Retry::Never => in_session(run.link, sql, &set("SESSION"), &back("SESSION")).await,
+        Retry::Transaction => in_own_transaction(run.link, sql, &local).await,
+        Retry::Savepoint => behind_savepoint(run.link, sql, &local).await,
+        Retry::Never if in_client_transaction => in_place(run.link, sql, &local).await,
+        Retry::Whole | Retry::Never => in_session(run.link, sql, &Limit::new(run, "SESSION", patience)).await,
     }
-}
-
-/// A client's time-out setting as Postgres spells it; `None` when it is off.
-pub fn client_timeout(setting: &str) -> Option<Duration> {
-    setting.parse::<Period>().ok().map(Period::duration).filter(|own| !own.is_zero())
-}
-
-/// Outside a transaction: a short one of ours, whose end takes the setting with it.
-async fn in_own_transaction(link: &mut Link, sql: &[u8], set: &str) -> Result<Attempt, Lost> {
-    let items = [Item::ours("BEGIN"), Item::ours(set), Item::client(sql), Item::ours("COMMIT")];
-    let answer = Call::run(link, &items).await?;
-    if answer.status != Status::Idle {
-        restore(link, &["ROLLBACK"]).await?;
-    }
-    Ok(judge(answer, 2))
-}
-
-/// In the client's transaction: a savepoint gives back what a failed attempt has locked.
-async fn behind_savepoint(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
-    let items = [
-        Item::ours("SAVEPOINT lockkeeper"),
-        Item::ours(set),
-        Item::client(sql),
-        Item::ours(back),
-        Item::ours("RELEASE SAVEPOINT lockkeeper"),
-    ];
-    let attempt = judge(Call::run(link, &items).await?, 2);
-    if let Attempt::LockTimeout(_) = attempt {
-        restore(link, &UNDO).await?;
-    }
-    Ok(attempt)
-}
-
-/// In the client's transaction, implicit or not, once: a failure is the transaction's.
-async fn in_place(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
-    let answer = Call::run(link, &[Item::ours(set), Item::client(sql), Item::ours(back)]).await?;
-    Ok(judge(answer, 1))
-}
-
-/// For what may not run in a transaction block: the session's setting is changed and put back.
-async fn in_session(link: &mut Link, sql: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
-    let changed = Call::run(link, &[Item::ours(set)]).await?;
-    if let Some(failed) = changed.failed {
-        return Ok(Attempt::Failed(failed));
-    }
-    let answer = Call::run(link, &[Item::client(sql)]).await?;
-    restore(link, &[back]).await?;
-    Ok(judge(answer, 0))
 }
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
-async fn portal(link: &mut Link, frame: &[u8], set: &str, back: &str) -> Result<Attempt, Lost> {
-    if let Some(failed) = Call::run(link, &[Item::ours(set)]).await?.failed {
+pub async fn portal(run: &mut Run<'_>, frame: &[u8], patience: Duration) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", patience);
+    let link = &mut *run.link;
+    if let Some(failed) = Call::run(link, &[Item::ours(&limit.set)]).await?.failed {
         return Ok(Attempt::Failed(failed));
     }
     link.tracker.sent(client::EXECUTE);
@@ -130,9 +61,73 @@ async fn portal(link: &mut Link, frame: &[u8], set: &str, back: &str) -> Result<
         }
     }
     if !link.tracker.expected.is_skipping() {
-        Call::run(link, &[Item::ours(back)]).await?;
+        Call::run(link, &[Item::ours(&limit.back)]).await?;
     }
     Ok(Attempt::Complete(Vec::new()))
+}
+
+/// The statements that limit the patience of one between them.
+struct Limit {
+    set: String,
+    back: String,
+}
+
+impl Limit {
+    fn new(run: &Run<'_>, scope: &str, patience: Duration) -> Self {
+        let own = quote_literal(&run.session.lock_timeout);
+        Self {
+            set: format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1)),
+            back: format!("SET {scope} lock_timeout = {own}"),
+        }
+    }
+}
+
+/// A client's time-out setting as Postgres spells it; `None` when it is off.
+pub fn client_timeout(setting: &str) -> Option<Duration> {
+    setting.parse::<Period>().ok().map(Period::duration).filter(|own| !own.is_zero())
+}
+
+/// Outside a transaction: a short one of ours, whose end takes the setting with it.
+async fn in_own_transaction(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+    let items = [Item::ours("BEGIN"), Item::ours(&limit.set), Item::client(sql), Item::ours("COMMIT")];
+    let answer = Call::run(link, &items).await?;
+    if answer.status != Status::Idle {
+        restore(link, &["ROLLBACK"]).await?;
+    }
+    Ok(judge(answer, 2))
+}
+
+/// In the client's transaction: a savepoint gives back what a failed attempt has locked.
+async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+    let items = [
+        Item::ours("SAVEPOINT lockkeeper"),
+        Item::ours(&limit.set),
+        Item::client(sql),
+        Item::ours(&limit.back),
+        Item::ours("RELEASE SAVEPOINT lockkeeper"),
+    ];
+    let attempt = judge(Call::run(link, &items).await?, 2);
+    if let Attempt::LockTimeout(_) = attempt {
+        restore(link, &UNDO).await?;
+    }
+    Ok(attempt)
+}
+
+/// In the client's transaction, implicit or not, once: a failure is the transaction's.
+async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+    let items = [Item::ours(&limit.set), Item::client(sql), Item::ours(&limit.back)];
+    Ok(judge(Call::run(link, &items).await?, 1))
+}
+
+/// For what may not run in a transaction block: the session's setting is changed and put back.
+async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+    let changed = Call::run(link, &[Item::ours(&limit.set)]).await?;
+    if let Some(failed) = changed.failed {
+        return Ok(Attempt::Failed(failed));
+    }
+    let answer = Call::run(link, &[Item::client(sql)]).await?;
+    restore(link, &[&limit.back]).await?;
+    Ok(judge(answer, 0))
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.

@@ -8,8 +8,10 @@ use crate::effects::Need;
 use crate::effects::facts::{Facts, Oid, answer};
 use crate::plan::Scope;
 use crate::upstream::call::{Call, Failed, Item, Row};
+use crate::upstream::link::Batch;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
+use crate::wire::kind::server as kind;
 use crate::wire::server::Status;
 
 /// Settings of the session that bear on how its statements are treated.
@@ -114,6 +116,23 @@ pub async fn prepared_statements(link: &mut Link) -> Result<Option<Vec<String>>,
     let answer = Call::run(link, &[Item::ours("SELECT name FROM pg_catalog.pg_prepared_statements")]).await?;
     let names = answer.rows_of(0).filter_map(|row| text(row, 0).map(str::to_owned)).collect();
     Ok(answer.failed.is_none().then_some(names))
+}
+
+/// Brings up to date how the client's texts are to be read, in an open batch: the server tells of a change at its end only.
+pub async fn refresh_reading(link: &mut Link) -> Result<(), Lost> {
+    if link.tracker.status() == Status::Idle {
+        link.batch = Batch::Clients;
+    }
+    let names = ["client_encoding", "standard_conforming_strings"];
+    let items = names.map(|name| Item::ours("SELECT pg_catalog.current_setting($1)").with(vec![name]));
+    let answer = Call::run(link, &items).await?;
+    for (at, name) in names.into_iter().enumerate() {
+        if let Some(value) = answer.row(at).and_then(|row| text(row, 0)) {
+            link.tracker.received(kind::PARAMETER_STATUS, format!("{name}\0{value}\0").as_bytes());
+        }
+    }
+    link.batch = Batch::None;
+    Ok(())
 }
 
 /// The invalid indexes of a table or of the whole database; an error of the server is given as it came.

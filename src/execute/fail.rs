@@ -1,10 +1,11 @@
 //! Failures of ours that the server must share: a client that gets an error in a transaction must find it failed.
 
-use crate::upstream::call::{Call, Item};
+use crate::upstream::call::{Call, Item, is_fatal, pass_news};
 use crate::upstream::link::Arrival;
 use crate::upstream::{Link, Lost};
 use crate::wire::client;
-use crate::wire::kind::server as kind;
+use crate::wire::frame::{put, put_string};
+use crate::wire::kind::{client as client_kind, server as kind};
 use crate::wire::server::Status;
 
 /// A text that the server refuses; it stands in the server's log beside the error, so it speaks to a person.
@@ -18,6 +19,26 @@ pub async fn transaction(link: &mut Link) -> Result<(), Lost> {
     Ok(())
 }
 
+/// The same where only simple Queries are spoken.
+pub async fn transaction_by_query(link: &mut Link) -> Result<(), Lost> {
+    if link.tracker.status() != Status::InTransaction {
+        return Ok(());
+    }
+    let mut out = Vec::new();
+    put(&mut out, client_kind::QUERY, |out| put_string(out, REFUSED.as_bytes()));
+    link.send(&out).await;
+    loop {
+        match link.next().await? {
+            Arrival::Frame(kind::READY, body) => {
+                link.tracker.received(kind::READY, &body);
+                return Ok(());
+            }
+            Arrival::Frame(other, body) => pass_news(link, other, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+}
+
 /// Makes the server ignore everything up to the client's Sync, as it does after an error of its own in an extended batch.
 pub async fn batch(link: &mut Link) -> Result<(), Lost> {
     let mut out = Vec::new();
@@ -26,8 +47,8 @@ pub async fn batch(link: &mut Link) -> Result<(), Lost> {
     link.send(&out).await;
     loop {
         match link.next().await? {
-            Arrival::Frame(kind::ERROR, _) => break,
-            Arrival::Frame(other, body) => crate::upstream::call::pass_news(link, other, &body).await,
+            Arrival::Frame(kind::ERROR, body) if !is_fatal(&body) => break,
+            Arrival::Frame(other, body) => pass_news(link, other, &body).await,
             Arrival::ClientGone => {}
         }
     }

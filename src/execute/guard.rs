@@ -12,13 +12,24 @@ use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
-use super::attempt::{Attempt, Work, attempt, client_timeout};
+use super::attempt::{self, Attempt, client_timeout};
 use super::outcome::Outcome;
 use super::tell::tell;
-use super::{Run, fail};
+use super::{Run, fail, message};
 
 /// While a statement waits, its client is told who is in the way at least so far apart.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// What is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// One statement's text.
+    Statement(&'a [u8]),
+    /// A whole `Query` frame that must stay one message.
+    Message(&'a [u8]),
+    /// A whole `Execute` frame whose portal returns rows in formats that only the client knows.
+    Portal(&'a [u8]),
+}
 
 /// Runs one statement under the ladder until it is done, has failed for a reason of its own, or time is over.
 pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
@@ -34,7 +45,7 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             None => wait.look(run).await,
         };
         match wait.next(&blockers) {
-            Next::Try { patience } => match attempt(run, work, guard.retry, patience).await? {
+            Next::Try { patience } => match once(run, work, guard.retry, patience).await? {
                 Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
                 Attempt::Complete(tag) => return Ok(Outcome::Complete(tag)),
                 Attempt::LockTimeout(failed) => wait.missed(failed),
@@ -56,6 +67,17 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
                 .emit();
             return wait.cancelled(run.link).await;
         }
+    }
+}
+
+/// Runs the work once, waiting for each lock no longer than `patience` and the client's own `lock_timeout`.
+async fn once(run: &mut Run<'_>, work: Work<'_>, retry: Retry, patience: Duration) -> Result<Attempt, Lost> {
+    let own = &run.session.lock_timeout;
+    let patience = client_timeout(own).map_or(patience, |own| own.min(patience));
+    match work {
+        Work::Statement(sql) => attempt::statement(run, sql, retry, patience).await,
+        Work::Message(frame) => message::attempt(run.link, frame, retry, own, patience).await,
+        Work::Portal(frame) => attempt::portal(run, frame, patience).await,
     }
 }
 

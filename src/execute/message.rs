@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::relation::quote_literal;
 use crate::judge::Retry;
-use crate::session::tracker::{self, Eye};
+use crate::session::{self, Eye, Glance};
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::link::{Batch, Owed, Reading};
 use crate::upstream::{Link, Lost};
@@ -70,11 +70,12 @@ pub async fn attempt(
         Ground::Block => put_back_in_block(link, &owed).await?,
         Ground::Savepoint => leave_savepoint(link, &owed, missed.is_some()).await?,
     }
+    if let Answer::Kept(bytes) = answer {
+        let kept = if missed.is_some() { select(&bytes, is_news) } else { without_ready(&bytes) };
+        link.tell(&kept).await;
+    }
     if let Some(failed) = missed {
         return Ok(Attempt::LockTimeout(failed));
-    }
-    if let Answer::Kept(bytes) = answer {
-        link.tell(&without_ready(&bytes)).await;
     }
     Ok(Attempt::Complete(Vec::new()))
 }
@@ -223,12 +224,16 @@ async fn feed(link: &mut Link) -> Result<(), Lost> {
 struct EndOfData;
 
 impl Eye for EndOfData {
-    fn must_stop(&mut self, _: &[u8], _: &tracker::Reading) -> bool {
-        true
+    fn glance(&mut self, _: &[u8], _: &session::Reading) -> Glance {
+        Glance::Matters
     }
 
     fn must_stop_head(&mut self, _: &[u8]) -> bool {
         true
+    }
+
+    fn looks_on(&self) -> bool {
+        false
     }
 }
 
@@ -249,10 +254,20 @@ fn error_in(bytes: &[u8]) -> Option<Failed> {
 
 /// The answer without its `ReadyForQuery`, behind which a notification may stand.
 fn without_ready(bytes: &[u8]) -> Vec<u8> {
+    select(bytes, |kind| kind != server::READY)
+}
+
+/// What is said to the client whatever it was doing, so that it must hear it although the answer is thrown away.
+const fn is_news(kind: u8) -> bool {
+    matches!(kind, server::NOTIFICATION | server::PARAMETER_STATUS)
+}
+
+/// Those messages whose type is `wanted`.
+fn select(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::with_capacity(bytes.len()), bytes);
     while let Ok(Some(frame)) = Frame::peek(rest) {
         let (whole, after) = rest.split_at_checked(HEADER_BYTES + frame.body.len()).unwrap_or((rest, &[]));
-        if frame.kind != server::READY {
+        if wanted(frame.kind) {
             out.extend_from_slice(whole);
         }
         rest = after;

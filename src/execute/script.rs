@@ -13,8 +13,8 @@ use crate::wire::frame::{put, put_string};
 use crate::wire::kind::client;
 use crate::wire::server::Status;
 
-use super::attempt::Work;
 use super::catalogue::{self, Looked};
+use super::guard::Work;
 use super::outcome::Outcome;
 use super::{Run, guard, message};
 
@@ -78,13 +78,18 @@ async fn guarded(run: &mut Run<'_>, frame: &[u8], guard: &Guard, repeatable: boo
     guard::run(&mut part, Work::Message(frame), &Guard { targets: guard.targets.clone(), retry }).await
 }
 
-/// A Query of a part of a text. What stands before the part becomes blanks, so that positions in errors stay true.
-fn query(text: &[u8], from: usize, to: usize) -> Vec<u8> {
+/// A Query of a part of a text.
+pub fn query(text: &[u8], from: usize, to: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, client::QUERY, |out| put_string(out, &part(text, from, to)));
+    out
+}
+
+/// A part of a text. What stands before it becomes blanks, so that positions in errors stay true.
+pub fn part(text: &[u8], from: usize, to: usize) -> Vec<u8> {
     let before = text.get(..from).unwrap_or_default();
     let characters = std::str::from_utf8(before).map_or(before.len(), |before| before.chars().count());
     let part = text.get(from..to).unwrap_or_default();
     let part = part.strip_prefix(b";").map_or_else(|| part.to_vec(), |rest| [b" ", rest].concat());
-    let mut out = Vec::with_capacity(characters + part.len());
-    put(&mut out, client::QUERY, |out| put_string(out, &[vec![b' '; characters], part].concat()));
-    out
+    [vec![b' '; characters], part].concat()
 }

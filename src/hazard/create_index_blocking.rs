@@ -18,7 +18,9 @@ pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a plain `CREATE INDEX` on a relation that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let Kind::CreateIndex(CreateIndex { concurrently: false }) = subject.statement.kind else { return None };
+    let Kind::CreateIndex(CreateIndex { concurrently: false, .. }) = subject.statement.kind else {
+        return None;
+    };
     let table = subject.effects.strongest()?;
     let relation = subject.facts.relation(&table.name);
     let online = |oid| match edit::concurrently(subject.script) {

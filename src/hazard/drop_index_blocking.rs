@@ -1,10 +1,11 @@
 #![doc = include_str!("drop_index_blocking.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject};
+use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::{Relation, RelationKind};
 use crate::plan::concurrent_index;
 use crate::sql::edit;
-use crate::sql::statement::{DropIndex, Kind};
+use crate::sql::statement::{DropIndex, Kind, Lock};
 
 /// The hazard's id.
 pub const ID: &str = "drop-index-blocking";
@@ -37,7 +38,24 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "A plain drop takes an AccessExclusiveLock on the table of {} and stops every read and write while it waits.",
         index.name
     );
-    Some(Finding::new(ID, why, remedy).about(&index.name))
+    // What was made in the transaction has been remarked upon then, unless its table is new as well.
+    let is_old = |lock: &Lock| subject.facts.relation(&lock.name).is_none_or(|it| !it.new_in_transaction);
+    let any_old = subject.statement.locks.iter().any(is_old);
+    let finding = Finding::new(ID, why, remedy).about(&index.name);
+    Some(if any_old { finding.elsewhere(in_transaction(&index.name.to_string())) } else { finding })
+}
+
+fn in_transaction(index: &str) -> Notice {
+    let message = "DROP INDEX inside a transaction stops reads and writes until the transaction ends";
+    Notice::new(Severity::Warning, SqlState::WARNING, message)
+        .detail(format!(
+            "DROP INDEX CONCURRENTLY cannot run in a transaction, so the plain form keeps its AccessExclusiveLock on the \
+             table of {index}."
+        ))
+        .hint(
+            "Run it outside a transaction, or as the last statement before COMMIT. Alembic: \"with \
+             op.get_context().autocommit_block():\".",
+        )
 }
 
 /// Postgres drops no index concurrently that a constraint needs or that is partitioned.

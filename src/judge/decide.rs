@@ -4,11 +4,12 @@ use super::decision::{Decision, Guard, Judgement, Retry, Target};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::setting::{self, Setting};
-use super::{as_sent, exempt, explain};
+use super::{as_sent, exempt, explain, unless_exists};
 use crate::base::Notice;
 use crate::effects::facts::{Facts, RelationKind};
 use crate::effects::{self, Effects, Past};
-use crate::hazard::{self, Finding, Remedy, Subject};
+use crate::hazard::{self, Finding, Remedy, Subject, create_index_blocking};
+use crate::plan::Plan;
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
 
 /// What is to become of a message.
@@ -176,6 +177,11 @@ impl Case<'_> {
         found: Vec<(&Statement, Finding)>,
         mut judgement: Judgement,
     ) -> Judgement {
+        if let Some((plan, notice)) = self.unless_exists(policy) {
+            judgement.decision = Decision::Run(plan);
+            judgement.notices.push(notice);
+            return judgement;
+        }
         let mut guarded = false;
         for (statement, finding) in found {
             if let Some(allowance) = policy.allowance(finding.hazard) {
@@ -213,6 +219,13 @@ impl Case<'_> {
             self.as_sent().unwrap_or(Decision::Forward)
         };
         judgement
+    }
+
+    /// What becomes of an index that is made unless it exists, where it does.
+    fn unless_exists(&self, policy: &Policy) -> Option<(Plan, Notice)> {
+        let [statement] = self.script.statements.as_slice() else { return None };
+        let allowed = policy.allowance(create_index_blocking::ID).is_some();
+        unless_exists::plan(self.script, statement, self.facts).filter(|_| self.is_alone() && !allowed)
     }
 
     /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.

@@ -62,6 +62,21 @@ pub(super) fn with_way_out(notice: Notice, finding: &Finding) -> Notice {
     if notice.hint.is_some() { notice } else { notice.hint(way_out(finding)) }
 }
 
+/// What is said when the index that a statement makes unless it exists is there; Postgres' own words.
+pub(super) fn there(index: &str) -> Notice {
+    let message = format!("relation \"{index}\" already exists, skipping");
+    Notice::new(Severity::Notice, SqlState::DUPLICATE_TABLE, message)
+}
+
+/// What is said when it is there and invalid.
+pub(super) fn built_again(index: &str, hazard: &str) -> Notice {
+    Notice::info(format!("index \"{index}\" exists but is invalid: it is dropped and built again"))
+        .detail("A build that failed has left it: no query uses it, every write pays for it.")
+        .hint(format!(
+            "To leave it as it is, say why in a comment: \"/* lockkeeper: allow {hazard} because <reason> */\"."
+        ))
+}
+
 /// What is said when a hazard is let pass.
 pub(super) fn allowed(tag: &str, finding: &Finding, allowance: &Allowance) -> Notice {
     Notice::info(format!("{tag} runs as sent: {} is allowed", finding.hazard))

@@ -11,6 +11,7 @@ mod explain;
 pub mod moment;
 pub mod policy;
 pub mod setting;
+mod unless_exists;
 
 pub use decide::{decide, holds_strong_after, is_repeatable, policy_for, review};
 pub use decision::{Decision, Guard, Judgement, Retry, Target};

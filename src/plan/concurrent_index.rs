@@ -1,6 +1,6 @@
 //! The building block for concurrent index work: build, rebuild, drop.
 //!
-//! One step each, since Postgres does it in several transactions of its own. What such a step leaves behind when it
+//! One step each, since Postgres does it in several transactions of its own; two where an invalid index is in the way. What such a step leaves behind when it
 //! fails is in `OPERATIONS`, T4 and T5.
 
 use super::{Context, Inverse, Plan, Probe, Scope, Step};
@@ -12,6 +12,18 @@ pub fn build(hazard: &'static str, sql: Vec<u8>, table: Oid) -> Plan {
     let scope = Scope::Table(table);
     let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
     one_step(hazard, "CREATE INDEX", step(sql, Some(table), probe, inverse))
+}
+
+/// Nothing to do, since the index is there.
+pub fn there(hazard: &'static str) -> Plan {
+    Plan { hazard, steps: Vec::new(), tag: "CREATE INDEX" }
+}
+
+/// An invalid index is dropped by `away`, and built by `sql`.
+pub fn build_again(hazard: &'static str, away: Vec<u8>, sql: Vec<u8>, index: Oid, table: Oid) -> Plan {
+    let (mut plan, mut first) = (build(hazard, sql, table), drop(hazard, away, index, Some(table)));
+    first.steps.append(&mut plan.steps);
+    Plan { steps: first.steps, ..plan }
 }
 
 /// `REINDEX .. CONCURRENTLY` of what `scope` says.

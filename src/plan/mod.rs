@@ -12,7 +12,7 @@ use crate::effects::facts::Oid;
 pub struct Plan {
     /// The hazard that asked for the plan, `create-index-blocking`.
     pub hazard: &'static str,
-    /// At least one.
+    /// None when the state is reached already.
     pub steps: Vec<Step>,
     /// The command tag that the client expects, `CREATE INDEX`.
     pub tag: &'static str,

@@ -2,6 +2,7 @@
 //! statement is judged, and the decision is carried out in its place.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 
 use crate::base::{Notice, SqlState};
@@ -16,12 +17,11 @@ use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::server::{self, Status};
+use crate::wire::startup::Replication;
 use crate::wire::{Frame, Header};
 
-use super::eye::dialect;
-use super::portal;
 use super::relay::{Scratch, poll_server};
-use super::statement;
+use super::{failed, portal, statement, walsender};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -34,6 +34,18 @@ pub struct Desk<'a> {
     pub surroundings: &'a Surroundings<'a>,
     /// The read buffer of this core.
     pub scratch: &'a Scratch,
+    /// Whether statements of ours can be run.
+    pub replication: Replication,
+}
+
+impl Desk<'_> {
+    /// Fails the client's open transaction block, if there is one.
+    pub(super) async fn fail_transaction(&mut self) -> Result<(), Lost> {
+        match self.replication {
+            Replication::No => fail::transaction(self.link).await,
+            Replication::Physical | Replication::Logical => fail::transaction_by_query(self.link).await,
+        }
+    }
 }
 
 /// Which protocol the statement came by.
@@ -69,21 +81,31 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     come_to_rest(desk.link, desk.scratch).await?;
     message::settle(desk.link).await?;
     let total = crate::wire::frame::HEADER_BYTES + body.len();
-    let tracker = &desk.link.tracker;
-    if tracker.expected.is_skipping()
-        || tracker.expected.is_copying_in()
-        || tracker.status() == Status::Failed
-    {
-        // The server ignores it, or refuses it in words of its own.
+    let expected = &desk.link.tracker.expected;
+    if expected.is_skipping() || expected.is_copying_in() {
+        // The server ignores it, or ends the session over it.
         desk.link.forward_held(total).await;
         return Ok(());
     }
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
+    let failed = desk.link.tracker.status() == Status::Failed;
     match (kind, take_string(&body)) {
+        (client::QUERY, Some((text, b""))) if desk.replication != Replication::No => {
+            walsender::look_after(desk, text, total).await
+        }
+        (client::QUERY, Some((text, b""))) if failed => failed::look_after(desk, text, total).await,
+        // The server refuses it in words of its own.
+        _ if failed => {
+            desk.link.forward_held(total).await;
+            Ok(())
+        }
         (client::PARSE, _) => prepare(desk, &body, total).await,
+        (client::BIND, _) if !portal::has_room(desk.link) => {
+            drop_held(desk.link, total);
+            finish(desk.link, Way::Extended, Outcome::own_error(&portal::too_many())).await
+        }
         (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
-            let sent = Sent { text: &portal_text.unwrap_or_default(), way: Way::Extended, total };
-            execute(desk, name, sent).await
+            execute(desk, name, &portal_text.unwrap_or_else(|| [].into()), total).await
         }
         (client::QUERY, Some((text, b""))) => {
             statement::look_after(desk, Sent { text, way: Way::Simple, total }).await
@@ -97,21 +119,23 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
 }
 
 /// Looks after an Execute, if there is a portal to be run.
-async fn execute(desk: &mut Desk<'_>, name: &[u8], sent: Sent<'_>) -> Result<(), Lost> {
+async fn execute(desk: &mut Desk<'_>, name: &[u8], text: &Rc<[u8]>, total: usize) -> Result<(), Lost> {
     match portal::look(desk.link, name).await? {
         portal::State::Fresh => {
-            statement::look_after(desk, sent).await?;
-            desk.link.tracker.prepared.run(name, sent.text);
+            statement::look_after(desk, Sent { text, way: Way::Extended, total }).await?;
+            desk.link.tracker.prepared.run(name, text);
             Ok(())
         }
-        portal::State::Rows => statement::look_after(desk, Sent { way: Way::ExtendedRows, ..sent }).await,
+        portal::State::Rows => {
+            statement::look_after(desk, Sent { text, way: Way::ExtendedRows, total }).await
+        }
         portal::State::Run => {
             let outcome = portal::second_run(desk.link, name).await?;
-            drop_held(desk.link, sent.total);
+            drop_held(desk.link, total);
             finish(desk.link, Way::Extended, outcome).await
         }
         portal::State::Missing => {
-            drop_held(desk.link, sent.total);
+            drop_held(desk.link, total);
             Ok(())
         }
     }
@@ -148,7 +172,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.forward_held(total).await;
         return Ok(());
     };
-    let watch = !sql::parse(parse.sql, dialect(link.tracker.reading())).is_ordinary();
+    let watch = !sql::parse(parse.sql, link.tracker.reading().dialect()).is_ordinary();
     if watch && !has_room(link, parse).await? {
         let error = Notice::error(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -261,6 +285,9 @@ pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Resul
     if way != Way::Simple && failed && !link.tracker.expected.is_skipping() {
         link.batch = Batch::None;
         fail::batch(link).await?;
+    }
+    if way != Way::Simple && link.batch == Batch::Clients {
+        link.tracker.run_in_batch();
     }
     link.batch = Batch::None;
     Ok(())

@@ -6,7 +6,8 @@ use crate::execute::fail;
 use crate::execute::outcome::Outcome;
 use crate::upstream::call::{pass, pass_news};
 use crate::upstream::link::{Arrival, Batch, Link, Lost};
-use crate::wire::client;
+use crate::wire::client::{self, Bind};
+use crate::wire::frame::HEADER_BYTES;
 use crate::wire::kind::server;
 
 /// What became of a portal.
@@ -20,6 +21,19 @@ pub(super) enum State {
     Run,
     /// There is none; the client has the server's error, and its batch has failed.
     Missing,
+}
+
+/// Whether a portal that has found no room among the watched ones has some now, when what it waited for is over.
+/// `link.held` begins with its Bind, as far as both names at least.
+pub(super) fn has_room(link: &mut Link) -> bool {
+    let body = link.held.get(HEADER_BYTES..).unwrap_or_default();
+    Bind::read(body).is_none_or(|bind| link.tracker.prepared.bind(bind.portal, bind.statement))
+}
+
+/// What a client hears that makes more of them than are watched.
+pub(super) fn too_many() -> Notice {
+    Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many portals of statements that change the schema")
+        .hint("They last until their transaction ends. Use one name again and again, or the unnamed portal.")
 }
 
 /// Asks the server about a portal.

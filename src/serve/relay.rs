@@ -6,8 +6,7 @@
 use std::cell::RefCell;
 use std::task::{Context, Poll, ready};
 
-use crate::session::Stop;
-use crate::session::tracker::Eye;
+use crate::session::{Eye, Stop};
 use crate::upstream::link::{Link, Lost, Reading};
 
 /// Bytes read at once.
@@ -28,6 +27,10 @@ pub enum Halt {
     Engage,
     /// `link.held` begins with a message that must be looked at and is too long for it.
     Oversize,
+    /// `link.held` begins with a message that is too long to be looked at, behind others that are not answered yet.
+    Unsettled,
+    /// What must be looked at begins in `link.held`, in the middle of a message that is too long for it.
+    Hidden,
     /// The server closed its side and everything it said was passed on.
     ServerEnded,
 }
@@ -147,6 +150,8 @@ const fn halt(stop: Stop) -> Option<Halt> {
         Stop::Clear | Stop::Incomplete => None,
         Stop::Engage => Some(Halt::Engage),
         Stop::Oversize => Some(Halt::Oversize),
+        Stop::Unsettled => Some(Halt::Unsettled),
+        Stop::Hidden => Some(Halt::Hidden),
     }
 }
 

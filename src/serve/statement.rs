@@ -3,8 +3,8 @@
 use crate::base::Notice;
 use crate::effects::{self, facts::Facts};
 use crate::event::Judged;
-use crate::execute::attempt::Work;
 use crate::execute::catalogue::{self, Looked, SessionSettings};
+use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{Run, fail, guard, plan, script};
@@ -16,11 +16,13 @@ use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
 
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
-use super::eye::dialect;
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
-    let script = sql::parse(sent.text, dialect(desk.link.tracker.reading()));
+    if sent.way == Way::Simple && desk.link.tracker.ran_in_batch() {
+        catalogue::refresh_reading(desk.link).await?;
+    }
+    let script = sql::parse(sent.text, desk.link.tracker.reading().dialect());
     let standing = standing(desk.link, sent.way, sent.total).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     if in_batch && desk.link.tracker.status() == Status::Idle {
@@ -157,11 +159,8 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
         Looked::Known(session, facts) => (session, facts),
         Looked::Stopped(failed) => return Ok(Considered::Over(Outcome::server_error(&failed, None, None))),
     };
-    // A setting that came by start-up options or ALTER ROLE is checked nowhere else.
-    let checked: Result<Vec<judge::Setting>, Notice> =
-        session.directives.iter().map(|(name, value)| judge::setting::check(name, value)).collect();
-    let policy = match checked {
-        Ok(settings) => desk.policy.with(&settings),
+    let policy = match merged(desk.policy, &session) {
+        Ok(policy) => policy,
         Err(error) => {
             fail::transaction(desk.link).await?;
             return Ok(Considered::Over(Outcome::own_error(&error)));
@@ -170,6 +169,22 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
     let judgement = judge::decide(script, &facts, &Moment { transaction: standing }, &policy);
     let policy = judge::policy_for(script, &policy);
     Ok(Considered::Judged(Box::new(Case { session, facts, policy, judgement })))
+}
+
+/// The configured policy with the session's own settings on top.
+///
+/// A setting that came by start-up options or ALTER ROLE is checked nowhere else.
+fn merged(policy: &Policy, session: &SessionSettings) -> Result<Policy, Notice> {
+    let checked = session.directives.iter().map(|(name, value)| judge::setting::check(name, value));
+    Ok(policy.with(&checked.collect::<Result<Vec<judge::Setting>, Notice>>()?))
+}
+
+/// The policy that holds for the session at this moment; without what it has set wrongly.
+pub(super) async fn policy_now(desk: &mut Desk<'_>) -> Result<Policy, Lost> {
+    Ok(match catalogue::look_up(desk.link, &effects::Need::default()).await? {
+        Looked::Known(session, _) => merged(desk.policy, &session).unwrap_or_else(|_| desk.policy.clone()),
+        Looked::Stopped(_) => desk.policy.clone(),
+    })
 }
 
 /// Whether a LOCK TABLE is the way to lock before the transaction takes its snapshot, as the manual's "Enforcing

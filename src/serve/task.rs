@@ -25,6 +25,7 @@ use crate::sql::Memory;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost, Stream};
 use crate::wire::notice;
+use crate::wire::startup::Replication;
 
 use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
@@ -93,7 +94,7 @@ struct About {
     user: String,
     database: String,
     application_name: String,
-    replication: bool,
+    replication: Replication,
     pid: u32,
     host: usize,
     cancel_packet: Vec<u8>,
@@ -204,8 +205,10 @@ async fn converse(mut begun: Box<Begun>, state: &WorkerState) {
             Ok(Turn::End(notice)) => break Some(notice),
             Err(lost) => break last_words(&begun, &lost),
         };
-        if let Err(lost) = Box::pin(look_after(&mut begun, state, care)).await {
-            break last_words(&begun, &lost);
+        match Box::pin(look_after(&mut begun, state, care)).await {
+            Ok(None) => {}
+            Ok(Some(notice)) => break Some(broken(&begun, notice)),
+            Err(lost) => break last_words(&begun, &lost),
         }
     };
     Box::pin(part(begun, words)).await;
@@ -216,6 +219,10 @@ async fn converse(mut begun: Box<Begun>, state: &WorkerState) {
 enum Care {
     Judge,
     TooLong,
+    /// None but that what came before is answered.
+    Rest,
+    /// It is too long, and its beginning has gone upstream.
+    TooLate,
 }
 
 /// Why relaying stopped.
@@ -279,14 +286,15 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
 }
 
 fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    let eye = if about.replication { Watcher::Blind } else { Watcher::Seeing(&state.memory) };
-    (eye, state.serving.now().settings.idle_timeout)
+    (Watcher::of(about.replication, &state.memory), state.serving.now().settings.idle_timeout)
 }
 
 const fn turn(halt: Halt) -> Turn {
     match halt {
         Halt::Engage => Turn::Care(Care::Judge),
         Halt::Oversize => Turn::Care(Care::TooLong),
+        Halt::Unsettled => Turn::Care(Care::Rest),
+        Halt::Hidden => Turn::Care(Care::TooLate),
         Halt::ServerEnded => Turn::ServerEnded,
     }
 }
@@ -302,8 +310,8 @@ fn idle_too_long() -> Notice {
         .detail("The proxy's limits.idle_timeout has passed without a statement.")
 }
 
-/// Looks after the message that the relay has stopped at.
-async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Result<(), Lost> {
+/// Looks after the message that the relay has stopped at; the last words if the session ends with it.
+async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Result<Option<Notice>, Lost> {
     let ready = state.serving.now();
     let (settings, about) = (&ready.settings, &begun.about);
     let (control, policy) = (state.control(&ready), about.policy(&ready, begun.link.tracker.renamed()));
@@ -328,14 +336,24 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         ladder: &ladder,
         progress_every: settings.waiting.progress_interval,
     };
-    let mut desk =
-        Desk { link: &mut begun.link, policy: &policy, surroundings: &surroundings, scratch: &state.scratch };
+    let mut desk = Desk {
+        link: &mut begun.link,
+        policy: &policy,
+        surroundings: &surroundings,
+        scratch: &state.scratch,
+        replication: about.replication,
+    };
+    let mut words = None;
     match (care, settings.oversize) {
-        (Care::Judge, _) => engage::engage(&mut desk).await,
-        (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await,
-        (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await,
-    }?;
-    begun.link.settle().await
+        (Care::Judge, _) => engage::engage(&mut desk).await?,
+        (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
+        (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,
+        (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await?,
+        (Care::TooLate, Oversize::Refuse) => words = oversize::cut_off(&mut desk).await?,
+        (Care::TooLate, Oversize::Pass) => desk.link.tracker.look_away(),
+    }
+    begun.link.settle().await?;
+    Ok(words)
 }
 
 impl About {
@@ -347,7 +365,6 @@ impl About {
 
 /// What the client is to hear when its session cannot go on; nothing if it knows already or is gone.
 fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
-    let about = &begun.about;
     let notice = match lost {
         Lost::Client(_) => return None,
         // A client that has closed its half has asked for the end.
@@ -361,8 +378,13 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
             Notice::fatal(SqlState::PROTOCOL_VIOLATION, format!("the server sent {malformed}"))
         }
     };
-    SessionBroken { why: &notice.message, user: &about.user, database: &about.database }.emit();
-    Some(notice)
+    Some(broken(begun, notice))
+}
+
+fn broken(begun: &Begun, notice: Notice) -> Notice {
+    let About { user, database, .. } = &begun.about;
+    SessionBroken { why: &notice.message, user, database }.emit();
+    notice
 }
 
 /// Says the last words, where the stream still has room for a message, and closes both sides.

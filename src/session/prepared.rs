@@ -7,12 +7,16 @@ use std::rc::Rc;
 const STATEMENTS_MAX: usize = 1_000;
 const BYTES_MAX: usize = 4 << 20;
 
+/// The same for the portals of one transaction, which may hold texts that their statements are rid of.
+const PORTALS_MAX: usize = 1_000;
+
 /// The watched statements and portals of one session.
 #[derive(Debug, Default)]
 pub struct Prepared {
     statements: HashMap<Vec<u8>, Rc<[u8]>>,
     portals: HashMap<Vec<u8>, Portal>,
     bytes: usize,
+    portal_bytes: usize,
 }
 
 /// A portal of a watched statement.
@@ -67,17 +71,23 @@ impl Prepared {
         self.statements.contains_key(name)
     }
 
-    /// The client binds a portal; it is watched when its statement is.
-    pub fn bind(&mut self, portal: &[u8], statement: &[u8]) {
-        match self.statements.get(statement) {
-            Some(sql) => {
-                let fresh = Portal { sql: Rc::clone(sql), state: State::Fresh };
-                self.portals.insert(portal.to_vec(), fresh);
-            }
-            None => {
-                self.portals.remove(portal);
-            }
+    /// The client binds a portal; it is watched when its statement is. False when no more can be watched: then it must not
+    /// be made.
+    #[must_use]
+    pub fn bind(&mut self, portal: &[u8], statement: &[u8]) -> bool {
+        let sql = self.statements.get(statement).map(Rc::clone);
+        if let Some(sql) = &sql
+            && !self.portals.contains_key(portal)
+            && (self.portals.len() >= PORTALS_MAX || self.portal_bytes + portal.len() + sql.len() > BYTES_MAX)
+        {
+            return false;
         }
+        self.end_portal(portal);
+        if let Some(sql) = sql {
+            self.portal_bytes += portal.len() + sql.len();
+            self.portals.insert(portal.to_vec(), Portal { sql, state: State::Fresh });
+        }
+        true
     }
 
     /// The text behind a portal that is to be looked at.
@@ -86,8 +96,16 @@ impl Prepared {
     }
 
     /// The statement behind a portal has been run in its place; the portal itself still looks fresh to the server.
-    pub fn run(&mut self, portal: &[u8], sql: &[u8]) {
-        self.portals.insert(portal.to_vec(), Portal { sql: sql.into(), state: State::Run });
+    pub fn run(&mut self, portal: &[u8], sql: &Rc<[u8]>) {
+        self.end_portal(portal);
+        self.portal_bytes += portal.len() + sql.len();
+        self.portals.insert(portal.to_vec(), Portal { sql: Rc::clone(sql), state: State::Run });
+    }
+
+    fn end_portal(&mut self, name: &[u8]) {
+        if let Some(portal) = self.portals.remove(name) {
+            self.portal_bytes -= name.len() + portal.sql.len();
+        }
     }
 
     /// Whether the statement behind a portal has been run in its place.
@@ -99,6 +117,7 @@ impl Prepared {
     #[inline]
     pub fn end_transaction(&mut self) {
         self.portals.clear();
+        self.portal_bytes = 0;
     }
 }
 
@@ -110,15 +129,31 @@ mod tests {
     fn portals_follow_their_statement() {
         let mut prepared = Prepared::default();
         prepared.watch(b"s", b"drop table t");
-        prepared.bind(b"p", b"s");
+        assert!(prepared.bind(b"p", b"s"));
         assert_eq!(prepared.portal(b"p").as_deref(), Some(&b"drop table t"[..]));
-        prepared.bind(b"p", b"other");
+        assert!(prepared.bind(b"p", b"other"));
         assert_eq!(prepared.portal(b"p"), None);
-        prepared.bind(b"p", b"s");
+        assert!(prepared.bind(b"p", b"s"));
         prepared.forget(b"s");
         assert!(prepared.portal(b"p").is_some(), "a portal outlives its statement");
         prepared.end_transaction();
-        assert!(prepared.is_empty() && prepared.bytes == 0);
+        assert!(prepared.is_empty() && prepared.bytes == 0 && prepared.portal_bytes == 0);
+    }
+
+    #[test]
+    fn portals_are_bounded_too() {
+        let mut prepared = Prepared::default();
+        prepared.watch(b"s", &vec![b'x'; BYTES_MAX / 2]);
+        assert!(prepared.bind(b"1", b"s") && !prepared.bind(b"2", b"s"), "texts outlive their statement");
+        prepared.watch(b"s", b"drop table t");
+        for index in 1..PORTALS_MAX {
+            assert!(prepared.bind(index.to_string().as_bytes(), b"s"), "{index}");
+            prepared.run(index.to_string().as_bytes(), &b"drop table t"[..].into());
+        }
+        assert!(prepared.bind(b"last", b"s") && !prepared.bind(b"one more", b"s"));
+        assert!(prepared.bind(b"last", b"s") && prepared.bind(b"one more", b"ordinary"));
+        prepared.end_transaction();
+        assert!(prepared.bind(b"one more", b"s"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Follows both directions of a session, in place, and says where the client's stream must be stopped.
 
+use crate::sql::{LongText, Triage};
 use crate::wire::client::{Bind, query_text};
 use crate::wire::frame::{HEADER_BYTES, take_string};
 use crate::wire::kind::{client, server as from_server};
@@ -8,6 +9,7 @@ use crate::wire::server::{self, Status};
 use crate::wire::{Header, Malformed};
 
 use super::expected::Expected;
+use super::eye::{Eye, Glance, Reading, Seen, Stop};
 use super::prepared::Prepared;
 
 /// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
@@ -15,36 +17,6 @@ const NAMES_MAX: usize = 64 << 10;
 
 /// A text that is too long to be read whole is not stopped by fewer bytes than these.
 const HEAD_MIN: usize = 4 << 10;
-
-/// Judges a statement's text on the hot path: quick for what is ordinary.
-pub trait Eye {
-    /// Whether a whole text must be looked at before it runs.
-    fn must_stop(&mut self, text: &[u8], reading: &Reading) -> bool;
-    /// The same for the beginning of a text that is too long to be read whole.
-    fn must_stop_head(&mut self, head: &[u8]) -> bool;
-}
-
-/// How far the client's bytes may go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// So many bytes may be forwarded.
-    pub forward: usize,
-    /// What stands behind them.
-    pub stop: Stop,
-}
-
-/// What stands behind the bytes that may be forwarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Nothing.
-    Clear,
-    /// The beginning of a message that cannot be judged before more of it is there.
-    Incomplete,
-    /// A whole message that must be looked at.
-    Engage,
-    /// The beginning of a message that must be looked at and is too long for it.
-    Oversize,
-}
 
 /// One session's bookkeeping over both directions.
 #[derive(Debug)]
@@ -55,8 +27,10 @@ pub struct Tracker {
     pub prepared: Prepared,
     status: Status,
     scan: ServerScan,
-    /// Bytes of a long client message that are still to be forwarded unseen.
+    /// Bytes of a long client message that are still to be forwarded.
     passing: usize,
+    /// The look at them, where statements may be among them.
+    long: Option<Box<LongText>>,
     /// Extended statements run since the last Sync: they share one implicit transaction.
     ran_in_batch: u32,
     last_kind: u8,
@@ -83,15 +57,6 @@ enum StrongLocks {
     Held,
 }
 
-/// The server parameters that decide how a statement's bytes are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// `client_encoding`
-    pub encoding: String,
-    /// `standard_conforming_strings = off`: a backslash escapes in plain literals too.
-    pub backslash_escapes: bool,
-}
-
 impl Tracker {
     /// A session that has just been told `ReadyForQuery`. `inspect_max`: bytes of a message that are read at most.
     pub fn new(inspect_max: usize, client_encoding: &str) -> Self {
@@ -101,6 +66,7 @@ impl Tracker {
             status: Status::Idle,
             scan: ServerScan::default(),
             passing: 0,
+            long: None,
             ran_in_batch: 0,
             last_kind: from_server::READY,
             last_sent: client::SYNC,
@@ -132,6 +98,11 @@ impl Tracker {
         self.ran_in_batch > 0
     }
 
+    /// Notes a statement of the open extended batch that was run in place of its Execute.
+    pub const fn run_in_batch(&mut self) {
+        self.ran_in_batch = self.ran_in_batch.saturating_add(1);
+    }
+
     /// How the client's texts are to be read.
     pub const fn reading(&self) -> &Reading {
         &self.reading
@@ -161,6 +132,7 @@ impl Tracker {
     pub fn is_idle(&self) -> bool {
         self.passing == 0
             && self.status == Status::Idle
+            && self.ran_in_batch == 0
             && self.expected.is_quiet()
             && !self.expected.is_skipping()
     }
@@ -168,10 +140,19 @@ impl Tracker {
     /// Looks at bytes from the client.
     #[inline]
     pub fn client(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {
-        let mut at = self.passing.min(bytes.len());
-        self.passing -= at;
+        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
+            if self.passing > 0 {
+                let Some(passed) = self.pass(rest) else {
+                    return Ok(Seen { forward: at, stop: Stop::Hidden });
+                };
+                at += passed;
+                if passed == rest.len() {
+                    return Ok(Seen { forward: at, stop: Stop::Clear });
+                }
+                continue;
+            }
             let Some(header) = Header::peek(rest)? else {
                 let stop = if rest.is_empty() { Stop::Clear } else { Stop::Incomplete };
                 return Ok(Seen { forward: at, stop });
@@ -182,6 +163,11 @@ impl Tracker {
                 stop => return Ok(Seen { forward: at, stop }),
             }
             self.sent(header.kind);
+            if self.long.is_some() {
+                at += HEADER_BYTES + self.inspect_max;
+                self.passing = header.body - self.inspect_max;
+                continue;
+            }
             at += header.total();
             if at > bytes.len() {
                 self.passing = at - bytes.len();
@@ -199,6 +185,16 @@ impl Tracker {
         outcome
     }
 
+    /// Bytes of the client's current message that have not been forwarded, where its beginning has been.
+    pub const fn passing(&self) -> usize {
+        self.passing
+    }
+
+    /// Lets the rest of the current message pass, whatever it is.
+    pub fn look_away(&mut self) {
+        self.long = None;
+    }
+
     /// Notes that a long message goes upstream unseen, of which `sent` bytes, its header among them, have gone.
     pub fn pass_unseen(&mut self, header: Header, sent: usize) {
         self.sent(header.kind);
@@ -207,7 +203,7 @@ impl Tracker {
 
     /// Notes that the open transaction holds a strong lock until its end.
     pub fn hold_strong_lock(&mut self) {
-        if self.status == Status::InTransaction {
+        if self.status == Status::InTransaction || self.ran_in_batch() {
             self.strong_locks = StrongLocks::Held;
         }
     }
@@ -226,7 +222,7 @@ impl Tracker {
             self.last_sent = kind;
         }
         match kind {
-            client::EXECUTE => self.ran_in_batch += 1,
+            client::EXECUTE => self.run_in_batch(),
             client::SYNC | client::QUERY => self.ran_in_batch = 0,
             _ => {}
         }
@@ -259,10 +255,30 @@ impl Tracker {
         }
     }
 
+    /// Passes what belongs to a message whose beginning has been forwarded: so many bytes, or none if what must be
+    /// looked at begins in them.
+    #[inline]
+    fn pass(&mut self, bytes: &[u8]) -> Option<usize> {
+        let here = self.passing.min(bytes.len());
+        if let Some(long) = &mut self.long
+            && long.feed(bytes.get(..here)?) == Triage::Look
+        {
+            return None;
+        }
+        self.passing -= here;
+        if self.passing == 0 {
+            self.long = None;
+        }
+        Some(here)
+    }
+
     fn judge_text(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
         let whole = body.len() == header.body;
         if !whole && header.body <= self.inspect_max {
             return Stop::Incomplete;
+        }
+        if header.kind == client::QUERY && header.body > self.inspect_max && eye.looks_on() {
+            return self.judge_long_query(body, eye);
         }
         let text = if header.kind == client::PARSE {
             let Some((name, text)) = take_string(body) else {
@@ -284,8 +300,11 @@ impl Tracker {
         }
         if whole && header.body <= self.inspect_max {
             // A text without its NUL is for the server to refuse.
-            let stop = query_text(text).is_some_and(|text| eye.must_stop(text, &self.reading));
-            return if stop { Stop::Engage } else { Stop::Clear };
+            return match query_text(text).map_or(Glance::Ordinary, |text| eye.glance(text, &self.reading)) {
+                Glance::Ordinary => Stop::Clear,
+                Glance::OrdinaryAsRead if self.is_reading_sure() => Stop::Clear,
+                Glance::OrdinaryAsRead | Glance::Matters => Stop::Engage,
+            };
         }
         match eye.must_stop_head(text) {
             false => Stop::Clear,
@@ -293,6 +312,26 @@ impl Tracker {
             true if !whole && body.len() < HEAD_MIN.min(self.inspect_max) => Stop::Incomplete,
             true => Stop::Oversize,
         }
+    }
+
+    /// Whether no change of settings can be under way: the server tells of one with the next `ReadyForQuery`.
+    fn is_reading_sure(&self) -> bool {
+        self.expected.is_quiet() && self.ran_in_batch == 0
+    }
+
+    /// A Query may hold any number of statements: the first bytes are judged before they go on, so that what stands
+    /// there is refused like a shorter message, and the rest while it passes.
+    fn judge_long_query(&mut self, body: &[u8], eye: &mut impl Eye) -> Stop {
+        let Some(first) = body.get(..self.inspect_max) else { return Stop::Incomplete };
+        if !self.expected.is_quiet() && !self.expected.is_copying_in() {
+            return Stop::Unsettled;
+        }
+        let mut long = LongText::new(self.reading.dialect());
+        if eye.must_stop_head(first) || long.feed(first) == Triage::Look {
+            return Stop::Oversize;
+        }
+        self.long = Some(Box::new(long));
+        Stop::Clear
     }
 
     fn judge_portal(&mut self, header: Header, body: &[u8]) -> Stop {
@@ -306,8 +345,12 @@ impl Tracker {
             return if whole || body.len() > NAMES_MAX { Stop::Clear } else { Stop::Incomplete };
         };
         if header.kind == client::BIND {
-            self.prepared.bind(names.portal, names.statement);
-            return Stop::Clear;
+            return match self.prepared.bind(names.portal, names.statement) {
+                true => Stop::Clear,
+                // It is refused, for which its names are enough.
+                false if whole => Stop::Engage,
+                false => Stop::Oversize,
+            };
         }
         match self.prepared.portal(names.portal) {
             Some(_) if whole => Stop::Engage,
@@ -326,12 +369,14 @@ impl Tracker {
         }
     }
 
-    /// A BEGIN in a batch counts before its Sync: JDBC sends it together with the first statement.
+    /// A BEGIN in a batch counts before its Sync: JDBC sends it together with the first statement. So does the end of a
+    /// transaction; `ROLLBACK TO` and `AND CHAIN`, which stay in one, have the same tags, but what is taken for a part of
+    /// the batch is only looked after with less patience.
     #[inline]
     fn tag(&mut self, body: &[u8]) {
         match body {
             b"BEGIN\0" | b"START TRANSACTION\0" => self.status = Status::InTransaction,
-            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => self.status = Status::Idle,
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" | b"ROLLBACK\0" => self.status = Status::Idle,
             _ => {}
         }
     }

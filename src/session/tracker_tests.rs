@@ -10,11 +10,14 @@ use crate::wire::frame::{put, put_string};
 struct Alter;
 
 impl Eye for Alter {
-    fn must_stop(&mut self, text: &[u8], _: &Reading) -> bool {
-        text.starts_with(b"alter")
+    fn glance(&mut self, text: &[u8], _: &Reading) -> Glance {
+        if text.starts_with(b"alter") { Glance::Matters } else { Glance::Ordinary }
     }
     fn must_stop_head(&mut self, head: &[u8]) -> bool {
         head.starts_with(b"alter")
+    }
+    fn looks_on(&self) -> bool {
+        true
     }
 }
 
@@ -49,16 +52,44 @@ fn holds_what_it_cannot_judge_yet() {
 fn long_texts_are_judged_by_their_beginning() {
     let long = query(&format!("select '{}'", "x".repeat(5000)));
     let mut tracker = tracker();
-    assert_eq!(tracker.client(&long[..100], &mut Alter).unwrap(), Seen { forward: 100, stop: Stop::Clear });
-    let rest = [&long[100..], &query("alter x")].concat();
+    assert_eq!(
+        tracker.client(&long[..100], &mut Alter).unwrap(),
+        Seen { forward: 0, stop: Stop::Incomplete }
+    );
+    assert_eq!(tracker.client(&long[..1100], &mut Alter).unwrap(), Seen { forward: 1100, stop: Stop::Clear });
+    let rest = [&long[1100..], &query("alter x")].concat();
     assert_eq!(
         tracker.client(&rest, &mut Alter).unwrap(),
-        Seen { forward: long.len() - 100, stop: Stop::Engage }
+        Seen { forward: long.len() - 1100, stop: Stop::Engage }
     );
     let long = query(&format!("alter '{}'", "x".repeat(5000)));
     let beginning = super::Tracker::new(1000, "UTF8").client(&long[..500], &mut Alter).unwrap();
     assert_eq!(beginning.stop, Stop::Incomplete, "a few bytes do not tell");
     assert_eq!(super::Tracker::new(1000, "UTF8").client(&long, &mut Alter).unwrap().stop, Stop::Oversize);
+}
+
+#[test]
+fn the_rest_of_a_long_text_is_looked_through() {
+    let long = query(&format!("select '{}'; alter t", "x".repeat(5000)));
+    for cut in [1005, 2000, 5020, long.len() - 8, long.len() - 3] {
+        let mut tracker = tracker();
+        assert_eq!(
+            tracker.client(&long[..cut], &mut Alter).unwrap(),
+            Seen { forward: cut, stop: Stop::Clear }
+        );
+        let seen = tracker.client(&long[cut..], &mut Alter).unwrap();
+        assert_eq!(seen, Seen { forward: 0, stop: Stop::Hidden }, "{cut}");
+        tracker.look_away();
+        let all = Seen { forward: long.len() - cut, stop: Stop::Clear };
+        assert_eq!(tracker.client(&long[cut..], &mut Alter).unwrap(), all);
+    }
+    // All at once, the beginning goes as well.
+    let whole = tracker().client(&long, &mut Alter).unwrap();
+    assert_eq!(whole, Seen { forward: 1005, stop: Stop::Hidden });
+    // In a statement of the extended protocol nothing can stand behind a semicolon.
+    let mut parse = Vec::new();
+    message::parse(&mut parse, b"", format!("select '{}'; alter t", "x".repeat(5000)).as_bytes());
+    assert_eq!(tracker().client(&parse, &mut Alter).unwrap().stop, Stop::Clear);
 }
 
 #[test]
@@ -110,22 +141,30 @@ fn bad_lengths_are_errors() {
     assert!(tracker().client(&[b'Q', 0, 0, 0, 3], &mut Alter).is_err());
 }
 
+const LONG: &str = "insert '; alter x' -- ; alter x\n; select 1";
+const LONG_ALTER: &str = "select 1; alter x /* ......................... */";
+const LONG_BEHIND: &str = "select 1 /* ......................... */; alter x";
+
 proptest! {
     /// However the stream is cut, the same bytes go on before the first stop.
     #[test]
     fn cuts_do_not_matter(
-        texts in prop::collection::vec(prop::sample::select(vec!["select 1", "", "insert", "alter x"]), 1..8),
+        texts in prop::collection::vec(
+            prop::sample::select(vec!["select 1", "", "insert", "alter x", LONG, LONG_ALTER, LONG_BEHIND]),
+            1..8,
+        ),
         cuts in prop::collection::vec(1usize..40, 1..60),
     ) {
+        let short = || Tracker::new(40, "UTF8");
         let stream: Vec<u8> = texts.iter().flat_map(|text| query(text)).collect();
-        let whole = tracker().client(&stream, &mut Alter).unwrap();
-        let mut pieces = tracker();
+        let whole = short().client(&stream, &mut Alter).unwrap();
+        let mut pieces = short();
         let mut held: Vec<u8> = Vec::new();
         let mut forwarded = 0;
         let mut rest = &stream[..];
         let mut cuts = cuts.iter().cycle();
         let mut last = Stop::Clear;
-        while !rest.is_empty() && last != Stop::Engage {
+        while !rest.is_empty() && !matches!(last, Stop::Engage | Stop::Oversize | Stop::Hidden) {
             let (piece, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
             rest = after;
             held.extend_from_slice(piece);
@@ -134,8 +173,13 @@ proptest! {
             forwarded += seen.forward;
             last = seen.stop;
         }
-        prop_assert_eq!(forwarded, whole.forward);
         prop_assert_eq!(last, whole.stop);
+        if last == Stop::Hidden {
+            // What of the message has gone depends on the pieces; never all of it.
+            prop_assert!((whole.forward..stream.len()).contains(&forwarded));
+        } else {
+            prop_assert_eq!(forwarded, whole.forward);
+        }
     }
 
     #[test]

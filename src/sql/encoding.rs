@@ -128,16 +128,43 @@ impl Encoding {
         Cow::Owned(shadow)
     }
 
+    /// Whether characters may hold bytes that look like ASCII.
+    pub(crate) const fn has_ascii_inside(self) -> bool {
+        matches!(self, Self::Sjis | Self::Big5 | Self::Gbk | Self::Uhc | Self::Johab | Self::Gb18030)
+    }
+
+    /// Marks every byte of a character that is not ASCII as such; returns where a character begins that is cut off.
+    pub(crate) fn hide(self, text: &mut [u8]) -> usize {
+        let mut at = 0;
+        while let Some(rest) = text.get_mut(at..).filter(|rest| !rest.is_empty()) {
+            if rest.first().is_some_and(u8::is_ascii) {
+                at += 1;
+                continue;
+            }
+            let wanted = self.wanted(rest);
+            let Some(character) = rest.get_mut(..wanted) else { return at };
+            for byte in character {
+                *byte |= 0x80;
+            }
+            at += wanted;
+        }
+        at
+    }
+
     /// How many bytes the character takes that `rest` begins with; its first byte is not ASCII.
     fn length(self, rest: &[u8]) -> usize {
-        let wanted = match (self, rest) {
+        // A character cut off by the end of the text: the server refuses it, whatever we make of it.
+        self.wanted(rest).min(rest.len())
+    }
+
+    /// The same, also where the character is cut off.
+    const fn wanted(self, rest: &[u8]) -> usize {
+        match (self, rest) {
             (Self::Utf8 | Self::SqlAscii | Self::SingleByte | Self::Euc, _)
             | (Self::Sjis, [0xA1..=0xDF, ..]) => 1,
             (Self::Gb18030, [_, b'0'..=b'9', ..]) => 4,
             (Self::Sjis | Self::Big5 | Self::Gbk | Self::Uhc | Self::Johab | Self::Gb18030, _) => 2,
-        };
-        // A character cut off by the end of the text: the server refuses it, whatever we make of it.
-        wanted.min(rest.len())
+        }
     }
 }
 

@@ -42,6 +42,16 @@ impl Token {
     pub(crate) fn is_word(self, source: &str, word: &str) -> bool {
         self.kind == TokenKind::Word && self.text(source).eq_ignore_ascii_case(word)
     }
+
+    /// Whether servers read on from here in different ways: `1a$b$` is a number and a word to those before 15, and
+    /// behind `1_0` a string begins only for those since 16. One of the two is always an error.
+    pub(crate) fn is_ambiguous(self, source: &str) -> bool {
+        let text = self.text(source);
+        self.kind == TokenKind::Other
+            && text.starts_with(|first: char| first.is_ascii_digit())
+            && !text.bytes().all(|byte| byte.is_ascii_digit())
+            && source.as_bytes().get(self.end) == Some(&b'$')
+    }
 }
 
 /// The tokens of a text, comments included, white space left out.

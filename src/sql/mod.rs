@@ -3,6 +3,7 @@
 //! Invariants:
 //! - `parse` never fails: what it cannot read is `Opaque`.
 //! - `triage` never lets pass what `parse` would stop.
+//! - `long` finds in pieces what it would find in the whole.
 //! - Only `parse` knows the parser; nobody prints SQL from a tree: texts are changed by span (`edit`).
 //!
 //! Deliberately absent: the catalogue (that is `effects`) and any opinion (that is `judge`).
@@ -12,6 +13,7 @@ pub mod edit;
 pub mod encoding;
 pub mod form;
 mod lex;
+mod long;
 pub mod memory;
 pub mod parse;
 pub mod statement;
@@ -20,6 +22,7 @@ pub mod triage;
 pub use directive::Directive;
 pub use encoding::{Dialect, Encoding};
 pub use form::Form;
+pub use long::LongText;
 pub use memory::Memory;
 pub use parse::parse;
 pub use statement::{Kind, Lock, Readable, Script, Statement};

@@ -203,10 +203,12 @@ pub struct OurSetting {
 }
 
 /// `CREATE INDEX`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateIndex {
     /// As sent.
     pub concurrently: bool,
+    /// With `IF NOT EXISTS`: the index's name, in the schema that the statement names, where it can be looked up.
+    pub unless_exists: Option<RelationName>,
 }
 
 /// `DROP INDEX`

@@ -36,6 +36,27 @@ pub fn head(text: &[u8]) -> Triage {
     }
 }
 
+/// Whether a walsender takes a text for a command of its own (`src/backend/replication/repl_scanner.l`); it reads those
+/// one at a time, so that nothing can stand behind it. SHOW is SQL as well, and as ordinary.
+pub fn is_replication_command(text: &[u8]) -> bool {
+    const COMMANDS: [&str; 9] = [
+        "IDENTIFY_SYSTEM",
+        "BASE_BACKUP",
+        "START_REPLICATION",
+        "CREATE_REPLICATION_SLOT",
+        "DROP_REPLICATION_SLOT",
+        "ALTER_REPLICATION_SLOT",
+        "READ_REPLICATION_SLOT",
+        "TIMELINE_HISTORY",
+        "UPLOAD_MANIFEST",
+    ];
+    let start = text.iter().position(|byte| !is_space(*byte)).unwrap_or(text.len());
+    let rest = text.get(start..).unwrap_or_default();
+    let end = rest.iter().position(|byte| !is_word_start(*byte) && !byte.is_ascii_digit());
+    let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    COMMANDS.iter().any(|command| command.as_bytes().eq_ignore_ascii_case(word))
+}
+
 /// What the first word tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ordinary {
@@ -62,8 +83,17 @@ pub(crate) fn ordinary_word(word: &[u8]) -> Ordinary {
     }
 }
 
+/// Words that begin statements which may lock relations, those of versions to come included; any case.
+pub(crate) fn is_ddl_word(word: &[u8]) -> bool {
+    const WORDS: [&str; 20] = [
+        "alter", "call", "cluster", "comment", "create", "discard", "do", "drop", "grant", "import", "lock",
+        "reassign", "refresh", "reindex", "repack", "reset", "revoke", "security", "truncate", "vacuum",
+    ];
+    WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+}
+
 /// The first word; `None` for an odd or endless beginning.
-fn first_word(text: &[u8]) -> Option<&[u8]> {
+pub fn first_word(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {
         rest = match rest {
@@ -136,6 +166,25 @@ mod tests {
             "SET TIME ZONE 'UTC'",
         ] {
             assert_eq!(triage(text.as_bytes()), Triage::Forward, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_walsenders_own_commands_are_known() {
+        for text in
+            ["IDENTIFY_SYSTEM", " \n start_replication SLOT \"x\" LOGICAL 0/0", "BASE_BACKUP(LABEL 'x;y')"]
+        {
+            assert!(is_replication_command(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            "SHOW x",
+            "/**/IDENTIFY_SYSTEM",
+            "BASE_BACKUPS",
+            "ALTER TABLE t ADD c int",
+            "\"BASE_BACKUP\"",
+        ] {
+            assert!(!is_replication_command(text.as_bytes()), "{text}");
         }
     }
 

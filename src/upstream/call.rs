@@ -191,25 +191,24 @@ impl Call {
             kind::DATA_ROW => self.answer.rows.push((item, text_row(&body))),
             kind::COMMAND_COMPLETE | kind::EMPTY_QUERY => self.answer.tags.push(body),
             kind::CLOSE_COMPLETE => self.closes_due = self.closes_due.saturating_sub(1),
-            kind::ERROR if is_fatal(&body) => {
-                link.tracker.received(kind, &body);
-                pass(link, kind, &body).await;
+            kind::ERROR if self.phase == Phase::Running && !is_fatal(&body) => {
+                self.answer.failed = Some(Failed { item, body });
             }
-            kind::ERROR if self.phase == Phase::Running => self.answer.failed = Some(Failed { item, body }),
             kind::NOTICE if self.voices.get(item) == Some(&Voice::Client) => pass(link, kind, &body).await,
             _ => pass_news(link, kind, &body).await,
         }
     }
 }
 
-/// Passes on what concerns the client whatever is going on: changed parameters and notifications.
+/// Passes on what concerns the client whatever is going on: changed parameters, notifications, the server's last words.
 pub async fn pass_news(link: &mut Link, kind: u8, body: &[u8]) {
-    if kind == kind::PARAMETER_STATUS {
-        link.tracker.received(kind, body);
+    match kind {
+        kind::NOTIFICATION => {}
+        kind::PARAMETER_STATUS => link.tracker.received(kind, body),
+        kind::ERROR if is_fatal(body) => link.tracker.received(kind, body),
+        _ => return,
     }
-    if matches!(kind, kind::PARAMETER_STATUS | kind::NOTIFICATION) {
-        pass(link, kind, body).await;
-    }
+    pass(link, kind, body).await;
 }
 
 /// Passes one message on to the client as it came.
@@ -220,7 +219,7 @@ pub async fn pass(link: &mut Link, kind: u8, body: &[u8]) {
 }
 
 /// Whether the connection ends with this error, so that the client must hear it whatever it was for.
-fn is_fatal(body: &[u8]) -> bool {
+pub fn is_fatal(body: &[u8]) -> bool {
     matches!(field(body, b'V').or_else(|| field(body, b'S')), Some(b"FATAL" | b"PANIC"))
 }
 

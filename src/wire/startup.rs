@@ -46,6 +46,17 @@ impl Request {
     }
 }
 
+/// Whether a session is a walsender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replication {
+    /// An ordinary session.
+    No,
+    /// A walsender without a database: replication commands only.
+    Physical,
+    /// A walsender in a database: SQL too, by the simple protocol.
+    Logical,
+}
+
 /// Why a start-up packet cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -132,12 +143,19 @@ impl<'a> Startup<'a> {
         self.get(wanted.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
-    /// Whether the session asks to be a walsender, in either form.
+    /// Whether the session asks to be a walsender, and of which kind.
     ///
-    /// `database` is the logical form; else Postgres reads a boolean (`parse_bool`), whose refusals count as no.
-    pub fn replication(&self) -> bool {
-        let Some(value) = self.get(b"replication") else { return false };
-        value == b"database" || is_true(value)
+    /// `database` is the logical kind; else Postgres reads a boolean (`parse_bool`), whose refusals count as no. A later
+    /// `true` does not take the database away again (`ProcessStartupPacket`).
+    pub fn replication(&self) -> Replication {
+        match self.get(b"replication") {
+            Some(value) if value != b"database" && !is_true(value) => Replication::No,
+            Some(_) if self.parameters().any(|pair| pair == (b"replication", b"database")) => {
+                Replication::Logical
+            }
+            Some(_) => Replication::Physical,
+            None => Replication::No,
+        }
     }
 }
 
@@ -202,7 +220,7 @@ mod tests {
         assert_eq!(startup.text("user").as_deref(), Some("b"));
         assert_eq!(startup.text("database").as_deref(), Some("d"));
         assert_eq!(startup.parameters().count(), 4);
-        assert!(startup.replication());
+        assert_eq!(startup.replication(), Replication::Physical);
     }
 
     #[test]
@@ -247,8 +265,15 @@ mod tests {
             let packet = packet(3 << 16, format!("user\0u\0replication\0{value}\0\0").as_bytes());
             Startup::parse(&packet).unwrap().replication()
         };
-        assert!(["database", "true", "t", "YES", "on", "1"].into_iter().all(check));
-        assert!(!["", "false", "off", "0", "o", "trues", "Database"].into_iter().any(check));
+        assert_eq!(check("database\0replication\0on"), Replication::Logical);
+        assert_eq!(check("database\0replication\0off"), Replication::No);
+        assert_eq!(check("database"), Replication::Logical);
+        for value in ["true", "t", "YES", "on", "1"] {
+            assert_eq!(check(value), Replication::Physical, "{value}");
+        }
+        for value in ["", "false", "off", "0", "o", "trues", "Database"] {
+            assert_eq!(check(value), Replication::No, "{value}");
+        }
     }
 
     proptest! {

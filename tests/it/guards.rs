@@ -1,7 +1,7 @@
 //! Index work outside a transaction: done concurrently, told, verified, and cleaned up when it fails.
 
 use crate::support::each_major;
-use crate::support::raw::tags;
+use crate::support::raw::{Frame, tags};
 use crate::support::stage::{Stage, Way};
 
 /// What a person sends, what Postgres is asked for instead, the tag.
@@ -126,6 +126,96 @@ fn what_exists_already_is_skipped() {
     let again = client.query("CREATE INDEX by_note ON orders (note)");
     assert_eq!(again.failure(), "42P07");
     assert_eq!(stage.indexes(), "by_note+");
+}
+
+#[test]
+fn what_exists_already_is_answered_without_a_lock() {
+    let stage = Stage::new();
+    let (mut other, mut client) = (stage.straight(), stage.through());
+    other.all(&["CREATE INDEX by_note ON orders (note)", "BEGIN", "LOCK TABLE orders"]);
+    for sql in [
+        "CREATE INDEX IF NOT EXISTS by_note ON orders (note)",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS by_note ON public.orders (note)",
+    ] {
+        for way in Way::BOTH {
+            let answer = client.ask(way, sql);
+            assert_eq!(answer.tag(), "CREATE INDEX");
+            assert_eq!(
+                answer.notice("relation \"by_note\" already exists, skipping", b'C').as_deref(),
+                Some("42P07")
+            );
+        }
+    }
+}
+
+#[test]
+fn an_invalid_index_that_exists_is_built_again() {
+    for installation in each_major() {
+        let stage = Stage::on(installation);
+        let mut admin = stage.straight();
+        let mut client = stage.through();
+        for sql in [
+            "CREATE INDEX IF NOT EXISTS \"By Note\" ON orders (note)",
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS \"By Note\" ON public.orders (note)",
+        ] {
+            admin.all(&["DROP INDEX IF EXISTS \"By Note\""]);
+            assert_eq!(
+                admin.query("CREATE UNIQUE INDEX CONCURRENTLY \"By Note\" ON orders (note)").failure(),
+                "23505"
+            );
+            assert_eq!(stage.indexes(), "\"By Note\"-");
+            let answer = client.query(sql);
+            assert_eq!(answer.tag(), "CREATE INDEX");
+            assert_eq!(
+                answer.notices(),
+                ["NOTICE: index \"By Note\" exists but is invalid: it is dropped and built again"]
+            );
+            assert_eq!(stage.indexes(), "\"By Note\"+");
+        }
+        // One that cannot be built leaves nothing behind.
+        admin.all(&["DROP INDEX \"By Note\""]);
+        let unique = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS \"By Note\" ON orders (note)";
+        assert_eq!(admin.query(unique).failure(), "23505");
+        assert_eq!(client.query(unique).error().map(Frame::sqlstate).as_deref(), Some("23505"));
+        assert_eq!(stage.indexes(), "");
+    }
+}
+
+/// An index is invalid also while somebody builds it.
+#[test]
+fn an_index_that_is_being_built_is_left_to_its_builder() {
+    let stage = Stage::new();
+    let (mut other, mut builder) = (stage.straight(), stage.straight());
+    other.all(&["BEGIN", "INSERT INTO orders VALUES (1000)"]);
+    builder.send(Way::Simple, "CREATE INDEX CONCURRENTLY by_note ON orders (note)");
+    stage.until("SELECT EXISTS (SELECT 1 FROM pg_index WHERE NOT indisvalid)");
+    let mut client = stage.through();
+    client.send(Way::Simple, "CREATE INDEX CONCURRENTLY IF NOT EXISTS by_note ON orders (note)");
+    stage.until(
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock' AND NOT granted)",
+    );
+    let oid = stage.now("SELECT 'by_note'::regclass::oid");
+    other.all(&["COMMIT"]);
+    assert_eq!(builder.answer().tag(), "CREATE INDEX");
+    assert_eq!(client.answer().tag(), "CREATE INDEX");
+    assert_eq!(stage.now("SELECT 'by_note'::regclass::oid"), oid);
+    assert_eq!(stage.indexes(), "by_note+");
+}
+
+#[test]
+fn a_drop_in_a_transaction_is_warned_of() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    for way in Way::BOTH {
+        client.all(&["CREATE INDEX by_note ON orders (note)", "BEGIN"]);
+        let answer = client.ask(way, "DROP INDEX by_note");
+        assert_eq!(answer.tag(), "DROP INDEX");
+        assert_eq!(
+            answer.notices(),
+            ["WARNING: DROP INDEX inside a transaction stops reads and writes until the transaction ends"]
+        );
+        client.all(&["COMMIT"]);
+    }
 }
 
 #[test]

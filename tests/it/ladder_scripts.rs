@@ -1,5 +1,6 @@
 //! Messages that hold several statements, as migration files do, with transactions and COPY among them.
 
+use crate::support::eventually;
 use crate::support::raw::{self, Frame, tags};
 use crate::support::stage::{Person, Stage};
 
@@ -76,6 +77,30 @@ fn a_file_that_gives_up_leaves_a_failed_transaction_and_nothing_else() {
     client.all(&["ROLLBACK"]);
     assert_eq!(client.table("SHOW lock_timeout"), "9s");
     assert_eq!(stage.now(HAS_COLUMN), "f");
+}
+
+/// What others tell the client while its message is tried again and again is not lost with the answers that are.
+#[test]
+fn notifications_between_and_during_the_attempts_arrive() {
+    let stage = Stage::new();
+    let (mut other, mut teller) = (reader(&stage), stage.straight());
+    let mut client = stage.through();
+    client.all(&["LISTEN news"]);
+    let sql = "ALTER TABLE orders ADD COLUMN added int; SELECT 1";
+    client.raw.send(&raw::query(sql));
+    let mut told = 0;
+    eventually("it has been tried often", || {
+        teller.all(&[&format!("SELECT pg_notify('news', '{told}')")]);
+        told += 1;
+        (stage.cluster.log().matches(sql).count() > 5).then_some(())
+    });
+    other.all(&["COMMIT"]);
+    let mut heard = client.raw.until_ready();
+    heard.extend(client.query("SELECT 2").0);
+    let payload =
+        |frame: &Frame| String::from_utf8_lossy(&frame.body[4..]).replace("news\0", "").replace('\0', "");
+    let heard: Vec<_> = heard.iter().filter(|frame| frame.tag == b'A').map(payload).collect();
+    assert_eq!(heard, (0..told).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
 /// The data of a COPY come in the middle of the message that is being looked after.

@@ -23,7 +23,7 @@
 //! | statements that slip through | `security_bypass` |
 //! | states that are confused | `transparent_copy::a_query_in_the_middle_of_the_data_ends_the_session`, `transparent::errors_are_recovered_from_at_sync`, `transparent::what_follows_terminate_is_not_run` |
 //! | downgrades of TLS | `tls::clients_may_encrypt_where_it_is_allowed_and_must_where_it_is_required`, `tls::old_tls_is_refused`, `tls::direct_tls_needs_the_protocols_name`, `tls::the_servers_leg_is_encrypted_as_libpq_would` |
-//! | resources | `transparent::ten_thousand_named_statements`, `security::watched_statements_are_bounded`, `transparent::floods_of_notices_keep_their_order`, `transparent_stream`, `lifecycle::running_out_of_files_refuses_and_recovers` |
+//! | resources | `transparent::ten_thousand_named_statements`, `security::watched_statements_are_bounded`, `security::watched_portals_are_bounded`, `transparent::floods_of_notices_keep_their_order`, `transparent_stream`, `lifecycle::running_out_of_files_refuses_and_recovers` |
 //! | log injection | `security::what_clients_say_cannot_forge_log_lines` |
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -215,6 +215,42 @@ fn watched_statements_are_bounded() {
         &[parse("s0", "ALTER TABLE t ADD c int"), bind("", "s0", &[]), execute("", 0), sync()].concat(),
     );
     assert_eq!(tags(&client.until_ready()), "12CZ");
+}
+
+#[test]
+fn watched_portals_are_bounded() {
+    let pair = Pair::new();
+    let mut client = pair.through();
+    client.rows("CREATE TABLE t (a int)");
+    client.send(&[parse("s", "ALTER TABLE t ALTER a SET DEFAULT 1"), sync()].concat());
+    client.until_ready();
+    let many =
+        |count: usize| -> Vec<u8> { (0..count).flat_map(|n| bind(&format!("p{n}"), "s", &[])).collect() };
+    client.rows("BEGIN");
+    client.send(&[many(1_001), sync()].concat());
+    let frames = client.until_ready();
+    assert_eq!(errors(&frames), ["54000"]);
+    assert_eq!(frames.iter().filter(|frame| frame.tag == b'2').count(), 1_000);
+    assert_eq!(errors(&client.query("SELECT 1")), ["25P02"]);
+    client.rows("ROLLBACK");
+    // One name again and again takes one place, and others' places are free once their transaction is over.
+    client.rows("BEGIN");
+    client.send(&[bind("", "s", &[]).repeat(2_000), many(500), sync()].concat());
+    assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+    client.rows("COMMIT");
+    let batches: Vec<u8> = (0..3).flat_map(|_| [many(900), sync()].concat()).collect();
+    client.send(&batches);
+    for _ in 0..3 {
+        assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+    }
+    // A long one is refused as well, and its values are not taken for messages.
+    client.rows("BEGIN");
+    client.send(&[many(1_000), sync()].concat());
+    client.until_ready();
+    let long = "S\0\0\0\x04".repeat(1 << 20);
+    client.send(&[bind("one more", "s", &[Some(&long)]), sync()].concat());
+    assert_eq!(errors(&client.until_ready()), ["54000"]);
+    client.rows("ROLLBACK");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::thread;
 
 use crate::support::eventually;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::raw::{Frame, PROTOCOL_3_0, Raw, framed, query, startup, tags};
+use crate::support::raw::{
+    Frame, PROTOCOL_3_0, Raw, bind, execute, framed, parse, query, startup, sync, tags,
+};
 use crate::wire::{errors, peak_kilobytes};
 
 /// A server that lets everybody in, reads one message, and then says `words`.
@@ -123,4 +125,50 @@ fn a_server_that_breaks_off_is_told_of() {
     // No message can be put into the middle of another: only the end is passed on.
     assert_eq!(heard[heard.len() - 50..], framed(b'D', &[0; 100])[..50]);
     eventually("it is logged", || proxy.log().contains("session broke").then_some(()));
+}
+
+/// Its last words may come where an error of another kind was asked for.
+#[test]
+fn what_a_server_says_last_is_passed_on_also_in_our_own_business() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let addr = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || take_part(&mut socket));
+        }
+    });
+    let proxy = Setup::new(&addr).config("[control]").config("enabled = false").start();
+    let mut client = Raw::session(proxy.addr());
+    client.send(
+        &[parse("", "SET lockkeeper.mood = 'bad'"), bind("", "", &[]), execute("", 0), sync()].concat(),
+    );
+    let heard = client.until_end();
+    assert_eq!(
+        (tags(&heard).as_str(), errors(&heard)),
+        ("12EE", vec!["42704".to_owned(), "57P01".to_owned()])
+    );
+}
+
+/// Answers the extended protocol; an Execute is its end.
+fn take_part(socket: &mut TcpStream) -> Option<()> {
+    let mut chunk = [0; 4096];
+    let Ok(1..) = socket.read(&mut chunk) else { return None };
+    socket.write_all(&hello()).ok()?;
+    loop {
+        let mut header = [0; 5];
+        socket.read_exact(&mut header).ok()?;
+        let length = u32::from_be_bytes(header[1..].try_into().expect("four bytes"));
+        socket.read_exact(&mut chunk[..length as usize - 4]).ok()?;
+        let answer = match header[0] {
+            b'P' => framed(b'1', b""),
+            b'B' => framed(b'2', b""),
+            b'D' => framed(b'n', b""),
+            b'E' => framed(b'E', b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"),
+            _ => Vec::new(),
+        };
+        socket.write_all(&answer).ok()?;
+        if header[0] == b'E' {
+            return None;
+        }
+    }
 }

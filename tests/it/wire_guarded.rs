@@ -126,6 +126,23 @@ fn a_batch_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn a_batch_of_statements_that_are_looked_after_is_one_transaction() {
+    let pair = pair();
+    let frames = same_but_notices(&pair, |talk| {
+        let alter = |sql: &str| extended(&format!("ALTER TABLE {sql}"));
+        talk.send(&[alter("t ADD c int"), alter("nowhere ADD c int"), sync()].concat());
+        talk.ready();
+        talk.send(&[alter("t ADD c int"), alter("t ADD d int"), alter("t ADD a int"), sync()].concat());
+        talk.ready();
+        talk.send(&[alter("t ADD c int"), query("ALTER TABLE nowhere ADD c int")].concat());
+        talk.ready();
+        talk.send(&[alter("t ADD c int"), alter("t ADD d int"), sync()].concat());
+        talk.ready();
+    });
+    assert_eq!(errors(&frames), ["42P01", "42701", "42P01"]);
+}
+
+#[test]
 fn a_query_behind_an_open_batch_is_part_of_its_transaction() {
     let pair = pair();
     let frames = same_but_notices(&pair, |talk| {

@@ -84,6 +84,103 @@ fn long_statements_pass_where_that_is_configured() {
     assert_eq!(columns(&mut client), 2);
 }
 
+/// A limit that messages of a test can pass quickly.
+const LIMIT: &str = "statement_inspect_max = \"64kB\"";
+
+/// More than the limit, as a comment.
+fn filler() -> String {
+    format!("/* ; {} */", "c".repeat(300 << 10))
+}
+
+#[test]
+fn what_stands_behind_a_long_beginning_is_not_run() {
+    let pair = Pair::configured(&["[limits]", LIMIT]);
+    let mut other = pair.straight();
+    other.rows("CREATE TABLE t (a int)");
+    for text in [
+        format!("SELECT 1; {} ALTER TABLE t ADD hidden int", filler()),
+        format!("INSERT INTO t VALUES (1); SELECT '{}', $$;$$; (((DO $$BEGIN END$$", filler()),
+        format!("BEGIN; SELECT 1; {} ; DROP TABLE t; COMMIT; SELECT '{}'", filler(), filler()),
+    ] {
+        let mut client = pair.through();
+        client.rows("BEGIN; INSERT INTO t VALUES (2)");
+        client.send(&[query("SELECT 'before'"), query(&text), query("SELECT 'after'")].concat());
+        let frames = client.until_end();
+        assert_eq!(tags(&frames), "TDCZE", "{frames:?}");
+        assert_eq!(
+            (errors(&frames), frames[4].field(b'S').as_deref()),
+            (vec!["54000".to_owned()], Some("FATAL"))
+        );
+    }
+    assert_eq!(other.rows("SELECT * FROM t"), [] as [Vec<Option<String>>; 0]);
+    assert_eq!(columns(&mut other), 1);
+    assert!(pair.proxy.log().contains("too long to be judged"));
+}
+
+#[test]
+fn what_stands_at_the_beginning_of_a_long_message_is_refused_alone() {
+    let pair = Pair::configured(&["[limits]", LIMIT]);
+    let mut client = pair.through();
+    client.rows("CREATE TABLE t (a int)");
+    let long = format!("SELECT 1; ALTER TABLE t ADD hidden int; SELECT '{}'", filler());
+    for _ in 0..2 {
+        let frames = client.query(&long);
+        assert_eq!((tags(&frames).as_str(), errors(&frames)), ("EZ", vec!["54000".to_owned()]));
+    }
+    // Nothing of a failed transaction's is passed unseen either.
+    client.rows("BEGIN");
+    client.query("SELEKT");
+    assert_eq!(
+        errors(&client.query(&format!("; ROLLBACK; ALTER TABLE t ADD hidden int; {}", filler()))),
+        ["25P02"]
+    );
+    client.rows("ROLLBACK");
+    client.rows("SET lockkeeper.mode = 'off'");
+    assert_eq!(errors(&client.query(&long)), Vec::<String>::new());
+    assert_eq!(columns(&mut client), 2);
+}
+
+#[test]
+fn what_only_looks_like_a_statement_passes_at_any_length() {
+    let pair = Pair::configured(&["[limits]", LIMIT]);
+    let mut client = pair.through();
+    client.rows("CREATE TABLE t (a text, b text)");
+    let row = format!("('{}', E'it\\'s; DROP TABLE t; --')", "; ALTER TABLE t ADD c int".repeat(5_000));
+    let rows = vec![row; 4].join(", ");
+    let frames = client
+        .query(&format!("INSERT INTO t VALUES {rows}; UPDATE t SET a = $a$; DROP TABLE t; $a$; COMMIT"));
+    assert_eq!(errors(&frames), Vec::<String>::new());
+    assert_eq!(client.rows("SELECT count(*) FROM t")[0][0].as_deref(), Some("4"));
+    // Half a letter of SJIS is no backslash.
+    client.rows("SET client_encoding = 'SJIS'");
+    let sjis = |text: &[u8]| {
+        crate::support::raw::framed(b'Q', &[b"SELECT 1; ", filler().as_bytes(), text, b"\0"].concat())
+    };
+    client.send(&sjis(b"SELECT '\x95\x5c'; SELECT E'\x95\x5c\x95\x5c', '; DROP TABLE t'"));
+    assert_eq!(errors(&client.until_ready()), Vec::<String>::new());
+    client.send(&sjis(b"SELECT E'\x95\x5c'; DROP TABLE t; --'"));
+    assert_eq!(errors(&client.until_end()), ["54000"]);
+}
+
+#[test]
+fn a_long_beginning_passes_where_nothing_is_enforced() {
+    for lines in
+        [["[guard]", "mode = \"observe\""], ["[guard]", "mode = \"off\""], ["", "oversize = \"pass\""]]
+    {
+        let pair = Pair::configured(&[&["[limits]", LIMIT], &lines[..]].concat());
+        let mut client = pair.through();
+        client.rows("CREATE TABLE t (a int)");
+        for text in [
+            format!("SELECT 1; {} ALTER TABLE t ADD b int", filler()),
+            format!("{} ALTER TABLE t ADD c int", filler()),
+            format!("SELECT 1; ALTER TABLE t ADD d int; {}", filler()),
+        ] {
+            assert_eq!(errors(&client.query(&text)), Vec::<String>::new(), "{lines:?}");
+        }
+        assert_eq!(columns(&mut client), 4, "{lines:?}");
+    }
+}
+
 #[test]
 fn a_client_that_vanishes_while_its_statement_waits_has_not_run_it() {
     let (pair, mut holder) = locked();

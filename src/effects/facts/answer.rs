@@ -119,6 +119,7 @@ fn index(value: &Value) -> Option<IndexFacts> {
     Some(IndexFacts {
         table: oid(value, "table")?,
         valid: truth(value, "valid"),
+        in_the_making: truth(value, "in_the_making"),
         backs_constraint: truth(value, "backs_constraint"),
         partitioned: truth(value, "partitioned"),
         definition: text(value, "definition").unwrap_or_default().to_owned(),

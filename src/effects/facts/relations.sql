@@ -3,6 +3,8 @@
 --
 -- A relation is new in this transaction when the oldest row of its columns was written by a transaction that is visible
 -- here and still in progress: ALTER TABLE rewrites the pg_class row, but never the rows of the system columns.
+-- Builds of other roles are shown without their tables, so that any of them may be the one.
+--
 -- Asking for a size waits for an AccessExclusiveLock, so that pages as last counted do where somebody has or wants one.
 WITH named AS (
     SELECT n.place, c.*, s.nspname

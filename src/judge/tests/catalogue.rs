@@ -18,8 +18,14 @@ fn relation(oid: u32, kind: RelationKind) -> Relation {
 fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
     let kind = if partitioned { RelationKind::PartitionedIndex } else { RelationKind::Index };
     let definition = "CREATE INDEX orders_no_idx ON public.orders USING btree (no)".to_owned();
-    let facts = IndexFacts { table: 1, valid: true, backs_constraint, partitioned, definition };
+    let facts =
+        IndexFacts { table: 1, valid: true, in_the_making: false, backs_constraint, partitioned, definition };
     Relation { index: Some(facts), table: None, ..relation(oid, kind) }
+}
+
+fn invalid(oid: u32) -> Relation {
+    let whole = index(oid, false, false);
+    Relation { index: whole.index.clone().map(|index| IndexFacts { valid: false, ..index }), ..whole }
 }
 
 fn column(name: &str, ty: &str, base: &str, modifier: i32) -> ColumnFacts {
@@ -173,6 +179,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("pg_class", Relation { system: true, ..relation(1259, RelationKind::Table) }),
         ("a_view", relation(8, RelationKind::View)),
         ("orders_no_idx", index(11, false, false)),
+        ("orders_broken_idx", invalid(14)),
         ("orders_pkey", index(12, true, false)),
         ("events_idx", index(13, false, true)),
     ];

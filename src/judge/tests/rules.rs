@@ -125,6 +125,40 @@ fn in_a_transaction() {
 }
 
 #[test]
+fn an_index_that_exists_is_not_made_again_unless_it_is_invalid() {
+    let all: Vec<String> = [
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_no_idx ON orders (no)",
+        "CREATE INDEX IF NOT EXISTS orders_broken_idx ON orders (no)",
+        "CREATE INDEX IF NOT EXISTS orders_broken_idx ON customers (no)",
+        "CREATE INDEX IF NOT EXISTS orders_broken_idx ON orders (no) -- lockkeeper: allow create-index-blocking because why",
+        "CREATE INDEX orders_broken_idx ON orders (no)",
+    ]
+    .into_iter()
+    .map(|text| judged(text, Standing::Outside, Mode::Enforce))
+    .collect();
+    insta::assert_snapshot!(all.join(""), @r#"
+    tag CREATE INDEX
+    NOTICE: relation "orders_no_idx" already exists, skipping
+    run DROP INDEX CONCURRENTLY IF EXISTS "orders_broken_idx"
+      lock ShareUpdateExclusiveLock outside-transaction probe Gone undo FinishDrop
+    run CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_broken_idx ON orders (no)
+      lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
+    tag CREATE INDEX
+    NOTICE: index "orders_broken_idx" exists but is invalid: it is dropped and built again
+    run CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_broken_idx ON customers (no)
+      lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
+    tag CREATE INDEX
+    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    forward
+    NOTICE: CREATE INDEX runs as sent: create-index-blocking is allowed
+    run CREATE INDEX CONCURRENTLY orders_broken_idx ON orders (no)
+      lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
+    tag CREATE INDEX
+    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    "#);
+}
+
+#[test]
 fn observing_says_and_changes_nothing() {
     let all: Vec<String> = [
         ("CREATE INDEX ON orders (no)", Standing::Outside),

@@ -16,7 +16,7 @@ pub use source::{VerifierSource, Verifiers};
 use crate::upstream::{Stream, Upstream, certificate};
 use crate::wire::login::CancelKey;
 use crate::wire::server::Status;
-use crate::wire::startup::Startup;
+use crate::wire::startup::{Replication, Startup};
 
 use super::greet::Greeted;
 use super::listener::Peer;
@@ -42,7 +42,7 @@ pub struct Identity {
     /// The `options` parameter, or empty.
     pub options: String,
     /// Whether it is a walsender.
-    pub replication: bool,
+    pub replication: Replication,
     /// Where the client connects from.
     pub peer: Peer,
 }

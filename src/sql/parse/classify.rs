@@ -107,9 +107,13 @@ fn classify_rare(node: &NodeEnum) -> Found {
 
 fn create_index(statement: &IndexStmt, names: &Names) -> Found {
     let mode = if statement.concurrent { ShareUpdateExclusive } else { Share };
-    Found::new("CREATE INDEX", Kind::CreateIndex(CreateIndex { concurrently: statement.concurrent }))
-        .locks(names.lock(statement.relation.as_ref(), mode))
-        .outside_only(statement.concurrent)
+    let unless_exists = statement.if_not_exists.then(|| names.index(statement)).flatten();
+    Found::new(
+        "CREATE INDEX",
+        Kind::CreateIndex(CreateIndex { concurrently: statement.concurrent, unless_exists }),
+    )
+    .locks(names.lock(statement.relation.as_ref(), mode))
+    .outside_only(statement.concurrent)
 }
 
 fn reindex(statement: &ReindexStmt, names: &Names) -> Found {

@@ -24,7 +24,7 @@ use super::encoding::Dialect;
 use super::form::Form;
 use super::lex::{self, Lexer, TokenKind, pieces};
 use super::statement::{Kind, Opaque, Place, Reach, Readable, Script, Statement, Text};
-use super::triage::{Ordinary, ordinary_word};
+use super::triage::{Ordinary, is_ddl_word, ordinary_word};
 
 pub(super) use self::read::differs_only_by_concurrently;
 
@@ -136,6 +136,9 @@ impl Source<'_> {
         let span = within.unwrap_or(0..self.text.len());
         let text = self.text.get(span.clone()).unwrap_or_default();
         let conforming = self.dialect.standard_conforming_strings;
+        if Lexer::new(text, conforming).any(|token| token.is_ambiguous(text)) {
+            return vec![told(span, Kind::Opaque(Opaque::Unread))];
+        }
         pieces(text, conforming)
             .into_iter()
             .map(|piece| {
@@ -167,18 +170,9 @@ fn first_words_tell(text: &str, conforming: bool) -> Kind {
         .map(|token| token.text(text))
         .unwrap_or_default();
     match ordinary_word(first.as_bytes()) {
-        Ordinary::No if is_ddl_word(first) => Kind::Opaque(Opaque::Unread),
+        Ordinary::No if is_ddl_word(first.as_bytes()) => Kind::Opaque(Opaque::Unread),
         Ordinary::Yes | Ordinary::Set | Ordinary::No => Kind::Ordinary,
     }
-}
-
-/// Words that begin statements which may lock relations, those of versions to come included.
-fn is_ddl_word(word: &str) -> bool {
-    const WORDS: [&str; 20] = [
-        "alter", "call", "cluster", "comment", "create", "discard", "do", "drop", "grant", "import", "lock",
-        "reassign", "refresh", "reindex", "repack", "reset", "revoke", "security", "truncate", "vacuum",
-    ];
-    WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, RangeVar};
+use pg_query::protobuf::{IndexStmt, Node, RangeVar};
 
 use crate::base::{LockMode, RelationName};
 use crate::sql::encoding::Dialect;
@@ -55,6 +55,14 @@ impl Names {
             [] => return None,
         };
         Some(self.lock_on(name, mode))
+    }
+
+    /// The index that a statement makes, which lives in the schema of its table; `None` when it cannot be looked up.
+    pub(super) fn index(&self, statement: &IndexStmt) -> Option<RelationName> {
+        let table = self.lock(statement.relation.as_ref(), LockMode::Share)?;
+        let name = RelationName { schema: table.name.schema, name: statement.idxname.clone() };
+        let named = self.lock_on(name, LockMode::Share);
+        named.resolvable.then_some(named.name)
     }
 
     fn lock_on(&self, name: RelationName, mode: LockMode) -> Lock {

@@ -80,7 +80,7 @@ fn agrees(ours: &Statement, theirs: &Seen) -> bool {
         Seen::Ordinary => matches!(ours.kind, Kind::Ordinary),
         Seen::Transaction => matches!(ours.kind, Kind::Transaction(_)),
         Seen::CreateIndex { concurrently, table } => {
-            matches!(ours.kind, Kind::CreateIndex(index) if index.concurrently == *concurrently)
+            matches!(&ours.kind, Kind::CreateIndex(index) if index.concurrently == *concurrently)
                 && first == Some(table)
         }
         Seen::Ddl(tag, relation) => ours.tag == *tag && first == Some(relation),

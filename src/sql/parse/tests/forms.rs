@@ -16,9 +16,9 @@ fn check(texts: &[&str]) -> String {
 fn index_work() {
     insta::assert_snapshot!(check(INDEX_WORK), @r#"
     CREATE INDEX ON t (a)
-        CREATE INDEX | CreateIndex(CreateIndex{concurrently:false}) | t=Share
+        CREATE INDEX | CreateIndex(CreateIndex{concurrently:false,unless_exists:None}) | t=Share
     CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON ONLY s.t USING gin (a) WHERE b
-        CREATE INDEX | CreateIndex(CreateIndex{concurrently:true}) | s.t=ShareUpdateExclusive | no-tx
+        CREATE INDEX | CreateIndex(CreateIndex{concurrently:true,unless_exists:Some(RelationName{schema:Some("s"),name:"i"})}) | s.t=ShareUpdateExclusive | no-tx
     DROP INDEX a, s.b CASCADE
         DROP INDEX | DropIndex(DropIndex{concurrently:false,cascade:true}) | a=AccessExclusive | s.b=AccessExclusive
     DROP INDEX CONCURRENTLY IF EXISTS a
