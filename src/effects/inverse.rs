@@ -81,7 +81,8 @@ fn of_alter(alter: &AlterTable, facts: &Facts) -> Option<String> {
                     Some(format!("DROP CONSTRAINT {}", quote_identifier(constraint.name.as_ref()?)))
                 }
                 Action::DropConstraint { name, .. } => {
-                    let definition = &table?.constraint(name)?.definition;
+                    let definition = Some(&table?.constraint(name)?.definition)
+                        .filter(|definition| !definition.is_empty())?;
                     Some(format!("ADD CONSTRAINT {} {definition}", quote_identifier(name)))
                 }
                 _ => None,

@@ -183,7 +183,7 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
         columns: texts(value, "columns"),
         validated: truth(value, "validated"),
         references: named(&value["references"]),
-        definition: text(value, "definition")?.to_owned(),
+        definition: text(value, "definition").unwrap_or_default().to_owned(),
     })
 }
 
@@ -197,7 +197,7 @@ fn table_index(value: &Value) -> Option<TableIndex> {
         unique: truth(value, "unique"),
         valid: truth(value, "valid"),
         constraint: text(value, "constraint").map(str::to_owned),
-        definition: text(value, "definition")?.to_owned(),
+        definition: text(value, "definition").unwrap_or_default().to_owned(),
     })
 }
 

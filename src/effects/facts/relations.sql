@@ -5,12 +5,17 @@
 -- here and still in progress: ALTER TABLE rewrites the pg_class row, but never the rows of the system columns.
 -- Builds of other roles are shown without their tables, so that any of them may be the one.
 --
--- Asking for a size waits for an AccessExclusiveLock, so that pages as last counted do where somebody has or wants one.
+-- Asking for a size, or for an expression as SQL, waits for an AccessExclusiveLock: where somebody has or wants one (busy),
+-- pages as last counted do, and expressions stay unknown.
 WITH named AS (
-    SELECT n.place, c.*, s.nspname
+    SELECT n.place, c.*, s.nspname, EXISTS (
+        SELECT 1 FROM pg_catalog.pg_locks l
+        WHERE l.relation = coalesce(x.indrelid, c.oid) AND l.mode = 'AccessExclusiveLock'
+        AND l.pid <> pg_catalog.pg_backend_pid()) AS busy
     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY n(name, place)
     JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)::pg_catalog.oid
     JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid
 ),
 top AS (
     SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS xid
@@ -27,7 +32,7 @@ tree AS (
 ),
 sized AS (
     SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, s.nspname,
-        pg_catalog.pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS is_default,
+        EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
         CASE WHEN EXISTS (
             SELECT 1 FROM pg_catalog.pg_locks l
             WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
@@ -62,7 +67,7 @@ SELECT pg_catalog.json_build_object(
     'index', CASE WHEN i.indrelid IS NOT NULL THEN pg_catalog.json_build_object(
         'table', i.indrelid::bigint,
         'valid', i.indisvalid,
-        'definition', pg_catalog.pg_get_indexdef(named.oid),
+        'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_indexdef(named.oid) END,
         'partitioned', named.relispartition OR named.relkind = 'I',
         'in_the_making', NOT i.indisvalid AND EXISTS (
             SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
@@ -79,7 +84,7 @@ SELECT pg_catalog.json_build_object(
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', a.attname, 'ty', pg_catalog.format_type(a.atttypid, a.atttypmod), 'base', t.typname,
             'modifier', a.atttypmod, 'not_null', a.attnotnull, 'identity', a.attidentity <> '',
-            'stored', a.attgenerated = 's', 'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
+            'stored', a.attgenerated = 's', 'default', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END) ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a
         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -87,7 +92,7 @@ SELECT pg_catalog.json_build_object(
     'constraints', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', k.conname, 'kind', k.contype, 'validated', k.convalidated,
-            'definition', pg_catalog.pg_get_constraintdef(k.oid),
+            'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_constraintdef(k.oid) END,
             'references', (
                 SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
                 JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = k.confrelid),
@@ -101,7 +106,7 @@ SELECT pg_catalog.json_build_object(
             'name', ARRAY[s.nspname, r.relname], 'method', m.amname, 'unique', x.indisunique, 'valid', x.indisvalid,
             'partial', x.indpred IS NOT NULL,
             'expressions', x.indexprs IS NOT NULL OR x.indpred IS NOT NULL,
-            'definition', pg_catalog.pg_get_indexdef(x.indexrelid),
+            'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_indexdef(x.indexrelid) END,
             'constraint', (
                 SELECT k.conname FROM pg_catalog.pg_constraint k
                 WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid
@@ -130,7 +135,7 @@ SELECT pg_catalog.json_build_object(
     'partitions', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
-            'default', coalesce(sized.is_default, false), 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
+            'default', sized.is_default, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
         FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
     'parent', (
         SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h

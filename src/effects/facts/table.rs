@@ -82,7 +82,7 @@ pub struct ConstraintFacts {
     pub validated: bool,
     /// For a foreign key: the table that it refers to.
     pub references: Option<RelationName>,
-    /// As `pg_get_constraintdef` writes it.
+    /// As `pg_get_constraintdef` writes it; empty where that is unknown.
     pub definition: String,
 }
 
@@ -106,7 +106,7 @@ pub struct TableIndex {
     pub valid: bool,
     /// The constraint that it backs.
     pub constraint: Option<String>,
-    /// As `pg_get_indexdef` writes it.
+    /// As `pg_get_indexdef` writes it; empty where that is unknown.
     pub definition: String,
 }
 
