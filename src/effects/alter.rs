@@ -6,7 +6,7 @@ use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;
 use super::type_change::{self, TypeChange};
 use super::work::{Cause, Loss, Task, Work};
-use crate::base::LockMode::{AccessExclusive, ShareRowExclusive, ShareUpdateExclusive};
+use crate::base::LockMode::{AccessExclusive, RowShare, ShareRowExclusive, ShareUpdateExclusive};
 use crate::base::RelationName;
 use crate::sql::form::{Action, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated, Using};
 
@@ -127,7 +127,10 @@ impl Part<'_> {
                     self.work(Task::BuildIndex, Cause::ColumnUnique, reader);
                 }
                 ConstraintKind::Foreign if column.default.is_some() => {
-                    self.work(Task::Scan, Cause::ColumnReference, reader);
+                    let other = constraint.references.as_ref().map(|references| &references.table);
+                    for table in [Some(self.target), other].into_iter().flatten() {
+                        reader.work(Task::Scan, Cause::ColumnReference, table, AccessExclusive, self.part);
+                    }
                 }
                 ConstraintKind::NotNull if column.default.is_none() && !fills_itself(column) => {
                     reader.breaks(format!("writes that leave out {} fail", column.name));
@@ -210,6 +213,18 @@ impl Part<'_> {
         let known = reader.table(self.target).and_then(|table| table.constraint(name));
         if known.is_none_or(|constraint| !constraint.validated) {
             reader.work(Task::Scan, Cause::Validation, self.target, ShareUpdateExclusive, self.part);
+            if let Some(other) = known.and_then(|constraint| constraint.references.as_ref()) {
+                let bytes = reader.facts.relation(other).and_then(|relation| relation.bytes);
+                reader.work_on_other(Work {
+                    task: Task::Scan,
+                    cause: Cause::Validation,
+                    relation: other.clone(),
+                    under: RowShare,
+                    part: self.part,
+                    exposed: true,
+                    bytes,
+                });
+            }
             reader.lock_partitions(self.target, ShareUpdateExclusive);
         }
     }

@@ -1,9 +1,10 @@
 //! What it does to others that something is created.
 
-use super::facts::{RelationKind, TableFacts};
+use super::facts::{RelationKind, Seen, TableFacts};
 use super::reader::Reader;
 use super::work::{Cause, Task, Work};
 use crate::base::LockMode::{AccessExclusive, Share, ShareUpdateExclusive};
+use crate::base::RelationName;
 use crate::sql::form::{CreateTable, Form, Index};
 
 /// The effects of `CREATE`.
@@ -16,6 +17,14 @@ pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
 }
 
 fn create_index(index: &Index, reader: &mut Reader<'_>) {
+    let name = index
+        .name
+        .as_ref()
+        .map(|name| RelationName { schema: index.table.schema.clone(), name: name.clone() });
+    let there = name.is_some_and(|name| matches!(reader.facts.see(&name), Seen::Known(_)));
+    if there && index.if_not_exists {
+        return;
+    }
     let mode = if index.concurrently { ShareUpdateExclusive } else { Share };
     let partitioned = reader
         .facts

@@ -168,6 +168,8 @@ impl Relation {
 pub struct IndexFacts {
     /// The table that it belongs to.
     pub table: Oid,
+    /// Its name with its schema.
+    pub table_name: Option<RelationName>,
     /// `pg_index.indisvalid`
     pub valid: bool,
     /// It is invalid because somebody is building it at this moment, or may be.

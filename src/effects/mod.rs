@@ -93,6 +93,7 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     let mut reader = Reader { facts, past, effects: &mut effects };
     match &statement.form {
         Form::AlterTable(alter) => alter::read(alter, &mut reader),
+        Form::Plain if matches!(statement.kind, Kind::Reindex(_)) => object::reindex(statement, &mut reader),
         Form::CreateIndex(_) | Form::CreateTable(_) | Form::CreateTableAs(_) | Form::CreateDomain { .. } => {
             create::read(&statement.form, &mut reader);
         }

@@ -43,10 +43,11 @@ fn unless_exists(statement: &Statement) -> Option<&RelationName> {
     }
 }
 
-/// Index work matters even when it is sent in its concurrent form: it is verified and cleaned up.
+/// Index work matters even when it is sent in its concurrent form: it is verified and cleaned up. What an ALTER TABLE
+/// reads matters under a weak lock too.
 fn matters(statement: &Statement) -> bool {
     let index_work = matches!(statement.kind, Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_));
-    index_work || statement.is_strong()
+    index_work || statement.is_strong() || matches!(statement.form, Form::AlterTable(_))
 }
 
 fn of_form(form: &Form, need: &mut Need) {

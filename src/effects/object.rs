@@ -1,10 +1,11 @@
 //! What happens to others when something is dropped, renamed, emptied or made anew.
 
-use super::reader::Reader;
+use super::reader::{Reader, is_exposed};
 use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::{AccessExclusive, Exclusive, Share};
 use crate::base::RelationName;
 use crate::sql::form::{Change, Dropped, DroppedObject, Form, Rename, Renamed};
+use crate::sql::statement::Statement;
 
 /// The effects of everything that neither alters a table nor creates.
 pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
@@ -24,8 +25,9 @@ pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
             }
         }
         Form::Refresh { view, concurrently, data: true } => {
-            let mode = if *concurrently { Exclusive } else { AccessExclusive };
-            reader.work(Task::Rewrite, Cause::Refresh, view, mode, 0);
+            let (task, mode) =
+                if *concurrently { (Task::Scan, Exclusive) } else { (Task::Rewrite, AccessExclusive) };
+            reader.work(task, Cause::Refresh, view, mode, 0);
         }
         Form::AlterDomain(alter) if alter.change == Change::Checks => {
             let users = reader.facts.ty(&alter.domain).map(|ty| ty.users.as_slice()).unwrap_or_default();
@@ -43,6 +45,27 @@ pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
             }
         }
         _ => {}
+    }
+}
+
+/// `REINDEX` of a table or an index reads the table.
+pub(super) fn reindex(statement: &Statement, reader: &mut Reader<'_>) {
+    for lock in statement.locks.iter().filter(|lock| lock.resolvable) {
+        let index = reader.facts.relation(&lock.name).and_then(|relation| relation.index.as_ref());
+        let table = index.and_then(|index| index.table_name.clone());
+        let bytes = reader.facts.relation(&lock.name).and_then(|relation| relation.bytes);
+        match table {
+            Some(relation) => reader.work_on_other(Work {
+                task: Task::BuildIndex,
+                cause: Cause::Reindex,
+                relation,
+                under: lock.mode,
+                part: 0,
+                exposed: reader.facts.relation(&lock.name).is_some_and(is_exposed),
+                bytes,
+            }),
+            None => reader.work(Task::BuildIndex, Cause::Reindex, &lock.name, lock.mode, 0),
+        }
     }
 }
 
@@ -70,8 +93,8 @@ fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
     for key in table.referenced_by.iter().filter(|_| cascade) {
         reader.lock(&key.table, Some(key.oid), AccessExclusive);
     }
-    if let Some(parent) = &table.parent {
-        reader.lock(parent, None, AccessExclusive);
+    for beside in table.parent.iter().chain(&table.default_beside) {
+        reader.lock(beside, None, AccessExclusive);
     }
     reader.lock_partitions(name, AccessExclusive);
 }

@@ -11,6 +11,7 @@ fn relation(oid: Oid, kind: RelationKind) -> Relation {
 fn facts() -> Facts {
     let index = IndexFacts {
         table: 1,
+        table_name: None,
         valid: true,
         in_the_making: false,
         backs_constraint: false,

@@ -37,6 +37,8 @@ pub enum Task {
 pub enum Cause {
     /// `CREATE INDEX`
     Index,
+    /// `REINDEX`
+    Reindex,
     /// `ADD CHECK`
     Check,
     /// `ADD COLUMN .. CHECK`

@@ -22,7 +22,7 @@ mod ladder;
 mod ladder_scripts;
 mod ladder_settings;
 mod lifecycle;
-mod locks;
+mod oracle;
 mod operate;
 mod ops_standby;
 mod ops_upstream;

@@ -118,6 +118,7 @@ pub fn function(answer: &str, need: &Need) -> Option<(FunctionName, Volatility)>
 fn index(value: &Value) -> Option<IndexFacts> {
     Some(IndexFacts {
         table: oid(value, "table")?,
+        table_name: named(&value["table_name"]),
         valid: truth(value, "valid"),
         in_the_making: truth(value, "in_the_making"),
         backs_constraint: truth(value, "backs_constraint"),
@@ -151,6 +152,7 @@ fn table(value: &Value) -> TableFacts {
             })
         }),
         parent: named(&value["parent"]),
+        default_beside: named(&value["default_beside"]),
     }
 }
 

@@ -66,6 +66,9 @@ SELECT pg_catalog.json_build_object(
         WHERE t.indrelid = named.oid AND (t.indisexclusion OR NOT t.indisvalid)),
     'index', CASE WHEN i.indrelid IS NOT NULL THEN pg_catalog.json_build_object(
         'table', i.indrelid::bigint,
+        'table_name', (
+            SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
+            JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = i.indrelid),
         'valid', i.indisvalid,
         'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_indexdef(named.oid) END,
         'partitioned', named.relispartition OR named.relkind = 'I',
@@ -141,7 +144,13 @@ SELECT pg_catalog.json_build_object(
         SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h
         JOIN pg_catalog.pg_class r ON r.oid = h.inhparent
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
-        WHERE h.inhrelid = named.oid AND named.relispartition)
+        WHERE h.inhrelid = named.oid AND named.relispartition),
+    'default_beside', (
+        SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h
+        JOIN pg_catalog.pg_partitioned_table d ON d.partrelid = h.inhparent
+        JOIN pg_catalog.pg_class r ON r.oid = d.partdefid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE h.inhrelid = named.oid AND named.relispartition AND r.oid <> named.oid)
 )::text
 FROM named
 LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = named.oid

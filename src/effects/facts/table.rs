@@ -23,6 +23,8 @@ pub struct TableFacts {
     pub partitions: Vec<PartitionFacts>,
     /// The table that it is a partition of.
     pub parent: Option<RelationName>,
+    /// That table's default partition, if it is another one.
+    pub default_beside: Option<RelationName>,
 }
 
 impl TableFacts {

@@ -18,8 +18,15 @@ fn relation(oid: u32, kind: RelationKind) -> Relation {
 fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
     let kind = if partitioned { RelationKind::PartitionedIndex } else { RelationKind::Index };
     let definition = "CREATE INDEX orders_no_idx ON public.orders USING btree (no)".to_owned();
-    let facts =
-        IndexFacts { table: 1, valid: true, in_the_making: false, backs_constraint, partitioned, definition };
+    let facts = IndexFacts {
+        table: 1,
+        table_name: Some(public("orders")),
+        valid: true,
+        in_the_making: false,
+        backs_constraint,
+        partitioned,
+        definition,
+    };
     Relation { index: Some(facts), table: None, ..relation(oid, kind) }
 }
 

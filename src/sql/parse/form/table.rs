@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ColumnDef, ConstrType,
+    AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ColumnDef, ColumnRef, ConstrType,
     Constraint as ConstraintNode, CreateStmt, DropBehavior, IndexElem, IndexStmt, Node, ObjectType,
     PartitionCmd, SortByDir, SortByNulls,
 };
@@ -99,12 +99,23 @@ fn set_type(column: String, definition: &ColumnDef) -> Action {
     let Some(to) = definition.type_name.as_ref().map(type_name) else { return Action::Brief };
     let using = match definition.raw_default.as_ref().and_then(|node| node.node.as_ref()) {
         None => Using::Cast,
-        Some(NodeEnum::ColumnRef(it)) if it.fields.last().and_then(string).as_ref() == Some(&column) => {
-            Using::SameColumn
-        }
+        Some(NodeEnum::ColumnRef(it)) if is_column(it, &column) => Using::SameColumn,
+        // The same cast that would be made without it.
+        Some(NodeEnum::TypeCast(cast)) => match cast.arg.as_ref().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::ColumnRef(it))
+                if is_column(it, &column) && cast.type_name.as_ref().map(type_name).as_ref() == Some(&to) =>
+            {
+                Using::SameColumn
+            }
+            _ => Using::Expression,
+        },
         Some(_) => Using::Expression,
     };
     Action::SetType { column, to, collate: definition.coll_clause.is_some(), using }
+}
+
+fn is_column(node: &ColumnRef, column: &str) -> bool {
+    node.fields.last().and_then(string).as_deref() == Some(column)
 }
 
 fn partition(kind: Kind, node: &NodeEnum) -> Action {
