@@ -19,7 +19,10 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
         let one = Part { target: &alter.target, part };
         one.read(&asked.action, reader);
         if !alter.only && goes_down(&asked.action) {
-            reader.lock_partitions(&alter.target, AccessExclusive);
+            let foreign =
+                matches!(&asked.action, Action::AddConstraint(it) if it.kind == ConstraintKind::Foreign);
+            let mode = if foreign { ShareRowExclusive } else { AccessExclusive };
+            reader.lock_partitions(&alter.target, mode);
         }
     }
 }
@@ -284,8 +287,8 @@ fn is_proved_not_null(table: &TableFacts, column: &str) -> bool {
         })
 }
 
-/// Whether the columns of an index cannot be null.
+/// Whether the columns of an index cannot be null; one that does not exist is for the server to speak of.
 fn has_key_without_nulls(table: &TableFacts, index: &str) -> bool {
     let index = table.indexes.iter().find(|it| it.name.name == index);
-    index.is_some_and(|index| index.columns.iter().all(|column| is_proved_not_null(table, column)))
+    index.is_none_or(|index| index.columns.iter().all(|column| is_proved_not_null(table, column)))
 }

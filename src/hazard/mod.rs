@@ -6,10 +6,13 @@
 mod finding;
 mod setting;
 
+use std::ops::Range;
+
+use crate::base::name::written;
 use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, Seen};
 use crate::effects::{Cause, Effects, Past, Work};
-use crate::sql::form::{Form, Part};
+use crate::sql::form::{Column, Constraint, Form, Part};
 
 pub use self::finding::{Finding, Remedy};
 pub use self::setting::HazardSetting;
@@ -64,6 +67,34 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// What an `ALTER TABLE` is about.
+    pub fn target(&self) -> Option<&'a RelationName> {
+        match &self.statement.form {
+            Form::AlterTable(alter) => Some(&alter.target),
+            _ => None,
+        }
+    }
+
+    /// Words of the message, as they stand there.
+    pub fn text(&self, span: &Range<usize>) -> String {
+        String::from_utf8_lossy(self.script.text.as_bytes().get(span.clone()).unwrap_or_default())
+            .into_owned()
+    }
+
+    /// A constraint in the user's own words, with a name; `None` where they cannot be told.
+    pub fn constraint(&self, constraint: &Constraint, name: &str) -> Option<String> {
+        let words = self.text(constraint.span.as_ref()?);
+        Some(match constraint.name {
+            Some(_) => words,
+            None => format!("CONSTRAINT {} {words}", written(name)),
+        })
+    }
+
+    /// A column's type in the words of the catalogue.
+    pub fn column_type(&self, column: &Column) -> String {
+        column.ty.to_string()
+    }
+
     /// Whether others can see a relation: it exists, or may, and is neither temporary nor made in this transaction.
     pub fn is_exposed(&self, name: &RelationName) -> bool {
         !self.past.is_new(name)
@@ -101,6 +132,56 @@ hazards![
     reindex_blocking,
     set_not_null_scan,
     drop_column,
+    add_foreign_key_scan,
+    unindexed_foreign_key,
+    add_check_scan,
+    add_unique_blocking,
+    add_primary_key_blocking,
+    nullable_primary_key,
+    add_exclusion_blocking,
+    enforce_constraint_scan,
+    add_volatile_default,
+    add_serial_column,
+    add_identity_column,
+    add_stored_column,
+    add_constrained_domain,
+    add_unique_column,
+    add_checked_column,
+    add_referencing_column,
+    add_required_column,
+    drop_not_null,
+    drop_constraint,
+    validate_under_lock,
+    several_foreign_keys,
+    rename_column,
+    rename_table,
+    move_to_schema,
+    rename_schema,
+    change_type_rewrite,
+    change_type_scan,
+    change_type_reindex,
+    set_expression_rewrite,
+    attach_partition_scan,
+    create_partition_blocking,
+    detach_partition_blocking,
+    drop_table,
+    truncate_table,
+    move_table_rewrite,
+    vacuum_full,
+    cluster_table,
+    refresh_blocking,
+    misplaced_enum_value,
+    rename_enum_value,
+    work_under_strong_lock,
+    pending_trigger_events,
+    write_without_where,
+    drop_schema,
+    drop_database,
+    wide_index,
+    duplicate_index,
+    hash_index,
+    domain_constraint_scan,
+    questionable_type,
     lock_queue,
     opaque_ddl,
 ];

@@ -43,19 +43,28 @@ pub fn spelled(name: &RelationName) -> String {
 }
 
 /// Adds a constraint without reading the table, then reads it while others write.
+///
+/// `definition` begins with `CONSTRAINT name`.
 pub fn add_then_validate(table: &RelationName, name: &str, definition: &str) -> Vec<HandStep> {
-    let name = written(name);
     vec![
-        alter(table, &format!("ADD CONSTRAINT {name} {definition} NOT VALID")),
-        alter(table, &format!("VALIDATE CONSTRAINT {name}")),
+        alter(table, &format!("ADD {definition} NOT VALID")),
+        alter(table, &format!("VALIDATE CONSTRAINT {}", written(name))),
     ]
+}
+
+/// Fills a column of the rows that are there, a range of the key at a time.
+pub fn backfill(table: &str, column: &str, value: &str) -> Vec<HandStep> {
+    vec![HandStep::words(&format!(
+        "in batches by key, until no row is left: UPDATE {table} SET {column} = {value} WHERE {column} IS NULL AND <key range>"
+    ))]
 }
 
 /// Makes a column NOT NULL by way of a CHECK, which `SET NOT NULL` takes as proof (12 and later).
 pub fn set_not_null(table: &RelationName, column: &str) -> Vec<HandStep> {
     let proof = choose(&[&table.name, column, "not_null"], &[]);
     let (column, quoted) = (written(column), written(&proof));
-    let mut steps = add_then_validate(table, &proof, &format!("CHECK ({column} IS NOT NULL)"));
+    let mut steps =
+        add_then_validate(table, &proof, &format!("CONSTRAINT {quoted} CHECK ({column} IS NOT NULL)"));
     steps.push(alter(table, &format!("ALTER COLUMN {column} SET NOT NULL")));
     steps.push(alter(table, &format!("DROP CONSTRAINT {quoted}")));
     steps

@@ -85,6 +85,9 @@ pub struct Statement {
 impl Statement {
     /// Whether running it as it is can hurt nobody, as far as its text tells.
     pub fn is_ordinary(&self) -> bool {
+        if self.form.breaks_names() {
+            return false;
+        }
         match &self.kind {
             Kind::Ordinary | Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(Setting::Timeout) => true,
             Kind::Setting(Setting::Ours(_) | Setting::All)

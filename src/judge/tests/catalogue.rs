@@ -118,7 +118,10 @@ fn orders() -> TableFacts {
         ],
         indexes: vec![
             table_index("orders_pkey", "id", Some("orders_pkey")),
-            table_index("orders_no_idx", "no", None),
+            TableIndex {
+                columns: vec!["no".to_owned(), "id".to_owned()],
+                ..table_index("orders_no_idx", "no", None)
+            },
             table_index("orders_created_idx", "created", None),
         ],
         ..TableFacts::default()

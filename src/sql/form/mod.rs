@@ -78,3 +78,15 @@ pub enum Form {
     /// `CREATE SEQUENCE`, `CREATE VIEW`, `CREATE SCHEMA`: what it makes, if that is a relation.
     Make(Option<RelationName>),
 }
+
+impl Form {
+    /// Whether it takes a name away from applications, or a database, without a table's lock that would tell.
+    pub fn breaks_names(&self) -> bool {
+        match self {
+            Self::DropDatabase(_) => true,
+            Self::AlterEnum(change) => change.rename,
+            Self::Rename(rename) => rename.what == Renamed::Schema,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+#![doc = include_str!("add_foreign_key_scan.md")]
+
+use super::{Finding, HazardSetting, Subject};
+use crate::base::name::choose;
+use crate::effects::Cause;
+use crate::effects::facts::RelationKind;
+use crate::base::RelationName;
+use crate::plan::HandStep;
+use crate::plan::by_hand::{self, alter};
+use crate::sql::form::Action;
+
+/// The hazard's id.
+pub const ID: &str = "add-foreign-key-scan";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+
+/// Finds a foreign key whose rows are checked at once.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let work = subject.work(&[Cause::ForeignKey])?;
+    let part = subject.part(work)?;
+    let Action::AddConstraint(constraint) = &part.action else { return None };
+    let target = subject.target()?;
+    let mut parts = vec![target.name.as_str()];
+    parts.extend(constraint.columns.iter().map(String::as_str));
+    parts.push("fkey");
+    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &[]));
+    let definition = subject.constraint(constraint, &name)?;
+    let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
+    let steps = if partitioned && subject.facts.may_be_older_than(180_000) {
+        on_partitions(subject, target, &definition, &name)
+    } else {
+        by_hand::add_then_validate(target, &name, &definition)
+    };
+    let why = format!(
+        "Every row of {} is looked up in the other table under a {} on both, so that all writes to both wait until it is done.",
+        target, work.under
+    );
+    Some(
+        Finding::warning(ID, "adding the foreign key checks every row while both tables are locked", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
+}
+
+/// Before 18 a partitioned table takes no NOT VALID foreign key: each leaf gets its own, and the parent's attaches them.
+fn on_partitions(subject: &Subject<'_>, target: &RelationName, definition: &str, name: &str) -> Vec<HandStep> {
+    let leaves = subject.facts.table(target).map(|table| table.partitions.as_slice()).unwrap_or_default();
+    let mut steps = Vec::new();
+    for leaf in leaves.iter().filter(|leaf| leaf.leaf) {
+        steps.extend(by_hand::add_then_validate(&leaf.name, name, definition));
+    }
+    steps.push(HandStep::words("the parent's foreign key then finds those of its partitions, and reads nothing"));
+    steps.push(alter(target, &format!("ADD {definition}")));
+    steps
+}

@@ -1,0 +1,45 @@
+#![doc = include_str!("add_primary_key_blocking.md")]
+
+use super::{Finding, HazardSetting, Subject};
+use crate::base::RelationName;
+use crate::base::name::choose;
+use crate::effects::Cause;
+use crate::plan::HandStep;
+use crate::plan::by_hand;
+use crate::sql::form::Action;
+
+/// The hazard's id.
+pub const ID: &str = "add-primary-key-blocking";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+
+/// Finds a primary key whose index is built under the lock.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let work = subject.work(&[Cause::PrimaryKey])?;
+    let part = subject.part(work)?;
+    let Action::AddConstraint(constraint) = &part.action else { return None };
+    let target = subject.target()?;
+    let mut parts = vec![target.name.as_str()];
+    parts.push("pkey");
+    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &[]));
+    let mut steps = nullable(subject, target, &constraint.columns);
+    steps.extend(by_hand::unique_using_index(target, &name, &constraint.columns, "PRIMARY KEY"));
+    let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
+    Some(
+        Finding::warning(ID, "adding the primary key builds its index under the table's lock", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
+}
+
+/// Columns that may be null are proved not to be first, or the last step would read the table.
+fn nullable(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> Vec<HandStep> {
+    let table = subject.facts.table(target);
+    let known = |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
+    columns.iter().filter(|column| !known(column)).flat_map(|column| by_hand::set_not_null(target, column)).collect()
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("add_referencing_column.md")]
+
+use super::{Finding, HazardSetting, Subject};
+use crate::effects::Cause;
+use crate::plan::HandStep;
+use crate::sql::form::Action;
+
+/// The hazard's id.
+pub const ID: &str = "add-referencing-column";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+
+/// Finds a new column with a default that refers to another table.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let work = subject.work(&[Cause::ColumnReference])?;
+    let part = subject.part(work)?;
+    let target = subject.target()?;
+    let Action::AddColumn { column, .. } = &part.action else { return None };
+    let _ = column;
+    let why = format!("Every row of {target} is read under an {}, so that all reads and writes wait until it is done.", work.under);
+    Some(Finding::warning(ID, "the new column's foreign key checks every row while both tables are locked", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("add the column without the reference, then the foreign key NOT VALID, then VALIDATE it")]))
+}

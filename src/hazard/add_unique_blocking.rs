@@ -1,0 +1,46 @@
+#![doc = include_str!("add_unique_blocking.md")]
+
+use super::{Finding, HazardSetting, Subject};
+use crate::base::name::choose;
+use crate::effects::Cause;
+use crate::effects::facts::RelationKind;
+use crate::plan::HandStep;
+use crate::plan::by_hand;
+use crate::sql::form::Action;
+
+/// The hazard's id.
+pub const ID: &str = "add-unique-blocking";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+
+/// Finds a unique constraint whose index is built under the lock.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let work = subject.work(&[Cause::Unique])?;
+    let part = subject.part(work)?;
+    let Action::AddConstraint(constraint) = &part.action else { return None };
+    let target = subject.target()?;
+    let mut parts = vec![target.name.as_str()];
+    parts.extend(constraint.columns.iter().map(String::as_str));
+    parts.push("key");
+    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &[]));
+    let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
+    let steps = if partitioned {
+        vec![HandStep::words(
+            "on each partition: CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX; then the constraint on \
+             the parent, which finds them and reads nothing",
+        )]
+    } else {
+        by_hand::unique_using_index(target, &name, &constraint.columns, "UNIQUE")
+    };
+    let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
+    Some(
+        Finding::warning(ID, "adding the unique constraint builds its index under the table's lock", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
+}

@@ -1,0 +1,38 @@
+#![doc = include_str!("drop_table.md")]
+
+use super::{Finding, HazardSetting, Subject};
+use crate::base::name::written;
+use crate::effects::Loss;
+use crate::plan::HandStep;
+use crate::plan::by_hand::{alter, spelled};
+
+/// The hazard's id.
+pub const ID: &str = "drop-table";
+
+/// The release that brought it.
+pub const SINCE: &str = "0.1.0";
+
+/// What becomes of it where nothing else is configured.
+pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
+
+/// Finds the removal of a table that others can see.
+pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    let table = subject.effects.losses.iter().find_map(|loss| match loss {
+        Loss::Table(table) => Some(table),
+        _ => None,
+    })?;
+    let facts = subject.facts.table(table);
+    let mut steps = vec![HandStep::words("make sure that no application uses it any more, and take a backup")];
+    let keys = facts.map(|facts| facts.constraints.as_slice()).unwrap_or_default();
+    steps.extend(
+        keys.iter()
+            .filter(|key| key.references.is_some())
+            .map(|key| alter(table, &format!("DROP CONSTRAINT {}", written(&key.name)))),
+    );
+    steps.push(HandStep::anywhere(format!("DROP TABLE {}", spelled(table))));
+    let why = format!(
+        "The rows of {table} are gone, and every statement that names it fails from then on. Tables at the other end of its foreign \
+         keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well."
+    );
+    Some(Finding::refusal(ID, format!("dropping {} destroys data", table.name), why).about(table).by_hand(steps))
+}
