@@ -177,24 +177,24 @@ fn rules(file: &File, found: &mut Found) {
 
 /// Hazards are named in many places, and a slip there would let nothing pass.
 fn hazards(file: &File, found: &mut Found) {
-    unknown_hazards(&file.guard.hazards, "guard.hazards".to_owned(), file.guard.hazards.0.keys(), found);
+    unknown_hazards(&file.guard.hazards, "guard.hazards", file.guard.hazards.0.keys(), found);
     for (index, rule) in file.rules.iter().enumerate() {
         let path = |key: &str| format!("rule.{}.{key}", index + 1);
-        unknown_hazards(&rule.hazards, path("hazards"), rule.hazards.0.keys(), found);
-        unknown_hazards(&rule.allow, path("allow"), rule.allow.0.keys(), found);
+        unknown_hazards(&rule.hazards, &path("hazards"), rule.hazards.0.keys(), found);
+        unknown_hazards(&rule.allow, &path("allow"), rule.allow.0.keys(), found);
     }
 }
 
 fn unknown_hazards<'a, T>(
     entry: &Entry<T>,
-    path: String,
+    path: &str,
     ids: impl Iterator<Item = &'a String>,
     found: &mut Found,
 ) {
     for id in ids.filter(|id| hazard::by_id(id).is_none()) {
         let near = suggest::nearest(id, hazard::ALL.iter().map(|hazard| hazard.id));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        found.at(entry, &path, format!("there is no hazard {id:?}{hint}"));
+        found.at(entry, path, format!("there is no hazard {id:?}{hint}"));
     }
 }
 

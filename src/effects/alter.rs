@@ -70,10 +70,10 @@ impl Part<'_> {
                 reader.breaks(format!("writes that leave out or empty {column} fail"));
             }
             Action::DropNotNull(column) => {
-                reader.breaks(format!("{column} may be null, which readers may not expect"))
+                reader.breaks(format!("{column} may be null, which readers may not expect"));
             }
             Action::DropDefault(column) => {
-                reader.breaks(format!("writes that leave out {column} store null, or fail"))
+                reader.breaks(format!("writes that leave out {column} store null, or fail"));
             }
             Action::AddConstraint(constraint) => self.add_constraint(constraint, reader),
             Action::ValidateConstraint(name) => self.validate(name, reader),
@@ -90,7 +90,7 @@ impl Part<'_> {
             }
             Action::Attach { child, .. } => self.attach(child, reader),
             Action::Detach { concurrently: false, finalize: false, .. } => {
-                self.lock_default_partition(reader)
+                self.lock_default_partition(reader);
             }
             Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_) => {
                 self.work(Task::Rewrite, Cause::Storage, reader);
@@ -104,7 +104,7 @@ impl Part<'_> {
     }
 
     fn work(&self, task: Task, cause: Cause, reader: &mut Reader<'_>) {
-        reader.work(task, cause, self.target, AccessExclusive, self.part);
+        reader.work((task, cause), self.target, AccessExclusive, self.part);
     }
 
     fn add_column(&self, column: &Column, reader: &mut Reader<'_>) {
@@ -132,7 +132,7 @@ impl Part<'_> {
                 ConstraintKind::Foreign if column.default.is_some() => {
                     let other = constraint.references.as_ref().map(|references| &references.table);
                     for table in [Some(self.target), other].into_iter().flatten() {
-                        reader.work(Task::Scan, Cause::ColumnReference, table, AccessExclusive, self.part);
+                        reader.work((Task::Scan, Cause::ColumnReference), table, AccessExclusive, self.part);
                     }
                 }
                 ConstraintKind::NotNull if column.default.is_none() && !fills_itself(column) => {
@@ -191,15 +191,15 @@ impl Part<'_> {
             (ConstraintKind::Foreign, _) if !idle => {
                 let both = constraint.references.as_ref().map(|references| &references.table);
                 for table in [Some(self.target), both].into_iter().flatten() {
-                    reader.work(Task::Scan, Cause::ForeignKey, table, ShareRowExclusive, self.part);
+                    reader.work((Task::Scan, Cause::ForeignKey), table, ShareRowExclusive, self.part);
                 }
             }
             (ConstraintKind::Unique, None) => self.work(Task::BuildIndex, Cause::Unique, reader),
             (ConstraintKind::PrimaryKey, None) => self.work(Task::BuildIndex, Cause::PrimaryKey, reader),
-            (ConstraintKind::PrimaryKey, Some(index)) => {
-                if reader.table(self.target).is_none_or(|table| !has_key_without_nulls(table, index)) {
-                    self.work(Task::Scan, Cause::NullableKey, reader);
-                }
+            (ConstraintKind::PrimaryKey, Some(index))
+                if reader.table(self.target).is_none_or(|table| !has_key_without_nulls(table, index)) =>
+            {
+                self.work(Task::Scan, Cause::NullableKey, reader);
             }
             (ConstraintKind::Exclusion, _) => self.work(Task::BuildIndex, Cause::Exclusion, reader),
             _ => {}
@@ -215,7 +215,7 @@ impl Part<'_> {
     fn validate(&self, name: &str, reader: &mut Reader<'_>) {
         let known = reader.table(self.target).and_then(|table| table.constraint(name));
         if known.is_none_or(|constraint| !constraint.validated) {
-            reader.work(Task::Scan, Cause::Validation, self.target, ShareUpdateExclusive, self.part);
+            reader.work((Task::Scan, Cause::Validation), self.target, ShareUpdateExclusive, self.part);
             if let Some(other) = known.and_then(|constraint| constraint.references.as_ref()) {
                 let bytes = reader.facts.relation(other).and_then(|relation| relation.bytes);
                 reader.work_on_other(Work {
@@ -240,7 +240,7 @@ impl Part<'_> {
     }
 
     fn attach(&self, child: &RelationName, reader: &mut Reader<'_>) {
-        reader.work(Task::Scan, Cause::Attach, child, AccessExclusive, self.part);
+        reader.work((Task::Scan, Cause::Attach), child, AccessExclusive, self.part);
         reader.lock_partitions(child, AccessExclusive);
         self.lock_default_partition(reader);
         let table = reader.table(self.target);

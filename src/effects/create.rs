@@ -33,7 +33,7 @@ fn create_index(index: &Index, reader: &mut Reader<'_>) {
     if partitioned && index.only {
         return;
     }
-    reader.work(Task::BuildIndex, Cause::Index, &index.table, mode, 0);
+    reader.work((Task::BuildIndex, Cause::Index), &index.table, mode, 0);
     if partitioned {
         reader.lock_partitions(&index.table, mode);
     }

@@ -16,18 +16,16 @@ pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
         Form::Truncate { tables, cascade } => truncate(tables, *cascade, reader),
         Form::VacuumFull(tables) => {
             for table in tables {
-                reader.work(Task::Rewrite, Cause::VacuumFull, table, AccessExclusive, 0);
+                reader.work((Task::Rewrite, Cause::VacuumFull), table, AccessExclusive, 0);
             }
         }
-        Form::Cluster(table) => {
-            if let Some(table) = table {
-                reader.work(Task::Rewrite, Cause::Cluster, table, AccessExclusive, 0);
-            }
+        Form::Cluster(Some(table)) => {
+            reader.work((Task::Rewrite, Cause::Cluster), table, AccessExclusive, 0);
         }
         Form::Refresh { view, concurrently, data: true } => {
             let (task, mode) =
                 if *concurrently { (Task::Scan, Exclusive) } else { (Task::Rewrite, AccessExclusive) };
-            reader.work(task, Cause::Refresh, view, mode, 0);
+            reader.work((task, Cause::Refresh), view, mode, 0);
         }
         Form::AlterDomain(alter) if alter.change == Change::Checks => {
             let users = reader.facts.ty(&alter.domain).map(|ty| ty.users.as_slice()).unwrap_or_default();
@@ -64,7 +62,7 @@ pub(super) fn reindex(statement: &Statement, reader: &mut Reader<'_>) {
                 exposed: reader.facts.relation(&lock.name).is_some_and(is_exposed),
                 bytes,
             }),
-            None => reader.work(Task::BuildIndex, Cause::Reindex, &lock.name, lock.mode, 0),
+            None => reader.work((Task::BuildIndex, Cause::Reindex), &lock.name, lock.mode, 0),
         }
     }
 }

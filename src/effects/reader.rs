@@ -15,7 +15,13 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Work on a relation, unless there is no such relation.
-    pub(super) fn work(&mut self, task: Task, cause: Cause, on: &RelationName, under: LockMode, part: usize) {
+    pub(super) fn work(
+        &mut self,
+        (task, cause): (Task, Cause),
+        on: &RelationName,
+        under: LockMode,
+        part: usize,
+    ) {
         let (exposed, bytes) = match self.facts.see(on) {
             _ if self.past.is_new(on) => (false, None),
             Seen::Absent if self.past.is_young(on) => (true, Some(0)),

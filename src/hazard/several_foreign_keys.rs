@@ -20,7 +20,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let keys = || subject.parts().iter().filter(|part| {
         matches!(&part.action, Action::AddConstraint(constraint) if constraint.kind == ConstraintKind::Foreign)
     });
-    let part = keys().last()?;
+    let part = keys().next_back()?;
     if keys().count() + subject.past.foreign_keys.len() < 2 {
         return None;
     }

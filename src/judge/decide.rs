@@ -22,7 +22,7 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     if policy.mode == Mode::Off {
         return Judgement::of(Decision::Forward);
     }
-    let case = Case { script, facts, moment, scenes: scenes(script, facts, past_of(moment)) };
+    let case = Case { script, facts, moment, scenes: scenes(script, facts, past_of(*moment)) };
     let mut judgement = Judgement::of(Decision::Forward);
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
     let found = case.findings(&policy);
@@ -54,7 +54,7 @@ struct Scene {
     past: Past,
 }
 
-fn past_of(moment: &Moment) -> Past {
+fn past_of(moment: Moment) -> Past {
     if moment.transaction == Standing::Outside { Past::nothing() } else { Past::in_transaction() }
 }
 

@@ -377,12 +377,12 @@ struct Had {
 
 /// Runs a statement and takes it back; or its error.
 fn had(session: &mut Raw, relations: &BTreeMap<String, String>, text: &str) -> Result<Had, String> {
+    const READ: &str = "SELECT relid::text, seq_tup_read FROM pg_stat_xact_user_tables";
     const FILES: &str =
         "SELECT oid::text, pg_relation_filenode(oid)::text FROM pg_class WHERE relkind IN ('r', 'm')";
     let files = |session: &mut Raw| -> BTreeMap<String, Option<String>> {
         session.rows(FILES).into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone())).collect()
     };
-    const READ: &str = "SELECT relid::text, seq_tup_read FROM pg_stat_xact_user_tables";
     let before = files(session);
     session.query("BEGIN");
     // The counters are those of the session since it last told the server.

@@ -79,8 +79,8 @@ pub fn relation(answer: &str, need: &Need) -> Option<(RelationName, Relation)> {
     relation.new_in_transaction = truth(&value, "new");
     relation.system = truth(&value, "system");
     relation.plain_reindex_only = truth(&value, "plain_reindex_only");
-    relation.bytes = value["bytes"].as_u64();
-    relation.index = index(&value["index"]);
+    relation.bytes = value.get("bytes").and_then(Value::as_u64);
+    relation.index = value.get("index").and_then(index);
     let has_columns =
         !matches!(kind, RelationKind::Index | RelationKind::PartitionedIndex | RelationKind::Sequence);
     relation.table = has_columns.then(|| Box::new(table(&value)));
@@ -98,8 +98,9 @@ pub fn ty(answer: &str, need: &Need) -> Option<(TypeName, TypeFacts)> {
         _ => TypeKind::Base,
     };
     let base = text(&value, "base").unwrap_or_default().to_owned();
-    let users =
-        list(&value, "users", |user| Some((named(&user["name"])?, user["bytes"].as_u64().unwrap_or(0))));
+    let users = list(&value, "users", |user| {
+        Some((named(user, "name")?, user.get("bytes").and_then(Value::as_u64).unwrap_or(0)))
+    });
     Some((name, TypeFacts { kind, base, users }))
 }
 
@@ -118,7 +119,7 @@ pub fn function(answer: &str, need: &Need) -> Option<(FunctionName, Volatility)>
 fn index(value: &Value) -> Option<IndexFacts> {
     Some(IndexFacts {
         table: oid(value, "table")?,
-        table_name: named(&value["table_name"]),
+        table_name: named(value, "table_name"),
         valid: truth(value, "valid"),
         in_the_making: truth(value, "in_the_making"),
         backs_constraint: truth(value, "backs_constraint"),
@@ -129,14 +130,14 @@ fn index(value: &Value) -> Option<IndexFacts> {
 
 fn table(value: &Value) -> TableFacts {
     TableFacts {
-        name: named(&value["name"]),
-        rows: value["rows"].as_u64(),
+        name: named(value, "name"),
+        rows: value.get("rows").and_then(Value::as_u64),
         columns: list(value, "columns", column),
         constraints: list(value, "constraints", constraint),
         indexes: list(value, "indexes", table_index),
         referenced_by: list(value, "referenced_by", |key| {
             Some(Reference {
-                table: named(&key["table"])?,
+                table: named(key, "table")?,
                 oid: oid(key, "oid")?,
                 constraint: text(key, "constraint")?.to_owned(),
                 columns: texts(key, "columns"),
@@ -144,20 +145,24 @@ fn table(value: &Value) -> TableFacts {
         }),
         partitions: list(value, "partitions", |partition| {
             Some(PartitionFacts {
-                name: named(&partition["name"])?,
+                name: named(partition, "name")?,
                 oid: oid(partition, "oid")?,
                 leaf: truth(partition, "leaf"),
                 default: truth(partition, "default"),
-                bytes: partition["bytes"].as_u64(),
+                bytes: partition.get("bytes").and_then(Value::as_u64),
             })
         }),
-        parent: named(&value["parent"]),
-        default_beside: named(&value["default_beside"]),
+        parent: named(value, "parent"),
+        default_beside: named(value, "default_beside"),
     }
 }
 
 fn column(value: &Value) -> Option<ColumnFacts> {
-    let modifier = value["modifier"].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(-1);
+    let modifier = value
+        .get("modifier")
+        .and_then(Value::as_i64)
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or(-1);
     Some(ColumnFacts {
         name: text(value, "name")?.to_owned(),
         ty: text(value, "ty")?.to_owned(),
@@ -184,14 +189,14 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
         kind,
         columns: texts(value, "columns"),
         validated: truth(value, "validated"),
-        references: named(&value["references"]),
+        references: named(value, "references"),
         definition: text(value, "definition").unwrap_or_default().to_owned(),
     })
 }
 
 fn table_index(value: &Value) -> Option<TableIndex> {
     Some(TableIndex {
-        name: named(&value["name"])?,
+        name: named(value, "name")?,
         columns: texts(value, "columns"),
         expressions: truth(value, "expressions"),
         partial: truth(value, "partial"),
@@ -219,7 +224,7 @@ fn kind(relkind: &str) -> RelationKind {
 
 /// The place in the list that was asked for, counted from 0.
 fn place(value: &Value) -> Option<usize> {
-    usize::try_from(value["place"].as_u64()?).ok()?.checked_sub(1)
+    usize::try_from(value.get("place").and_then(Value::as_u64)?).ok()?.checked_sub(1)
 }
 
 fn oid(value: &Value, key: &str) -> Option<Oid> {
@@ -235,7 +240,8 @@ fn truth(value: &Value, key: &str) -> bool {
 }
 
 /// `["schema", "name"]`
-fn named(value: &Value) -> Option<RelationName> {
+fn named(value: &Value, key: &str) -> Option<RelationName> {
+    let value = value.get(key)?;
     Some(RelationName::qualified(value.get(0)?.as_str()?, value.get(1)?.as_str()?))
 }
 

@@ -126,6 +126,7 @@ pub struct Reference {
 }
 
 /// A partition, or a partition of one.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionFacts {
     /// Its name with its schema.
@@ -175,60 +176,66 @@ pub enum Volatility {
     Volatile,
 }
 
+/// Functions of `pg_catalog` that give one result within a statement (`pg_proc.dat`), as far as defaults call them.
+const STABLE: [&str; 28] = [
+    "age",
+    "current_catalog",
+    "current_date",
+    "current_database",
+    "current_role",
+    "current_schema",
+    "current_setting",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "date_part",
+    "date_trunc",
+    "format",
+    "localtime",
+    "localtimestamp",
+    "make_timestamptz",
+    "now",
+    "session_user",
+    "statement_timestamp",
+    "to_char",
+    "to_date",
+    "to_timestamp",
+    "transaction_timestamp",
+    "timezone",
+    "txid_current",
+    "pg_current_xact_id",
+    "inet_client_addr",
+    "concat",
+];
+
+/// Those that give the same result for ever.
+const IMMUTABLE: [&str; 18] = [
+    "abs",
+    "array_fill",
+    "btrim",
+    "ceil",
+    "chr",
+    "decode",
+    "encode",
+    "floor",
+    "length",
+    "lower",
+    "lpad",
+    "make_interval",
+    "md5",
+    "repeat",
+    "round",
+    "substring",
+    "upper",
+    "int4range",
+];
+
+/// Those that give another result for each row.
+const VOLATILE: [&str; 7] =
+    ["clock_timestamp", "gen_random_uuid", "nextval", "random", "timeofday", "uuidv4", "uuidv7"];
+
 /// Functions of `pg_catalog` that defaults call, so that they are known without asking anybody (`pg_proc.dat`).
 pub(super) fn built_in(function: &FunctionName) -> Option<Volatility> {
-    const STABLE: [&str; 28] = [
-        "age",
-        "current_catalog",
-        "current_date",
-        "current_database",
-        "current_role",
-        "current_schema",
-        "current_setting",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "date_part",
-        "date_trunc",
-        "format",
-        "localtime",
-        "localtimestamp",
-        "make_timestamptz",
-        "now",
-        "session_user",
-        "statement_timestamp",
-        "to_char",
-        "to_date",
-        "to_timestamp",
-        "transaction_timestamp",
-        "timezone",
-        "txid_current",
-        "pg_current_xact_id",
-        "inet_client_addr",
-        "concat",
-    ];
-    const IMMUTABLE: [&str; 18] = [
-        "abs",
-        "array_fill",
-        "btrim",
-        "ceil",
-        "chr",
-        "decode",
-        "encode",
-        "floor",
-        "length",
-        "lower",
-        "lpad",
-        "make_interval",
-        "md5",
-        "repeat",
-        "round",
-        "substring",
-        "upper",
-        "int4range",
-    ];
-    const VOLATILE: [&str; 7] =
-        ["clock_timestamp", "gen_random_uuid", "nextval", "random", "timeofday", "uuidv4", "uuidv7"];
     if function.schema.as_deref().is_some_and(|schema| schema != "pg_catalog") {
         return None;
     }

@@ -87,6 +87,7 @@ pub enum Change {
 }
 
 /// `ALTER TYPE .. ADD VALUE`, `RENAME VALUE`
+#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnumChange {
     /// The type.
@@ -140,6 +141,7 @@ impl WriteVerb {
 }
 
 /// A body of code: a `DO` block, a function, a procedure.
+#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// The language.

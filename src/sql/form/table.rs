@@ -6,6 +6,7 @@ use super::{Expression, TypeName};
 use crate::base::RelationName;
 
 /// `ALTER TABLE`
+#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlterTable {
     /// What is altered.

@@ -57,7 +57,7 @@ fn read(body: &str, language: BodyLanguage) -> Body {
         let tokens = if language == BodyLanguage::PlPgSql { behind_control(text, &tokens) } else { &tokens };
         match tokens {
             [first, ..] if language == BodyLanguage::PlPgSql && first.is_word(text, "execute") => {
-                read.dynamic = true
+                read.dynamic = true;
             }
             [first, .., last] if first.kind == TokenKind::Word => {
                 read.statements.extend(text.get(first.start..last.end).map(str::to_owned));

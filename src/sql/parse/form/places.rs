@@ -117,7 +117,7 @@ impl<'a> Places<'a> {
             }
             depth == 0
         })?;
-        self.expression(covered(tokens.get(open + 1..open + length)?)?)
+        Some(self.expression(covered(tokens.get(open + 1..open + length)?)?))
     }
 
     /// The expression behind the word DEFAULT that begins at `start`, up to `end`.
@@ -127,17 +127,19 @@ impl<'a> Places<'a> {
             [word, rest @ ..] if word.is_word(self.text, "default") => rest,
             _ => return None,
         };
-        self.expression(covered(tokens)?)
+        Some(self.expression(covered(tokens)?))
     }
 
     /// An expression and the functions that it calls: words before a parenthesis, and those that need none.
-    fn expression(&self, span: Range<usize>) -> Option<Expression> {
+    fn expression(&self, span: Range<usize>) -> Expression {
         let tokens = self.between(span.start, span.end);
         let mut functions: Vec<FunctionName> = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
             let Some(name) = self.name(*token) else { continue };
             let called = tokens.get(at + 1).is_some_and(|next| next.text(self.text) == "(");
-            if !(called && !is_syntax(&name)) && !(token.kind == TokenKind::Word && is_bare_function(&name)) {
+            let calls = called && !is_syntax(&name);
+            let bare = token.kind == TokenKind::Word && is_bare_function(&name);
+            if !calls && !bare {
                 continue;
             }
             let schema = match at.checked_sub(2).and_then(|before| tokens.get(before..at)) {
@@ -149,7 +151,7 @@ impl<'a> Places<'a> {
                 functions.push(function);
             }
         }
-        Some(Expression { span, functions })
+        Expression { span, functions }
     }
 
     /// A word or quoted identifier as Postgres folds it.
