@@ -3,7 +3,7 @@
 //! A module imports only modules that stand above it in this list; a test keeps that rule.
 //! `ARCHITECTURE.md` tells what each of them is for.
 
-// Nine that think: pure, no sockets, no clock, no environment.
+// Ten that think: pure, no sockets, no clock, no environment.
 pub mod base;
 pub mod wire;
 pub mod sql;
@@ -11,6 +11,7 @@ pub mod effects;
 pub mod plan;
 pub mod hazard;
 pub mod judge;
+pub mod review;
 pub mod pace;
 pub mod session;
 

@@ -76,6 +76,16 @@ impl LockMode {
         }
     }
 
+    /// The name with its article, `an AccessExclusiveLock`.
+    pub fn with_article(self) -> String {
+        let article = if matches!(self, Self::AccessShare | Self::Exclusive | Self::AccessExclusive) {
+            "an"
+        } else {
+            "a"
+        };
+        format!("{article} {self}")
+    }
+
     /// The mode that `pg_locks.mode` names.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)

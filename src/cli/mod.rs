@@ -1,8 +1,10 @@
 //! The command line: one file for each subcommand, and `app`, which assembles the server.
 
 mod app;
+mod check;
 mod config;
 mod demo;
+mod explain;
 mod log;
 mod ping;
 mod serve;
@@ -29,6 +31,12 @@ enum Command {
     ///
     /// SIGHUP reads the configuration again, SIGTERM stops gracefully, SIGINT at once.
     Serve(serve::ServeArgs),
+    /// Review SQL files: what each statement would lock, and how to do it online.
+    ///
+    /// Exit status 0: clean; 1: something denied was found; 2: something could not be read.
+    Check(check::CheckArgs),
+    /// Explain one statement: its locks, its hazards, and what would become of it.
+    Explain(explain::ExplainArgs),
     /// Print the configuration with the source of each value.
     Config(config::ConfigArgs),
     /// Run one Alembic migration straight and through the proxy, under load, and compare.
@@ -43,6 +51,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Ping(args) => ping::run(&args),

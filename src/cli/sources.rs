@@ -43,11 +43,16 @@ impl SourceArgs {
                 flags.push(FlagValue { flag, key: key.to_owned(), value: values.join(",") });
             }
         }
-        let text = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let ours = text.filter(|(name, _)| is_ours(name));
-        Sources { file: self.config.clone(), environment: ours.collect(), flags }
+        Sources { flags, ..of_file(self.config.clone()) }
     }
+}
+
+/// A file, and the variables that win over it.
+pub(super) fn of_file(file: Option<PathBuf>) -> Sources {
+    let text = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let ours = text.filter(|(name, _)| is_ours(name));
+    Sources { file, environment: ours.collect(), flags: Vec::new() }
 }
 
 /// Ours, libpq's, and those that libpq takes its defaults from.

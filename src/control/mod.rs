@@ -4,6 +4,7 @@
 //! guards, only it cannot look before it queues, nor tell progress.
 
 pub mod blockers;
+mod live;
 pub mod progress;
 
 use std::cell::RefCell;
@@ -21,6 +22,7 @@ use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
 use crate::upstream::Upstream;
 
+pub use live::Live;
 use progress::Build;
 
 /// The control connection is no reason to keep a client waiting.

@@ -4,8 +4,10 @@
 //! connection, under the client's own search path, and hands the answers back in this form.
 
 pub mod answer;
+mod source;
 mod table;
 
+pub use self::source::{Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, PartitionFacts, Reference, TableFacts, TableIndex, TypeFacts, TypeKind,
     Volatility,

@@ -2,7 +2,7 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::plan::HandStep;
-use crate::sql::form::Action;
+use crate::sql::form::{Action, ConstraintKind};
 
 /// The hazard's id.
 pub const ID: &str = "pending-trigger-events";
@@ -17,7 +17,11 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let written = subject.past.written.iter().any(|table| table.name == target.name);
-    if !written || subject.parts().iter().all(|part| part.action == Action::Brief) {
+    // Deferred constraints are nearly always foreign keys.
+    let deferrable = subject.facts.table(target).is_none_or(|table| {
+        !table.referenced_by.is_empty() || table.constraints.iter().any(|it| it.kind == ConstraintKind::Foreign)
+    });
+    if !deferrable || !written || subject.parts().iter().all(|part| part.action == Action::Brief) {
         return None;
     }
     let why = "Where a deferred constraint or trigger of the table still has to fire, Postgres answers 55006 \"cannot ALTER TABLE because it has \

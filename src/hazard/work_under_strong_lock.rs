@@ -16,12 +16,13 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds long work in a transaction that holds a strong lock already.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let (locked, mode) = subject.past.strongest()?;
+    let mode = mode.with_article();
     let writes = matches!(&subject.statement.form, Form::Write(write) if subject.is_exposed(&write.table));
     let works = subject.effects.work.iter().any(|work| work.exposed && work.bytes != Some(0));
     if !writes && !works {
         return None;
     }
-    let why = format!("The transaction holds a {mode} on {locked} to its end: who needs that table waits for this work too.");
+    let why = format!("The transaction holds {mode} on {locked} to its end: who needs that table waits for this work too.");
     let steps = vec![HandStep::words("COMMIT first, and do this in a transaction of its own")];
     Some(Finding::warning(ID, "long work follows in a transaction that holds a strong lock", why).by_hand(steps))
 }

@@ -1,5 +1,7 @@
 //! The judge: findings, policy and the moment make one decision per message.
 
+use std::borrow::Cow;
+
 use super::decision::{Decision, Guard, Judgement, Retry, Target};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
@@ -22,7 +24,8 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     if policy.mode == Mode::Off {
         return Judgement::of(Decision::Forward);
     }
-    let case = Case { script, facts, moment, scenes: scenes(script, facts, past_of(*moment)) };
+    let past = past_of(*moment);
+    let case = Case { script, facts, moment, scenes: scenes(script, facts, &past) };
     let mut judgement = Judgement::of(Decision::Forward);
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
     let found = case.findings(&policy);
@@ -45,13 +48,15 @@ pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
 /// Whether the open transaction holds strong locks once the message has succeeded.
 pub fn holds_strong_after(script: &Script, facts: &Facts) -> bool {
     let moment = Moment { transaction: Standing::Implicit };
-    Case { script, facts, moment: &moment, scenes: scenes(script, facts, Past::in_transaction()) }.may_lock()
+    let past = Past::in_transaction();
+    Case { script, facts, moment: &moment, scenes: scenes(script, facts, &past) }.may_lock()
 }
 
 /// What one statement does, after those before it.
-struct Scene {
+struct Scene<'a> {
     effects: Effects,
-    past: Past,
+    /// Borrowed for the first statement: what came before it may be a long file.
+    past: Cow<'a, Past>,
 }
 
 fn past_of(moment: Moment) -> Past {
@@ -59,12 +64,15 @@ fn past_of(moment: Moment) -> Past {
 }
 
 /// The statements of a message one after the other; several are one implicit transaction.
-fn scenes(script: &Script, facts: &Facts, mut past: Past) -> Vec<Scene> {
-    past.in_transaction |= script.statements.len() > 1;
+fn scenes<'a>(script: &Script, facts: &Facts, past: &'a Past) -> Vec<Scene<'a>> {
+    if let [statement] = script.statements.as_slice() {
+        return vec![Scene { effects: effects::of(statement, facts, past), past: Cow::Borrowed(past) }];
+    }
+    let mut past = Past { in_transaction: true, ..past.clone() };
     let scene = |statement| {
         let (effects, before) = (effects::of(statement, facts, &past), past.clone());
         past.after(statement, &effects);
-        Scene { effects, past: before }
+        Scene { effects, past: Cow::Owned(before) }
     };
     script.statements.iter().map(scene).collect()
 }
@@ -76,7 +84,7 @@ pub fn review(script: &Script, facts: &Facts, past: &Past, policy: &Policy) -> V
     let transaction =
         if past.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
     let moment = Moment { transaction };
-    let case = Case { script, facts, moment: &moment, scenes: scenes(script, facts, past.clone()) };
+    let case = Case { script, facts, moment: &moment, scenes: scenes(script, facts, past) };
     let mut found = case.findings(policy);
     case.scenes
         .iter()
@@ -115,7 +123,7 @@ struct Case<'a> {
     script: &'a Script,
     facts: &'a Facts,
     moment: &'a Moment,
-    scenes: Vec<Scene>,
+    scenes: Vec<Scene<'a>>,
 }
 
 impl Case<'_> {

@@ -19,6 +19,18 @@ pub enum Setting {
     Allow(Vec<Allowance>),
 }
 
+impl Setting {
+    /// Its name after `lockkeeper.`
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Mode(_) => "mode",
+            Self::MaxStall(_) => "max_stall",
+            Self::RetryFor(_) => "retry_for",
+            Self::Allow(_) => "allow",
+        }
+    }
+}
+
 impl Policy {
     /// The policy with settings on top; later ones win, allowances add up.
     #[must_use]

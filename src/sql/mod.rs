@@ -12,7 +12,7 @@ pub mod directive;
 pub mod edit;
 pub mod encoding;
 pub mod form;
-mod lex;
+pub(crate) mod lex;
 mod long;
 pub mod memory;
 pub mod parse;

@@ -6,6 +6,7 @@
 
 mod alembic;
 mod auth;
+mod check;
 mod config;
 mod demo;
 mod docker;

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers that think: nothing in them can wait, look at a clock or reach outside.
-const PURE: [&str; 9] = ["base", "wire", "sql", "effects", "plan", "hazard", "judge", "pace", "session"];
+const PURE: [&str; 10] =
+    ["base", "wire", "sql", "effects", "plan", "hazard", "judge", "review", "pace", "session"];
 
 /// What would make them impure, as whole words.
 const IMPURE: [&str; 7] = ["tokio", "std::net", "std::fs", "std::env", "Instant", "SystemTime", "tracing"];

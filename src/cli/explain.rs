@@ -1,0 +1,84 @@
+//! `lockkeeper explain`: what one statement would do, and what would become of it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+
+use crate::config;
+use crate::control::Live;
+use crate::effects::facts::{Facts, Offline, Source as _};
+use crate::effects::need;
+use crate::judge::Standing;
+use crate::review::explain::{Explanation, explain};
+use crate::review::lint;
+use crate::sql::{Encoding, Script, parse};
+
+use super::check::{BasisArgs, on_this_thread, policy};
+
+/// Arguments of `lockkeeper explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// The statement.
+    #[arg(required_unless_present = "hazard")]
+    sql: Option<String>,
+    /// Print the page of a hazard instead.
+    #[arg(long, value_name = "ID", conflicts_with = "sql")]
+    hazard: Option<String>,
+    #[command(flatten)]
+    basis: BasisArgs,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// The statement stands in a transaction block.
+    #[arg(long)]
+    in_transaction: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Explains.
+pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    if let Some(id) = &args.hazard {
+        let near =
+            || config::suggest::nearest(id, lint::ids()).map(|near| format!("; did you mean {near:?}?"));
+        let page = lint::page(id)
+            .with_context(|| format!("there is no hazard {id:?}{}", near().unwrap_or_default()))?;
+        write!(out, "{page}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let script = parse(args.sql.as_deref().unwrap_or_default().as_bytes(), Encoding::Utf8);
+    let facts = on_this_thread(facts(args, &script))?;
+    let standing =
+        if args.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
+    let explained = explain(&script, &facts, standing, &policy(&args.basis)?);
+    match args.format {
+        Format::Text => {
+            let texts: Vec<String> = explained.iter().map(Explanation::text).collect();
+            write!(out, "{}", texts.join("\n"))?;
+        }
+        Format::Json => {
+            let all: Vec<_> = explained.iter().map(Explanation::json).collect();
+            writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn facts(args: &ExplainArgs, script: &Script) -> anyhow::Result<Facts> {
+    match &args.basis.url {
+        Some(url) => {
+            let mut live = Live::connect(url).await.context("cannot connect to --url")?;
+            live.look_up(&need(script)).await.context("the server refused to answer")
+        }
+        None => Ok(Offline { server_version: args.basis.pg_version * 10_000 }.facts()),
+    }
+}

@@ -1,0 +1,143 @@
+//! How long work takes, as far as bytes tell.
+
+use std::time::Duration;
+
+use crate::base::{LockMode, RelationName};
+use crate::effects::{Effects, Task};
+
+/// How long one piece of work takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// What is done.
+    pub task: Task,
+    /// What is read or written.
+    pub relation: RelationName,
+    /// The lock that is held on it meanwhile.
+    pub under: LockMode,
+    /// Its size; `None` when nobody knows.
+    pub bytes: Option<u64>,
+}
+
+/// Bytes in a second, assumed.
+///
+/// On the slow side of what a cloud server with a network disk does, since the table that matters is not in memory:
+/// - a scan reads in order, as fast as such a disk gives (gp3: 125 to 1,000 MB/s);
+/// - an index build reads, sorts and writes, and is bound by the sort;
+/// - a rewrite reads, writes table and WAL, and builds every index again.
+const fn rate(task: Task) -> u64 {
+    const MB: u64 = 1_000_000;
+    match task {
+        Task::Scan => 200 * MB,
+        Task::BuildIndex => 50 * MB,
+        Task::Rewrite => 40 * MB,
+    }
+}
+
+const GB: u64 = 1_000_000_000;
+
+impl Estimate {
+    /// How long it takes; `None` when nobody knows the size.
+    pub fn time(&self) -> Option<Duration> {
+        self.bytes.map(|bytes| Duration::from_millis(bytes / (rate(self.task) / 1000)))
+    }
+
+    /// `scan`, `index build`, `rewrite`
+    pub const fn task_name(&self) -> &'static str {
+        match self.task {
+            Task::Scan => "scan",
+            Task::BuildIndex => "index build",
+            Task::Rewrite => "rewrite",
+        }
+    }
+
+    /// `scan of orders: 40 GB at 200 MB/s`
+    pub fn basis(&self) -> String {
+        let (name, relation) = (self.task_name(), spelled(&self.relation));
+        let rate = size(rate(self.task));
+        match self.bytes {
+            Some(bytes) => format!("{name} of {relation}: {} at {rate}/s", size(bytes)),
+            None => format!("{name} of {relation}: size unknown, {} per GB at {rate}/s", self.per_gb()),
+        }
+    }
+
+    fn per_gb(&self) -> String {
+        format!("{} s", GB / rate(self.task))
+    }
+}
+
+/// The estimates for everything that a statement does while others can meet its locks.
+pub(super) fn of(effects: &Effects) -> Vec<Estimate> {
+    let felt = effects.work.iter().filter(|work| work.exposed);
+    felt.map(|work| Estimate {
+        task: work.task,
+        relation: work.relation.clone(),
+        under: work.under,
+        bytes: work.bytes,
+    })
+    .collect()
+}
+
+/// How long all of it takes; `None` when a part of it is unknown.
+pub fn total(estimates: &[Estimate]) -> Option<Duration> {
+    estimates.iter().map(Estimate::time).sum()
+}
+
+/// A relation's name as people write it.
+pub(super) fn spelled(name: &RelationName) -> String {
+    crate::plan::by_hand::spelled(name)
+}
+
+/// A time with one unit: a guess has no more digits than that.
+pub fn about(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => "less than 1 s".to_owned(),
+        1..=90 => format!("about {seconds} s"),
+        91..=5400 => format!("about {} min", (seconds + 30) / 60),
+        _ => format!("about {}.{} h", seconds / 3600, seconds % 3600 / 360),
+    }
+}
+
+/// A size in decimal units, as rates are.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
+    let fits = UNITS.into_iter().find(|(unit, _)| bytes >= *unit);
+    let Some((unit, name)) = fits else { return format!("{bytes} bytes") };
+    let (whole, tenth) = (bytes / unit, bytes % unit / (unit / 10));
+    if whole >= 10 || tenth == 0 { format!("{whole} {name}") } else { format!("{whole}.{tenth} {name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(task: Task, bytes: Option<u64>) -> String {
+        let estimate =
+            Estimate { task, relation: RelationName::bare("orders"), under: LockMode::Share, bytes };
+        let time = estimate.time().map_or_else(|| "unknown".to_owned(), about);
+        format!("{time} | {}", estimate.basis())
+    }
+
+    #[test]
+    fn times_follow_from_bytes_and_rates() {
+        assert_eq!(shown(Task::Scan, Some(40 * GB)), "about 3 min | scan of orders: 40 GB at 200 MB/s");
+        assert_eq!(
+            shown(Task::Rewrite, Some(1300 * GB)),
+            "about 9.0 h | rewrite of orders: 1.3 TB at 40 MB/s"
+        );
+        assert_eq!(
+            shown(Task::BuildIndex, Some(0)),
+            "less than 1 s | index build of orders: 0 bytes at 50 MB/s"
+        );
+        assert_eq!(
+            shown(Task::BuildIndex, None),
+            "unknown | index build of orders: size unknown, 20 s per GB at 50 MB/s"
+        );
+    }
+
+    #[test]
+    fn sizes_have_two_digits() {
+        assert_eq!([999, 8192, 1_550_000, 15_500_000].map(size), ["999 bytes", "8.1 kB", "1.5 MB", "15 MB"]);
+    }
+}

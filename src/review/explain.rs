@@ -1,0 +1,160 @@
+//! One statement explained: what it would do, why that hurts, what becomes of it.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::estimate::{self, about, spelled};
+use super::report::{LockTold, StepTold};
+use super::step;
+use crate::effects::facts::Facts;
+use crate::effects::{Effects, Loss, Past};
+use crate::hazard::Finding;
+use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing};
+use crate::sql::Script;
+use crate::sql::statement::Place;
+
+/// What is told of one statement.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    tag: &'static str,
+    effects: Effects,
+    findings: Vec<Finding>,
+    judgement: Judgement,
+    facts: Facts,
+}
+
+/// Explains every statement of a text.
+pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Policy) -> Vec<Explanation> {
+    let past = if standing == Standing::Outside { Past::nothing() } else { Past::in_transaction() };
+    let judgement = judge::decide(script, facts, &Moment { transaction: standing }, policy);
+    let reviewed = judge::review(script, facts, &past, policy);
+    let statements = script.statements.iter().zip(reviewed);
+    statements
+        .map(|(statement, (effects, findings))| Explanation {
+            tag: statement.tag,
+            effects,
+            findings,
+            judgement: judgement.clone(),
+            facts: facts.clone(),
+        })
+        .collect()
+}
+
+impl Explanation {
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut out = format!("{}\n", self.tag);
+        self.effects_told(&mut out);
+        for finding in &self.findings {
+            let _ = writeln!(out, "hazard: {} ({})", finding.hazard, judge::gravity(finding));
+            let _ = writeln!(out, "  {}", finding.why);
+            for step in step::by_hand(finding, &self.facts) {
+                let _ = writeln!(out, "  by hand: {}", step_told(&step));
+            }
+        }
+        let _ = writeln!(out, "decision: {}", self.decision());
+        for (number, step) in self.steps().iter().enumerate() {
+            let _ = writeln!(out, "  {}. {}", number + 1, step_told(step));
+        }
+        for notice in &self.judgement.notices {
+            let _ = writeln!(out, "{}: {}", notice.severity.word(), notice.message);
+        }
+        out
+    }
+
+    fn effects_told(&self, out: &mut String) {
+        for lock in step::locks(&self.effects) {
+            let _ = writeln!(out, "lock: {} on {}: {}", lock.mode, spelled(&lock.relation), lock.blocks());
+        }
+        if self.effects.beyond {
+            out.push_str("lock: strong locks on relations that only a server can name\n");
+        }
+        for work in estimate::of(&self.effects) {
+            let time = work.time().map_or_else(|| "unknown".to_owned(), about);
+            let _ = writeln!(out, "work: {time} ({})", work.basis());
+        }
+        for loss in &self.effects.losses {
+            let _ = writeln!(out, "destroys: {}", loss_told(loss));
+        }
+        for why in &self.effects.breaks {
+            let _ = writeln!(out, "older application: {why}");
+        }
+        if let Some(inverse) = &self.effects.inverse {
+            let _ = writeln!(out, "inverse: {inverse}");
+        }
+        if self.effects.place == Place::OutsideOnly {
+            out.push_str("cannot run in a transaction block\n");
+        }
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let locks = step::locks(&self.effects);
+        json!({
+            "statement": self.tag,
+            "locks": locks.iter().map(lock).collect::<Vec<_>>(),
+            "locks_beyond": self.effects.beyond,
+            "work": estimate::of(&self.effects).iter().map(|work| json!({
+                "task": work.task_name(),
+                "relation": spelled(&work.relation),
+                "under": work.under.name(),
+                "bytes": work.bytes,
+                "basis": work.basis(),
+            })).collect::<Vec<_>>(),
+            "destroys": self.effects.losses.iter().map(loss_told).collect::<Vec<_>>(),
+            "breaks_older_application": self.effects.breaks,
+            "inverse": self.effects.inverse,
+            "transactional": self.effects.place == Place::Anywhere,
+            "hazards": self.findings.iter().map(|finding| json!({
+                "id": finding.hazard,
+                "level": judge::gravity(finding).word(),
+                "why": finding.why,
+                "by_hand": step::by_hand(finding, &self.facts).iter().map(step_json).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "decision": self.decision(),
+            "steps": self.steps().iter().map(step_json).collect::<Vec<_>>(),
+        })
+    }
+
+    fn decision(&self) -> String {
+        match &self.judgement.decision {
+            Decision::Forward => "forward: sent as it is".to_owned(),
+            Decision::Guard(_) => "guard: sent as it is, under the ladder of patience".to_owned(),
+            Decision::Run(plan) => format!("run: an online plan answers {}", plan.tag),
+            Decision::Refuse(notice) => format!("refuse: {} ({})", notice.message, notice.code),
+        }
+    }
+
+    /// What is run, step by step.
+    fn steps(&self) -> Vec<StepTold> {
+        match &self.judgement.decision {
+            Decision::Run(plan) => step::of_plan(plan, &self.facts),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn step_told(step: &StepTold) -> String {
+    let lock = step.lock().map(|lock| format!("  -- {}", lock.mode)).unwrap_or_default();
+    let place = if step.outside { ", outside a transaction" } else { "" };
+    format!("{}{lock}{place}", step.sql)
+}
+
+fn step_json(step: &StepTold) -> Value {
+    json!({ "sql": step.sql, "outside_transaction": step.outside, "locks": step.locks.iter().map(lock).collect::<Vec<_>>() })
+}
+
+fn lock(lock: &LockTold) -> Value {
+    json!({ "relation": spelled(&lock.relation), "mode": lock.mode.name(), "blocks": lock.blocks() })
+}
+
+fn loss_told(loss: &Loss) -> String {
+    match loss {
+        Loss::Table(table) => format!("table {}", spelled(table)),
+        Loss::Column { table, column } => format!("column {column} of {}", spelled(table)),
+        Loss::Rows(table) => format!("the rows of {}", spelled(table)),
+        Loss::Schema(schema) => format!("schema {}", schema.name),
+        Loss::Database(database) => format!("database {database}"),
+    }
+}

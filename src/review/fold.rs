@@ -1,0 +1,231 @@
+//! Goes through a file, one statement after the other.
+
+use std::ops::Range;
+
+use super::lint::{self, Lint};
+use super::options::Options;
+use super::place::Lines;
+use super::report::{At, FileReport, Found, Told};
+use super::split::split;
+use super::{estimate, step};
+use crate::effects::facts::{Facts, Source};
+use crate::effects::{Effects, Past, need};
+use crate::hazard::{Finding, HazardSetting, Remedy};
+use crate::judge::setting::{self, Setting};
+use crate::judge::{self, Policy};
+use crate::sql::statement::{Kind, Opaque, Readable, Script, Setting as Change, Statement, Transaction};
+use crate::sql::{Encoding, parse};
+
+/// Reviews one file.
+pub async fn review<S: Source>(
+    name: &str,
+    text: &str,
+    source: &mut S,
+    options: &Options,
+) -> Result<FileReport, S::Trouble> {
+    let split = split(text);
+    let mut fold = Fold::new(name, &split.text, options);
+    for piece in split.pieces {
+        let sql = split.text.get(piece.clone()).unwrap_or_default();
+        let script = parse(sql.as_bytes(), Encoding::Utf8);
+        let facts = source.look_up(&need(&script)).await?;
+        fold.take(piece.start, &script, &facts);
+    }
+    Ok(fold.finish())
+}
+
+struct Fold<'a> {
+    options: &'a Options,
+    lines: Lines<'a>,
+    past: Past,
+    /// `SET lockkeeper.*`, and those of them that end with the transaction.
+    settings: Vec<(Setting, bool)>,
+    /// Where the open transaction began, if the file began it.
+    begun: Option<Range<usize>>,
+    report: FileReport,
+}
+
+impl<'a> Fold<'a> {
+    fn new(name: &str, text: &'a str, options: &'a Options) -> Self {
+        let past = if options.assume_in_transaction { Past::in_transaction() } else { Past::nothing() };
+        let report =
+            FileReport { name: name.to_owned(), findings: Vec::new(), statements: Vec::new(), count: 0 };
+        Self { options, lines: Lines::new(text), past, settings: Vec::new(), begun: None, report }
+    }
+
+    /// The next statement, whose text begins at `offset`.
+    fn take(&mut self, offset: usize, script: &Script, facts: &Facts) {
+        self.report.count += script.statements.len();
+        let whole = script.statements.iter().map(|statement| statement.span.clone());
+        let whole = whole.reduce(|first, next| first.start..next.end).unwrap_or_default();
+        self.directives(script, &shifted(&whole, offset));
+        if is_unreadable(script) {
+            let why = "The grammar refuses it, so that nobody can tell what it would lock.";
+            self.flaw(lint::UNREADABLE, shifted(&whole, offset), "statement cannot be read", why);
+            return;
+        }
+        let policy = self.policy(script);
+        let reviewed = judge::review(script, facts, &self.past, &policy);
+        for (statement, (effects, findings)) in script.statements.iter().zip(reviewed) {
+            let span = shifted(&statement.span, offset);
+            self.transactions(statement, &span);
+            for finding in &findings {
+                let at = finding.span.as_ref().map_or_else(|| span.clone(), |own| shifted(own, offset));
+                let found = self.found(statement, &effects, finding, facts);
+                let allowed = policy.allowance(finding.hazard).map(|allowance| allowance.reason.clone());
+                let denied = allowed.is_none() && found.denied;
+                self.report.findings.push(Found { at: self.at(&at), denied, allowed, ..found });
+            }
+            self.tell(statement, &effects, &span);
+            self.set(statement, &span);
+            self.past.after(statement, &effects);
+        }
+    }
+
+    fn finish(mut self) -> FileReport {
+        if let Some(span) = self.begun.take() {
+            let why = "The file ends before it does: psql rolls it back, other tools keep its locks.";
+            self.flaw(lint::UNFINISHED, span, "transaction is begun and not ended", why);
+        }
+        self.report
+    }
+
+    /// The policy for a message: what its session and its own comments say on top of the options.
+    fn policy(&self, script: &Script) -> Policy {
+        let set: Vec<Setting> = self.settings.iter().map(|(setting, _)| setting.clone()).collect();
+        judge::policy_for(script, &self.options.policy.with(&set))
+    }
+
+    fn directives(&mut self, script: &Script, span: &Range<usize>) {
+        for directive in &script.directives {
+            if let Err(problem) = setting::check(&directive.name, &directive.value) {
+                let why = problem.detail.into_iter().chain(problem.hint).collect::<Vec<_>>().join(" ");
+                let what = format!("directive is ignored: {}", problem.message);
+                self.flaw(lint::WRONG_DIRECTIVE, span.clone(), &what, &why);
+            }
+        }
+    }
+
+    /// `SET lockkeeper.*` holds for what follows.
+    fn set(&mut self, statement: &Statement, span: &Range<usize>) {
+        match &statement.kind {
+            Kind::Setting(Change::Ours(ours)) => match &ours.value {
+                Some(value) => match setting::check(&ours.name, value) {
+                    Ok(setting) => self.settings.push((setting, ours.local)),
+                    Err(problem) => {
+                        let why = problem.detail.into_iter().chain(problem.hint);
+                        let why = why.collect::<Vec<_>>().join(" ");
+                        self.flaw(lint::WRONG_DIRECTIVE, span.clone(), &problem.message, &why);
+                    }
+                },
+                None => self.settings.retain(|(setting, _)| setting.name() != ours.name),
+            },
+            Kind::Setting(Change::All) => self.settings.clear(),
+            Kind::Transaction(Transaction::Commit | Transaction::Rollback | Transaction::Prepare) => {
+                self.settings.retain(|(_, local)| !local);
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps book of transactions, and finds commands of theirs that do not fit.
+    fn transactions(&mut self, statement: &Statement, span: &Range<usize>) {
+        let Kind::Transaction(control) = statement.kind else { return };
+        let begins = match control {
+            Transaction::Begin => true,
+            Transaction::Commit | Transaction::Rollback | Transaction::Prepare => false,
+            Transaction::Savepoint
+            | Transaction::Release
+            | Transaction::RollbackTo
+            | Transaction::FinishPrepared => return,
+        };
+        let tag = statement.tag;
+        if self.options.assume_in_transaction {
+            let why =
+                "The file runs inside its tool's own transaction, which a command like this ends or doubles.";
+            let what = format!("{tag} in a file that runs as one transaction");
+            self.flaw(lint::COMMIT_IN_WRAPPED, span.clone(), &what, why);
+        } else if begins {
+            self.begun.get_or_insert_with(|| span.clone());
+        } else if self.begun.take().is_none() {
+            let why = "Nothing is open here: by itself it only warns, but in a tool's transaction it ends that one.";
+            let what = format!("{tag} without a transaction of this file");
+            self.flaw(lint::COMMIT_IN_WRAPPED, span.clone(), &what, why);
+        }
+    }
+
+    /// What a hazard's finding says; where it is and whether it is allowed is for the caller.
+    fn found(&self, statement: &Statement, effects: &Effects, finding: &Finding, facts: &Facts) -> Found {
+        let level = judge::gravity(finding);
+        let by_hand = if level == HazardSetting::Pass { Vec::new() } else { step::by_hand(finding, facts) };
+        Found {
+            id: finding.hazard,
+            level,
+            denied: self.options.deny.denies(finding.hazard, level),
+            allowed: None,
+            at: At::nowhere(),
+            what: what(statement.tag, finding, self.past.in_transaction),
+            why: finding.why.clone(),
+            locks: step::locks(effects),
+            work: estimate::of(effects),
+            in_transaction: self.past.in_transaction,
+            online: step::online(finding, facts),
+            by_hand,
+        }
+    }
+
+    fn flaw(&mut self, lint: Lint, span: Range<usize>, what: &str, why: &str) {
+        let level = HazardSetting::Warn;
+        let allowance = self.options.policy.allowance(lint.id);
+        let allowed = allowance.map(|allowance| allowance.reason.clone());
+        let found = Found {
+            id: lint.id,
+            level,
+            denied: allowed.is_none() && self.options.deny.denies(lint.id, level),
+            allowed,
+            at: self.at(&span),
+            what: what.to_owned(),
+            why: why.to_owned(),
+            locks: Vec::new(),
+            work: Vec::new(),
+            in_transaction: self.past.in_transaction,
+            online: None,
+            by_hand: Vec::new(),
+        };
+        self.report.findings.push(found);
+    }
+
+    fn tell(&mut self, statement: &Statement, effects: &Effects, span: &Range<usize>) {
+        let locks = step::locks(effects);
+        if locks.iter().any(|lock| lock.mode.is_strong()) || effects.beyond {
+            let (start, work) = (self.lines.place(span.start), estimate::of(effects));
+            self.report.statements.push(Told { tag: statement.tag, start, locks, work });
+        }
+    }
+
+    fn at(&self, span: &Range<usize>) -> At {
+        self.lines.at(span)
+    }
+}
+
+/// The message of a finding.
+fn what(tag: &str, finding: &Finding, in_transaction: bool) -> String {
+    let elsewhere = finding.elsewhere.as_ref().filter(|_| in_transaction);
+    match (&finding.remedy, elsewhere) {
+        (_, Some(notice)) | (Remedy::Refuse(notice) | Remedy::Ladder { warning: Some(notice) }, None) => {
+            notice.message.clone()
+        }
+        (Remedy::Plan { form, .. }, None) => format!("{tag} is not online as {form} is"),
+        (Remedy::Ladder { warning: None } | Remedy::Record, None) => format!("{tag} waits for its locks"),
+    }
+}
+
+/// What the grammar refuses, and what only its first word tells to be dangerous.
+fn is_unreadable(script: &Script) -> bool {
+    let unread = |statement: &Statement| statement.kind == Kind::Opaque(Opaque::Unread);
+    script.readable == Readable::Rejected || script.statements.iter().any(unread)
+}
+
+fn shifted(span: &Range<usize>, offset: usize) -> Range<usize> {
+    span.start + offset..span.end + offset
+}

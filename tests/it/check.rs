@@ -1,0 +1,164 @@
+//! The review of SQL files, as a person or a pipeline runs it.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use lockkeeper::cluster::Options;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::cluster_with;
+use crate::support::programs::without_variables;
+use crate::support::raw::Raw;
+
+/// A migration with something of everything; the data of COPY and psql's own commands are nobody's statements.
+const MIGRATION: &str = "-- a migration
+BEGIN;
+ALTER TABLE orders ADD COLUMN region text;
+ALTER TABLE orders ADD CONSTRAINT positive CHECK (amount > 0);
+COMMIT;
+-- lockkeeper: allow truncate-table because it is a cache
+TRUNCATE cache;
+\\echo DROP TABLE nothing;
+COPY t FROM stdin;
+DROP TABLE data;
+\\.
+DROP TABLE old_orders;
+";
+
+fn lockkeeper(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    without_variables(&mut command);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("start");
+    // It may end without reading.
+    let _ = child.stdin.take().expect("stdin").write_all(input.as_bytes());
+    child.wait_with_output().expect("end")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&said(output)).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
+}
+
+/// `line id level` of every finding that is told.
+fn found(report: &Value) -> Vec<String> {
+    let findings = report["files"].as_array().expect("files").iter().flat_map(|file| {
+        file["findings"].as_array().expect("findings").iter().filter(|found| found["denied"] == true)
+    });
+    findings
+        .map(|found| {
+            format!("{} {} {}", found["start"]["line"], found["id"], found["level"]).replace('"', "")
+        })
+        .collect()
+}
+
+#[test]
+fn a_migration_is_reviewed_statement_by_statement() {
+    let output = lockkeeper(&["check", "--format", "json", "-"], MIGRATION);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        found(&json(&output)),
+        ["4 add-check-scan warn", "4 work-under-strong-lock warn", "12 drop-table refuse"]
+    );
+    let text = said(&lockkeeper(&["check", "-"], MIGRATION));
+    for part in [
+        "error[drop-table]: dropping old_orders destroys data",
+        "12 | DROP TABLE old_orders;",
+        "AccessExclusiveLock on orders: reads and writes wait",
+        "ALTER TABLE orders VALIDATE CONSTRAINT positive;  -- ShareUpdateExclusiveLock",
+        "op.execute(\"ALTER TABLE orders VALIDATE CONSTRAINT positive\")",
+        "3 findings, 3 denied, 1 allowed",
+    ] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "no colour but on a terminal");
+}
+
+#[test]
+fn the_exit_status_says_what_was_found() {
+    for (arguments, input, expected) in [
+        (vec!["check", "-"], "ALTER TABLE t ADD COLUMN a text;", 0),
+        (vec!["check", "--deny", "refuse", "-"], "ALTER TABLE t ALTER a SET NOT NULL;", 0),
+        (vec!["check", "--deny", "set-not-null-scan", "-"], "ALTER TABLE t ALTER a SET NOT NULL;", 1),
+        (vec!["check", "--allow", "drop-table", "-"], "DROP TABLE t;", 0),
+        (vec!["check", "--assume-in-transaction", "-"], "COMMIT;", 1),
+        (vec!["check", "-"], "BEGIN; SELECT 1;", 1),
+        (vec!["check", "/nowhere.sql"], "", 2),
+        (vec!["check", "--allow", "drop-tabel", "-"], "", 2),
+    ] {
+        let output = lockkeeper(&arguments, input);
+        assert_eq!(output.status.code(), Some(expected), "{arguments:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn folders_and_every_format() {
+    let folder = TempDir::new().expect("folder");
+    std::fs::create_dir(folder.path().join("later")).expect("folder");
+    std::fs::write(folder.path().join("later/b.sql"), "DROP TABLE b;").expect("write");
+    std::fs::write(folder.path().join("a.sql"), "DROP TABLE \"a<&\";").expect("write");
+    std::fs::write(folder.path().join("c.txt"), "DROP TABLE c;").expect("write");
+    let path = folder.path().to_str().expect("path");
+    let run = |format| lockkeeper(&["check", "--format", format, path], "");
+    let sarif = json(&run("sarif"));
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[1]["ruleId"], "drop-table");
+    assert_eq!(results[1]["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
+    let github = said(&run("github"));
+    assert_eq!(github.lines().count(), 2);
+    assert!(
+        github.lines().all(|line| line.starts_with("::error file=") && line.contains("title=drop-table::"))
+    );
+    let junit = said(&run("junit"));
+    assert_eq!(junit.matches("<failure type=\"drop-table\"").count(), 2);
+    assert!(junit.contains("a&lt;&amp;") && !junit.contains("a<&"));
+}
+
+#[test]
+fn a_server_tells_sizes() {
+    let cluster = cluster_with(&Options::new());
+    let mut admin = Raw::session(cluster.addr());
+    admin.rows("CREATE TABLE orders (id int PRIMARY KEY, amount int)");
+    admin.rows("INSERT INTO orders SELECT n, n FROM generate_series(1, 300000) n");
+    admin.rows("CREATE TABLE few (id int PRIMARY KEY, amount int)");
+    let url = cluster.url("postgres");
+    let sql = "ALTER TABLE orders ADD CHECK (amount > 0); ALTER TABLE few ADD CHECK (amount > 0); \
+               ALTER TABLE nowhere ADD CHECK (amount > 0); ALTER TABLE orders ALTER id SET NOT NULL;";
+    let report = json(&lockkeeper(&["check", "--url", &url, "--format", "json", "-"], sql));
+    assert_eq!(found(&report), ["1 add-check-scan warn"]);
+    assert_eq!(report["basis"]["live"], true);
+    let work = &report["files"][0]["findings"][0]["work"][0];
+    assert!(work["bytes"].as_u64() > Some(8 << 20), "{work}");
+    let explained = said(&lockkeeper(&["explain", "--url", &url, "CREATE INDEX ON orders (amount)"], ""));
+    for part in [
+        "hazard: create-index-blocking (plan)",
+        "1. CREATE INDEX CONCURRENTLY ON orders (amount)  -- ShareUpdateExclusiveLock",
+    ] {
+        assert!(explained.contains(part), "{part} is missing in:\n{explained}");
+    }
+}
+
+#[test]
+fn ten_thousand_statements_are_reviewed() {
+    let file = (0..10_000).fold(String::new(), |file, n| {
+        file + &format!("CREATE TABLE t{n} (id bigint);\nALTER TABLE t{n} ADD a text;\n")
+    });
+    let report = json(&lockkeeper(&["check", "--format", "json", "-"], &file));
+    assert_eq!(report["files"][0]["statements"], 20_000);
+    assert_eq!(found(&report), Vec::<String>::new());
+}
+
+#[test]
+fn every_hazard_is_listed_and_explained() {
+    let list = json(&lockkeeper(&["check", "--list", "--format", "json"], ""));
+    let list = list.as_array().expect("list");
+    assert_eq!(list.len(), lockkeeper::hazard::ALL.len());
+    let page = said(&lockkeeper(&["explain", "--hazard", "drop-table"], ""));
+    assert!(page.starts_with("# drop-table\n"), "{page}");
+    assert_eq!(lockkeeper(&["explain", "--hazard", "drop-tabel"], "").status.code(), Some(1));
+}
