@@ -3,6 +3,7 @@
 use super::policy::Allowance;
 use crate::base::{Notice, Severity, SqlState};
 use crate::hazard::{Finding, Remedy};
+use crate::plan::HandStep;
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
@@ -49,7 +50,8 @@ pub(super) fn refused(tag: &str, finding: &Finding) -> Notice {
 
 /// The steps by hand, and how to insist.
 pub(super) fn way_out(finding: &Finding) -> String {
-    let steps: Vec<String> = finding.way().into_iter().map(|step| step.sql).collect();
+    let step = |(at, step): (usize, HandStep)| format!("{}. {}", at + 1, step.sql.trim_start_matches("-- "));
+    let steps: Vec<String> = finding.way().into_iter().enumerate().map(step).collect();
     let by_hand = if steps.is_empty() { String::new() } else { format!("By hand: {}. ", steps.join("; ")) };
     format!(
         "{by_hand}To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
