@@ -30,7 +30,7 @@ pub struct Effects {
     pub touched: Vec<Touched>,
     /// It locks relations strongly that neither its text nor the facts tell.
     pub beyond: bool,
-    /// What it reads, rewrites and builds while it holds its locks.
+    /// What it reads, rewrites and builds while it holds its locks, in the order of its parts.
     pub work: Vec<Work>,
     /// What nobody gets back without a backup.
     pub losses: Vec<Loss>,
@@ -99,6 +99,7 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
         }
         other => object::read(other, &mut reader),
     }
+    effects.work.sort_by_key(|work| work.part);
     effects
 }
 

@@ -25,14 +25,24 @@ impl Need {
 /// What must be known to judge a script; nothing when nothing in it can hurt.
 pub fn need(script: &Script) -> Need {
     let mut need = Need::default();
-    for statement in script.statements.iter().filter(|statement| matters(statement)) {
+    of_script(script, &mut need);
+    need
+}
+
+fn of_script(script: &Script, need: &mut Need) {
+    for statement in &script.statements {
+        if let Form::Body(body) = &statement.form {
+            body.inner.iter().for_each(|inner| of_script(&inner.script, need));
+        }
+        if !matters(statement) {
+            continue;
+        }
         let locked = statement.locks.iter().filter(|lock| lock.resolvable).map(|lock| &lock.name);
         for name in locked.chain(unless_exists(statement)) {
             add(&mut need.relations, name);
         }
-        of_form(&statement.form, &mut need);
+        of_form(&statement.form, need);
     }
-    need
 }
 
 /// The index that stands in the way of the same index, if it is there.

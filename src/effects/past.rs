@@ -5,8 +5,8 @@
 
 use super::Effects;
 use crate::base::{LockMode, RelationName};
-use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, DroppedObject, Form, TypeName};
-use crate::sql::statement::{Kind, Statement, Transaction};
+use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, DroppedObject, Form, Runs, TypeName};
+use crate::sql::statement::{Kind, Script, Statement, Transaction};
 
 /// What came before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +83,34 @@ impl Past {
             Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter),
             Form::ConstraintsImmediate => self.written.clear(),
             _ => {}
+        }
+    }
+
+    /// Goes on behind a message, whose statements and those within their bodies of code have these effects.
+    pub fn after_script(&mut self, script: &Script, effects: &mut dyn Iterator<Item = Effects>) {
+        for statement in &script.statements {
+            let Some(own) = effects.next() else { return };
+            self.after(statement, &own);
+            let Form::Body(body) = &statement.form else { continue };
+            let mut later = Self::nothing();
+            let past = if body.runs == Runs::Now { &mut *self } else { &mut later };
+            let own = past.enter_block();
+            for inner in &body.inner {
+                past.after_script(&inner.script, effects);
+            }
+            past.leave_block(own);
+        }
+    }
+
+    /// Goes into a body of code, which is one transaction; says whether it is one of its own.
+    pub fn enter_block(&mut self) -> bool {
+        !std::mem::replace(&mut self.in_transaction, true)
+    }
+
+    /// Leaves it.
+    pub fn leave_block(&mut self, own: bool) {
+        if own {
+            self.control(Transaction::Commit);
         }
     }
 

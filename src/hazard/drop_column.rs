@@ -18,16 +18,14 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds the removal of a column that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let Some(Loss::Column { table, column }) =
-        subject.effects.losses.iter().find(|loss| matches!(loss, Loss::Column { .. }))
-    else {
-        return None;
-    };
-    let span = subject
-        .parts()
-        .iter()
-        .find(|part| matches!(&part.action, Action::DropColumn { column: it, .. } if it == column))
-        .and_then(|part| part.span.clone());
+    let (part, dropped) = subject.parts().iter().find_map(|part| match &part.action {
+        Action::DropColumn { column, .. } => Some((part, column)),
+        _ => None,
+    })?;
+    let (table, column) = subject.effects.losses.iter().find_map(|loss| match loss {
+        Loss::Column { table, column } if column == dropped => Some((table, column)),
+        _ => None,
+    })?;
     let why = format!(
         "Its values are gone, and every statement of a running application that names {column} fails from then on."
     );
@@ -39,7 +37,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     Some(
         Finding::refusal(ID, format!("dropping column {column} destroys data"), why)
             .about(table)
-            .at(span)
+            .at(part.span.clone())
             .by_hand(steps),
     )
 }

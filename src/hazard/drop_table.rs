@@ -1,6 +1,7 @@
 #![doc = include_str!("drop_table.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::RelationName;
 use crate::base::name::written;
 use crate::effects::Loss;
 use crate::plan::HandStep;
@@ -16,11 +17,15 @@ pub const SINCE: &str = "0.1.0";
 pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds the removal of a table that others can see.
-pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let table = subject.effects.losses.iter().find_map(|loss| match loss {
+pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    let tables = subject.effects.losses.iter().filter_map(|loss| match loss {
         Loss::Table(table) => Some(table),
         _ => None,
-    })?;
+    });
+    tables.map(|table| lost(table, subject)).collect()
+}
+
+fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
     let facts = subject.facts.table(table);
     let mut steps = vec![HandStep::words("make sure that no application uses it any more, and take a backup")];
     let keys = facts.map(|facts| facts.constraints.as_slice()).unwrap_or_default();
@@ -34,5 +39,5 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "The rows of {table} are gone, and every statement that names it fails from then on. Tables at the other end of its foreign \
          keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well."
     );
-    Some(Finding::refusal(ID, format!("dropping {} destroys data", table.name), why).about(table).by_hand(steps))
+    Finding::refusal(ID, format!("dropping {} destroys data", table.name), why).about(table).by_hand(steps)
 }

@@ -30,7 +30,7 @@ pub struct Hazard {
     /// Its page, as `explain` prints it.
     pub page: &'static str,
     /// Looks for it in one statement.
-    pub find: fn(&Subject<'_>) -> Option<Finding>,
+    pub find: fn(&Subject<'_>) -> Vec<Finding>,
 }
 
 /// What a hazard is looked for in.
@@ -46,25 +46,57 @@ pub struct Subject<'a> {
     pub facts: &'a Facts,
     /// What came before it, in its transaction and its file.
     pub past: &'a Past,
+    /// The parts of an `ALTER TABLE` that are looked at; each of several is looked at by itself.
+    looked_at: &'a [Part],
+    /// Their work.
+    work: &'a [Work],
 }
 
 impl<'a> Subject<'a> {
+    /// A statement as a whole.
+    pub fn new(
+        script: &'a Script,
+        statement: &'a Statement,
+        effects: &'a Effects,
+        facts: &'a Facts,
+        past: &'a Past,
+    ) -> Self {
+        let looked_at = parts(statement);
+        Self { script, statement, effects, facts, past, looked_at, work: &effects.work }
+    }
+
+    /// The statement part by part: an `ALTER TABLE` of several, the whole of any other.
+    fn by_part(self) -> impl Iterator<Item = Self> {
+        let count = self.looked_at.len().max(1);
+        (0..count).map(move |part| {
+            if count == 1 {
+                return self;
+            }
+            let first = self.work.partition_point(|work| work.part < part);
+            let behind = self.work.partition_point(|work| work.part <= part);
+            let looked_at = self.looked_at.get(part..=part).unwrap_or_default();
+            Self { looked_at, work: self.work.get(first..behind).unwrap_or_default(), ..self }
+        })
+    }
+
     /// The first work of one of these causes that others feel.
     pub fn work(&self, causes: &[Cause]) -> Option<&'a Work> {
-        self.effects.work.iter().find(|work| work.exposed && causes.contains(&work.cause))
+        self.work.iter().find(|work| work.exposed && causes.contains(&work.cause))
     }
 
     /// The part of an `ALTER TABLE` that asks for a work.
     pub fn part(&self, work: &Work) -> Option<&'a Part> {
-        self.parts().get(work.part)
+        self.all_parts().get(work.part)
     }
 
-    /// The parts of an `ALTER TABLE`; none of any other statement.
-    pub fn parts(&self) -> &'a [Part] {
-        match &self.statement.form {
-            Form::AlterTable(alter) => &alter.parts,
-            _ => &[],
-        }
+    /// The parts of an `ALTER TABLE` that are looked at; none of any other statement.
+    pub const fn parts(&self) -> &'a [Part] {
+        self.looked_at
+    }
+
+    /// Every part of an `ALTER TABLE`; none of any other statement.
+    pub fn all_parts(&self) -> &'a [Part] {
+        parts(self.statement)
     }
 
     /// What an `ALTER TABLE` is about.
@@ -106,6 +138,13 @@ impl<'a> Subject<'a> {
     }
 }
 
+fn parts(statement: &Statement) -> &[Part] {
+    match &statement.form {
+        Form::AlterTable(alter) => &alter.parts,
+        _ => &[],
+    }
+}
+
 /// The one list of hazards: file name, in the order in which they are looked for.
 macro_rules! hazards {
     ($($module:ident),+ $(,)?) => {
@@ -117,7 +156,7 @@ macro_rules! hazards {
             since: $module::SINCE,
             default: $module::DEFAULT,
             page: include_str!(concat!(stringify!($module), ".md")),
-            find: $module::find,
+            find: |subject| $module::find(subject).into_iter().collect(),
         }),+];
 
         #[cfg(test)]
@@ -184,11 +223,23 @@ hazards![
     questionable_type,
     lock_queue,
     opaque_ddl,
+    misplaced_in_transaction,
 ];
 
 /// Every hazard in a statement.
 pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
-    ALL.iter().filter_map(|hazard| (hazard.find)(subject)).collect()
+    ALL.iter().flat_map(|hazard| one(hazard, subject)).collect()
+}
+
+/// One hazard in every part; what is said of the statement as a whole is said once.
+fn one(hazard: &Hazard, subject: &Subject<'_>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for part in subject.by_part() {
+        let fresh = (hazard.find)(&part).into_iter();
+        let fresh: Vec<Finding> = fresh.filter(|finding| found.last() != Some(finding)).collect();
+        found.extend(fresh);
+    }
+    found
 }
 
 /// The hazard of that id.

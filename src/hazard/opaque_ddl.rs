@@ -1,6 +1,7 @@
 #![doc = include_str!("opaque_ddl.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject};
+use crate::sql::form::{Body, Form, Runs, Unseen};
 use crate::sql::statement::{Kind, Opaque};
 
 /// The hazard's id.
@@ -10,23 +11,42 @@ pub const ID: &str = "opaque-ddl";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Pass;
+pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 
 /// Finds a statement that may lock anything and that cannot be seen through.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    if let Form::Body(Body { unseen: Some(unseen), runs, .. }) = &subject.statement.form {
+        return Some(unseen_code(subject, *unseen, *runs));
+    }
     let Kind::Opaque(opaque) = subject.statement.kind else { return None };
     let (why, remedy) = match opaque {
-        Opaque::Block { .. } => ("The DO block holds statements that may lock tables.", ladder()),
-        Opaque::Extension => ("The extension's script may lock tables.", ladder()),
-        Opaque::Unread => {
-            ("The statement could not be read, and begins like one that may lock tables.", ladder())
-        }
+        Opaque::Block { .. } => ("The DO block holds statements that may lock tables.", Remedy::Ladder { warning: None }),
+        Opaque::Extension => return Some(Finding::warning(ID, "the script of the extension has not been looked at", EXTENSION)),
+        Opaque::Unread => (
+            "The statement could not be read, and begins like one that may lock tables.",
+            Remedy::Ladder { warning: None },
+        ),
         // A lock_timeout would also bound the procedure's ordinary work.
         Opaque::Call => ("The procedure may hold statements that lock tables.", Remedy::Record),
     };
     Some(Finding::new(ID, why, remedy))
 }
 
-const fn ladder() -> Remedy {
-    Remedy::Ladder { warning: None }
+const EXTENSION: &str = "It may lock tables, and nobody knows which before it runs.";
+
+fn unseen_code(subject: &Subject<'_>, unseen: Unseen, runs: Runs) -> Finding {
+    let (which, when) = match runs {
+        Runs::Now => ("the block", "runs"),
+        Runs::WhenCalled => ("the function", "is called"),
+    };
+    let why = match unseen {
+        Unseen::Dynamic => format!("Its EXECUTE puts statements together when it {when}; what they lock is known only then."),
+        Unseen::Language => format!("Only SQL and PL/pgSQL are looked into; what it locks is known only when it {when}."),
+        Unseen::Unreadable => format!("A statement in it cannot be read; what it locks is known only when it {when}."),
+    };
+    // A block that holds no word of DDL needs no ladder.
+    if runs == Runs::Now && subject.statement.is_ordinary() {
+        return Finding::new(ID, why, Remedy::Record);
+    }
+    Finding::warning(ID, format!("a part of {which} has not been looked at"), why)
 }

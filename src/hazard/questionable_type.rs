@@ -15,7 +15,7 @@ pub const SINCE: &str = "0.1.0";
 pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 
 /// Finds a new column whose type will be regretted.
-pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let columns: Vec<&Column> = match &subject.statement.form {
         Form::CreateTable(table) if !table.temporary => table.columns.iter().collect(),
         Form::AlterTable(_) => subject.parts().iter().filter_map(|part| match &part.action {
@@ -24,8 +24,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         }).collect(),
         _ => Vec::new(),
     };
-    let (column, why) = columns.into_iter().find_map(|column| Some((column, regret(column)?)))?;
-    Some(Finding::warning(ID, format!("column {} has a type that is often regretted: {}", column.name, column.ty), why))
+    let regretted = columns.into_iter().filter_map(|column| Some((column, regret(column)?)));
+    regretted
+        .map(|(column, why)| {
+            let what = format!("column {} has a type that is often regretted: {}", column.name, column.ty);
+            Finding::warning(ID, what, why)
+        })
+        .collect()
 }
 
 /// Why people come to regret a type.

@@ -17,7 +17,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds more than one foreign key in a statement or transaction.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target().filter(|target| subject.is_exposed(target))?;
-    let keys = || subject.parts().iter().filter(|part| {
+    let keys = || subject.all_parts().iter().filter(|part| {
         matches!(&part.action, Action::AddConstraint(constraint) if constraint.kind == ConstraintKind::Foreign)
     });
     let part = keys().next_back()?;

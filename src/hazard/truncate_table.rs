@@ -1,6 +1,7 @@
 #![doc = include_str!("truncate_table.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::RelationName;
 use crate::effects::Loss;
 use crate::plan::HandStep;
 use crate::plan::by_hand::spelled;
@@ -15,17 +16,19 @@ pub const SINCE: &str = "0.1.0";
 pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds a table that is emptied.
-pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let rows: Vec<_> = subject.effects.losses.iter().filter_map(|loss| match loss {
+pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    let tables = subject.effects.losses.iter().filter_map(|loss| match loss {
         Loss::Rows(table) => Some(table),
         _ => None,
-    }).collect();
-    let table = *rows.first()?;
-    let names: Vec<String> = rows.iter().map(|table| spelled(table)).collect();
+    });
+    tables.map(lost).collect()
+}
+
+fn lost(table: &RelationName) -> Finding {
     let why = format!(
         "All rows of {} are gone at once, under an AccessExclusiveLock; transactions with an older snapshot see an empty table.",
-        names.join(", ")
+        spelled(table)
     );
     let steps = vec![HandStep::words("take a backup; delete the rows in batches by key, or allow it with a reason")];
-    Some(Finding::refusal(ID, format!("truncating {} destroys data", table.name), why).about(table).by_hand(steps))
+    Finding::refusal(ID, format!("truncating {} destroys data", table.name), why).about(table).by_hand(steps)
 }

@@ -1,17 +1,18 @@
 //! The judge: findings, policy and the moment make one decision per message.
 
-use std::borrow::Cow;
-
 use super::decision::{Decision, Guard, Judgement, Retry, Target};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
+use super::scene::{Scene, scenes};
 use super::setting::{self, Setting};
 use super::{as_sent, exempt, explain, unless_exists};
 use crate::base::Notice;
+use crate::effects::Past;
 use crate::effects::facts::{Facts, RelationKind};
-use crate::effects::{self, Effects, Past};
-use crate::hazard::{self, Finding, Remedy, Subject, create_index_blocking};
+use crate::hazard::{self, Finding, Remedy, create_index_blocking, misplaced_in_transaction};
 use crate::plan::Plan;
+use crate::sql::directive::Directive;
+use crate::sql::form::Form;
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
 
 /// What is to become of a message.
@@ -25,7 +26,7 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
         return Judgement::of(Decision::Forward);
     }
     let past = past_of(*moment);
-    let case = Case { script, facts, moment, scenes: scenes(script, facts, &past) };
+    let case = Case { script, facts, moment: *moment, scenes: scenes(script, facts, &past) };
     let mut judgement = Judgement::of(Decision::Forward);
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
     let found = case.findings(&policy);
@@ -49,63 +50,52 @@ pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
 pub fn holds_strong_after(script: &Script, facts: &Facts) -> bool {
     let moment = Moment { transaction: Standing::Implicit };
     let past = Past::in_transaction();
-    Case { script, facts, moment: &moment, scenes: scenes(script, facts, &past) }.may_lock()
-}
-
-/// What one statement does, after those before it.
-struct Scene<'a> {
-    effects: Effects,
-    /// Borrowed for the first statement: what came before it may be a long file.
-    past: Cow<'a, Past>,
+    Case { script, facts, moment, scenes: scenes(script, facts, &past) }.may_lock()
 }
 
 fn past_of(moment: Moment) -> Past {
     if moment.transaction == Standing::Outside { Past::nothing() } else { Past::in_transaction() }
 }
 
-/// The statements of a message one after the other; several are one implicit transaction.
-fn scenes<'a>(script: &Script, facts: &Facts, past: &'a Past) -> Vec<Scene<'a>> {
-    if let [statement] = script.statements.as_slice() {
-        return vec![Scene { effects: effects::of(statement, facts, past), past: Cow::Borrowed(past) }];
-    }
-    let mut past = Past { in_transaction: true, ..past.clone() };
-    let scene = |statement| {
-        let (effects, before) = (effects::of(statement, facts, &past), past.clone());
-        past.after(statement, &effects);
-        Scene { effects, past: Cow::Owned(before) }
-    };
-    script.statements.iter().map(scene).collect()
-}
-
-/// What a statement does, and every hazard in it as the policy wants it treated.
+/// What the statements of a message do, and every hazard in them as the policy wants it treated.
 ///
 /// The way of `check` and `explain`, which look at one statement after the other.
-pub fn review(script: &Script, facts: &Facts, past: &Past, policy: &Policy) -> Vec<(Effects, Vec<Finding>)> {
+pub fn review<'a>(
+    script: &'a Script,
+    facts: &'a Facts,
+    past: &'a Past,
+    policy: &Policy,
+) -> Vec<(Scene<'a>, Vec<Finding>)> {
     let transaction =
         if past.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
     let moment = Moment { transaction };
-    let case = Case { script, facts, moment: &moment, scenes: scenes(script, facts, past) };
-    let mut found = case.findings(policy);
-    case.scenes
-        .iter()
-        .zip(&script.statements)
-        .map(|(scene, statement)| {
-            let own = found.extract_if(.., |(of, _)| std::ptr::eq(*of, statement));
-            (scene.effects.clone(), own.map(|(_, finding)| finding).collect())
-        })
-        .collect()
+    let case = Case { script, facts, moment, scenes: scenes(script, facts, past) };
+    let found: Vec<Vec<Finding>> = case.scenes.iter().map(|scene| case.findings_in(scene, policy)).collect();
+    case.scenes.into_iter().zip(found).collect()
 }
 
 /// What the comments ask for, and what is wrong with them.
 fn directives(script: &Script) -> (Vec<Setting>, Vec<Notice>) {
     let (mut settings, mut problems) = (Vec::new(), Vec::new());
-    for directive in &script.directives {
+    let mut written: Vec<&Directive> = script.directives.iter().collect();
+    within_bodies(script, &mut written);
+    for directive in written {
         match setting::check(&directive.name, &directive.value) {
             Ok(setting) => settings.push(setting),
             Err(problem) => problems.push(problem),
         }
     }
     (settings, problems)
+}
+
+/// The comments in the bodies of code of a message.
+fn within_bodies<'a>(script: &'a Script, into: &mut Vec<&'a Directive>) {
+    for statement in &script.statements {
+        if let Form::Body(body) = &statement.form {
+            into.extend(&body.directives);
+            body.inner.iter().for_each(|inner| within_bodies(&inner.script, into));
+        }
+    }
 }
 
 /// The server takes any `SET lockkeeper.x`, so that slips of the pen must be caught here.
@@ -122,34 +112,42 @@ fn bad_setting(statement: &Statement) -> Option<Notice> {
 struct Case<'a> {
     script: &'a Script,
     facts: &'a Facts,
-    moment: &'a Moment,
+    moment: Moment,
     scenes: Vec<Scene<'a>>,
 }
 
-impl Case<'_> {
-    fn findings(&self, policy: &Policy) -> Vec<(&Statement, Finding)> {
-        let (script, facts) = (self.script, self.facts);
-        let subjects = script.statements.iter().zip(&self.scenes);
-        subjects
-            .filter(|(statement, _)| !self.is_for_the_server(statement))
-            .flat_map(|(statement, Scene { effects, past })| {
-                let subject = Subject { script, statement, effects, facts, past };
-                let found = hazard::find(&subject).into_iter();
-                found.map(move |finding| {
-                    (statement, exempt::under(policy, facts, past, statement.tag, finding))
-                })
-            })
-            .collect()
+impl<'a> Case<'a> {
+    /// What is found in everything that runs when the message does.
+    fn findings(&self, policy: &Policy) -> Vec<(&Scene<'a>, Finding)> {
+        let now = self.scenes.iter().filter(|scene| scene.runs_now());
+        now.flat_map(|scene| self.findings_in(scene, policy).into_iter().map(move |it| (scene, it))).collect()
+    }
+
+    fn findings_in(&self, scene: &Scene<'_>, policy: &Policy) -> Vec<Finding> {
+        let subject = scene.subject(self.facts);
+        let found = if self.is_for_the_server(scene) {
+            misplaced_in_transaction::find(&subject).into_iter().collect()
+        } else {
+            hazard::find(&subject)
+        };
+        let as_wanted =
+            |finding| exempt::under(policy, self.facts, &scene.past, scene.statement.tag, finding);
+        found.into_iter().map(as_wanted).collect()
     }
 
     /// Whether the server refuses the statement where it stands, so that it can do no harm: 25001 in a transaction
     /// block, and `LOCK TABLE` outside one.
-    fn is_for_the_server(&self, statement: &Statement) -> bool {
-        match (statement.place, &statement.kind) {
-            (Place::OutsideOnly, _) => !self.is_alone(),
-            (Place::Anywhere, Kind::Lock { .. }) => self.is_alone(),
+    fn is_for_the_server(&self, scene: &Scene<'_>) -> bool {
+        match (scene.statement.place, &scene.statement.kind) {
+            (Place::OutsideOnly, _) => !self.stands_alone(scene),
+            (Place::Anywhere, Kind::Lock { .. }) => self.stands_alone(scene),
             (Place::Anywhere, _) => false,
         }
+    }
+
+    /// Whether it is the whole message, outside any transaction.
+    fn stands_alone(&self, scene: &Scene<'_>) -> bool {
+        scene.within.is_none() && self.is_alone()
     }
 
     /// Whether it may lock something strongly, as far as anybody can tell.
@@ -157,7 +155,8 @@ impl Case<'_> {
         let opaque = |statement: &Statement| {
             matches!(statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread))
         };
-        self.scenes.iter().any(|scene| scene.effects.is_strong()) || self.script.statements.iter().any(opaque)
+        self.scenes.iter().any(|scene| scene.runs_now() && scene.effects.is_strong())
+            || self.script.statements.iter().any(opaque)
     }
 
     /// Whether the message is one statement, outside any transaction.
@@ -168,21 +167,22 @@ impl Case<'_> {
     fn observe(
         &self,
         policy: &Policy,
-        found: &[(&Statement, Finding)],
+        found: &[(&Scene<'_>, Finding)],
         mut judgement: Judgement,
     ) -> Judgement {
-        let alone = self.is_alone();
         let not_allowed = found.iter().filter(|(_, finding)| policy.allowance(finding.hazard).is_none());
-        judgement
-            .notices
-            .extend(not_allowed.filter_map(|(statement, it)| explain::observed(statement.tag, it, alone)));
+        judgement.notices.extend(
+            not_allowed.filter_map(|(scene, it)| {
+                explain::observed(scene.statement.tag, it, self.stands_alone(scene))
+            }),
+        );
         judgement
     }
 
     fn enforce(
         &self,
         policy: &Policy,
-        found: Vec<(&Statement, Finding)>,
+        found: Vec<(&Scene<'_>, Finding)>,
         mut judgement: Judgement,
     ) -> Judgement {
         if let Some((plan, notice)) = self.unless_exists(policy) {
@@ -191,12 +191,13 @@ impl Case<'_> {
             return judgement;
         }
         let mut guarded = false;
-        for (statement, finding) in found {
+        for (scene, finding) in found {
+            let tag = scene.statement.tag;
             if let Some(allowance) = policy.allowance(finding.hazard) {
-                judgement.notices.push(explain::allowed(statement.tag, &finding, allowance));
+                judgement.notices.push(explain::allowed(tag, &finding, allowance));
                 continue;
             }
-            if !self.is_alone()
+            if !self.stands_alone(scene)
                 && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. }))
             {
                 guarded |= finding.remedy != Remedy::Record;
@@ -205,7 +206,7 @@ impl Case<'_> {
             }
             match finding.remedy {
                 Remedy::Plan { ref plan, form } => {
-                    judgement.notices.push(explain::replaced(statement.tag, form, &finding));
+                    judgement.notices.push(explain::replaced(tag, form, &finding));
                     judgement.decision = Decision::Run(plan.clone());
                     return judgement;
                 }
@@ -249,7 +250,9 @@ impl Case<'_> {
     /// What is locked strongly, each relation once.
     fn targets(&self) -> Vec<Target> {
         let mut targets: Vec<Target> = Vec::new();
-        for touched in self.scenes.iter().flat_map(|scene| scene.effects.strong()) {
+        // Which statements of a block run is not known before it does.
+        let sure = self.scenes.iter().filter(|scene| scene.within.is_none());
+        for touched in sure.flat_map(|scene| scene.effects.strong()) {
             let same = |target: &&mut Target| {
                 target.oid == touched.oid && (touched.oid.is_some() || target.name == touched.name)
             };

@@ -10,6 +10,7 @@ mod exempt;
 mod explain;
 pub mod moment;
 pub mod policy;
+mod scene;
 pub mod setting;
 mod unless_exists;
 
@@ -18,6 +19,7 @@ pub use decision::{Decision, Guard, Judgement, Retry, Target};
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};
+pub use scene::Scene;
 pub use setting::Setting;
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use crate::effects::{Effects, Loss, Past};
 use crate::hazard::Finding;
 use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing};
 use crate::sql::Script;
+use crate::sql::form::Runs;
 use crate::sql::statement::Place;
 
 /// What is told of one statement.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    tag: &'static str,
+    title: String,
     effects: Effects,
     findings: Vec<Finding>,
     judgement: Judgement,
@@ -29,22 +30,29 @@ pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Poli
     let past = if standing == Standing::Outside { Past::nothing() } else { Past::in_transaction() };
     let judgement = judge::decide(script, facts, &Moment { transaction: standing }, policy);
     let reviewed = judge::review(script, facts, &past, policy);
-    let statements = script.statements.iter().zip(reviewed);
-    statements
-        .map(|(statement, (effects, findings))| Explanation {
-            tag: statement.tag,
-            effects,
-            findings,
-            judgement: judgement.clone(),
-            facts: facts.clone(),
-        })
-        .collect()
+    let explain = |(scene, findings): (judge::Scene<'_>, Vec<Finding>)| Explanation {
+        title: title(&scene),
+        effects: scene.effects,
+        findings,
+        judgement: judgement.clone(),
+        facts: facts.clone(),
+    };
+    reviewed.into_iter().map(explain).collect()
+}
+
+fn title(scene: &judge::Scene<'_>) -> String {
+    let tag = scene.statement.tag;
+    match scene.within {
+        None => tag.to_owned(),
+        Some(Runs::Now) => format!("{tag}, within the block"),
+        Some(Runs::WhenCalled) => format!("{tag}, when the function is called"),
+    }
 }
 
 impl Explanation {
     /// For people.
     pub fn text(&self) -> String {
-        let mut out = format!("{}\n", self.tag);
+        let mut out = format!("{}\n", self.title);
         self.effects_told(&mut out);
         for finding in &self.findings {
             let _ = writeln!(out, "hazard: {} ({})", finding.hazard, judge::gravity(finding));
@@ -92,7 +100,7 @@ impl Explanation {
     pub fn json(&self) -> Value {
         let locks = step::locks(&self.effects);
         json!({
-            "statement": self.tag,
+            "statement": self.title,
             "locks": locks.iter().map(lock).collect::<Vec<_>>(),
             "locks_beyond": self.effects.beyond,
             "work": estimate::of(&self.effects).iter().map(|work| json!({

@@ -12,7 +12,7 @@ use crate::effects::facts::{Facts, Source};
 use crate::effects::{Effects, Past, need};
 use crate::hazard::{Finding, HazardSetting, Remedy};
 use crate::judge::setting::{self, Setting};
-use crate::judge::{self, Policy};
+use crate::judge::{self, Policy, Scene};
 use crate::sql::statement::{Kind, Opaque, Readable, Script, Setting as Change, Statement, Transaction};
 use crate::sql::{Encoding, parse};
 
@@ -65,21 +65,29 @@ impl<'a> Fold<'a> {
             return;
         }
         let policy = self.policy(script);
-        let reviewed = judge::review(script, facts, &self.past, &policy);
-        for (statement, (effects, findings)) in script.statements.iter().zip(reviewed) {
-            let span = shifted(&statement.span, offset);
-            self.transactions(statement, &span);
-            for finding in &findings {
-                let at = finding.span.as_ref().map_or_else(|| span.clone(), |own| shifted(own, offset));
-                let found = self.found(statement, &effects, finding, facts);
+        let past = std::mem::take(&mut self.past);
+        let reviewed = judge::review(script, facts, &past, &policy);
+        for (scene, findings) in &reviewed {
+            let span = shifted(&scene.in_message(&scene.statement.span), offset);
+            if scene.within.is_none() {
+                self.transactions(scene.statement, &span);
+            }
+            for finding in findings {
+                let own = finding.span.as_ref().map(|own| shifted(&scene.in_message(own), offset));
+                let found = self.found(scene, finding, facts);
                 let allowed = policy.allowance(finding.hazard).map(|allowance| allowance.reason.clone());
                 let denied = allowed.is_none() && found.denied;
-                self.report.findings.push(Found { at: self.at(&at), denied, allowed, ..found });
+                let at = self.at(own.as_ref().unwrap_or(&span));
+                self.report.findings.push(Found { denied, allowed, at, ..found });
             }
-            self.tell(statement, &effects, &span);
-            self.set(statement, &span);
-            self.past.after(statement, &effects);
+            if scene.runs_now() {
+                self.tell(scene.statement, &scene.effects, &span);
+                self.set(scene.statement, &span);
+            }
         }
+        let effects: Vec<Effects> = reviewed.into_iter().map(|(scene, _)| scene.effects).collect();
+        self.past = past;
+        self.past.after_script(script, &mut effects.into_iter());
     }
 
     fn finish(mut self) -> FileReport {
@@ -155,21 +163,26 @@ impl<'a> Fold<'a> {
     }
 
     /// What a hazard's finding says; where it is and whether it is allowed is for the caller.
-    fn found(&self, statement: &Statement, effects: &Effects, finding: &Finding, facts: &Facts) -> Found {
+    fn found(&self, scene: &Scene<'_>, finding: &Finding, facts: &Facts) -> Found {
+        let called = !scene.runs_now();
         let level = judge::gravity(finding);
+        // Nobody knows when it is called, or on what.
+        let level = if called { level.min(HazardSetting::Warn) } else { level };
         let by_hand = if level == HazardSetting::Pass { Vec::new() } else { step::by_hand(finding, facts) };
+        let in_transaction = scene.past.in_transaction;
+        let what = what(scene.statement.tag, finding, in_transaction);
         Found {
             id: finding.hazard,
             level,
             denied: self.options.deny.denies(finding.hazard, level),
             allowed: None,
             at: At::nowhere(),
-            what: what(statement.tag, finding, self.past.in_transaction),
+            what: if called { format!("when the function is called: {what}") } else { what },
             why: finding.why.clone(),
-            locks: step::locks(effects),
-            work: estimate::of(effects),
-            in_transaction: self.past.in_transaction,
-            online: step::online(finding, facts),
+            locks: step::locks(&scene.effects),
+            work: estimate::of(&scene.effects),
+            in_transaction,
+            online: step::online(finding, facts).filter(|_| scene.within.is_none()),
             by_hand,
         }
     }

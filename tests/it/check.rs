@@ -162,3 +162,41 @@ fn every_hazard_is_listed_and_explained() {
     assert!(page.starts_with("# drop-table\n"), "{page}");
     assert_eq!(lockkeeper(&["explain", "--hazard", "drop-tabel"], "").status.code(), Some(1));
 }
+
+#[test]
+fn bodies_of_code_are_looked_into() {
+    let file = "CREATE INDEX ON a (b);
+DO $$
+BEGIN
+  IF true THEN
+    ALTER TABLE a DROP COLUMN b, DROP COLUMN c;
+  END IF;
+  CREATE TABLE fresh (a int);
+  ALTER TABLE fresh ADD CHECK (a > 0);
+END $$;
+ALTER TABLE fresh ADD CHECK (a > 0);
+DO $$ BEGIN EXECUTE 'DROP TABLE t'; END $$;
+DO $$ BEGIN CREATE INDEX CONCURRENTLY ON a (b); END $$;
+DO $$ BEGIN /* lockkeeper: allow truncate-table because it is a cache */ TRUNCATE cache; END $$;
+CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS '
+BEGIN
+  DELETE FROM t;
+  DROP TABLE t;
+END';
+";
+    let report = json(&lockkeeper(&["check", "--format", "json", "-"], file));
+    assert_eq!(
+        found(&report),
+        [
+            "1 create-index-blocking warn",
+            "5 drop-column refuse",
+            "5 drop-column refuse",
+            "11 opaque-ddl warn",
+            "12 misplaced-in-transaction refuse",
+            "16 write-without-where warn",
+            "17 drop-table warn",
+        ]
+    );
+    let text = said(&lockkeeper(&["check", "-"], file));
+    assert!(text.contains("when the function is called: dropping t destroys data"), "{text}");
+}

@@ -60,8 +60,8 @@ fn one_statement_outside_a_transaction() {
         ("VACUUM FULL", "Whole"),
         ("VACUUM orders", "forward"),
         ("LOCK TABLE orders", "forward"),
-        ("DO $$ BEGIN DROP TABLE orders; END $$", "Transaction"),
-        ("DO $$ BEGIN DROP TABLE orders; COMMIT; END $$", "Never"),
+        ("DO $$ BEGIN ALTER TABLE orders ADD c int; END $$", "Transaction"),
+        ("DO $$ BEGIN ALTER TABLE orders ADD c int; COMMIT; END $$", "Never"),
         ("DO $$ BEGIN PERFORM 1; END $$", "forward"),
         ("CALL p()", "forward"),
         ("CREATE EXTENSION hstore", "Transaction"),
@@ -89,7 +89,7 @@ fn several_statements_are_one_transaction() {
         ("ALTER TABLE orders ADD c int; COPY orders FROM STDIN", "Never"),
         ("RESET ALL; ALTER TABLE orders ADD c int", "Never"),
         ("CALL p(); ALTER TABLE orders ADD c int", "Never"),
-        ("CREATE INDEX CONCURRENTLY ON orders (no); SELECT 1", "forward"),
+        ("CREATE INDEX CONCURRENTLY ON orders (no); SELECT 1", "refuse 25001"),
         ("CREATE INDEX ON orders (no); SELECT 1", "Whole"),
         ("LOCK TABLE orders; SELECT 1", "Whole"),
         ("SELECT 1; SELECT 2", "forward"),
@@ -98,7 +98,7 @@ fn several_statements_are_one_transaction() {
         assert_eq!(course(text, Standing::Outside), expected, "{text}");
     }
     assert_eq!(course("ALTER TABLE orders ADD c int", Standing::Implicit), "Never");
-    assert_eq!(course("CREATE INDEX CONCURRENTLY ON orders (no)", Standing::Implicit), "forward");
+    assert_eq!(course("CREATE INDEX CONCURRENTLY ON orders (no)", Standing::Implicit), "refuse 25001");
 }
 
 #[test]
@@ -111,13 +111,14 @@ fn in_a_transaction() {
         ("SAVEPOINT a; ALTER TABLE orders ADD c int", IN_TRANSACTION, "Never"),
         ("CREATE INDEX ON orders (no)", IN_TRANSACTION, "Savepoint"),
         ("CREATE INDEX ON fresh (no)", IN_TRANSACTION, "forward"),
-        ("CREATE INDEX CONCURRENTLY ON orders (no)", IN_TRANSACTION, "forward"),
+        ("CREATE INDEX CONCURRENTLY ON orders (no)", IN_TRANSACTION, "refuse 25001"),
         ("DROP INDEX orders_no_idx", IN_TRANSACTION, "Savepoint"),
-        ("VACUUM FULL orders", IN_TRANSACTION, "forward"),
+        ("VACUUM FULL orders", IN_TRANSACTION, "refuse 25001"),
         ("LOCK TABLE orders", IN_TRANSACTION, "Savepoint"),
         ("LOCK TABLE orders NOWAIT", IN_TRANSACTION, "forward"),
         ("LOCK TABLE orders IN ROW EXCLUSIVE MODE", IN_TRANSACTION, "forward"),
-        ("DO $$ BEGIN DROP TABLE orders; END $$", IN_TRANSACTION, "Savepoint"),
+        ("DO $$ BEGIN ALTER TABLE orders ADD c int; END $$", IN_TRANSACTION, "Savepoint"),
+        ("DO $$ BEGIN DROP TABLE orders; END $$", IN_TRANSACTION, "refuse 0A000"),
         ("COMMIT", HOLDS_STRONG, "forward"),
     ] {
         assert_eq!(course(text, standing), expected, "{text}");

@@ -10,8 +10,8 @@ use crate::base::RelationName;
 
 pub use self::expression::{Expression, FunctionName, TypeName};
 pub use self::object::{
-    AlterDomain, Body, BodyLanguage, Change, Dropped, DroppedObject, EnumChange, Rename, Renamed, Write,
-    WriteVerb,
+    AlterDomain, Body, Change, Dropped, DroppedObject, EnumChange, Inner, Rename, Renamed, Runs, Unseen,
+    Write, WriteVerb,
 };
 pub use self::table::{
     Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable, Generated,

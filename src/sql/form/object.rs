@@ -2,6 +2,8 @@
 
 use super::TypeName;
 use crate::base::RelationName;
+use crate::sql::directive::Directive;
+use crate::sql::statement::Script;
 
 /// `DROP`
 #[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
@@ -141,26 +143,43 @@ impl WriteVerb {
 }
 
 /// A body of code: a `DO` block, a function, a procedure.
-#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
-    /// The language.
-    pub language: BodyLanguage,
-    /// It runs now (`DO`), rather than when it is called.
-    pub runs_now: bool,
-    /// The statements in it that could be read, as texts; those of PL/pgSQL control flow left out.
-    pub statements: Vec<String>,
-    /// `EXECUTE`: text that is put together when it runs.
-    pub dynamic: bool,
+    /// When it runs.
+    pub runs: Runs,
+    /// The statements in it that could be read; those of PL/pgSQL control flow left out.
+    pub inner: Vec<Inner>,
+    /// What comments in it ask of lockkeeper.
+    pub directives: Vec<Directive>,
+    /// Why it may do more than `inner` says; `None` when all of it was seen.
+    pub unseen: Option<Unseen>,
 }
 
-/// What a body is written in.
+/// When a body of code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyLanguage {
-    /// `LANGUAGE sql`
-    Sql,
-    /// `LANGUAGE plpgsql`, the default of DO
-    PlPgSql,
-    /// One that is not looked into.
-    Other,
+pub enum Runs {
+    /// `DO`: now.
+    Now,
+    /// A function or procedure: whenever it is called.
+    WhenCalled,
+}
+
+/// One statement in a body of code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inner {
+    /// The place of its text in the text around it; `None` where the body is a string with escapes.
+    pub at: Option<usize>,
+    /// The statement, by itself.
+    pub script: Script,
+}
+
+/// Why nobody can tell what a body of code does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    /// `EXECUTE`: text that is put together when it runs.
+    Dynamic,
+    /// A language that is not looked into.
+    Language,
+    /// A statement in it begins with a word of DDL and cannot be read.
+    Unreadable,
 }

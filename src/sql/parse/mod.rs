@@ -36,9 +36,13 @@ const COMMENT_DEPTH_MAX: usize = 32;
 
 /// Reads a text; what cannot be read is `Opaque`.
 pub fn parse(text: &[u8], dialect: impl Into<Dialect>) -> Script {
-    let dialect = dialect.into();
+    parse_nested(text, dialect.into(), 0)
+}
+
+/// Reads a text that stands in so many bodies of code.
+fn parse_nested(text: &[u8], dialect: Dialect, nesting: usize) -> Script {
     let shadow = dialect.encoding.shade(text);
-    let source = Source { text: &shadow.text, dialect };
+    let source = Source { text: &shadow.text, bytes: text, dialect, nesting };
     let mut script = Script {
         text: Text::new(text),
         dialect,
@@ -58,9 +62,14 @@ pub fn parse(text: &[u8], dialect: impl Into<Dialect>) -> Script {
 }
 
 /// A text as the parser reads it.
+#[derive(Clone, Copy)]
 struct Source<'a> {
     text: &'a str,
+    /// The text as it was sent, of the same length.
+    bytes: &'a [u8],
     dialect: Dialect,
+    /// How many bodies of code are around it.
+    nesting: usize,
 }
 
 impl Source<'_> {
@@ -96,8 +105,7 @@ impl Source<'_> {
         };
         let found = classify::classify(node, names);
         let span = self.trimmed(start..end);
-        let places =
-            form::Places::new(self.text, span.clone(), offset, self.dialect.standard_conforming_strings);
+        let places = form::Places::new(*self, span.clone(), offset);
         Some(found.at(span, form::form(node, &places)))
     }
 
@@ -136,7 +144,8 @@ impl Source<'_> {
         let span = within.unwrap_or(0..self.text.len());
         let text = self.text.get(span.clone()).unwrap_or_default();
         let conforming = self.dialect.standard_conforming_strings;
-        if Lexer::new(text, conforming).any(|token| token.is_ambiguous(text)) {
+        let may_hide_another = text.contains(';');
+        if may_hide_another && Lexer::new(text, conforming).any(|token| token.is_ambiguous(text)) {
             return vec![told(span, Kind::Opaque(Opaque::Unread))];
         }
         pieces(text, conforming)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::sql::{Encoding, Triage, triage};
 
+mod bodies;
 mod corpus;
 mod differential;
 mod forms;

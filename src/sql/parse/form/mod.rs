@@ -47,11 +47,11 @@ pub(super) fn form(node: &NodeEnum, places: &Places<'_>) -> Form {
             concurrently: it.concurrent,
             data: !it.skip_data,
         }),
-        other => rare(other),
+        other => rare(other, places),
     }
 }
 
-fn rare(node: &NodeEnum) -> Form {
+fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
     match node {
         NodeEnum::CreateDomainStmt(it) => {
             Form::CreateDomain { constrained: object::is_constrained(&it.constraints) }
@@ -63,8 +63,8 @@ fn rare(node: &NodeEnum) -> Form {
         NodeEnum::DeleteStmt(it) => object::delete(it),
         NodeEnum::MergeStmt(it) => object::merge(it),
         NodeEnum::InsertStmt(it) => object::insert(it),
-        NodeEnum::DoStmt(it) => Form::Body(body::block(&it.args)),
-        NodeEnum::CreateFunctionStmt(it) => Form::Body(body::function(it)),
+        NodeEnum::DoStmt(it) => Form::Body(body::block(&it.args, places)),
+        NodeEnum::CreateFunctionStmt(it) => Form::Body(body::function(it, places)),
         NodeEnum::ConstraintsSetStmt(it) if !it.deferred => Form::ConstraintsImmediate,
         NodeEnum::CreateSeqStmt(it) => Form::Make(it.sequence.as_ref().map(relation)),
         NodeEnum::ViewStmt(it) => Form::Make(it.view.as_ref().map(relation)),

@@ -4,9 +4,16 @@ use std::ops::Range;
 
 use crate::sql::form::{Expression, FunctionName};
 use crate::sql::lex::{Lexer, Token, TokenKind};
+use crate::sql::parse::{Source, parse_nested};
+use crate::sql::statement::Script;
+use crate::sql::{Dialect, Encoding};
+
+/// Bodies of code within bodies of code are looked into so deep.
+const NESTING_MAX: usize = 4;
 
 /// One statement's text, token by token.
 pub(in crate::sql::parse) struct Places<'a> {
+    source: Source<'a>,
     text: &'a str,
     /// What to add to a location of the tree.
     offset: usize,
@@ -16,18 +23,60 @@ pub(in crate::sql::parse) struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// The statement at `span` of `text`, whose tree counts from `offset`.
-    pub(in crate::sql::parse) fn new(
-        text: &'a str,
-        span: Range<usize>,
-        offset: usize,
-        conforming: bool,
-    ) -> Self {
+    pub(in crate::sql::parse) fn new(source: Source<'a>, span: Range<usize>, offset: usize) -> Self {
+        let text = source.text;
         let body = text.get(span.clone()).unwrap_or_default();
-        let tokens = Lexer::new(body, conforming)
+        let tokens = Lexer::new(body, source.dialect.standard_conforming_strings)
             .filter(|token| !matches!(token.kind, TokenKind::Comment(_)))
             .map(|token| Token { start: token.start + span.start, end: token.end + span.start, ..token })
             .collect();
-        Self { text, offset, tokens }
+        Self { source, text, offset, tokens }
+    }
+
+    /// `standard_conforming_strings`
+    pub(super) const fn conforming(&self) -> bool {
+        self.source.dialect.standard_conforming_strings
+    }
+
+    /// Where a body of code stands word for word; `None` where its string has escapes.
+    pub(super) fn find(&self, body: &str) -> Option<usize> {
+        let literals = self.tokens.iter().filter(|token| token.kind == TokenKind::Literal);
+        let mut found = literals.filter_map(|token| Some(token.start + token.text(self.text).find(body)?));
+        found.next().filter(|_| !body.is_empty())
+    }
+
+    /// The body of `BEGIN ATOMIC .. END`.
+    pub(super) fn behind_begin_atomic(&self) -> Option<(usize, &'a str)> {
+        let begin = self.tokens.windows(2).find_map(|pair| match pair {
+            [begin, atomic] if begin.is_word(self.text, "begin") && atomic.is_word(self.text, "atomic") => {
+                Some(atomic.end)
+            }
+            _ => None,
+        })?;
+        let end = self.tokens.last().filter(|token| token.is_word(self.text, "end"))?;
+        Some((begin, self.text.get(begin..end.start)?))
+    }
+
+    /// Whether characters of the text that the parser cannot read stand in it, told by their stand-ins.
+    pub(super) fn holds_stand_ins(&self, body: &str) -> bool {
+        self.source.bytes != self.text.as_bytes() && body.bytes().any(|byte| byte == b'x' || !byte.is_ascii())
+    }
+
+    /// Whether the statement stands so deep in bodies of code that its own is not looked into.
+    pub(super) const fn is_too_deep(&self) -> bool {
+        self.source.nesting >= NESTING_MAX
+    }
+
+    /// Reads a part of the text by itself.
+    pub(super) fn parse_within(&self, range: Range<usize>) -> Script {
+        let bytes = self.source.bytes.get(range).unwrap_or_default();
+        parse_nested(bytes, self.source.dialect, self.source.nesting + 1)
+    }
+
+    /// Reads a text that stands nowhere as it is.
+    pub(super) fn parse_elsewhere(&self, text: &str) -> Script {
+        let dialect = Dialect { encoding: Encoding::Utf8, ..self.source.dialect };
+        parse_nested(text.as_bytes(), dialect, self.source.nesting + 1)
     }
 
     /// The place in the text that a location of the tree means.

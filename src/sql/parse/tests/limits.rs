@@ -51,6 +51,8 @@ fn what_the_grammar_rejects_is_for_the_server() {
     let text = "SELECT FROM WHERE; ALTER TABLE t FROBNICATE; hello";
     assert_eq!(script(text).readable, Readable::Rejected);
     assert_eq!(kinds(text), [Kind::Ordinary, Kind::Opaque(Opaque::Unread), Kind::Ordinary]);
+    // A dollar quote that may be one, but nothing behind a semicolon that it could hide.
+    assert_eq!(kinds("UPDATE t SET a = 1BEGIN$$"), [Kind::Ordinary]);
     let nul = parse(b"SELECT 1\0; DROP TABLE t", Encoding::Utf8);
     assert!(nul.readable == Readable::Rejected && !nul.is_ordinary());
 }
