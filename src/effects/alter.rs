@@ -1,6 +1,6 @@
 //! What the parts of an `ALTER TABLE` do.
 //!
-//! Source: `src/backend/commands/tablecmds.c`, measured (`OPERATIONS`, section 2; `tests/it/oracle.rs`).
+//! Source: `src/backend/commands/tablecmds.c`, measured by `tests/it/oracle.rs`.
 
 use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;

@@ -1,7 +1,7 @@
 //! What the analysis wants to know about a script.
 
 use crate::base::RelationName;
-use crate::sql::form::{Action, Change, Column, Form, FunctionName, TypeName};
+use crate::sql::form::{Action, Change, Column, Form, FunctionName, TypeName, WriteVerb};
 use crate::sql::statement::{Kind, Script, Statement};
 
 /// What is to be looked up, each name once.
@@ -57,7 +57,9 @@ fn unless_exists(statement: &Statement) -> Option<&RelationName> {
 /// reads matters under a weak lock too.
 fn matters(statement: &Statement) -> bool {
     let index_work = matches!(statement.kind, Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_));
-    index_work || statement.is_strong() || matches!(statement.form, Form::AlterTable(_))
+    index_work
+        || statement.is_strong()
+        || matches!(statement.form, Form::AlterTable(_) | Form::AlterDomain(_) | Form::Write(_))
 }
 
 fn of_form(form: &Form, need: &mut Need) {
@@ -70,6 +72,9 @@ fn of_form(form: &Form, need: &mut Need) {
                     _ => {}
                 }
             }
+        }
+        Form::Write(write) if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) => {
+            add(&mut need.relations, &write.table);
         }
         Form::AlterDomain(alter) if alter.change == Change::Checks => add(&mut need.types, &alter.domain),
         _ => {}

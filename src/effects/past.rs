@@ -27,10 +27,10 @@ pub struct Past {
     pub unvalidated: Vec<(RelationName, String)>,
     /// Tables on which the open transaction has added foreign keys.
     pub foreign_keys: Vec<RelationName>,
-    /// Tables that the open transaction has altered.
-    pub altered: Vec<RelationName>,
-    /// Indexes that were dropped, in this file or transaction, with how many statements ago.
-    pub dropped_indexes: Vec<RelationName>,
+    /// Tables that an `ALTER TABLE` of the open transaction has read or rewritten.
+    pub worked: Vec<RelationName>,
+    /// Indexes that were dropped, in this file or transaction, with their definitions where they are known.
+    pub dropped_indexes: Vec<(RelationName, Option<String>)>,
     /// Types to which the open transaction has added values.
     pub enums: Vec<TypeName>,
     /// How many statements came before.
@@ -58,6 +58,16 @@ impl Past {
         self.made_before.iter().any(|made| is_same(made, name))
     }
 
+    /// Whether the open transaction has written to a table.
+    pub fn has_written(&self, name: &RelationName) -> bool {
+        self.written.iter().any(|written| is_same(written, name))
+    }
+
+    /// Whether an `ALTER TABLE` of the open transaction has read or rewritten a table.
+    pub fn worked_on(&self, name: &RelationName) -> bool {
+        self.worked.iter().any(|worked| is_same(worked, name))
+    }
+
     /// The strongest lock of the open transaction that stops others' reads or writes.
     pub fn strongest(&self) -> Option<&(RelationName, LockMode)> {
         self.locked.iter().max_by_key(|(_, mode)| *mode)
@@ -71,6 +81,7 @@ impl Past {
             return;
         }
         self.make(&statement.form);
+        self.drop_indexes(&statement.form, effects);
         if !self.in_transaction {
             self.made_before.append(&mut self.made);
             self.keep_only_what_lasts();
@@ -80,7 +91,7 @@ impl Past {
         self.locked.extend(strong);
         match &statement.form {
             Form::Write(write) => self.written.push(write.table.clone()),
-            Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter),
+            Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter, effects),
             Form::ConstraintsImmediate => self.written.clear(),
             _ => {}
         }
@@ -140,7 +151,7 @@ impl Past {
         self.written.clear();
         self.unvalidated.clear();
         self.foreign_keys.clear();
-        self.altered.clear();
+        self.worked.clear();
         self.enums.clear();
     }
 
@@ -150,9 +161,6 @@ impl Past {
             Form::CreateTableAs(name) | Form::Make(Some(name)) => self.made.push(name.clone()),
             Form::CreateEnum(ty) => self.types.push(ty.clone()),
             Form::AlterEnum(change) if !change.rename => self.enums.push(change.ty.clone()),
-            Form::Drop(dropped) if dropped.object == DroppedObject::Index => {
-                self.dropped_indexes.extend(dropped.names.iter().cloned());
-            }
             Form::Rename(rename) if self.is_new(&rename.target) => {
                 self.made.push(RelationName { name: rename.to.clone(), ..rename.target.clone() });
             }
@@ -160,8 +168,18 @@ impl Past {
         }
     }
 
-    fn alter(&mut self, alter: &AlterTable) {
-        self.altered.push(alter.target.clone());
+    fn drop_indexes(&mut self, form: &Form, effects: &Effects) {
+        let Form::Drop(dropped) = form else { return };
+        if dropped.object == DroppedObject::Index {
+            let named = dropped.names.iter().map(|name| (name.clone(), effects.inverse.clone()));
+            self.dropped_indexes.extend(named);
+        }
+    }
+
+    fn alter(&mut self, alter: &AlterTable, effects: &Effects) {
+        if effects.work.iter().any(|work| work.exposed) {
+            self.worked.push(alter.target.clone());
+        }
         for part in &alter.parts {
             let Action::AddConstraint(constraint) = &part.action else { continue };
             if constraint.kind == ConstraintKind::Foreign {

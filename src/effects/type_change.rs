@@ -1,7 +1,7 @@
 //! Whether a column's new type has the same bytes as its old one.
 //!
 //! Source: `ATColumnChangeRequiresRewrite` in `tablecmds.c` and the length coercion functions' support functions
-//! (`varchar_support`, `numeric_support`, ..), measured (`OPERATIONS`, section 2).
+//! (`varchar_support`, `numeric_support`, ..), measured by `tests/it/oracle.rs`.
 
 use super::facts::{ColumnFacts, Facts, TypeKind};
 use crate::sql::form::TypeName;

@@ -3,7 +3,11 @@
 use super::{Finding, HazardSetting, Remedy, Subject, not_on_this_server};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::RelationKind;
-use crate::plan::concurrent_index;
+use crate::effects::Touched;
+use crate::base::name::choose;
+use crate::plan::by_hand::index_on_partitions;
+use crate::plan::{HandStep, concurrent_index};
+use crate::sql::form::Form;
 use crate::sql::edit;
 use crate::sql::statement::{CreateIndex, Kind};
 
@@ -36,15 +40,29 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         // The server refuses those by itself, before it locks them for long.
         Some((_, relation)) if relation.system => return None,
         Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => online(relation.oid),
-        Some((RelationKind::PartitionedTable, _)) => Remedy::Ladder { warning: Some(partitioned()) },
+        Some((RelationKind::PartitionedTable, _)) => {
+            let remedy = Remedy::Ladder { warning: Some(partitioned()) };
+            let finding = Finding::new(ID, why(table), remedy).about(&table.name).by_hand(on_partitions(subject));
+            return Some(finding.elsewhere(in_transaction(&table.name.to_string())));
+        }
         Some(_) => return None,
         None => Remedy::Ladder { warning: Some(not_rewritten()) },
     };
-    let why = format!(
-        "A plain build holds a {} on {} and stops every write until it is done.",
-        table.mode, table.name
-    );
-    Some(Finding::new(ID, why, remedy).about(&table.name).elsewhere(in_transaction(&table.name.to_string())))
+    Some(Finding::new(ID, why(table), remedy).about(&table.name).elsewhere(in_transaction(&table.name.to_string())))
+}
+
+fn why(table: &Touched) -> String {
+    format!("A plain build holds a {} on {} and stops every write until it is done.", table.mode, table.name)
+}
+
+fn on_partitions(subject: &Subject<'_>) -> Vec<HandStep> {
+    let Form::CreateIndex(index) = &subject.statement.form else { return Vec::new() };
+    let Some(table) = subject.facts.table(&index.table) else { return Vec::new() };
+    let Some(definition) = edit::index_definition(subject.script) else { return Vec::new() };
+    let columns: Vec<&str> = index.columns.iter().map(|column| column.name.as_deref().unwrap_or("expr")).collect();
+    let label = columns.join("_");
+    let name = index.name.clone().unwrap_or_else(|| choose(&[&index.table.name, &label, "idx"], &[]));
+    index_on_partitions(&index.table, &name, (index.unique, &definition), &label, &table.partitions)
 }
 
 fn warning(message: &str) -> Notice {
@@ -54,10 +72,6 @@ fn warning(message: &str) -> Notice {
 fn partitioned() -> Notice {
     warning("CREATE INDEX on a partitioned table is not online yet: it stops writes on every partition")
         .detail("CREATE INDEX CONCURRENTLY does not work on partitioned tables.")
-        .hint(
-            "By hand: CREATE INDEX .. ON ONLY the parent, CREATE INDEX CONCURRENTLY on each partition, then ALTER \
-             INDEX .. ATTACH PARTITION for each of them.",
-        )
 }
 
 fn not_rewritten() -> Notice {

@@ -12,7 +12,7 @@ use crate::base::name::written;
 use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, Seen};
 use crate::effects::{Cause, Effects, Past, Work};
-use crate::sql::form::{Column, Constraint, Form, Part};
+use crate::sql::form::{Column, Constraint, Form, Part, WriteVerb};
 
 pub use self::finding::{Finding, Remedy};
 pub use self::setting::HazardSetting;
@@ -127,6 +127,21 @@ impl<'a> Subject<'a> {
         column.ty.to_string()
     }
 
+    /// Whether it writes rows that others can see, and not only those of one key or those that it lists.
+    pub fn writes_many_rows(&self) -> bool {
+        let Form::Write(write) = &self.statement.form else { return false };
+        let listed = write.verb == WriteVerb::Insert;
+        let pinned = match self.facts.table(&write.table) {
+            Some(table) => table.indexes.iter().any(|index| {
+                let whole = index.unique && index.valid && !index.expressions && !index.columns.is_empty();
+                whole && index.columns.iter().all(|column| write.pinned.contains(column))
+            }),
+            // Nobody knows the keys; who compares a column with a value mostly means one row.
+            None => !write.pinned.is_empty(),
+        };
+        !listed && !pinned && self.is_exposed(&write.table)
+    }
+
     /// Whether others can see a relation: it exists, or may, and is neither temporary nor made in this transaction.
     pub fn is_exposed(&self, name: &RelationName) -> bool {
         !self.past.is_new(name)
@@ -173,6 +188,7 @@ hazards![
     drop_column,
     add_foreign_key_scan,
     unindexed_foreign_key,
+    mismatched_foreign_key,
     add_check_scan,
     add_unique_blocking,
     add_primary_key_blocking,
@@ -192,6 +208,7 @@ hazards![
     drop_constraint,
     validate_under_lock,
     several_foreign_keys,
+    several_alters,
     rename_column,
     rename_table,
     move_to_schema,
@@ -214,12 +231,17 @@ hazards![
     work_under_strong_lock,
     pending_trigger_events,
     write_without_where,
+    bulk_write,
     drop_schema,
     drop_database,
     wide_index,
+    different_index,
     duplicate_index,
+    replaced_index,
+    too_many_indexes,
     hash_index,
     domain_constraint_scan,
+    constrained_domain,
     questionable_type,
     lock_queue,
     opaque_ddl,

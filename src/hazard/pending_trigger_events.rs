@@ -16,7 +16,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds DDL on a table that the transaction has written to.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
-    let written = subject.past.written.iter().any(|table| table.name == target.name);
+    let written = subject.past.has_written(target);
     // Deferred constraints are nearly always foreign keys.
     let deferrable = subject.facts.table(target).is_none_or(|table| {
         !table.referenced_by.is_empty() || table.constraints.iter().any(|it| it.kind == ConstraintKind::Foreign)

@@ -2,6 +2,7 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::name::written;
+use crate::effects::facts::RelationKind;
 use crate::plan::HandStep;
 use crate::plan::by_hand::spelled;
 use crate::sql::form::Action;
@@ -29,13 +30,19 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let columns: Vec<String> = constraint.columns.iter().map(|column| written(column)).collect();
-    let index = format!("CREATE INDEX CONCURRENTLY ON {} ({})", spelled(target), columns.join(", "));
+    let index = format!("ON {} ({})", spelled(target), columns.join(", "));
+    let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
+    let step = if partitioned {
+        HandStep::words(&format!("CREATE INDEX {index}: on each partition concurrently, then on the parent with ON ONLY, then ATTACH"))
+    } else {
+        HandStep::outside(format!("CREATE INDEX CONCURRENTLY {index}"))
+    };
     let why = "A DELETE or a change of the key in the table referred to looks for rows that point there, and reads the whole \
                table for each, while it holds a lock on the row.";
     Some(
         Finding::warning(ID, "the foreign key's own columns have no index", why)
             .about(target)
             .at(part.span.clone())
-            .by_hand(vec![HandStep::outside(index)]),
+            .by_hand(vec![step]),
     )
 }

@@ -2,7 +2,6 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::plan::HandStep;
-use crate::sql::form::Form;
 
 /// The hazard's id.
 pub const ID: &str = "work-under-strong-lock";
@@ -17,7 +16,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let (locked, mode) = subject.past.strongest()?;
     let mode = mode.with_article();
-    let writes = matches!(&subject.statement.form, Form::Write(write) if subject.is_exposed(&write.table));
+    let writes = subject.writes_many_rows();
     let works = subject.effects.work.iter().any(|work| work.exposed && work.bytes != Some(0));
     if !writes && !works {
         return None;

@@ -9,7 +9,9 @@ use super::{as_sent, exempt, explain, unless_exists};
 use crate::base::Notice;
 use crate::effects::Past;
 use crate::effects::facts::{Facts, RelationKind};
-use crate::hazard::{self, Finding, Remedy, create_index_blocking, misplaced_in_transaction};
+use crate::hazard::{
+    self, Finding, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
+};
 use crate::plan::Plan;
 use crate::sql::directive::Directive;
 use crate::sql::form::Form;
@@ -186,11 +188,21 @@ impl<'a> Case<'a> {
         mut judgement: Judgement,
     ) -> Judgement {
         if let Some((plan, notice)) = self.unless_exists(policy) {
-            judgement.decision = Decision::Run(plan);
-            judgement.notices.push(notice);
+            let mut different = found.iter().filter(|(_, finding)| finding.hazard == different_index::ID);
+            judgement.decision = match different.next().map(|(_, finding)| &finding.remedy) {
+                Some(Remedy::Refuse(refusal)) => Decision::Refuse(refusal.clone()),
+                Some(Remedy::Ladder { warning: Some(warning) }) => {
+                    judgement.notices.extend([notice, warning.clone()]);
+                    Decision::Run(plan)
+                }
+                _ => {
+                    judgement.notices.push(notice);
+                    Decision::Run(plan)
+                }
+            };
             return judgement;
         }
-        let mut guarded = false;
+        let (mut guarded, mut chosen) = (false, None);
         for (scene, finding) in found {
             let tag = scene.statement.tag;
             if let Some(allowance) = policy.allowance(finding.hazard) {
@@ -206,9 +218,10 @@ impl<'a> Case<'a> {
             }
             match finding.remedy {
                 Remedy::Plan { ref plan, form } => {
-                    judgement.notices.push(explain::replaced(tag, form, &finding));
-                    judgement.decision = Decision::Run(plan.clone());
-                    return judgement;
+                    if chosen.is_none() {
+                        judgement.notices.push(explain::replaced(tag, form, &finding));
+                        chosen = Some(plan.clone());
+                    }
                 }
                 Remedy::Refuse(ref refusal) => {
                     judgement.decision = Decision::Refuse(explain::with_way_out(refusal.clone(), &finding));
@@ -222,10 +235,10 @@ impl<'a> Case<'a> {
                 Remedy::Record => {}
             }
         }
-        judgement.decision = if guarded {
-            Decision::Guard(Guard { targets: self.targets(), retry: self.retry() })
-        } else {
-            self.as_sent().unwrap_or(Decision::Forward)
+        judgement.decision = match chosen {
+            Some(plan) => Decision::Run(plan),
+            None if guarded => Decision::Guard(Guard { targets: self.targets(), retry: self.retry() }),
+            None => self.as_sent().unwrap_or(Decision::Forward),
         };
         judgement
     }

@@ -1,7 +1,8 @@
 //! The building block for concurrent index work: build, rebuild, drop.
 //!
-//! One step each, since Postgres does it in several transactions of its own; two where an invalid index is in the way. What such a step leaves behind when it
-//! fails is in `OPERATIONS`, T4 and T5.
+//! One step each, since Postgres does it in several transactions of its own; two where an invalid index is in the way.
+//! A build that fails behind its first lock leaves an invalid index; a REINDEX that fails, one named `_ccnew`; a DROP
+//! that fails, the index itself, invalid.
 
 use super::{Context, Inverse, Plan, Probe, Scope, Step};
 use crate::base::LockMode;

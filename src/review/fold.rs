@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::flaws;
 use super::lint::{self, Lint};
 use super::options::Options;
 use super::place::Lines;
@@ -71,6 +72,10 @@ impl<'a> Fold<'a> {
             let span = shifted(&scene.in_message(&scene.statement.span), offset);
             if scene.within.is_none() {
                 self.transactions(scene.statement, &span);
+            }
+            for flaw in flaws::find(scene.script, scene.statement, &scene.past) {
+                let at = shifted(&scene.in_message(&flaw.span), offset);
+                self.flaw(flaw.lint, at, &flaw.what, flaw.why);
             }
             for finding in findings {
                 let own = finding.span.as_ref().map(|own| shifted(&scene.in_message(own), offset));
@@ -153,8 +158,11 @@ impl<'a> Fold<'a> {
                 "The file runs inside its tool's own transaction, which a command like this ends or doubles.";
             let what = format!("{tag} in a file that runs as one transaction");
             self.flaw(lint::COMMIT_IN_WRAPPED, span.clone(), &what, why);
+        } else if begins && self.begun.is_some() {
+            let why = "Postgres only warns; the next COMMIT ends the whole transaction, and what follows it runs statement by statement.";
+            self.flaw(lint::NESTED, span.clone(), "a transaction is begun within another", why);
         } else if begins {
-            self.begun.get_or_insert_with(|| span.clone());
+            self.begun = Some(span.clone());
         } else if self.begun.take().is_none() {
             let why = "Nothing is open here: by itself it only warns, but in a tool's transaction it ends that one.";
             let what = format!("{tag} without a transaction of this file");
@@ -188,13 +196,17 @@ impl<'a> Fold<'a> {
     }
 
     fn flaw(&mut self, lint: Lint, span: Range<usize>, what: &str, why: &str) {
-        let level = HazardSetting::Warn;
+        let level = if lint.quiet { HazardSetting::Pass } else { HazardSetting::Warn };
+        let denied = self.options.deny.denies(lint.id, level);
+        if lint.quiet && !denied {
+            return;
+        }
         let allowance = self.options.policy.allowance(lint.id);
         let allowed = allowance.map(|allowance| allowance.reason.clone());
         let found = Found {
             id: lint.id,
             level,
-            denied: allowed.is_none() && self.options.deny.denies(lint.id, level),
+            denied: allowed.is_none() && denied,
             allowed,
             at: self.at(&span),
             what: what.to_owned(),

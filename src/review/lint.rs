@@ -11,26 +11,58 @@ pub struct Lint {
     pub id: &'static str,
     /// Its page.
     pub page: &'static str,
+    /// A matter of taste: told only where it is asked for.
+    pub quiet: bool,
 }
 
 /// A statement that the grammar refuses.
 pub(super) const UNREADABLE: Lint =
-    Lint { id: "unreadable-statement", page: include_str!("lint/unreadable_statement.md") };
+    Lint { id: "unreadable-statement", page: include_str!("lint/unreadable_statement.md"), quiet: false };
 
 /// A comment or a SET that asks lockkeeper for something that it does not know.
 pub(super) const WRONG_DIRECTIVE: Lint =
-    Lint { id: "wrong-directive", page: include_str!("lint/wrong_directive.md") };
+    Lint { id: "wrong-directive", page: include_str!("lint/wrong_directive.md"), quiet: false };
 
 /// A transaction that the file begins and does not end.
 pub(super) const UNFINISHED: Lint =
-    Lint { id: "unfinished-transaction", page: include_str!("lint/unfinished_transaction.md") };
+    Lint { id: "unfinished-transaction", page: include_str!("lint/unfinished_transaction.md"), quiet: false };
 
 /// A transaction that the file ends and did not begin.
 pub(super) const COMMIT_IN_WRAPPED: Lint =
-    Lint { id: "commit-in-wrapped-file", page: include_str!("lint/commit_in_wrapped_file.md") };
+    Lint { id: "commit-in-wrapped-file", page: include_str!("lint/commit_in_wrapped_file.md"), quiet: false };
+
+/// A transaction that is begun twice.
+pub(super) const NESTED: Lint =
+    Lint { id: "nested-transaction", page: include_str!("lint/nested_transaction.md"), quiet: false };
+
+/// A name that Postgres cuts.
+pub(super) const LONG_IDENTIFIER: Lint =
+    Lint { id: "long-identifier", page: include_str!("lint/long_identifier.md"), quiet: false };
+
+/// A column that is set twice.
+pub(super) const DUPLICATE_SET: Lint =
+    Lint { id: "duplicate-set-column", page: include_str!("lint/duplicate_set_column.md"), quiet: false };
+
+/// What cannot be run a second time.
+pub(super) const MISSING_IF_EXISTS: Lint =
+    Lint { id: "missing-if-exists", page: include_str!("lint/missing_if_exists.md"), quiet: true };
+
+/// A name without a schema.
+pub(super) const UNQUALIFIED: Lint =
+    Lint { id: "unqualified-name", page: include_str!("lint/unqualified_name.md"), quiet: true };
 
 /// Every flaw.
-pub const LINTS: [Lint; 4] = [UNREADABLE, WRONG_DIRECTIVE, UNFINISHED, COMMIT_IN_WRAPPED];
+pub const LINTS: [Lint; 9] = [
+    UNREADABLE,
+    WRONG_DIRECTIVE,
+    UNFINISHED,
+    COMMIT_IN_WRAPPED,
+    NESTED,
+    LONG_IDENTIFIER,
+    DUPLICATE_SET,
+    MISSING_IF_EXISTS,
+    UNQUALIFIED,
+];
 
 /// The page of a hazard or of a flaw.
 pub fn page(id: &str) -> Option<&'static str> {

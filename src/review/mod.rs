@@ -8,6 +8,7 @@
 mod alembic;
 pub mod estimate;
 pub mod explain;
+mod flaws;
 mod fold;
 pub mod lint;
 mod options;

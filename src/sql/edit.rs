@@ -1,6 +1,6 @@
 //! Changes a statement's text by inserting words; everything else stays to the letter.
 
-use super::lex::{Lexer, TokenKind};
+use super::lex::{Lexer, Token, TokenKind};
 use super::parse::differs_only_by_concurrently;
 use super::statement::{Kind, Script, Statement};
 
@@ -46,6 +46,24 @@ fn place(text: &str, statement: &Statement, conforming: bool) -> Option<usize> {
         }
     }
     None
+}
+
+/// What stands behind the table's name in a `CREATE INDEX`, from `USING` or the parenthesis on.
+pub fn index_definition(script: &Script) -> Option<String> {
+    let [statement] = script.statements.as_slice() else { return None };
+    let text = std::str::from_utf8(script.text.as_bytes()).ok()?.get(statement.span.clone())?;
+    let tokens: Vec<Token> = Lexer::new(text, script.dialect.standard_conforming_strings)
+        .filter(|token| !matches!(token.kind, TokenKind::Comment(_)))
+        .collect();
+    let on = tokens.iter().position(|token| token.is_word(text, "on"))?;
+    let mut rest = tokens.get(on + 1..)?.iter().peekable();
+    rest.next_if(|token| token.is_word(text, "only"));
+    rest.next()?;
+    while rest.next_if(|token| token.text(text) == ".").is_some() {
+        rest.next()?;
+    }
+    rest.next_if(|token| token.text(text) == "*");
+    text.get(rest.next()?.start..).map(str::to_owned)
 }
 
 /// The text with `word` at a byte offset.

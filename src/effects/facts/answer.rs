@@ -147,6 +147,7 @@ fn table(value: &Value) -> TableFacts {
             Some(PartitionFacts {
                 name: named(partition, "name")?,
                 oid: oid(partition, "oid")?,
+                parent: named(partition, "parent")?,
                 leaf: truth(partition, "leaf"),
                 default: truth(partition, "default"),
                 bytes: partition.get("bytes").and_then(Value::as_u64),

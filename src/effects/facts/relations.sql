@@ -21,17 +21,20 @@ top AS (
     SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS xid
 ),
 tree AS (
-    SELECT named.oid AS root, p.relid::pg_catalog.oid AS oid, p.isleaf AS leaf, p.level AS depth
+    SELECT named.oid AS root, p.relid::pg_catalog.oid AS oid, p.isleaf AS leaf, p.level AS depth,
+        p.parentrelid::pg_catalog.oid AS parent
     FROM named, LATERAL pg_catalog.pg_partition_tree(named.oid::pg_catalog.regclass) p
     WHERE named.relkind = 'p'
     UNION ALL
     -- An index is as big as its table, as far as others wait for it.
-    SELECT named.oid, coalesce(i.indrelid, named.oid), true, 0
+    SELECT named.oid, coalesce(i.indrelid, named.oid), true, 0, NULL
     FROM named LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = named.oid
     WHERE named.relkind <> 'p'
 ),
 sized AS (
     SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, s.nspname,
+        (SELECT ARRAY[ps.nspname, pc.relname] FROM pg_catalog.pg_class pc
+            JOIN pg_catalog.pg_namespace ps ON ps.oid = pc.relnamespace WHERE pc.oid = tree.parent) AS parent,
         EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
         CASE WHEN EXISTS (
             SELECT 1 FROM pg_catalog.pg_locks l
@@ -138,7 +141,7 @@ SELECT pg_catalog.json_build_object(
     'partitions', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
-            'default', sized.is_default, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
+            'default', sized.is_default, 'parent', sized.parent, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
         FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
     'parent', (
         SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h

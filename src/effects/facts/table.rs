@@ -133,6 +133,8 @@ pub struct PartitionFacts {
     pub name: RelationName,
     /// Its oid.
     pub oid: Oid,
+    /// What it is a partition of, with its schema.
+    pub parent: RelationName,
     /// It has rows of its own.
     pub leaf: bool,
     /// `DEFAULT`

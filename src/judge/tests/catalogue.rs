@@ -17,7 +17,7 @@ fn relation(oid: u32, kind: RelationKind) -> Relation {
 
 fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
     let kind = if partitioned { RelationKind::PartitionedIndex } else { RelationKind::Index };
-    let definition = "CREATE INDEX orders_no_idx ON public.orders USING btree (no)".to_owned();
+    let definition = "CREATE INDEX orders_no_idx ON public.orders USING btree (no, id)".to_owned();
     let facts = IndexFacts {
         table: 1,
         table_name: Some(public("orders")),
@@ -73,7 +73,14 @@ fn table_index(name: &str, column: &str, constraint: Option<&str>) -> TableIndex
 }
 
 fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
-    PartitionFacts { name: public(name), oid, leaf: true, default, bytes: Some(10 << 30) }
+    PartitionFacts {
+        name: public(name),
+        oid,
+        parent: public("events"),
+        leaf: true,
+        default,
+        bytes: Some(10 << 30),
+    }
 }
 
 fn public(name: &str) -> RelationName {
@@ -155,6 +162,12 @@ fn events() -> TableFacts {
     }
 }
 
+/// A table with ten indexes.
+fn crowded() -> TableFacts {
+    let indexes = (0..10).map(|number| table_index(&format!("crowded_{number}_idx"), "a", None)).collect();
+    TableFacts { name: Some(public("crowded")), indexes, ..TableFacts::default() }
+}
+
 fn with(oid: u32, kind: RelationKind, table: TableFacts) -> Relation {
     Relation { table: Some(Box::new(table)), ..relation(oid, kind) }
 }
@@ -181,6 +194,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("customers", with(2, RelationKind::Table, customers())),
         ("events", with(3, RelationKind::PartitionedTable, events())),
         ("events_2025", with(31, RelationKind::Table, leaf)),
+        ("crowded", with(10, RelationKind::Table, crowded())),
         ("settings", Relation { bytes: Some(65_536), ..with(9, RelationKind::Table, customers()) }),
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),
         ("fresh", Relation { new_in_transaction: true, ..relation(5, RelationKind::Table) }),

@@ -140,6 +140,7 @@ fn an_index_that_exists_is_not_made_again_unless_it_is_invalid() {
     insta::assert_snapshot!(all.join(""), @r#"
     tag CREATE INDEX
     NOTICE: relation "orders_no_idx" already exists, skipping
+    WARNING: orders_no_idx exists, and is not what the statement asks for
     run DROP INDEX CONCURRENTLY IF EXISTS "orders_broken_idx"
       lock ShareUpdateExclusiveLock outside-transaction probe Gone undo FinishDrop
     run CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_broken_idx ON orders (no)
@@ -150,6 +151,7 @@ fn an_index_that_exists_is_not_made_again_unless_it_is_invalid() {
       lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
     tag CREATE INDEX
     NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    WARNING: orders_broken_idx exists, and is not what the statement asks for
     forward
     NOTICE: CREATE INDEX runs as sent: create-index-blocking is allowed
     run CREATE INDEX CONCURRENTLY orders_broken_idx ON orders (no)

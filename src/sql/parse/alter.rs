@@ -1,7 +1,7 @@
 //! `ALTER TABLE` and `CREATE TABLE`: the lock that each part takes.
 //!
-//! Source: `AlterTableGetLockLevel` and `ATExec*` in `src/backend/commands/tablecmds.c`, `reloptions.c`, measured in
-//! part (`OPERATIONS`, section 2).
+//! Source: `AlterTableGetLockLevel` and `ATExec*` in `src/backend/commands/tablecmds.c`, `reloptions.c`, measured by
+//! `tests/it/oracle.rs`.
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
