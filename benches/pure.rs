@@ -41,7 +41,7 @@ fn pure(criterion: &mut Criterion) {
     ] {
         criterion.bench_function(name, |bench| bench.iter(|| parse(black_box(text.as_bytes()), dialect)));
     }
-    let (facts, moment) = (Facts::default(), Moment { transaction: Standing::Outside });
+    let (facts, moment) = (Facts::default(), Moment::new(Standing::Outside));
     let (script, policy) = (parse(ALTER.as_bytes(), dialect), Policy::default());
     criterion.bench_function("judge, ALTER TABLE", |bench| {
         bench.iter(|| decide(black_box(&script), &facts, &moment, &policy));

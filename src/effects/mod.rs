@@ -6,6 +6,7 @@ mod alter;
 mod create;
 pub mod facts;
 mod inverse;
+mod names;
 mod need;
 mod object;
 pub mod past;

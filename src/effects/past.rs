@@ -3,38 +3,39 @@
 //! Folded over the statements in their order. Savepoints are not undone: what a rolled back part has made or locked
 //! only makes the answer more careful.
 
+use std::sync::Arc;
+
 use super::Effects;
+use super::names::Names;
 use crate::base::{LockMode, RelationName};
-use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, DroppedObject, Form, Runs, TypeName};
-use crate::sql::statement::{Kind, Script, Statement, Transaction};
+use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, Dropped, DroppedObject, Form, Runs};
+use crate::sql::statement::{Kind, Opaque, Script, Statement, Transaction};
+
+/// More of one kind is not kept of an open session's transaction, whose statements have no end.
+const KEPT_MAX: usize = 256;
 
 /// What came before.
+#[expect(clippy::struct_excessive_bools, reason = "independent of each other")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Past {
     /// A transaction block is open.
     pub in_transaction: bool,
     /// Relations made in the open transaction: nobody else sees them.
-    pub made: Vec<RelationName>,
+    made: Arc<Names>,
     /// Relations made earlier in the same file: small, whatever becomes of them later.
-    pub made_before: Vec<RelationName>,
-    /// Types that were made, in this file or transaction.
-    pub types: Vec<TypeName>,
-    /// Strong locks that the open transaction holds.
-    pub locked: Vec<(RelationName, LockMode)>,
+    made_before: Arc<Names>,
+    /// The strongest lock that the open transaction holds.
+    strongest: Option<(RelationName, LockMode)>,
+    /// It may hold strong locks on what nobody has named.
+    beyond: bool,
     /// Tables that the open transaction has written to.
-    pub written: Vec<RelationName>,
-    /// Constraints that the open transaction has added NOT VALID.
-    pub unvalidated: Vec<(RelationName, String)>,
-    /// Tables on which the open transaction has added foreign keys.
-    pub foreign_keys: Vec<RelationName>,
+    written: Names,
+    /// Tables on which the open transaction has added foreign keys, with how many.
+    foreign_keys: usize,
     /// Tables that an `ALTER TABLE` of the open transaction has read or rewritten.
-    pub worked: Vec<RelationName>,
+    worked: Names,
     /// Indexes that were dropped, in this file or transaction, with their definitions where they are known.
-    pub dropped_indexes: Vec<(RelationName, Option<String>)>,
-    /// Types to which the open transaction has added values.
-    pub enums: Vec<TypeName>,
-    /// How many statements came before.
-    pub statements: usize,
+    dropped_indexes: Arc<Vec<(RelationName, Option<String>)>>,
 }
 
 impl Past {
@@ -48,34 +49,59 @@ impl Past {
         Self { in_transaction: true, ..Self::default() }
     }
 
+    /// The same, in a transaction that is open.
+    #[must_use]
+    pub fn within_transaction(&self) -> Self {
+        Self { in_transaction: true, ..self.clone() }
+    }
+
     /// Whether nobody else can see a relation, since the open transaction has made it.
     pub fn is_new(&self, name: &RelationName) -> bool {
-        self.made.iter().any(|made| is_same(made, name))
+        self.made.may_hold(name)
     }
 
     /// Whether a relation was made earlier in the same file.
     pub fn is_young(&self, name: &RelationName) -> bool {
-        self.made_before.iter().any(|made| is_same(made, name))
+        self.made_before.may_hold(name)
     }
 
     /// Whether the open transaction has written to a table.
     pub fn has_written(&self, name: &RelationName) -> bool {
-        self.written.iter().any(|written| is_same(written, name))
+        self.written.may_hold(name)
     }
 
     /// Whether an `ALTER TABLE` of the open transaction has read or rewritten a table.
     pub fn worked_on(&self, name: &RelationName) -> bool {
-        self.worked.iter().any(|worked| is_same(worked, name))
+        self.worked.may_hold(name)
+    }
+
+    /// How many foreign keys the open transaction has added.
+    pub const fn foreign_keys(&self) -> usize {
+        self.foreign_keys
+    }
+
+    /// Indexes that were dropped, with their definitions where they are known.
+    pub fn dropped_indexes(&self) -> impl Iterator<Item = &(RelationName, Option<String>)> {
+        self.dropped_indexes.iter()
     }
 
     /// The strongest lock of the open transaction that stops others' reads or writes.
-    pub fn strongest(&self) -> Option<&(RelationName, LockMode)> {
-        self.locked.iter().max_by_key(|(_, mode)| *mode)
+    pub const fn strongest(&self) -> Option<&(RelationName, LockMode)> {
+        self.strongest.as_ref()
+    }
+
+    /// Whether the open transaction holds strong locks, as far as anybody can tell.
+    pub const fn may_hold_strong(&self) -> bool {
+        self.strongest.is_some() || self.beyond
+    }
+
+    /// Notes strong locks on what nobody has named.
+    pub const fn hold_beyond(&mut self) {
+        self.beyond = true;
     }
 
     /// Goes on to the next statement.
     pub fn after(&mut self, statement: &Statement, effects: &Effects) {
-        self.statements += 1;
         if let Kind::Transaction(control) = statement.kind {
             self.control(control);
             return;
@@ -83,14 +109,13 @@ impl Past {
         self.make(&statement.form);
         self.drop_indexes(&statement.form, effects);
         if !self.in_transaction {
-            self.made_before.append(&mut self.made);
+            self.let_made_last();
             self.keep_only_what_lasts();
             return;
         }
-        let strong = effects.strong().map(|touched| (touched.name.clone(), touched.mode));
-        self.locked.extend(strong);
+        self.lock(statement, effects);
         match &statement.form {
-            Form::Write(write) => self.written.push(write.table.clone()),
+            Form::Write(write) => self.written.add(&write.table),
             Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter, effects),
             Form::ConstraintsImmediate => self.written.clear(),
             _ => {}
@@ -113,6 +138,23 @@ impl Past {
         }
     }
 
+    /// What of it a session keeps for the next message of its transaction.
+    ///
+    /// The catalogue says what the transaction has made, and is not wrong behind a savepoint that was rolled back to.
+    #[must_use]
+    pub fn of_session(mut self) -> Self {
+        (self.made, self.made_before) = (Arc::default(), Arc::default());
+        for names in [&mut self.written, &mut self.worked] {
+            if names.len() > KEPT_MAX {
+                names.clear();
+            }
+        }
+        if self.dropped_indexes.len() > KEPT_MAX {
+            self.dropped_indexes = Arc::default();
+        }
+        self
+    }
+
     /// Goes into a body of code, which is one transaction; says whether it is one of its own.
     pub fn enter_block(&mut self) -> bool {
         !std::mem::replace(&mut self.in_transaction, true)
@@ -130,12 +172,12 @@ impl Past {
             Transaction::Begin => self.in_transaction = true,
             Transaction::Commit | Transaction::Prepare => {
                 self.in_transaction = false;
-                self.made_before.append(&mut self.made);
+                self.let_made_last();
                 self.keep_only_what_lasts();
             }
             Transaction::Rollback => {
                 self.in_transaction = false;
-                self.made.clear();
+                self.made = Arc::default();
                 self.keep_only_what_lasts();
             }
             Transaction::Savepoint
@@ -145,54 +187,59 @@ impl Past {
         }
     }
 
+    fn let_made_last(&mut self) {
+        if !self.made.is_empty() {
+            let mut made = std::mem::take(&mut self.made);
+            Arc::make_mut(&mut self.made_before).append(Arc::make_mut(&mut made));
+        }
+    }
+
     /// Forgets what ends with a transaction.
     fn keep_only_what_lasts(&mut self) {
-        self.locked.clear();
+        self.strongest = None;
+        self.beyond = false;
         self.written.clear();
-        self.unvalidated.clear();
-        self.foreign_keys.clear();
+        self.foreign_keys = 0;
         self.worked.clear();
-        self.enums.clear();
+    }
+
+    fn lock(&mut self, statement: &Statement, effects: &Effects) {
+        self.beyond |= effects.beyond
+            || matches!(
+                statement.kind,
+                Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread)
+            );
+        let held = self.strongest.as_ref().map(|(_, mode)| *mode);
+        if let Some(touched) = effects.strongest().filter(|touched| Some(touched.mode) > held) {
+            self.strongest = Some((touched.name.clone(), touched.mode));
+        }
     }
 
     fn make(&mut self, form: &Form) {
-        match form {
-            Form::CreateTable(table) => self.made.push(table.name.clone()),
-            Form::CreateTableAs(name) | Form::Make(Some(name)) => self.made.push(name.clone()),
-            Form::CreateEnum(ty) => self.types.push(ty.clone()),
-            Form::AlterEnum(change) if !change.rename => self.enums.push(change.ty.clone()),
+        let made = match form {
+            Form::CreateTable(table) => table.name.clone(),
+            Form::CreateTableAs(name) | Form::Make(Some(name)) => name.clone(),
             Form::Rename(rename) if self.is_new(&rename.target) => {
-                self.made.push(RelationName { name: rename.to.clone(), ..rename.target.clone() });
+                RelationName { name: rename.to.clone(), ..rename.target.clone() }
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        Arc::make_mut(&mut self.made).add(&made);
     }
 
     fn drop_indexes(&mut self, form: &Form, effects: &Effects) {
-        let Form::Drop(dropped) = form else { return };
-        if dropped.object == DroppedObject::Index {
-            let named = dropped.names.iter().map(|name| (name.clone(), effects.inverse.clone()));
-            self.dropped_indexes.extend(named);
-        }
+        let Form::Drop(Dropped { object: DroppedObject::Index, names, .. }) = form else { return };
+        let named = names.iter().map(|name| (name.clone(), effects.inverse.clone()));
+        Arc::make_mut(&mut self.dropped_indexes).extend(named);
     }
 
     fn alter(&mut self, alter: &AlterTable, effects: &Effects) {
         if effects.work.iter().any(|work| work.exposed) {
-            self.worked.push(alter.target.clone());
+            self.worked.add(&alter.target);
         }
-        for part in &alter.parts {
-            let Action::AddConstraint(constraint) = &part.action else { continue };
-            if constraint.kind == ConstraintKind::Foreign {
-                self.foreign_keys.push(alter.target.clone());
-            }
-            if let (true, Some(name)) = (constraint.not_valid, &constraint.name) {
-                self.unvalidated.push((alter.target.clone(), name.clone()));
-            }
-        }
+        let keys = alter.parts.iter().filter(
+            |part| matches!(&part.action, Action::AddConstraint(it) if it.kind == ConstraintKind::Foreign),
+        );
+        self.foreign_keys += keys.count();
     }
-}
-
-/// Whether two names can mean one relation: a name without a schema may mean any.
-fn is_same(a: &RelationName, b: &RelationName) -> bool {
-    a.name == b.name && (a.schema == b.schema || a.schema.is_none() || b.schema.is_none())
 }

@@ -55,7 +55,9 @@ pub async fn run(run: &mut Run<'_>, script: &Script, guard: &Guard) -> Result<Ou
             if outcome != Outcome::Answered || run.link.tracker.status() == Status::Failed {
                 return Ok(outcome);
             }
-            run.link.tracker.hold_strong_lock();
+            let mut past = run.link.tracker.past();
+            past.hold_beyond();
+            run.link.tracker.remember(past);
         }
         if !alone {
             break;

@@ -20,7 +20,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if !subject.is_exposed(&index.table) {
         return None;
     }
-    let (dropped, _) = subject.past.dropped_indexes.iter().find(|(name, definition)| {
+    let (dropped, _) = subject.past.dropped_indexes().find(|(name, definition)| {
         Some(&name.name) == index.name.as_ref() || definition.as_ref().is_some_and(|it| is_replaced(it, index))
     })?;
     let why = format!("From the drop of {dropped} until this one is built, queries that used it read the whole table.");

@@ -21,7 +21,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         matches!(&part.action, Action::AddConstraint(constraint) if constraint.kind == ConstraintKind::Foreign)
     });
     let part = keys().next_back()?;
-    if keys().count() + subject.past.foreign_keys.len() < 2 {
+    if keys().count() + subject.past.foreign_keys() < 2 {
         return None;
     }
     let why = "Each locks two tables and keeps them locked until all are done; writers that take the tables in another order deadlock with it.";

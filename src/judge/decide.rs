@@ -7,8 +7,8 @@ use super::scene::{Scene, scenes};
 use super::setting::{self, Setting};
 use super::{as_sent, exempt, explain, unless_exists};
 use crate::base::Notice;
-use crate::effects::Past;
 use crate::effects::facts::{Facts, RelationKind};
+use crate::effects::{Effects, Past};
 use crate::hazard::{
     self, Finding, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
 };
@@ -27,8 +27,8 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     if policy.mode == Mode::Off {
         return Judgement::of(Decision::Forward);
     }
-    let past = past_of(*moment);
-    let case = Case { script, facts, moment: *moment, scenes: scenes(script, facts, &past) };
+    let transaction = moment.transaction;
+    let case = Case { script, facts, transaction, scenes: scenes(script, facts, &moment.past) };
     let mut judgement = Judgement::of(Decision::Forward);
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
     let found = case.findings(&policy);
@@ -48,15 +48,12 @@ pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
     policy.with(&directives(script).0)
 }
 
-/// Whether the open transaction holds strong locks once the message has succeeded.
-pub fn holds_strong_after(script: &Script, facts: &Facts) -> bool {
-    let moment = Moment { transaction: Standing::Implicit };
-    let past = Past::in_transaction();
-    Case { script, facts, moment, scenes: scenes(script, facts, &past) }.may_lock()
-}
-
-fn past_of(moment: Moment) -> Past {
-    if moment.transaction == Standing::Outside { Past::nothing() } else { Past::in_transaction() }
+/// What came before the next message of the transaction, once this one has succeeded in it.
+pub fn past_after(script: &Script, facts: &Facts, past: &Past) -> Past {
+    let mut past = past.within_transaction();
+    let effects: Vec<Effects> = scenes(script, facts, &past).into_iter().map(|scene| scene.effects).collect();
+    past.after_script(script, &mut effects.into_iter());
+    past
 }
 
 /// What the statements of a message do, and every hazard in them as the policy wants it treated.
@@ -70,8 +67,7 @@ pub fn review<'a>(
 ) -> Vec<(Scene<'a>, Vec<Finding>)> {
     let transaction =
         if past.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
-    let moment = Moment { transaction };
-    let case = Case { script, facts, moment, scenes: scenes(script, facts, past) };
+    let case = Case { script, facts, transaction, scenes: scenes(script, facts, past) };
     let found: Vec<Vec<Finding>> = case.scenes.iter().map(|scene| case.findings_in(scene, policy)).collect();
     case.scenes.into_iter().zip(found).collect()
 }
@@ -114,7 +110,7 @@ fn bad_setting(statement: &Statement) -> Option<Notice> {
 struct Case<'a> {
     script: &'a Script,
     facts: &'a Facts,
-    moment: Moment,
+    transaction: Standing,
     scenes: Vec<Scene<'a>>,
 }
 
@@ -163,7 +159,7 @@ impl<'a> Case<'a> {
 
     /// Whether the message is one statement, outside any transaction.
     fn is_alone(&self) -> bool {
-        self.moment.transaction == Standing::Outside && self.script.statements.len() == 1
+        self.transaction == Standing::Outside && self.script.statements.len() == 1
     }
 
     fn observe(
@@ -280,7 +276,7 @@ impl<'a> Case<'a> {
     }
 
     fn retry(&self) -> Retry {
-        match (self.moment.transaction, self.script.statements.as_slice()) {
+        match (self.transaction, self.script.statements.as_slice()) {
             (Standing::Implicit | Standing::Explicit { holds_strong: true }, _) => Retry::Never,
             (_, statements) if !statements.iter().all(is_repeatable) => Retry::Never,
             (Standing::Explicit { holds_strong: false }, _) => Retry::Savepoint,

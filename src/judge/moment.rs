@@ -1,10 +1,30 @@
 //! What is going on when a message comes.
 
+use crate::effects::Past;
+
 /// The circumstances of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
     /// How it stands to transactions.
     pub transaction: Standing,
+    /// What came before it in its transaction.
+    pub past: Past,
+}
+
+impl Moment {
+    /// A message of which nothing more is known than how it stands to transactions.
+    pub fn new(transaction: Standing) -> Self {
+        Self::after(transaction, &Past::nothing())
+    }
+
+    /// A message behind others of its transaction.
+    pub fn after(transaction: Standing, past: &Past) -> Self {
+        let past = match transaction {
+            Standing::Outside => Past::nothing(),
+            Standing::Implicit | Standing::Explicit { .. } => past.within_transaction(),
+        };
+        Self { transaction, past }
+    }
 }
 
 /// How a message stands to transactions.

@@ -58,8 +58,7 @@ pub(super) fn scenes<'a>(script: &'a Script, facts: &Facts, past: &'a Past) -> V
         let past = Cow::Borrowed(past);
         return vec![Scene { script, statement, effects, past, within: None, at: Some(0), outer }];
     }
-    let in_transaction = past.in_transaction || script.statements.len() > 1;
-    let past = Past { in_transaction, ..past.clone() };
+    let past = if script.statements.len() > 1 { past.within_transaction() } else { past.clone() };
     let mut walk = Walk { facts, past, within: None, outer: 0..0, scenes: Vec::new() };
     walk.script(script, Some(0));
     walk.scenes

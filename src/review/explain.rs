@@ -28,7 +28,7 @@ pub struct Explanation {
 /// Explains every statement of a text.
 pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Policy) -> Vec<Explanation> {
     let past = if standing == Standing::Outside { Past::nothing() } else { Past::in_transaction() };
-    let judgement = judge::decide(script, facts, &Moment { transaction: standing }, policy);
+    let judgement = judge::decide(script, facts, &Moment::new(standing), policy);
     let reviewed = judge::review(script, facts, &past, policy);
     let explain = |(scene, findings): (judge::Scene<'_>, Vec<Finding>)| Explanation {
         title: title(&scene),

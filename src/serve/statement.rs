@@ -40,13 +40,11 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
         }
     };
     announce(desk, &case.judgement).await;
-    let holds_strong = judge::holds_strong_after(&script, &case.facts);
+    let past = judge::past_after(&script, &case.facts, &desk.link.tracker.past());
     let own_batch = sent.way == Way::Extended && standing == Standing::Outside;
     let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
     if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) {
-        if holds_strong {
-            desk.link.tracker.hold_strong_lock();
-        }
+        desk.link.tracker.remember(past);
         forward(desk.link, sent.total).await;
         return Ok(());
     }
@@ -61,8 +59,8 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
     let outcome = carry_out(desk, &case, work, &script).await?;
-    if holds_strong && !matches!(outcome, Outcome::Failed(_)) {
-        desk.link.tracker.hold_strong_lock();
+    if !matches!(outcome, Outcome::Failed(_)) {
+        desk.link.tracker.remember(past);
     }
     finish(desk.link, sent.way, outcome).await
 }
@@ -166,7 +164,8 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
             return Ok(Considered::Over(Outcome::own_error(&error)));
         }
     };
-    let judgement = judge::decide(script, &facts, &Moment { transaction: standing }, &policy);
+    let moment = Moment::after(standing, &desk.link.tracker.past());
+    let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
     Ok(Considered::Judged(Box::new(Case { session, facts, policy, judgement })))
 }

@@ -1,5 +1,6 @@
 //! Follows both directions of a session, in place, and says where the client's stream must be stopped.
 
+use crate::effects::Past;
 use crate::sql::{LongText, Triage};
 use crate::wire::client::{Bind, query_text};
 use crate::wire::frame::{HEADER_BYTES, take_string};
@@ -39,7 +40,8 @@ pub struct Tracker {
     reading: Reading,
     /// `application_name`, once it was changed after the start.
     renamed: Option<Box<str>>,
-    strong_locks: StrongLocks,
+    /// What guarded statements of the open transaction have done; boxed, since most sessions never have one.
+    past: Option<Box<Past>>,
     attention: Attention,
 }
 
@@ -48,13 +50,6 @@ pub struct Tracker {
 enum Attention {
     ToWatched,
     ToNext,
-}
-
-/// Whether the open transaction holds locks that others feel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StrongLocks {
-    None,
-    Held,
 }
 
 impl Tracker {
@@ -73,7 +68,7 @@ impl Tracker {
             inspect_max,
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
             renamed: None,
-            strong_locks: StrongLocks::None,
+            past: None,
             attention: Attention::ToWatched,
         }
     }
@@ -201,16 +196,21 @@ impl Tracker {
         self.passing = header.total().saturating_sub(sent);
     }
 
-    /// Notes that the open transaction holds a strong lock until its end.
-    pub fn hold_strong_lock(&mut self) {
+    /// What came before in the open transaction, as far as it was looked at.
+    pub fn past(&self) -> Past {
+        self.past.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Notes what came before, until the open transaction ends.
+    pub fn remember(&mut self, past: Past) {
         if self.status == Status::InTransaction || self.ran_in_batch() {
-            self.strong_locks = StrongLocks::Held;
+            self.past = Some(Box::new(past.of_session()));
         }
     }
 
     /// Whether the open transaction is known to hold a strong lock.
     pub fn holds_strong_lock(&self) -> bool {
-        self.strong_locks == StrongLocks::Held
+        self.past.as_ref().is_some_and(|past| past.may_hold_strong())
     }
 
     /// Notes a message that goes upstream in the client's name.
@@ -364,7 +364,7 @@ impl Tracker {
         if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
             self.status = status;
             if status == Status::Idle {
-                self.strong_locks = StrongLocks::None;
+                self.past = None;
             }
         }
     }

@@ -85,7 +85,7 @@ pub struct Statement {
 impl Statement {
     /// Whether running it as it is can hurt nobody, as far as its text tells.
     pub fn is_ordinary(&self) -> bool {
-        if self.form.breaks_names() {
+        if self.form.breaks_names() || self.form.validates() {
             return false;
         }
         match &self.kind {

@@ -73,3 +73,37 @@ fn the_configuration_says_what_becomes_of_a_hazard() {
         assert_eq!(said, told, "{setting}");
     }
 }
+
+#[test]
+fn the_messages_of_a_transaction_are_seen_together() {
+    let stage = stage("");
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.ask(way, "BEGIN").tag();
+        let added = client.ask(way, "ALTER TABLE orders ADD CONSTRAINT short CHECK (note <> '') NOT VALID");
+        assert_eq!((added.tag(), added.notices()), ("ALTER TABLE".to_owned(), vec![]), "{way:?}");
+        let said = client.ask(way, "ALTER TABLE orders VALIDATE CONSTRAINT short").notices();
+        let expected = "WARNING: the constraint is validated while a strong lock is held";
+        assert!(said.iter().any(|it| it == expected), "{way:?}: {said:?}");
+        client.ask(way, "ROLLBACK").tag();
+        stage.straight().all(&["ALTER TABLE orders ADD CONSTRAINT short CHECK (note <> '') NOT VALID"]);
+        let alone = client.ask(way, "ALTER TABLE orders VALIDATE CONSTRAINT short").notices();
+        assert!(alone.is_empty(), "{way:?}: nothing is left of the transaction before: {alone:?}");
+        stage.straight().all(&["ALTER TABLE orders DROP CONSTRAINT short"]);
+    }
+}
+
+#[test]
+fn blocks_of_code_are_looked_into() {
+    let stage = stage("[guard.hazards]\ndrop-column = \"refuse\"");
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        let dropped = client.ask(way, "DO $$ BEGIN ALTER TABLE orders DROP COLUMN note; END $$");
+        assert_eq!(dropped.failure(), "0A000", "{way:?}");
+        let unseen = client.ask(way, "DO $$ BEGIN EXECUTE 'ALTER TABLE orders ADD COLUMN x int'; END $$");
+        assert_eq!(unseen.notices(), ["WARNING: a part of the block has not been looked at"], "{way:?}");
+        assert_eq!(client.ask(way, "DO $$ BEGIN ALTER TABLE orders DROP COLUMN /* lockkeeper: allow drop-column because it is empty */ x; END $$").tag(), "DO");
+        let misplaced = client.ask(way, "DO $$ BEGIN CREATE INDEX CONCURRENTLY ON orders (note); END $$");
+        assert_eq!(misplaced.failure(), "25001", "{way:?}");
+    }
+}

@@ -79,7 +79,7 @@ fn rerun(page: &str) -> (String, Vec<Case>) {
 fn run(sql: &str, facts: &Facts, transaction: Standing) -> (String, Case) {
     let judge = |sql: &[u8]| {
         let script = parse(sql, Encoding::Utf8);
-        decide(&script, facts, &Moment { transaction }, &Policy::default())
+        decide(&script, facts, &Moment::new(transaction), &Policy::default())
     };
     let judgement = judge(sql.as_bytes());
     if let Decision::Run(plan) = &judgement.decision {

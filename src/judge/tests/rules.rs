@@ -1,7 +1,8 @@
 //! The judge's rules, one table each.
 
 use super::catalogue::{facts, show};
-use crate::judge::{Decision, Mode, Moment, Policy, Standing, decide, holds_strong_after, policy_for};
+use crate::effects::Past;
+use crate::judge::{Decision, Mode, Moment, Policy, Standing, decide, past_after, policy_for};
 use crate::sql::{Encoding, parse};
 
 const IN_TRANSACTION: Standing = Standing::Explicit { holds_strong: false };
@@ -10,13 +11,13 @@ const HOLDS_STRONG: Standing = Standing::Explicit { holds_strong: true };
 fn judged(text: &str, transaction: Standing, mode: Mode) -> String {
     let policy = Policy { mode, ..Policy::default() };
     let script = parse(text.as_bytes(), Encoding::Utf8);
-    show(&decide(&script, &facts(150_018), &Moment { transaction }, &policy))
+    show(&decide(&script, &facts(150_018), &Moment::new(transaction), &policy))
 }
 
 /// The first word of the decision, and how it may be repeated.
 fn course(text: &str, transaction: Standing) -> String {
     let script = parse(text.as_bytes(), Encoding::Utf8);
-    let judgement = decide(&script, &facts(150_018), &Moment { transaction }, &Policy::default());
+    let judgement = decide(&script, &facts(150_018), &Moment::new(transaction), &Policy::default());
     match judgement.decision {
         Decision::Forward => "forward".into(),
         Decision::Guard(guard) => format!("{:?}", guard.retry),
@@ -220,7 +221,7 @@ fn directives_are_obeyed_and_repeated() {
 #[test]
 fn notices_tell_what_why_and_what_next() {
     let script = parse(b"CREATE INDEX ON orders (no)", Encoding::Utf8);
-    let moment = Moment { transaction: Standing::Outside };
+    let moment = Moment::new(Standing::Outside);
     let judgement = decide(&script, &facts(150_018), &moment, &Policy::default());
     let notice = &judgement.notices[0];
     let shown = [Some(notice.message.clone()), notice.detail.clone(), notice.hint.clone()];
@@ -242,6 +243,46 @@ fn strong_locks_are_remembered() {
         ("SELECT 1", false),
     ] {
         let script = parse(text.as_bytes(), Encoding::Utf8);
-        assert_eq!(holds_strong_after(&script, &facts(150_018)), expected, "{text}");
+        let past = past_after(&script, &facts(150_018), &Past::nothing());
+        assert_eq!(past.may_hold_strong(), expected, "{text}");
+    }
+}
+
+/// The hazards of the last of several messages of one transaction, those that every such statement has left out.
+fn hazards_of_last(messages: &[&str]) -> Vec<&'static str> {
+    let (known, mut past, mut hazards) = (facts(150_018), Past::nothing(), Vec::new());
+    for text in messages {
+        let script = parse(text.as_bytes(), Encoding::Utf8);
+        let moment = Moment::after(IN_TRANSACTION, &past);
+        hazards = decide(&script, &known, &moment, &Policy::default()).hazards;
+        past = past_after(&script, &known, &moment.past).of_session();
+    }
+    hazards
+        .retain(|hazard| !["lock-queue", "unindexed-foreign-key", "mismatched-foreign-key"].contains(hazard));
+    hazards
+}
+
+#[test]
+fn the_messages_of_a_transaction_are_seen_together() {
+    const KEY: &str = "ALTER TABLE orders ADD CONSTRAINT a FOREIGN KEY (id) REFERENCES customers NOT VALID";
+    for (messages, expected) in [
+        (vec![KEY], vec![]),
+        (
+            vec![KEY, "ALTER TABLE orders ADD CONSTRAINT b FOREIGN KEY (id) REFERENCES customers NOT VALID"],
+            vec!["several-foreign-keys"],
+        ),
+        (
+            vec![KEY, "ALTER TABLE orders VALIDATE CONSTRAINT orders_note_check"],
+            vec!["validate-under-lock", "work-under-strong-lock"],
+        ),
+        (
+            vec!["LOCK TABLE customers", "ALTER TABLE orders VALIDATE CONSTRAINT orders_note_check"],
+            vec!["validate-under-lock", "work-under-strong-lock"],
+        ),
+        (vec![KEY, "SAVEPOINT a", "ALTER TABLE orders ADD COLUMN c int"], vec![]),
+        // A name that the transaction has made may mean another table behind ROLLBACK TO.
+        (vec!["CREATE TABLE orders (a int)", "ALTER TABLE orders DROP COLUMN note"], vec!["drop-column"]),
+    ] {
+        assert_eq!(hazards_of_last(&messages), expected, "{messages:?}");
     }
 }

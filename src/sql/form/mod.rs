@@ -89,4 +89,14 @@ impl Form {
             _ => false,
         }
     }
+
+    /// Whether it reads a whole table under a weak lock, which matters where a strong one is held already.
+    pub fn validates(&self) -> bool {
+        match self {
+            Self::AlterTable(alter) => {
+                alter.parts.iter().any(|part| matches!(part.action, Action::ValidateConstraint(_)))
+            }
+            _ => false,
+        }
+    }
 }
