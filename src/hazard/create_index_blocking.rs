@@ -1,6 +1,6 @@
 #![doc = include_str!("create_index_blocking.md")]
 
-use super::{Finding, HazardSetting, Remedy, Subject, not_on_this_server};
+use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::RelationKind;
 use crate::effects::Touched;
@@ -46,6 +46,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             return Some(finding.elsewhere(in_transaction(&table.name.to_string())));
         }
         Some(_) => return None,
+        None if subject.facts.offline => {
+            let finding = index_work_unseen(ID, subject, "CREATE INDEX stops writes until it is done", why(table));
+            return Some(finding.about(&table.name).elsewhere(in_transaction(&table.name.to_string())));
+        }
         None => Remedy::Ladder { warning: Some(not_rewritten()) },
     };
     Some(Finding::new(ID, why(table), remedy).about(&table.name).elsewhere(in_transaction(&table.name.to_string())))

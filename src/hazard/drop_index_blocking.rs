@@ -1,6 +1,6 @@
 #![doc = include_str!("drop_index_blocking.md")]
 
-use super::{Finding, HazardSetting, Remedy, Subject};
+use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::{Relation, RelationKind};
 use crate::plan::concurrent_index;
@@ -41,7 +41,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     // What was made in the transaction has been remarked upon then, unless its table is new as well.
     let is_old = |lock: &Lock| subject.facts.relation(&lock.name).is_none_or(|it| !it.new_in_transaction);
     let any_old = subject.statement.locks.iter().any(is_old);
-    let finding = Finding::new(ID, why, remedy).about(&index.name);
+    let one = !cascade && subject.statement.locks.len() == 1;
+    let finding = if subject.facts.offline && one {
+        index_work_unseen(ID, subject, "DROP INDEX stops reads and writes while it waits for its lock", why)
+    } else {
+        Finding::new(ID, why, remedy)
+    };
+    let finding = finding.about(&index.name);
     Some(if any_old { finding.elsewhere(in_transaction(&index.name.to_string())) } else { finding })
 }
 

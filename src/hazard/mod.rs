@@ -12,6 +12,8 @@ use crate::base::name::written;
 use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, Seen};
 use crate::effects::{Cause, Effects, Past, Work};
+use crate::plan::HandStep;
+use crate::sql::edit;
 use crate::sql::form::{Column, Constraint, Form, Part, WriteVerb};
 
 pub use self::finding::{Finding, Remedy};
@@ -267,6 +269,13 @@ fn one(hazard: &Hazard, subject: &Subject<'_>) -> Vec<Finding> {
 /// The hazard of that id.
 pub fn by_id(id: &str) -> Option<&'static Hazard> {
     ALL.iter().find(|hazard| hazard.id == id)
+}
+
+/// The warning of index work on what nobody has looked at, with its concurrent form.
+fn index_work_unseen(id: &'static str, subject: &Subject<'_>, what: &str, why: impl Into<String>) -> Finding {
+    let online =
+        edit::concurrently(subject.script).map(|sql| String::from_utf8_lossy(&sql).trim().to_owned());
+    Finding::warning(id, what, why).by_hand(online.into_iter().map(HandStep::outside).collect())
 }
 
 /// The refusal of a plain build that may not be made concurrent on this server.

@@ -1,6 +1,6 @@
 #![doc = include_str!("reindex_blocking.md")]
 
-use super::{Finding, HazardSetting, Remedy, Subject, not_on_this_server};
+use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::{Facts, Relation, RelationKind};
 use crate::plan::{Scope, concurrent_index};
@@ -41,7 +41,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     };
     let why =
         "A plain REINDEX stops every write, and every read that its index would serve, until it is done.";
-    let finding = Finding::new(ID, why, remedy).elsewhere(in_transaction());
+    let unseen = subject.facts.offline && matches!(remedy, Remedy::Ladder { warning: Some(_) });
+    let finding = if unseen && matches!(reindex.object, ReindexObject::Index | ReindexObject::Table) {
+        index_work_unseen(ID, subject, "REINDEX stops writes until it is done", why)
+    } else {
+        Finding::new(ID, why, remedy)
+    };
+    let finding = finding.elsewhere(in_transaction());
     Some(match subject.statement.locks.first() {
         Some(lock) => finding.about(&lock.name),
         None => finding,

@@ -2,21 +2,24 @@
 
 use super::report::StepTold;
 
-/// Steps as calls of `op`; what may not run in a transaction goes into an `autocommit_block`.
+/// Steps as calls of `op`, in an `autocommit_block` where one may not run in a transaction, or where there are several:
+/// within one transaction the lock of the first would be held while the next one reads the table.
 pub(super) fn calls(steps: &[StepTold]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut in_block = false;
+    let several = steps.iter().filter(|step| !step.is_words()).count() > 1;
     for step in steps {
         if step.is_words() {
             lines.push(format!("# {}", step.sql.trim_start_matches('-').trim()));
             in_block = false;
             continue;
         }
-        if step.outside && !in_block {
+        let apart = several || step.outside;
+        if apart && !in_block {
             lines.push("with op.get_context().autocommit_block():".to_owned());
         }
-        in_block = step.outside;
-        let indent = if step.outside { "    " } else { "" };
+        in_block = apart;
+        let indent = if apart { "    " } else { "" };
         lines.push(format!("{indent}op.execute({})", literal(&step.sql)));
     }
     lines
@@ -45,9 +48,10 @@ mod tests {
             [
                 "with op.get_context().autocommit_block():",
                 "    op.execute(\"CREATE INDEX CONCURRENTLY i ON t (\\\"A\\\")\")",
-                "op.execute(\"ALTER TABLE t ADD b int\")",
+                "    op.execute(\"ALTER TABLE t ADD b int\")",
                 "# fill it in batches",
             ]
         );
+        assert_eq!(calls(&[step("DROP TABLE t", false)]), ["op.execute(\"DROP TABLE t\")"]);
     }
 }

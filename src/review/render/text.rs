@@ -50,11 +50,18 @@ fn group<'a>(file: &'a FileReport, found: &'a Found) -> Group<'a> {
     if let Some(steps) = &found.online {
         group = group.element(Level::HELP.message(told("lockkeeper runs it online:", steps)));
     } else if !found.by_hand.is_empty() {
-        group = group.element(Level::HELP.message(told("by hand:", &found.by_hand)));
-        let calls = alembic::calls(&found.by_hand).join("\n");
-        group = group.element(Level::HELP.message(format!("in Alembic:\n{calls}")));
+        group = group.element(Level::HELP.message(told(by_hand(&found.by_hand), &found.by_hand)));
+        if found.by_hand.iter().any(|step| !step.is_words()) {
+            let calls = alembic::calls(&found.by_hand).join("\n");
+            group = group.element(Level::HELP.message(format!("in Alembic:\n{calls}")));
+        }
     }
     group
+}
+
+fn by_hand(steps: &[StepTold]) -> &'static str {
+    let several = steps.iter().filter(|step| !step.is_words()).count() > 1;
+    if several { "by hand, each in a transaction of its own:" } else { "by hand:" }
 }
 
 /// Each lock with who waits, and each work with how long it takes.
@@ -64,8 +71,10 @@ fn locks(found: &Found) -> Vec<String> {
     };
     let mut lines: Vec<String> = found.locks.iter().map(lock).collect();
     for work in &found.work {
-        let time = work.time().map_or_else(|| "unknown".to_owned(), about);
-        lines.push(format!("held for {time} ({})", work.basis()));
+        lines.push(match work.time() {
+            Some(time) => format!("held for {} ({})", about(time), work.basis()),
+            None => format!("held for as long as it works ({})", work.basis()),
+        });
     }
     if found.work.is_empty() && !found.locks.is_empty() {
         let until = if found.in_transaction { "until the transaction ends" } else { "for a moment" };
