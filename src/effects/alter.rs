@@ -7,8 +7,13 @@ use super::reader::Reader;
 use super::type_change::{self, TypeChange};
 use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::{AccessExclusive, RowShare, ShareRowExclusive, ShareUpdateExclusive};
-use crate::base::RelationName;
-use crate::sql::form::{Action, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated, Using};
+use crate::base::{LockMode, RelationName};
+use crate::sql::form::{
+    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated, Using,
+};
+
+/// `DETACH PARTITION` takes an AccessExclusiveLock on the partition since it can do so concurrently (14).
+const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
 
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
@@ -78,8 +83,8 @@ impl Part<'_> {
             Action::AddConstraint(constraint) => self.add_constraint(constraint, reader),
             Action::ValidateConstraint(name) => self.validate(name, reader),
             Action::DropConstraint { name, .. } => self.drop_constraint(name, reader),
-            Action::AlterConstraint(alter) if alter.enforced == Some(true) => {
-                self.work(Task::Scan, Cause::Enforcement, reader);
+            Action::AlterConstraint(AlterConstraint { name, enforced: Some(enforced) }) => {
+                self.enforce(name, *enforced, reader);
             }
             Action::SetExpression(column) => {
                 let stored =
@@ -89,7 +94,10 @@ impl Part<'_> {
                 }
             }
             Action::Attach { child, .. } => self.attach(child, reader),
-            Action::Detach { concurrently: false, finalize: false, .. } => {
+            Action::Detach { concurrently: false, finalize: false, child } => {
+                if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) {
+                    reader.lower(child, ShareUpdateExclusive);
+                }
                 self.lock_default_partition(reader);
             }
             Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_) => {
@@ -217,19 +225,31 @@ impl Part<'_> {
         if known.is_none_or(|constraint| !constraint.validated) {
             reader.work((Task::Scan, Cause::Validation), self.target, ShareUpdateExclusive, self.part);
             if let Some(other) = known.and_then(|constraint| constraint.references.as_ref()) {
-                let bytes = reader.facts.relation(other).and_then(|relation| relation.bytes);
-                reader.work_on_other(Work {
-                    task: Task::Scan,
-                    cause: Cause::Validation,
-                    relation: other.clone(),
-                    under: RowShare,
-                    part: self.part,
-                    exposed: true,
-                    bytes,
-                });
+                self.scan_other(Cause::Validation, other, RowShare, reader);
             }
             reader.lock_partitions(self.target, ShareUpdateExclusive);
         }
+    }
+
+    /// Enforcing reads both tables; both ways the other table gains or loses its triggers.
+    fn enforce(&self, name: &str, enforced: bool, reader: &mut Reader<'_>) {
+        if enforced {
+            self.work(Task::Scan, Cause::Enforcement, reader);
+        }
+        let known = reader.table(self.target).and_then(|table| table.constraint(name));
+        let Some(other) = known.and_then(|constraint| constraint.references.as_ref()) else { return };
+        let mode = if enforced { ShareRowExclusive } else { AccessExclusive };
+        reader.lock(other, None, mode);
+        if enforced {
+            self.scan_other(Cause::Enforcement, other, mode, reader);
+        }
+    }
+
+    /// A scan of a table that the statement does not name.
+    fn scan_other(&self, cause: Cause, other: &RelationName, under: LockMode, reader: &mut Reader<'_>) {
+        let bytes = reader.facts.relation(other).and_then(|relation| relation.bytes);
+        let (relation, part) = (other.clone(), self.part);
+        reader.work_on_other(Work { task: Task::Scan, cause, relation, under, part, exposed: true, bytes });
     }
 
     fn drop_constraint(&self, name: &str, reader: &mut Reader<'_>) {
@@ -274,7 +294,11 @@ fn fills_itself(column: &Column) -> bool {
 /// (`NotNullImpliedByRelConstraints` in `tablecmds.c`), in the form in which `pg_get_constraintdef` writes it.
 fn is_proved_not_null(table: &TableFacts, column: &str) -> bool {
     let quoted = crate::base::relation::quote_identifier(column);
-    table.column(column).is_some_and(|column| column.not_null)
+    // Since 18 a NOT NULL may be NOT VALID.
+    let valid = !table.constraints.iter().any(|it| {
+        it.kind == ConstraintKind::NotNull && !it.validated && it.columns.iter().any(|name| name == column)
+    });
+    table.column(column).is_some_and(|column| column.not_null && valid)
         || table.constraints.iter().filter(|it| it.kind == ConstraintKind::Check && it.validated).any(|it| {
             [column, quoted.as_str()].iter().any(|name| {
                 let proof = format!("({name} IS NOT NULL)");

@@ -47,6 +47,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A weaker lock than the text tells, on a server of this version.
+    pub(super) fn lower(&mut self, name: &RelationName, mode: LockMode) {
+        for touched in self.effects.touched.iter_mut().filter(|touched| touched.name == *name) {
+            touched.mode = mode;
+        }
+    }
+
     /// A lock on every partition of a table, as commands that go down the tree take it.
     pub(super) fn lock_partitions(&mut self, of: &RelationName, mode: LockMode) {
         let facts = self.facts;

@@ -24,6 +24,7 @@ mod ladder_scripts;
 mod ladder_settings;
 mod lifecycle;
 mod oracle;
+mod oracle_forms;
 mod operate;
 mod ops_standby;
 mod ops_upstream;

@@ -12,227 +12,9 @@ use lockkeeper::effects::{self, Effects, Past, Task};
 use lockkeeper::sql::statement::Statement;
 use lockkeeper::sql::{Encoding, Script, parse};
 
-use crate::support::raw::Raw;
-use crate::support::{cluster_with, each_major};
-
-const SETUP: &str = "
-    CREATE TABLE r (a int PRIMARY KEY, b int UNIQUE);
-    CREATE TABLE t (a int, b int, c text, CONSTRAINT positive CHECK (a > 0) NOT VALID);
-    CREATE TABLE child (a int REFERENCES r);
-    CREATE INDEX t_i ON t (a);
-    CREATE TABLE p (a int) PARTITION BY LIST (a);
-    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
-    CREATE TABLE loose (a int);
-    CREATE INDEX p_i ON ONLY p (a);
-    CREATE INDEX p1_i ON p1 (a);
-    CREATE TABLE old (a int);
-    CREATE TABLE heir (a int);
-    CREATE VIEW v AS SELECT a FROM t;
-    CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
-    CREATE UNIQUE INDEX m_i ON m (a);
-    CREATE SEQUENCE q;
-    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-    CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
-    CREATE RULE ru AS ON UPDATE TO old DO INSTEAD NOTHING;
-    CREATE POLICY po ON t;
-    CREATE DOMAIN d AS int;
-    CREATE TABLE uses (a d);
-    CREATE SCHEMA s;
-    CREATE TABLE s.inside (a int);
-    CREATE TYPE ct AS (a int);
-    CREATE DOMAIN positive AS int CHECK (value > 0);
-    CREATE DOMAIN plain AS int;
-    CREATE TABLE big (
-        id int PRIMARY KEY, n int, v varchar(20), x text, amount numeric(10, 2), at timestamp, proved int, ref int,
-        checked varchar(20) CHECK (checked <> ''), CONSTRAINT proof CHECK (proved IS NOT NULL),
-        CONSTRAINT later CHECK (n > 0) NOT VALID);
-    CREATE INDEX big_at ON big (at);
-    CREATE UNIQUE INDEX big_n ON big (n);
-    INSERT INTO r SELECT g, g FROM generate_series(1, 100) g;
-    INSERT INTO big SELECT g, g, 'v', 'x', g, now(), g, g, 'c' FROM generate_series(1, 100) g;
-    INSERT INTO t SELECT g, g, 'c' FROM generate_series(1, 100) g;
-    REFRESH MATERIALIZED VIEW m;
-    INSERT INTO uses SELECT g FROM generate_series(1, 100) g;
-    INSERT INTO loose SELECT 2 FROM generate_series(1, 100) g;
-    CREATE TABLE ranges (a int) PARTITION BY LIST (a);
-    CREATE TABLE ranges1 PARTITION OF ranges FOR VALUES IN (1);
-    CREATE TABLE rest PARTITION OF ranges DEFAULT;
-    INSERT INTO ranges SELECT g FROM generate_series(1, 100) g;
-    ALTER TABLE big ADD CONSTRAINT big_ref FOREIGN KEY (ref) REFERENCES r NOT VALID;
-    ANALYZE;
-";
-
-/// Each is run in a transaction of its own, which is rolled back.
-const STATEMENTS: &[&str] = &[
-    "ALTER TABLE t ADD COLUMN x int",
-    "ALTER TABLE t ADD COLUMN x int REFERENCES r",
-    "ALTER TABLE t ADD COLUMN x int DEFAULT random()",
-    "ALTER TABLE t DROP COLUMN c",
-    "ALTER TABLE t ALTER a SET NOT NULL",
-    "ALTER TABLE t ALTER a SET DEFAULT 1",
-    "ALTER TABLE t ALTER b TYPE bigint",
-    "ALTER TABLE t ALTER c SET STORAGE external",
-    "ALTER TABLE t ALTER a SET STATISTICS 10",
-    "ALTER TABLE t ALTER a SET (n_distinct = 5)",
-    "ALTER TABLE r ALTER a ADD GENERATED ALWAYS AS IDENTITY",
-    "ALTER TABLE t ADD CHECK (b > 0)",
-    "ALTER TABLE t ADD UNIQUE (b)",
-    "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES r",
-    "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES r NOT VALID",
-    "ALTER TABLE t VALIDATE CONSTRAINT positive",
-    "ALTER TABLE t DROP CONSTRAINT positive",
-    "ALTER TABLE child DROP CONSTRAINT child_a_fkey",
-    "ALTER TABLE t RENAME TO t2",
-    "ALTER TABLE t RENAME a TO a2",
-    "ALTER TABLE t RENAME CONSTRAINT positive TO negative",
-    "ALTER TABLE t SET SCHEMA s",
-    "ALTER TABLE t OWNER TO CURRENT_USER",
-    "ALTER TABLE t SET UNLOGGED",
-    "ALTER TABLE t SET (fillfactor = 70)",
-    "ALTER TABLE t SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)",
-    "ALTER TABLE t SET (user_catalog_table = true)",
-    "ALTER TABLE t RESET (fillfactor)",
-    "ALTER TABLE t DISABLE TRIGGER ALL",
-    "ALTER TABLE t ENABLE TRIGGER tr",
-    "ALTER TABLE old DISABLE RULE ru",
-    "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE r REPLICA IDENTITY FULL",
-    "ALTER TABLE t CLUSTER ON t_i",
-    "ALTER TABLE heir INHERIT old",
-    "ALTER TABLE p ATTACH PARTITION loose FOR VALUES IN (2)",
-    "ALTER TABLE p DETACH PARTITION p1",
-    "ALTER INDEX t_i RENAME TO t_i2",
-    "ALTER INDEX t_i SET (fillfactor = 70)",
-    "ALTER INDEX p_i ATTACH PARTITION p1_i",
-    "ALTER VIEW v SET (security_barrier)",
-    "ALTER VIEW v RENAME TO v2",
-    "ALTER MATERIALIZED VIEW m RENAME a TO a2",
-    "ALTER SEQUENCE q RESTART",
-    "ALTER SEQUENCE q OWNED BY t.a",
-    "CREATE INDEX ON t (b)",
-    "CREATE INDEX IF NOT EXISTS t_i ON t (b)",
-    "CREATE INDEX ON p (a)",
-    "CREATE INDEX ON ONLY p (a)",
-    "CREATE INDEX ON m (a)",
-    "DROP INDEX t_i",
-    "REINDEX TABLE t",
-    "REINDEX INDEX t_i",
-    "CLUSTER t USING t_i",
-    "DROP TABLE old",
-    "DROP TABLE child",
-    "DROP TABLE t CASCADE",
-    "DROP VIEW v",
-    "DROP MATERIALIZED VIEW m",
-    "DROP SEQUENCE q",
-    "DROP TRIGGER tr ON t",
-    "DROP RULE ru ON old",
-    "DROP POLICY po ON t",
-    "DROP FUNCTION f() CASCADE",
-    "DROP SCHEMA s CASCADE",
-    "DROP DOMAIN d CASCADE",
-    "TRUNCATE t, old",
-    "TRUNCATE r CASCADE",
-    "CREATE TABLE fresh (a int REFERENCES r)",
-    "CREATE TABLE fresh PARTITION OF p FOR VALUES IN (3)",
-    "CREATE TABLE fresh (a int) INHERITS (old)",
-    "CREATE TABLE fresh (LIKE t)",
-    "CREATE TABLE fresh AS SELECT * FROM t",
-    "CREATE TRIGGER tr2 BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
-    "CREATE CONSTRAINT TRIGGER tr2 AFTER INSERT ON t FROM r FOR EACH ROW EXECUTE FUNCTION f()",
-    "CREATE RULE ru2 AS ON DELETE TO old DO INSTEAD NOTHING",
-    "CREATE POLICY po2 ON t",
-    "ALTER POLICY po ON t USING (true)",
-    "ALTER POLICY po ON t RENAME TO po2",
-    "ALTER TRIGGER tr ON t RENAME TO tr2",
-    "CREATE OR REPLACE VIEW v AS SELECT a FROM t",
-    "CREATE VIEW v2 AS SELECT a FROM t",
-    "REFRESH MATERIALIZED VIEW m",
-    "REFRESH MATERIALIZED VIEW CONCURRENTLY m",
-    "LOCK TABLE t, old IN SHARE MODE",
-    "LOCK TABLE t",
-    "ALTER DOMAIN d ADD CHECK (value > 0)",
-    "ALTER DOMAIN d ADD CHECK (value > 0) NOT VALID",
-    "ALTER DOMAIN d SET NOT NULL",
-    "ALTER DOMAIN d SET DEFAULT 1",
-    "ALTER TYPE ct ADD ATTRIBUTE b int",
-    "COMMENT ON TABLE t IS 'x'",
-    "COMMENT ON COLUMN t.a IS 'x'",
-    "CREATE STATISTICS st ON a, b FROM t",
-    "ANALYZE t",
-    "GRANT SELECT ON t TO PUBLIC",
-    "CREATE PUBLICATION pub FOR TABLE t",
-    "ALTER TABLE big ADD COLUMN y int",
-    "ALTER TABLE big ADD COLUMN y int NOT NULL DEFAULT 5",
-    "ALTER TABLE big ADD COLUMN y timestamptz DEFAULT now()",
-    "ALTER TABLE big ADD COLUMN y timestamp DEFAULT timezone('utc', now())",
-    "ALTER TABLE big ADD COLUMN y timestamptz DEFAULT clock_timestamp()",
-    "ALTER TABLE big ADD COLUMN y float DEFAULT random()",
-    "ALTER TABLE big ADD COLUMN y int DEFAULT nextval('q')",
-    "ALTER TABLE big ADD COLUMN y serial",
-    "ALTER TABLE big ADD COLUMN y int GENERATED ALWAYS AS IDENTITY",
-    "ALTER TABLE big ADD COLUMN y int GENERATED ALWAYS AS (n * 2) STORED",
-    "ALTER TABLE big ADD COLUMN y positive",
-    "ALTER TABLE big ADD COLUMN y plain",
-    "ALTER TABLE big ADD COLUMN y int CHECK (y > 0)",
-    "ALTER TABLE big ADD COLUMN y int UNIQUE",
-    "ALTER TABLE big ADD COLUMN y int REFERENCES r",
-    "ALTER TABLE big ADD COLUMN y int DEFAULT 1 REFERENCES r",
-    "ALTER TABLE big ADD COLUMN IF NOT EXISTS n int DEFAULT random()",
-    "ALTER TABLE big DROP COLUMN x",
-    "ALTER TABLE big DROP COLUMN ref",
-    "ALTER TABLE big ALTER n SET NOT NULL",
-    "ALTER TABLE big ALTER proved SET NOT NULL",
-    "ALTER TABLE big ALTER proved SET NOT NULL, ALTER n SET NOT NULL",
-    "ALTER TABLE big ALTER x DROP NOT NULL",
-    "ALTER TABLE big ADD CONSTRAINT c CHECK (n > 0)",
-    "ALTER TABLE big ADD CONSTRAINT c CHECK (n > 0) NOT VALID",
-    "ALTER TABLE big VALIDATE CONSTRAINT later",
-    "ALTER TABLE big VALIDATE CONSTRAINT big_ref",
-    "ALTER TABLE big ADD FOREIGN KEY (n) REFERENCES r",
-    "ALTER TABLE big ADD FOREIGN KEY (n) REFERENCES r NOT VALID",
-    "ALTER TABLE big ADD UNIQUE (x, n)",
-    "ALTER TABLE big ADD UNIQUE USING INDEX big_n",
-    "ALTER TABLE big DROP CONSTRAINT big_pkey, ADD PRIMARY KEY USING INDEX big_n",
-    "ALTER TABLE big ADD EXCLUDE (n WITH =)",
-    "ALTER TABLE big DROP CONSTRAINT big_ref",
-    "ALTER TABLE big ALTER v TYPE varchar(30)",
-    "ALTER TABLE big ALTER v TYPE varchar(10)",
-    "ALTER TABLE big ALTER v TYPE text",
-    "ALTER TABLE big ALTER v TYPE text USING v::text",
-    "ALTER TABLE big ALTER v TYPE text USING v",
-    "ALTER TABLE big ALTER x TYPE varchar",
-    "ALTER TABLE big ALTER x TYPE varchar(100)",
-    "ALTER TABLE big ALTER amount TYPE numeric(12, 2)",
-    "ALTER TABLE big ALTER amount TYPE numeric(12, 3)",
-    "ALTER TABLE big ALTER amount TYPE numeric(8, 2)",
-    "ALTER TABLE big ALTER amount TYPE numeric",
-    "ALTER TABLE big ALTER n TYPE bigint",
-    "ALTER TABLE big ALTER ref TYPE bigint",
-    "ALTER TABLE big ALTER at TYPE timestamptz",
-    "ALTER TABLE big ALTER at TYPE timestamp(3)",
-    "ALTER TABLE big ALTER n TYPE plain",
-    "ALTER TABLE big ALTER n TYPE positive",
-    "ALTER TABLE big ALTER checked TYPE varchar(30)",
-    "ALTER TABLE big ALTER checked TYPE text",
-    "ALTER TABLE big SET UNLOGGED",
-    "ALTER TABLE ranges ADD COLUMN y int DEFAULT random()",
-    "ALTER TABLE ranges ADD COLUMN y int",
-    "ALTER TABLE ranges ADD CHECK (a > 0)",
-    "ALTER TABLE p ATTACH PARTITION loose FOR VALUES IN (2)",
-    "ALTER TABLE ranges ATTACH PARTITION old FOR VALUES IN (1000)",
-    "ALTER TABLE ranges DETACH PARTITION ranges1",
-    "CREATE TABLE fresh PARTITION OF ranges FOR VALUES IN (1000)",
-    "DROP TABLE ranges1",
-    "DROP TABLE ranges",
-    "CREATE INDEX ON big (x)",
-    "CREATE INDEX ON ranges (a)",
-    "TRUNCATE big",
-    "CLUSTER big USING big_pkey",
-    "REFRESH MATERIALIZED VIEW m",
-    "ALTER DOMAIN d ADD CONSTRAINT positive CHECK (value > 0)",
-    "SELECT * FROM t FOR UPDATE",
-    "INSERT INTO child VALUES (NULL)",
-];
+use crate::oracle_forms::{LATER, OUTSIDE, SETUP, STATEMENTS};
+use crate::support::raw::{self, Raw};
+use crate::support::{cluster_with, each_major, eventually};
 
 /// Strong locks beyond what is declared: views go with the tables that they read.
 const BEYOND: &[(&str, &str)] = &[("DROP TABLE t CASCADE", "v"), ("DROP TABLE t CASCADE", "m")];
@@ -243,12 +25,44 @@ fn declared_effects_are_those_that_postgres_has() {
         let major = installation.major;
         let cluster = cluster_with(&Options::new().installation(installation));
         let mut session = Raw::session(cluster.addr());
-        let failed = session.query(SETUP).into_iter().find(|frame| frame.tag == b'E');
-        assert!(failed.is_none(), "{failed:?}");
+        let later: Vec<_> = LATER.iter().filter(|(since, ..)| *since <= major).collect();
+        for sql in [SETUP].into_iter().chain(later.iter().map(|(_, setup, _)| *setup)) {
+            let failed = session.query(sql).into_iter().find(|frame| frame.tag == b'E');
+            assert!(failed.is_none(), "Postgres {major}: {failed:?}");
+        }
         let relations = relations(&mut session);
-        let wrong: Vec<String> =
-            STATEMENTS.iter().flat_map(|text| differences(&mut session, &relations, text)).collect();
+        let forms = STATEMENTS.iter().chain(later.iter().flat_map(|(.., forms)| forms.iter()));
+        let wrong: Vec<String> = forms.flat_map(|text| differences(&mut session, &relations, text)).collect();
         assert!(wrong.is_empty(), "Postgres {major}:\n{}", wrong.join("\n"));
+    }
+}
+
+/// What may not run in a transaction is made to wait, and shows what it waits for.
+#[test]
+fn what_runs_outside_transactions_asks_for_the_locks_that_are_declared() {
+    for installation in each_major() {
+        let major = installation.major;
+        let cluster = cluster_with(&Options::new().installation(installation));
+        let (mut holder, mut session) = (Raw::session(cluster.addr()), Raw::session(cluster.addr()));
+        assert!(holder.query(SETUP).iter().all(|frame| frame.tag != b'E'));
+        let relations = relations(&mut session);
+        let pid = session.rows("SELECT pg_backend_pid()")[0][0].clone().unwrap();
+        for (_, text, table) in OUTSIDE.iter().filter(|(since, ..)| *since <= major) {
+            let script = parse(text.as_bytes(), Encoding::Utf8);
+            let effects = effects::of(&script.statements[0], &facts(&mut holder, &script), &Past::nothing());
+            let declared = declared(&effects, &script.statements[0], &relations);
+            let locked = declared.get(*table).copied();
+            holder.rows(&format!("BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE"));
+            session.send(&raw::query(text));
+            let waits = format!(
+                "SELECT mode FROM pg_locks WHERE pid = {pid} AND NOT granted AND relation = '{table}'::regclass"
+            );
+            let mode = eventually("the statement waits", || holder.rows(&waits).pop()?.pop()?);
+            assert_eq!(LockMode::from_name(&mode), locked, "Postgres {major}: {text}");
+            holder.rows(&format!("SELECT pg_cancel_backend({pid})"));
+            session.until_ready();
+            holder.rows("ROLLBACK");
+        }
     }
 }
 
@@ -344,7 +158,7 @@ fn work_differences(text: &str, effects: &Effects, had: &Had) -> Vec<String> {
 }
 
 /// What a query reads is not declared.
-const QUERIES: [&str; 3] = ["SELECT", "CREATE TABLE fresh AS", "REFRESH"];
+const QUERIES: [&str; 5] = ["SELECT", "CREATE TABLE fresh AS", "REFRESH", "DELETE", "UPDATE"];
 
 /// The partitions of `ranges`.
 const PARTITIONS: [&str; 2] = ["ranges1", "rest"];
@@ -355,12 +169,15 @@ fn declared(
     statement: &Statement,
     relations: &BTreeMap<String, String>,
 ) -> BTreeMap<String, LockMode> {
-    let mut declared: BTreeMap<String, LockMode> =
-        statement.locks.iter().map(|lock| (lock.name.name.clone(), lock.mode)).collect();
+    let mut declared: BTreeMap<String, LockMode> = BTreeMap::new();
     for touched in &effects.touched {
         let name = touched.oid.and_then(|oid| relations.get(&oid.to_string())).unwrap_or(&touched.name.name);
         let strongest = declared.entry(name.clone()).or_insert(touched.mode);
         *strongest = touched.mode.max(*strongest);
+    }
+    // Names that nobody looked up, since they are locked weakly.
+    for lock in &statement.locks {
+        declared.entry(lock.name.name.clone()).or_insert(lock.mode);
     }
     declared
 }
