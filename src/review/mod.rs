@@ -22,3 +22,4 @@ pub use fold::review;
 pub use options::{Deny, Options};
 pub use place::Place;
 pub use report::Report;
+pub use split::{Split, split};

@@ -8,15 +8,16 @@ use std::ops::Range;
 use crate::sql::lex::{Lexer, Token, TokenKind};
 
 /// A file, cut into statements.
-pub(super) struct Split {
+#[derive(Debug, Clone)]
+pub struct Split {
     /// The file's text; what psql would not send is blank, so that every place is the file's own.
-    pub(super) text: String,
+    pub text: String,
     /// The statements without their semicolons, each with the comments in front of it.
-    pub(super) pieces: Vec<Range<usize>>,
+    pub pieces: Vec<Range<usize>>,
 }
 
 /// Cuts a file, in linear time.
-pub(super) fn split(text: &str) -> Split {
+pub fn split(text: &str) -> Split {
     let mut cutter = Cutter::new(text);
     let mut at = cutter.piece_start;
     while let Some(next) = cutter.cut_from(at) {

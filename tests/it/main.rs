@@ -8,6 +8,7 @@ mod alembic;
 mod auth;
 mod check;
 mod config;
+mod corpus;
 mod demo;
 mod docker;
 mod docs;
