@@ -12,7 +12,7 @@ use crate::sql::form::{
     Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated, Using,
 };
 
-/// `DETACH PARTITION` takes an AccessExclusiveLock on the partition since it can do so concurrently (14).
+/// `DETACH PARTITION` takes an `AccessExclusiveLock` on the partition since it can do so concurrently (14).
 const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
 
 /// The effects of every part.
@@ -94,12 +94,7 @@ impl Part<'_> {
                 }
             }
             Action::Attach { child, .. } => self.attach(child, reader),
-            Action::Detach { concurrently: false, finalize: false, child } => {
-                if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) {
-                    reader.lower(child, ShareUpdateExclusive);
-                }
-                self.lock_default_partition(reader);
-            }
+            Action::Detach { concurrently: false, finalize: false, child } => self.detach(child, reader),
             Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_) => {
                 self.work(Task::Rewrite, Cause::Storage, reader);
             }
@@ -257,6 +252,13 @@ impl Part<'_> {
         if let Some(other) = table.constraint(name).and_then(|it| it.references.as_ref()) {
             reader.lock(other, None, AccessExclusive);
         }
+    }
+
+    fn detach(&self, child: &RelationName, reader: &mut Reader<'_>) {
+        if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) {
+            reader.lower(child, ShareUpdateExclusive);
+        }
+        self.lock_default_partition(reader);
     }
 
     fn attach(&self, child: &RelationName, reader: &mut Reader<'_>) {

@@ -2,4 +2,5 @@
 
 mod catalogue;
 mod pages;
+mod properties;
 mod rules;

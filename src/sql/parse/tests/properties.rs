@@ -207,3 +207,63 @@ fn what_cannot_be_changed_is_left() {
         assert_eq!(edit::concurrently(&script(text)), None, "{text}");
     }
 }
+
+/// Parts of an ALTER TABLE, with commas, quotes and parentheses where they confuse.
+const PARTS: &[&str] = &[
+    "ADD COLUMN \"a,b\" int DEFAULT (1 + f(2, 3))",
+    "add column c text check (c in (',', ')', '--')) not null",
+    "ADD CONSTRAINT \"k\"\"q\" FOREIGN KEY (a, b) REFERENCES s.u (a, b) ON DELETE CASCADE NOT VALID",
+    "ADD CHECK (a > 0 /* , */ AND b < 1)",
+    "DROP COLUMN IF EXISTS \"Größe\" CASCADE",
+    "ALTER COLUMN d TYPE numeric(10, 2) USING (d::numeric(10, 2))",
+    "ALTER e SET DEFAULT $x$,$x$",
+    "ALTER e SET NOT NULL",
+    "VALIDATE CONSTRAINT k",
+    "SET (fillfactor = 70, autovacuum_enabled = off)",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// A part's place holds its own words, no more and no less.
+    #[test]
+    fn parts_lie_where_their_words_are(
+        parts in prop::collection::vec((prop::sample::select(PARTS.to_vec()), gap(), gap()), 1..6),
+        head in prop::sample::select(vec!["ALTER TABLE t ", "/* é */ alter table if exists only \"s,\".\"t(\" ", "SELECT 1; ALTER TABLE t* "]),
+    ) {
+        let mut text = head.to_owned();
+        for (at, (part, before, after)) in parts.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            text.push_str(&format!("{comma}{before}{part}{after}"));
+        }
+        let script = parse(text.as_bytes(), Encoding::Utf8);
+        let Some(Form::AlterTable(alter)) = script.statements.last().map(|it| &it.form) else {
+            return Err(TestCaseError::fail(text));
+        };
+        prop_assert_eq!(alter.parts.len(), parts.len());
+        for (known, (part, ..)) in alter.parts.iter().zip(&parts) {
+            let span = known.span.clone().expect("a place");
+            prop_assert_eq!(text.get(span), Some(*part));
+        }
+    }
+
+    /// Comments are read, and nothing that only looks like one.
+    #[test]
+    fn directives_stand_in_comments(pieces in prop::collection::vec(prop::sample::select(vec![
+        ("-- lockkeeper: allow x because y\n", 1),
+        ("/* lockkeeper: mode off; allow z because 'q' */", 2),
+        ("/* /* lockkeeper: */ */", 0),
+        // A second literal behind a line's end would continue the first, and a comment between them be a part of it.
+        ("'-- lockkeeper: allow no because no\n'::text", 0),
+        ("$a$ /* lockkeeper: allow no because no */ $a$", 0),
+        ("\"/* lockkeeper: allow no because no */\"", 0),
+        ("SELECT 1", 0),
+        (";", 0),
+        ("é", 0),
+    ]), 0..10), conforming: bool) {
+        let text: Vec<&str> = pieces.iter().map(|(text, _)| *text).collect();
+        let expected: usize = pieces.iter().map(|(_, count)| count).sum();
+        let dialect = Dialect { encoding: Encoding::Utf8, standard_conforming_strings: conforming };
+        prop_assert_eq!(parse(text.join(" ").as_bytes(), dialect).directives.len(), expected);
+    }
+}
