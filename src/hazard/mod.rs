@@ -3,6 +3,7 @@
 //! Invariants: a hazard never looks at another one, reads only effects and facts, and never walks a tree. The list
 //! below is the one place where ids are known; a hazard's id is its file's name, and reads well after "allow".
 
+mod bookkeeping;
 mod finding;
 mod setting;
 
@@ -250,8 +251,11 @@ hazards![
     misplaced_in_transaction,
 ];
 
-/// Every hazard in a statement.
+/// Every hazard in a statement; of one about the books of a migration tool, that it waits for its locks.
 pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    if bookkeeping::is_about(subject.statement) {
+        return lock_queue::find(subject).into_iter().collect();
+    }
     ALL.iter().flat_map(|hazard| one(hazard, subject)).collect()
 }
 

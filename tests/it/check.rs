@@ -26,7 +26,8 @@ DROP TABLE data;
 DROP TABLE old_orders;
 ";
 
-fn lockkeeper(arguments: &[&str], input: &str) -> Output {
+/// Runs the program with that standard input.
+pub(crate) fn lockkeeper(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
     without_variables(&mut command);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -36,11 +37,13 @@ fn lockkeeper(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("end")
 }
 
-fn said(output: &Output) -> String {
+/// Its standard output.
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn json(output: &Output) -> Value {
+/// The same as JSON.
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_str(&said(output)).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
 }
 

@@ -7,6 +7,7 @@
 mod alembic;
 mod auth;
 mod check;
+mod check_formats;
 mod config;
 mod corpus;
 mod demo;

@@ -27,7 +27,9 @@ fn suite(file: &FileReport, out: &mut String) {
         let (id, line) = (found.id, found.at.start.line);
         let _ =
             writeln!(out, "    <testcase classname=\"{name}\" name=\"{id} line {line}\" line=\"{line}\">");
-        let (what, why) = (escaped(&found.what), escaped(&found.why));
+        let what = escaped(&found.what);
+        let steps = found.by_hand.iter().map(|step| format!("\n{}", step.sql));
+        let why = escaped(&steps.fold(found.why.clone(), |text, step| text + &step));
         let _ = if found.denied {
             writeln!(out, "      <failure type=\"{id}\" message=\"{what}\">{why}</failure>")
         } else {

@@ -14,7 +14,8 @@ def upgrade():
         sa.Column("email", sa.Text, nullable=False),
     )
     op.create_index("ix_accounts_email", "accounts", ["email"], unique=True)
-    op.bulk_insert(sa.table("accounts", sa.column("id"), sa.column("email")), [{"id": 1, "email": "a@example.com"}])
+    rows = sa.table("accounts", sa.column("id", sa.BigInteger), sa.column("email", sa.Text))
+    op.bulk_insert(rows, [{"id": 1, "email": "a@example.com"}], multiinsert=False)
 
 
 def downgrade():
