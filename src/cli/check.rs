@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::config;
-use crate::control::Live;
 use crate::effects::facts::{Offline, Source};
 use crate::hazard::{self, HazardSetting};
 use crate::judge::Policy;
@@ -16,7 +15,7 @@ use crate::judge::policy::Allowance;
 use crate::review::report::{Basis, FileReport, Report};
 use crate::review::{Deny, Options, lint, render, review};
 
-use super::sources;
+use super::{database, sources};
 
 /// Something could not be read: `1` is for findings.
 const UNREADABLE: u8 = 2;
@@ -56,7 +55,8 @@ pub(super) struct BasisArgs {
     /// The major version that is assumed; with --url the server's own counts.
     #[arg(long, value_name = "MAJOR", default_value_t = 18, value_parser = clap::value_parser!(u32).range(13..=18))]
     pub(super) pg_version: u32,
-    /// A database to ask for sizes and definitions, `postgres://user@host/database`. Nothing is changed there.
+    /// A database to ask for sizes and definitions, `postgres://user@host/database?sslmode=verify-full` or whatever else
+    /// psql takes. Nothing is changed there. Better give the password by `PGPASSWORD` or the password file.
     #[arg(long)]
     pub(super) url: Option<String>,
     /// The configuration file, for settings of hazards; without it everything has its default.
@@ -100,8 +100,8 @@ fn report(args: &CheckArgs) -> anyhow::Result<Report> {
     let texts = texts(&args.files)?;
     on_this_thread(async {
         if let Some(url) = &args.basis.url {
-            let mut live = Live::connect(url).await.context("cannot connect to --url")?;
-            let basis = Basis { server_version: live.server_version(), live: true };
+            let mut live = database::connect(url).await?;
+            let basis = Basis { server_version: live.inner().server_version(), live: true };
             let files =
                 reviewed(&texts, &mut live, &options).await.context("the server refused to answer")?;
             return Ok(Report { basis, files });

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::config;
-use crate::control::Live;
 use crate::effects::facts::{Facts, Offline, Source as _};
 use crate::effects::need;
 use crate::judge::Standing;
@@ -16,6 +15,7 @@ use crate::review::lint;
 use crate::sql::{Encoding, Script, parse};
 
 use super::check::{BasisArgs, on_this_thread, policy};
+use super::database;
 
 /// Arguments of `lockkeeper explain`.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 async fn facts(args: &ExplainArgs, script: &Script) -> anyhow::Result<Facts> {
     match &args.basis.url {
         Some(url) => {
-            let mut live = Live::connect(url).await.context("cannot connect to --url")?;
+            let mut live = database::connect(url).await?;
             live.look_up(&need(script)).await.context("the server refused to answer")
         }
         None => Ok(Offline { server_version: args.basis.pg_version * 10_000 }.facts()),

@@ -3,6 +3,7 @@
 mod app;
 mod check;
 mod config;
+mod database;
 mod demo;
 mod explain;
 mod log;

@@ -7,6 +7,7 @@
 mod alembic;
 mod auth;
 mod check;
+mod check_live;
 mod config;
 mod demo;
 mod docker;
