@@ -18,7 +18,7 @@ use crate::review::{Deny, Options, lint, render, review};
 use super::{database, sources};
 
 /// Something could not be read: `1` is for findings.
-const UNREADABLE: u8 = 2;
+pub(super) const UNREADABLE: u8 = 2;
 
 /// Arguments of `lockkeeper check`.
 #[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]

@@ -10,6 +10,7 @@ mod log;
 mod ping;
 mod serve;
 mod sources;
+mod statement;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -117,7 +117,7 @@ fn hint(code: &SqlState) -> Option<&'static str> {
         }
         SqlState::INVALID_CATALOG_NAME => Some("name the database at the end of the URL, after the port"),
         SqlState::INSUFFICIENT_PRIVILEGE => {
-            Some("let the role read pg_catalog, or leave --url out and take the worst")
+            Some("the role needs USAGE on the schemas that are named, but no right on their tables")
         }
         _ => None,
     }

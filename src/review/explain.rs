@@ -41,11 +41,32 @@ pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Poli
         .collect()
 }
 
+/// For people: each statement, then what becomes of all of them, which are one message.
+pub fn text(explained: &[Explanation]) -> String {
+    let mut out = String::new();
+    for one in explained {
+        let _ = writeln!(out, "{}", one.seen());
+    }
+    // Each has the judgement of the whole.
+    let Some(last) = explained.last() else { return out };
+    if explained.len() == 1 {
+        out.pop();
+    } else {
+        let _ = writeln!(out, "all {} statements, sent as one message", explained.len());
+    }
+    last.judged(&mut out);
+    out
+}
+
 impl Explanation {
-    /// For people.
-    pub fn text(&self) -> String {
+    /// What the statement would do.
+    fn seen(&self) -> String {
         let mut out = format!("{}\n", self.tag);
+        let before = out.len();
         self.effects_told(&mut out);
+        if out.len() == before && self.findings.is_empty() {
+            out.push_str("nothing in it that others would feel\n");
+        }
         for finding in &self.findings {
             let _ = writeln!(out, "hazard: {} ({})", finding.hazard, judge::gravity(finding));
             let _ = writeln!(out, "  {}", finding.why);
@@ -53,6 +74,10 @@ impl Explanation {
                 let _ = writeln!(out, "  by hand: {}", step_told(&step));
             }
         }
+        out
+    }
+
+    fn judged(&self, out: &mut String) {
         let _ = writeln!(out, "decision: {}", self.decision());
         for (number, step) in self.steps().iter().enumerate() {
             let _ = writeln!(out, "  {}. {}", number + 1, step_told(step));
@@ -60,7 +85,6 @@ impl Explanation {
         for notice in &self.judgement.notices {
             let _ = writeln!(out, "{}: {}", notice.severity.word(), notice.message);
         }
-        out
     }
 
     fn effects_told(&self, out: &mut String) {

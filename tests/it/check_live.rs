@@ -148,3 +148,31 @@ fn each_table_is_asked_for_once() {
     let asked = cluster.log().matches("execute ").count() - before;
     assert!((1..20).contains(&asked), "{asked} questions");
 }
+
+#[test]
+fn a_role_without_rights_on_tables_is_enough() {
+    let cluster = cluster_with(&Options::new());
+    let mut admin = Raw::session(cluster.addr());
+    admin.rows("CREATE SCHEMA sales");
+    admin.rows("CREATE TABLE sales.orders (id int PRIMARY KEY, amount int)");
+    admin.rows("INSERT INTO sales.orders SELECT n, n FROM generate_series(1, 300000) n");
+    admin.rows("CREATE ROLE nobody LOGIN");
+    admin.rows("REVOKE ALL ON SCHEMA public FROM PUBLIC");
+    let folder = TempDir::new().expect("folder");
+    let file = folder.path().join("one.sql");
+    std::fs::write(&file, "ALTER TABLE sales.orders ADD CHECK (amount > 0);").expect("write");
+    let report = |user: &str| {
+        let url = format!("postgres://{user}@127.0.0.1:{}/postgres", cluster.port());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+        without_variables(&mut command);
+        command.args(["check", "--url", &url, "--format", "json"]).arg(&file);
+        run(command)
+    };
+    let shut_out = report("nobody");
+    assert_eq!(shut_out.code, 2);
+    assert!(shut_out.stderr.contains("the role needs USAGE on the schemas"), "{}", shut_out.stderr);
+    admin.rows("GRANT USAGE ON SCHEMA sales TO nobody");
+    let (owner, nobody) = (report("postgres"), report("nobody"));
+    assert_eq!(nobody.code, 1, "{}", nobody.stderr);
+    assert_eq!(nobody.stdout, owner.stdout);
+}

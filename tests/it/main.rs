@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod docker;
 mod docs;
+mod explain;
 mod drivers;
 mod drivers_psql;
 mod drivers_rust;

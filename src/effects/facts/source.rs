@@ -169,7 +169,7 @@ mod tests {
 
     fn needs() -> impl Strategy<Value = Need> {
         (names('r'), names('t'), names('f')).prop_map(|(relations, types, functions)| Need {
-            relations: relations.iter().map(|name| RelationName::bare(name)).collect(),
+            relations: relations.iter().map(RelationName::bare).collect(),
             types: types.into_iter().map(|name| TypeName { name, ..TypeName::default() }).collect(),
             functions: functions.into_iter().map(|name| FunctionName { schema: None, name }).collect(),
         })
