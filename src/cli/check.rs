@@ -161,15 +161,30 @@ fn texts(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
         if file.as_os_str() == "-" {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-            texts.push(("-".to_owned(), String::from_utf8_lossy(&bytes).into_owned()));
+            texts.push(("-".to_owned(), text(&bytes).context("cannot read standard input")?));
             continue;
         }
-        for path in below(file)? {
-            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            texts.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+        let found = below(file)?;
+        if found.is_empty() {
+            anyhow::bail!("there is no *.sql file below {}: nothing was reviewed", file.display());
+        }
+        for path in found {
+            let unreadable = || format!("cannot read {}", path.display());
+            let bytes = std::fs::read(&path).with_context(unreadable)?;
+            texts.push((path.display().to_string(), text(&bytes).with_context(unreadable)?));
         }
     }
     Ok(texts)
+}
+
+/// Without the mark that some editors put first. Bytes of older encodings stand in comments and literals mostly, so they
+/// are replaced; of UTF-16 nothing would be left.
+fn text(bytes: &[u8]) -> anyhow::Result<String> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        anyhow::bail!("it is written in UTF-16; convert it, as by iconv -f UTF-16 -t UTF-8");
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// A file itself, or every `*.sql` below a folder in the order of their names.

@@ -50,13 +50,15 @@ impl Estimate {
         }
     }
 
-    /// `scan of orders: 40 GB at 200 MB/s`
+    /// `scan of orders: 40 GB at an assumed 200 MB/s`
     pub fn basis(&self) -> String {
         let (name, relation) = (self.task_name(), spelled(&self.relation));
         let rate = size(rate(self.task));
         match self.bytes {
-            Some(bytes) => format!("{name} of {relation}: {} at {rate}/s", size(bytes)),
-            None => format!("{name} of {relation}: size unknown, {} per GB at {rate}/s", self.per_gb()),
+            Some(bytes) => format!("{name} of {relation}: {} at an assumed {rate}/s", size(bytes)),
+            None => {
+                format!("{name} of {relation}: size unknown; {} per GB at an assumed {rate}/s", self.per_gb())
+            }
         }
     }
 
@@ -121,18 +123,21 @@ mod tests {
 
     #[test]
     fn times_follow_from_bytes_and_rates() {
-        assert_eq!(shown(Task::Scan, Some(40 * GB)), "about 3 min | scan of orders: 40 GB at 200 MB/s");
+        assert_eq!(
+            shown(Task::Scan, Some(40 * GB)),
+            "about 3 min | scan of orders: 40 GB at an assumed 200 MB/s"
+        );
         assert_eq!(
             shown(Task::Rewrite, Some(1300 * GB)),
-            "about 9.0 h | rewrite of orders: 1.3 TB at 40 MB/s"
+            "about 9.0 h | rewrite of orders: 1.3 TB at an assumed 40 MB/s"
         );
         assert_eq!(
             shown(Task::BuildIndex, Some(0)),
-            "less than 1 s | index build of orders: 0 bytes at 50 MB/s"
+            "less than 1 s | index build of orders: 0 bytes at an assumed 50 MB/s"
         );
         assert_eq!(
             shown(Task::BuildIndex, None),
-            "unknown | index build of orders: size unknown, 20 s per GB at 50 MB/s"
+            "unknown | index build of orders: size unknown; 20 s per GB at an assumed 50 MB/s"
         );
     }
 

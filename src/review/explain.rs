@@ -95,7 +95,7 @@ impl Explanation {
             out.push_str("lock: strong locks on relations that only a server can name\n");
         }
         for work in estimate::of(&self.effects) {
-            let time = work.time().map_or_else(|| "unknown".to_owned(), about);
+            let time = work.time().map_or_else(|| "an unknown time".to_owned(), about);
             let _ = writeln!(out, "work: {time} ({})", work.basis());
         }
         for loss in &self.effects.losses {

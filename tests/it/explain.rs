@@ -68,72 +68,20 @@ fn every_decision_is_told() {
 fn programs_get_all_of_it() {
     let told = told(&["--format", "json", "ALTER TABLE orders ADD CHECK (amount > 0)"]);
     let told: Value = serde_json::from_str(&told).expect("JSON");
-    insta::assert_snapshot!(serde_json::to_string_pretty(&told).expect("JSON"), @r#"
-    [
-      {
-        "breaks_older_application": [],
-        "decision": "guard: sent as it is, under the ladder of patience",
-        "destroys": [],
-        "hazards": [
-          {
-            "by_hand": [
-              {
-                "locks": [
-                  {
-                    "blocks": "reads and writes wait",
-                    "mode": "AccessExclusiveLock",
-                    "relation": "orders"
-                  }
-                ],
-                "outside_transaction": false,
-                "sql": "ALTER TABLE orders ADD CONSTRAINT orders_check CHECK (amount > 0) NOT VALID"
-              },
-              {
-                "locks": [
-                  {
-                    "blocks": "reads and writes go on, other DDL and VACUUM wait",
-                    "mode": "ShareUpdateExclusiveLock",
-                    "relation": "orders"
-                  }
-                ],
-                "outside_transaction": false,
-                "sql": "ALTER TABLE orders VALIDATE CONSTRAINT orders_check"
-              }
-            ],
-            "id": "add-check-scan",
-            "level": "warn",
-            "why": "Every row of \"orders\" is read under an AccessExclusiveLock, so that all reads and writes wait until it is done."
-          },
-          {
-            "by_hand": [],
-            "id": "lock-queue",
-            "level": "pass",
-            "why": "It takes an AccessExclusiveLock on \"orders\"; while it queues for it behind a running transaction, every later query that needs the table queues behind it."
-          }
-        ],
-        "inverse": null,
-        "locks": [
-          {
-            "blocks": "reads and writes wait",
-            "mode": "AccessExclusiveLock",
-            "relation": "orders"
-          }
-        ],
-        "locks_beyond": false,
-        "statement": "ALTER TABLE",
-        "steps": [],
-        "transactional": true,
-        "work": [
-          {
-            "basis": "scan of orders: size unknown, 5 s per GB at 200 MB/s",
-            "bytes": null,
-            "relation": "orders",
-            "task": "scan",
-            "under": "AccessExclusiveLock"
-          }
-        ]
-      }
-    ]
+    let fields = told[0].as_object().expect("one statement").iter();
+    let fields: Vec<String> = fields.map(|(key, value)| format!("{key}: {value}")).collect();
+    insta::assert_snapshot!(fields.join("\n"), @r#"
+    breaks_older_application: []
+    decision: "guard: sent as it is, under the ladder of patience"
+    destroys: []
+    hazards: [{"by_hand":[{"locks":[{"blocks":"reads and writes wait","mode":"AccessExclusiveLock","relation":"orders"}],"outside_transaction":false,"sql":"ALTER TABLE orders ADD CONSTRAINT orders_check CHECK (amount > 0) NOT VALID"},{"locks":[{"blocks":"reads and writes go on, other DDL and VACUUM wait","mode":"ShareUpdateExclusiveLock","relation":"orders"}],"outside_transaction":false,"sql":"ALTER TABLE orders VALIDATE CONSTRAINT orders_check"}],"id":"add-check-scan","level":"warn","why":"Every row of \"orders\" is read under an AccessExclusiveLock, so that all reads and writes wait until it is done."},{"by_hand":[],"id":"lock-queue","level":"pass","why":"It takes an AccessExclusiveLock on \"orders\"; while it queues for it behind a running transaction, every later query that needs the table queues behind it."}]
+    inverse: null
+    locks: [{"blocks":"reads and writes wait","mode":"AccessExclusiveLock","relation":"orders"}]
+    locks_beyond: false
+    statement: "ALTER TABLE"
+    steps: []
+    transactional: true
+    work: [{"basis":"scan of orders: size unknown; 5 s per GB at an assumed 200 MB/s","bytes":null,"relation":"orders","task":"scan","under":"AccessExclusiveLock"}]
     "#);
 }
 

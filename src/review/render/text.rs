@@ -6,7 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::hazard::HazardSetting;
 use crate::review::alembic;
-use crate::review::estimate::{self, about};
+use crate::review::estimate::{self, Estimate, about};
 use crate::review::report::{FileReport, Found, Report, StepTold};
 
 /// How much is told, and with which ornament.
@@ -63,9 +63,11 @@ fn locks(found: &Found) -> Vec<String> {
         format!("{} on {}: {}", lock.mode, estimate::spelled(&lock.relation), lock.blocks())
     };
     let mut lines: Vec<String> = found.locks.iter().map(lock).collect();
-    for work in &found.work {
-        let time = work.time().map_or_else(|| "unknown".to_owned(), about);
-        lines.push(format!("held for {time} ({})", work.basis()));
+    if !found.work.is_empty() {
+        let time = estimate::total(&found.work).map_or_else(|| "an unknown time".to_owned(), about);
+        let until = if found.in_transaction { ", and on until the transaction ends" } else { "" };
+        let bases: Vec<String> = found.work.iter().map(Estimate::basis).collect();
+        lines.push(format!("held for {time}{until} ({})", bases.join("; then ")));
     }
     if found.work.is_empty() && !found.locks.is_empty() {
         let until = if found.in_transaction { "until the transaction ends" } else { "for a moment" };
