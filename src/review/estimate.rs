@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::{LockMode, RelationName};
-use crate::effects::{Effects, Task};
+use crate::effects::{Cause, Effects, Task, Work};
 
 /// How long one piece of work takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,15 +68,48 @@ impl Estimate {
 }
 
 /// The estimates for everything that a statement does while others can meet its locks.
+///
+/// What the parts of an `ALTER TABLE` ask of one table is done in one pass over it (`ATRewriteTables` in `tablecmds.c`).
 pub(super) fn of(effects: &Effects) -> Vec<Estimate> {
-    let felt = effects.work.iter().filter(|work| work.exposed);
-    felt.map(|work| Estimate {
-        task: work.task,
-        relation: work.relation.clone(),
-        under: work.under,
-        bytes: work.bytes,
-    })
-    .collect()
+    passes(&effects.work)
+}
+
+fn passes(work: &[Work]) -> Vec<Estimate> {
+    let mut felt: Vec<&Work> = Vec::new();
+    for work in work.iter().filter(|work| work.exposed) {
+        if !in_one_pass(work) {
+            felt.push(work);
+            continue;
+        }
+        let same = |other: &&mut &Work| in_one_pass(other) && other.relation == work.relation;
+        match felt.iter_mut().find(same) {
+            None => felt.push(work),
+            Some(pass) if pass.task == Task::Scan => *pass = work,
+            Some(_) => {}
+        }
+    }
+    felt.iter()
+        .map(|work| Estimate {
+            task: work.task,
+            relation: work.relation.clone(),
+            under: work.under,
+            bytes: work.bytes,
+        })
+        .collect()
+}
+
+/// Whether it shares its pass: rewrites, and checks of the rows themselves. Foreign keys and indexes come after.
+fn in_one_pass(work: &Work) -> bool {
+    let of_rows = matches!(
+        work.cause,
+        Cause::Check
+            | Cause::ColumnCheck
+            | Cause::NotNull
+            | Cause::NullableKey
+            | Cause::ConstrainedDomain
+            | Cause::TypeCheck
+    );
+    work.task == Task::Rewrite || (work.task == Task::Scan && of_rows)
 }
 
 /// How long all of it takes; `None` when a part of it is unknown.
@@ -138,6 +171,36 @@ mod tests {
         assert_eq!(
             shown(Task::BuildIndex, None),
             "unknown | index build of orders: size unknown; 20 s per GB at an assumed 50 MB/s"
+        );
+    }
+
+    #[test]
+    fn one_pass_serves_all_parts() {
+        let work = |task, cause, relation: &str| Work {
+            task,
+            cause,
+            relation: RelationName::bare(relation),
+            under: LockMode::AccessExclusive,
+            part: 0,
+            exposed: true,
+            bytes: None,
+        };
+        let check = |work: &[Work], expected: &[&str]| {
+            let told = passes(work);
+            let told: Vec<_> =
+                told.iter().map(|it| format!("{} {}", it.task_name(), it.relation.name)).collect();
+            assert_eq!(told, expected);
+        };
+        let (check_scan, null) = (work(Task::Scan, Cause::Check, "t"), work(Task::Scan, Cause::NotNull, "t"));
+        let (rewrite, key) =
+            (work(Task::Rewrite, Cause::TypeChange, "t"), work(Task::Scan, Cause::ForeignKey, "t"));
+        let other = work(Task::Scan, Cause::Check, "u");
+        check(&[check_scan.clone(), null.clone(), other], &["scan t", "scan u"]);
+        check(&[null.clone(), rewrite.clone(), check_scan.clone()], &["rewrite t"]);
+        check(&[check_scan, key.clone(), key], &["scan t", "scan t", "scan t"]);
+        check(
+            &[rewrite.clone(), rewrite, work(Task::BuildIndex, Cause::Unique, "t")],
+            &["rewrite t", "index build t"],
         );
     }
 

@@ -134,6 +134,11 @@ fn a_server_tells_sizes() {
     assert_eq!(report["basis"]["live"], true);
     let work = &report["files"][0]["findings"][0]["work"][0];
     assert!(work["bytes"].as_u64() > Some(8 << 20), "{work}");
+    let inside = "BEGIN; CREATE INDEX ON orders (amount); COMMIT;";
+    let text = said(&lockkeeper(&["check", "--url", &url, "-"], inside));
+    for part in ["outside a transaction lockkeeper runs it online:", "autocommit_block", "and on until"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
     let explained = said(&lockkeeper(&["explain", "--url", &url, "CREATE INDEX ON orders (amount)"], ""));
     for part in [
         "hazard: create-index-blocking (plan)",

@@ -85,6 +85,26 @@ fn tls_as_libpq_has_it() {
 }
 
 #[test]
+fn a_certificate_is_shown_to_the_server() {
+    let authority = Authority::new();
+    let tls = authority.server("server").for_cluster(Some(&authority));
+    let cluster = cluster_with(&Options::new().tls(tls).hba("hostssl all app all cert"));
+    let mut admin = Raw::session(cluster.addr());
+    admin.rows("CREATE ROLE app LOGIN");
+    let client = authority.client("app");
+    let (certificate, key) = (path(&client.certificate), path(&client.key));
+    let bare = format!("postgres://app@localhost:{}/postgres?sslmode=require", cluster.port());
+    assert_eq!(checked(&format!("{bare}&sslcert={certificate}&sslkey={key}"), &[]).code, 0);
+    assert_eq!(checked(&bare, &[("PGSSLCERT", certificate), ("PGSSLKEY", key)]).code, 0);
+    assert_eq!(checked(&bare, &[]).code, 2);
+    if cluster.installation().major >= 17 {
+        let direct = format!("{bare}&sslnegotiation=direct&sslcert={certificate}&sslkey={key}");
+        let ran = checked(&direct, &[]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn passwords_come_as_for_psql() {
     let authority = Authority::new();
     let cluster = encrypted(&authority);

@@ -48,7 +48,16 @@ fn group<'a>(file: &'a FileReport, found: &'a Found) -> Group<'a> {
         group = group.element(Level::NOTE.message(line));
     }
     if let Some(steps) = &found.online {
-        group = group.element(Level::HELP.message(told("lockkeeper runs it online:", steps)));
+        let head = if found.in_transaction {
+            "outside a transaction lockkeeper runs it online:"
+        } else {
+            "lockkeeper runs it online:"
+        };
+        group = group.element(Level::HELP.message(told(head, steps)));
+        if found.in_transaction {
+            let calls = alembic::calls(steps).join("\n");
+            group = group.element(Level::HELP.message(format!("in Alembic:\n{calls}")));
+        }
     } else if !found.by_hand.is_empty() {
         group = group.element(Level::HELP.message(told("by hand:", &found.by_hand)));
         let calls = alembic::calls(&found.by_hand).join("\n");
