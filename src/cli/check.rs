@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::config;
-use crate::control::Live;
 use crate::effects::facts::{Offline, Source};
 use crate::hazard::{self, HazardSetting};
 use crate::judge::Policy;
@@ -16,10 +15,10 @@ use crate::judge::policy::Allowance;
 use crate::review::report::{Basis, FileReport, Report};
 use crate::review::{Deny, Options, lint, render, review};
 
-use super::sources;
+use super::{database, sources};
 
 /// Something could not be read: `1` is for findings.
-const UNREADABLE: u8 = 2;
+pub(super) const UNREADABLE: u8 = 2;
 
 /// Arguments of `lockkeeper check`.
 #[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
@@ -56,7 +55,8 @@ pub(super) struct BasisArgs {
     /// The major version that is assumed; with --url the server's own counts.
     #[arg(long, value_name = "MAJOR", default_value_t = 18, value_parser = clap::value_parser!(u32).range(13..=18))]
     pub(super) pg_version: u32,
-    /// A database to ask for sizes and definitions, `postgres://user@host/database`. Nothing is changed there.
+    /// A database to ask for sizes and definitions, `postgres://user@host/database?sslmode=verify-full` or whatever else
+    /// psql takes. Nothing is changed there. Better give the password by `PGPASSWORD` or the password file.
     #[arg(long)]
     pub(super) url: Option<String>,
     /// The configuration file, for settings of hazards; without it everything has its default.
@@ -100,8 +100,8 @@ fn report(args: &CheckArgs) -> anyhow::Result<Report> {
     let texts = texts(&args.files)?;
     on_this_thread(async {
         if let Some(url) = &args.basis.url {
-            let mut live = Live::connect(url).await.context("cannot connect to --url")?;
-            let basis = Basis { server_version: live.server_version(), live: true };
+            let mut live = database::connect(url).await?;
+            let basis = Basis { server_version: live.inner().server_version(), live: true };
             let files =
                 reviewed(&texts, &mut live, &options).await.context("the server refused to answer")?;
             return Ok(Report { basis, files });
@@ -161,15 +161,30 @@ fn texts(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
         if file.as_os_str() == "-" {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-            texts.push(("-".to_owned(), String::from_utf8_lossy(&bytes).into_owned()));
+            texts.push(("-".to_owned(), text(&bytes).context("cannot read standard input")?));
             continue;
         }
-        for path in below(file)? {
-            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            texts.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+        let found = below(file)?;
+        if found.is_empty() {
+            anyhow::bail!("there is no *.sql file below {}: nothing was reviewed", file.display());
+        }
+        for path in found {
+            let unreadable = || format!("cannot read {}", path.display());
+            let bytes = std::fs::read(&path).with_context(unreadable)?;
+            texts.push((path.display().to_string(), text(&bytes).with_context(unreadable)?));
         }
     }
     Ok(texts)
+}
+
+/// Without the mark that some editors put first. Bytes of older encodings stand in comments and literals mostly, so they
+/// are replaced; of UTF-16 nothing would be left.
+fn text(bytes: &[u8]) -> anyhow::Result<String> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        anyhow::bail!("it is written in UTF-16; convert it, as by iconv -f UTF-16 -t UTF-8");
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// A file itself, or every `*.sql` below a folder in the order of their names.

@@ -1,5 +1,6 @@
 //! `lockkeeper explain`: what one statement would do, and what would become of it.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -7,22 +8,22 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::config;
-use crate::control::Live;
 use crate::effects::facts::{Facts, Offline, Source as _};
 use crate::effects::need;
 use crate::judge::Standing;
-use crate::review::explain::{Explanation, explain};
+use crate::review::explain::{Explanation, explain, text};
 use crate::review::lint;
-use crate::sql::{Encoding, Script, parse};
+use crate::sql::Script;
 
-use super::check::{BasisArgs, on_this_thread, policy};
+use super::check::{BasisArgs, UNREADABLE, on_this_thread, policy};
+use super::{database, statement};
 
 /// Arguments of `lockkeeper explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// The statement.
+    /// The statement, or several as one message; `-` reads standard input.
     #[arg(required_unless_present = "hazard")]
-    sql: Option<String>,
+    sql: Option<OsString>,
     /// Print the page of a hazard instead.
     #[arg(long, value_name = "ID", conflicts_with = "sql")]
     hazard: Option<String>,
@@ -55,15 +56,23 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         write!(out, "{page}")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let script = parse(args.sql.as_deref().unwrap_or_default().as_bytes(), Encoding::Utf8);
-    let facts = on_this_thread(facts(args, &script))?;
-    let standing =
-        if args.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
-    let explained = explain(&script, &facts, standing, &policy(&args.basis)?);
+    let explained = match explained(args) {
+        Ok(explained) => explained,
+        Err(error) => {
+            writeln!(std::io::stderr().lock(), "lockkeeper: {error:#}")?;
+            return Ok(ExitCode::from(UNREADABLE));
+        }
+    };
     match args.format {
         Format::Text => {
-            let texts: Vec<String> = explained.iter().map(Explanation::text).collect();
-            write!(out, "{}", texts.join("\n"))?;
+            write!(out, "{}", text(&explained))?;
+            if args.basis.url.is_none() {
+                let version = args.basis.pg_version;
+                writeln!(
+                    out,
+                    "basis: Postgres {version} assumed, no database asked; sizes and definitions are unknown and may decide otherwise (--url asks)"
+                )?;
+            }
         }
         Format::Json => {
             let all: Vec<_> = explained.iter().map(Explanation::json).collect();
@@ -73,10 +82,19 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
+    let policy = policy(&args.basis)?;
+    let script = statement::read(args.sql.as_deref().unwrap_or_default())?;
+    let facts = on_this_thread(facts(args, &script))?;
+    let standing =
+        if args.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
+    Ok(explain(&script, &facts, standing, &policy))
+}
+
 async fn facts(args: &ExplainArgs, script: &Script) -> anyhow::Result<Facts> {
     match &args.basis.url {
         Some(url) => {
-            let mut live = Live::connect(url).await.context("cannot connect to --url")?;
+            let mut live = database::connect(url).await?;
             live.look_up(&need(script)).await.context("the server refused to answer")
         }
         None => Ok(Offline { server_version: args.basis.pg_version * 10_000 }.facts()),

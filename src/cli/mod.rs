@@ -3,12 +3,14 @@
 mod app;
 mod check;
 mod config;
+mod database;
 mod demo;
 mod explain;
 mod log;
 mod ping;
 mod serve;
 mod sources;
+mod statement;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,7 +1,6 @@
 //! Both legs of a session and the proxy's own login, from the file's values.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::upstream::settings::{
 
 use super::address::Address;
 use super::file::File;
+use super::libpq;
 use super::word;
 
 /// The proxy's own login must not keep sessions waiting for long.
@@ -119,47 +119,8 @@ fn login(
         .dbname(database)
         .connect_timeout(LOGIN_WITHIN)
         .ssl_mode(LoginSsl::Prefer);
-    let from_file = || {
-        let path = variable("PGPASSFILE").map(PathBuf::from);
-        let path = path.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".pgpass")))?;
-        password(&fs::read_to_string(path).ok()?, [&name, &port.to_string(), database, user])
-    };
-    if let Some(password) = variable("PGPASSWORD").cloned().or_else(from_file) {
+    if let Some(password) = libpq::password(environment, None, [&name, &port.to_string(), database, user]) {
         login.password(password);
     }
     Some(login)
-}
-
-/// The password of the first line that fits: `host:port:database:user:password`, `*` for any, `\` before `:` and `\`.
-///
-/// Source: the manual, "The Password File".
-fn password(file: &str, wanted: [&str; 4]) -> Option<String> {
-    file.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let mut fields = vec![String::new()];
-        let mut chars = line.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                ':' if fields.len() < 5 => fields.push(String::new()),
-                '\\' => fields.last_mut()?.extend(chars.next()),
-                c => fields.last_mut()?.push(c),
-            }
-        }
-        let password = fields.pop()?;
-        let fits = fields.len() == 4
-            && fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-        fits.then_some(password)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_that_fits() {
-        let file = "# comment\nother:5432:*:ann:no\ndb:5432:*:ann:a\\:b\\\\c\n*:*:*:*:last\nbroken";
-        assert_eq!(password(file, ["db", "5432", "shop", "ann"]).as_deref(), Some("a:b\\c"));
-        assert_eq!(password(file, ["db", "5432", "shop", "bob"]).as_deref(), Some("last"));
-        assert_eq!(password("broken\n", ["db", "5432", "shop", "bob"]), None);
-    }
 }

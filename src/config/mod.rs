@@ -6,12 +6,14 @@
 
 pub mod address;
 mod check;
+mod conninfo;
 mod document;
 mod edge;
 pub mod file;
 mod files;
 pub mod hazards;
 pub mod key;
+pub mod libpq;
 mod load;
 pub mod problem;
 pub mod reference;

@@ -13,16 +13,15 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Config};
 
 use crate::effects::facts::Oid;
 use crate::event::ControlSilent;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
-use crate::upstream::Upstream;
+use crate::upstream::{Own, Upstream};
 
-pub use live::Live;
+pub use live::{Live, Unanswered};
 use progress::Build;
 
 /// The control connection is no reason to keep a client waiting.
@@ -33,35 +32,24 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// How to reach the server under the proxy's own role.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ControlSettings {
     /// Everything but the database name.
-    login: Config,
-    /// As the upstream leg has it; without it, plain text.
-    tls: Option<MakeRustlsConnect>,
+    own: Own,
 }
 
 impl ControlSettings {
     /// A login that encrypts as sessions do.
     pub fn new(login: Config, upstream: &Upstream) -> Self {
-        let tls = upstream.connector().map(|connector| {
-            let mut config = (**connector.config()).clone();
-            config.alpn_protocols.clear();
-            MakeRustlsConnect::new(config)
-        });
-        Self { login, tls }
+        Self { own: Own::new(login, upstream.settings().ssl_mode, upstream.connector()) }
     }
 
     async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
-        let mut login = self.login.clone();
-        login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
-        if let Some(tls) = &self.tls {
-            let (client, connection) = login.connect(tls.clone()).await?;
-            drive(connection);
-            return Ok(client);
-        }
-        let (client, connection) = login.connect(NoTls).await?;
-        drive(connection);
+        let own = self.own.with(|login| {
+            login.dbname(database).application_name("lockkeeper").connect_timeout(CONNECT_WITHIN);
+        });
+        let (client, driving) = own.connect().await?;
+        drive(driving);
         Ok(client)
     }
 }
@@ -72,12 +60,6 @@ fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + '
             tracing::debug!(%error, "control connection ended");
         }
     });
-}
-
-impl std::fmt::Debug for ControlSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ControlSettings").field("user", &self.login.get_user()).finish_non_exhaustive()
-    }
 }
 
 /// The control connections of one worker.

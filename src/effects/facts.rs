@@ -7,7 +7,7 @@ pub mod answer;
 mod source;
 mod table;
 
-pub use self::source::{Offline, Source};
+pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, PartitionFacts, Reference, TableFacts, TableIndex, TypeFacts, TypeKind,
     Volatility,

@@ -4,7 +4,7 @@ use crate::base::RelationName;
 use crate::sql::form::Form;
 use crate::sql::statement::Statement;
 
-/// Their names, by tool: Alembic, Django, Rails and others, Flyway, Prisma, EF Core, Knex, sqlx, Diesel, goose, ActiveRecord.
+/// Their names, by tool: Alembic, Django, Rails and others, Flyway, Prisma, EF Core, Knex, sqlx, Diesel, goose and `Sequelize`.
 const TABLES: [&str; 16] = [
     "alembic_version",
     "django_migrations",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::{LockMode, RelationName};
-use crate::effects::{Effects, Task};
+use crate::effects::{Cause, Effects, Task, Work};
 
 /// How long one piece of work takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,13 +50,15 @@ impl Estimate {
         }
     }
 
-    /// `scan of orders: 40 GB at 200 MB/s`
+    /// `scan of orders: 40 GB at an assumed 200 MB/s`
     pub fn basis(&self) -> String {
         let (name, relation) = (self.task_name(), spelled(&self.relation));
         let rate = size(rate(self.task));
         match self.bytes {
-            Some(bytes) => format!("{name} of {relation}: {} at {rate}/s", size(bytes)),
-            None => format!("{name} of {relation}: size unknown, {} per GB at {rate}/s", self.per_gb()),
+            Some(bytes) => format!("{name} of {relation}: {} at an assumed {rate}/s", size(bytes)),
+            None => {
+                format!("{name} of {relation}: size unknown; {} per GB at an assumed {rate}/s", self.per_gb())
+            }
         }
     }
 
@@ -66,15 +68,48 @@ impl Estimate {
 }
 
 /// The estimates for everything that a statement does while others can meet its locks.
+///
+/// What the parts of an `ALTER TABLE` ask of one table is done in one pass over it (`ATRewriteTables` in `tablecmds.c`).
 pub(super) fn of(effects: &Effects) -> Vec<Estimate> {
-    let felt = effects.work.iter().filter(|work| work.exposed);
-    felt.map(|work| Estimate {
-        task: work.task,
-        relation: work.relation.clone(),
-        under: work.under,
-        bytes: work.bytes,
-    })
-    .collect()
+    passes(&effects.work)
+}
+
+fn passes(work: &[Work]) -> Vec<Estimate> {
+    let mut felt: Vec<&Work> = Vec::new();
+    for work in work.iter().filter(|work| work.exposed) {
+        if !in_one_pass(work) {
+            felt.push(work);
+            continue;
+        }
+        let same = |other: &&mut &Work| in_one_pass(other) && other.relation == work.relation;
+        match felt.iter_mut().find(same) {
+            None => felt.push(work),
+            Some(pass) if pass.task == Task::Scan => *pass = work,
+            Some(_) => {}
+        }
+    }
+    felt.iter()
+        .map(|work| Estimate {
+            task: work.task,
+            relation: work.relation.clone(),
+            under: work.under,
+            bytes: work.bytes,
+        })
+        .collect()
+}
+
+/// Whether it shares its pass: rewrites, and checks of the rows themselves. Foreign keys and indexes come after.
+fn in_one_pass(work: &Work) -> bool {
+    let of_rows = matches!(
+        work.cause,
+        Cause::Check
+            | Cause::ColumnCheck
+            | Cause::NotNull
+            | Cause::NullableKey
+            | Cause::ConstrainedDomain
+            | Cause::TypeCheck
+    );
+    work.task == Task::Rewrite || (work.task == Task::Scan && of_rows)
 }
 
 /// How long all of it takes; `None` when a part of it is unknown.
@@ -121,18 +156,51 @@ mod tests {
 
     #[test]
     fn times_follow_from_bytes_and_rates() {
-        assert_eq!(shown(Task::Scan, Some(40 * GB)), "about 3 min | scan of orders: 40 GB at 200 MB/s");
+        assert_eq!(
+            shown(Task::Scan, Some(40 * GB)),
+            "about 3 min | scan of orders: 40 GB at an assumed 200 MB/s"
+        );
         assert_eq!(
             shown(Task::Rewrite, Some(1300 * GB)),
-            "about 9.0 h | rewrite of orders: 1.3 TB at 40 MB/s"
+            "about 9.0 h | rewrite of orders: 1.3 TB at an assumed 40 MB/s"
         );
         assert_eq!(
             shown(Task::BuildIndex, Some(0)),
-            "less than 1 s | index build of orders: 0 bytes at 50 MB/s"
+            "less than 1 s | index build of orders: 0 bytes at an assumed 50 MB/s"
         );
         assert_eq!(
             shown(Task::BuildIndex, None),
-            "unknown | index build of orders: size unknown, 20 s per GB at 50 MB/s"
+            "unknown | index build of orders: size unknown; 20 s per GB at an assumed 50 MB/s"
+        );
+    }
+
+    #[test]
+    fn one_pass_serves_all_parts() {
+        let work = |task, cause, relation: &str| Work {
+            task,
+            cause,
+            relation: RelationName::bare(relation),
+            under: LockMode::AccessExclusive,
+            part: 0,
+            exposed: true,
+            bytes: None,
+        };
+        let check = |work: &[Work], expected: &[&str]| {
+            let told = passes(work);
+            let told: Vec<_> =
+                told.iter().map(|it| format!("{} {}", it.task_name(), it.relation.name)).collect();
+            assert_eq!(told, expected);
+        };
+        let (check_scan, null) = (work(Task::Scan, Cause::Check, "t"), work(Task::Scan, Cause::NotNull, "t"));
+        let (rewrite, key) =
+            (work(Task::Rewrite, Cause::TypeChange, "t"), work(Task::Scan, Cause::ForeignKey, "t"));
+        let other = work(Task::Scan, Cause::Check, "u");
+        check(&[check_scan.clone(), null.clone(), other], &["scan t", "scan u"]);
+        check(&[null.clone(), rewrite.clone(), check_scan.clone()], &["rewrite t"]);
+        check(&[check_scan, key.clone(), key], &["scan t", "scan t", "scan t"]);
+        check(
+            &[rewrite.clone(), rewrite, work(Task::BuildIndex, Cause::Unique, "t")],
+            &["rewrite t", "index build t"],
         );
     }
 

@@ -19,6 +19,8 @@ use crate::sql::statement::Place;
 #[derive(Debug, Clone)]
 pub struct Explanation {
     title: String,
+    /// It stands in the message itself, rather than in a body of code.
+    in_message: bool,
     effects: Effects,
     findings: Vec<Finding>,
     judgement: Judgement,
@@ -32,6 +34,7 @@ pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Poli
     let reviewed = judge::review(script, facts, &past, policy);
     let explain = |(scene, findings): (judge::Scene<'_>, Vec<Finding>)| Explanation {
         title: title(&scene),
+        in_message: scene.within.is_none(),
         effects: scene.effects,
         findings,
         judgement: judgement.clone(),
@@ -49,11 +52,33 @@ fn title(scene: &judge::Scene<'_>) -> String {
     }
 }
 
+/// For people: each statement, then what becomes of all of them, which are one message.
+pub fn text(explained: &[Explanation]) -> String {
+    let mut out = String::new();
+    for one in explained {
+        let _ = writeln!(out, "{}", one.seen());
+    }
+    // Each has the judgement of the whole.
+    let Some(last) = explained.last() else { return out };
+    let count = explained.iter().filter(|one| one.in_message).count();
+    if explained.len() == 1 {
+        out.pop();
+    } else if count > 1 {
+        let _ = writeln!(out, "all {count} statements, sent as one message");
+    }
+    last.judged(&mut out);
+    out
+}
+
 impl Explanation {
-    /// For people.
-    pub fn text(&self) -> String {
+    /// What the statement would do.
+    fn seen(&self) -> String {
         let mut out = format!("{}\n", self.title);
+        let before = out.len();
         self.effects_told(&mut out);
+        if out.len() == before && self.findings.is_empty() {
+            out.push_str("nothing in it that others would feel\n");
+        }
         for finding in &self.findings {
             let _ = writeln!(out, "hazard: {} ({})", finding.hazard, judge::gravity(finding));
             let _ = writeln!(out, "  {}", finding.why);
@@ -61,6 +86,10 @@ impl Explanation {
                 let _ = writeln!(out, "  by hand: {}", step_told(&step));
             }
         }
+        out
+    }
+
+    fn judged(&self, out: &mut String) {
         let _ = writeln!(out, "decision: {}", self.decision());
         for (number, step) in self.steps().iter().enumerate() {
             let _ = writeln!(out, "  {}. {}", number + 1, step_told(step));
@@ -68,7 +97,6 @@ impl Explanation {
         for notice in &self.judgement.notices {
             let _ = writeln!(out, "{}: {}", notice.severity.word(), notice.message);
         }
-        out
     }
 
     fn effects_told(&self, out: &mut String) {
@@ -79,7 +107,7 @@ impl Explanation {
             out.push_str("lock: strong locks on relations that only a server can name\n");
         }
         for work in estimate::of(&self.effects) {
-            let time = work.time().map_or_else(|| "unknown".to_owned(), about);
+            let time = work.time().map_or_else(|| "an unknown time".to_owned(), about);
             let _ = writeln!(out, "work: {time} ({})", work.basis());
         }
         for loss in &self.effects.losses {

@@ -49,7 +49,9 @@ impl<'a> Lines<'a> {
         let start = self.starts.get(first).copied().unwrap_or(0);
         let last = self.starts.partition_point(|start| *start < span.end);
         let end = self.starts.get(last).map_or(self.text.len(), |next| next - 1);
-        self.text.get(start..end.max(start)).unwrap_or_default()
+        let lines = self.text.get(start..end.max(start)).unwrap_or_default();
+        // The end of a line in Windows' manner is nothing to look at.
+        lines.strip_suffix('\r').unwrap_or(lines)
     }
 }
 

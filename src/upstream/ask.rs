@@ -9,13 +9,12 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode as ControlSslMode;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Config, Row};
 use tokio_rustls::TlsConnector;
 
-use super::settings::{Host, SslMode, UpstreamSettings};
+use super::Own;
+use super::settings::{Host, UpstreamSettings};
 
 /// How long one question may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -33,8 +32,7 @@ pub enum NoAnswer {
 
 /// A lasting connection to one host, made at the first question and again after it broke.
 pub struct Asker {
-    config: Config,
-    tls: Option<MakeRustlsConnect>,
+    own: Own,
     client: Mutex<Option<Arc<Client>>>,
 }
 
@@ -46,12 +44,8 @@ impl Asker {
         settings: &UpstreamSettings,
         connector: Option<&TlsConnector>,
     ) -> Self {
-        let tls = connector.map(|connector| {
-            let mut config = (**connector.config()).clone();
-            config.alpn_protocols.clear();
-            MakeRustlsConnect::new(config)
-        });
-        Self { config: login(control, host, settings), tls, client: Mutex::new(None) }
+        let own = Own::new(login(control, host, settings), settings.ssl_mode, connector);
+        Self { own, client: Mutex::new(None) }
     }
 
     /// The rows that answer `sql`, whose parameters are all texts.
@@ -70,15 +64,8 @@ impl Asker {
         if let Some(client) = slot.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
         }
-        let client = if let Some(tls) = &self.tls {
-            let (client, connection) = self.config.connect(tls.clone()).await?;
-            tokio::spawn(connection);
-            client
-        } else {
-            let (client, connection) = self.config.connect(NoTls).await?;
-            tokio::spawn(connection);
-            client
-        };
+        let (client, driving) = self.own.connect().await?;
+        tokio::spawn(driving);
         Ok(Arc::clone(slot.insert(Arc::new(client))))
     }
 }
@@ -102,11 +89,6 @@ fn login(control: &Config, host: &Host, settings: &UpstreamSettings) -> Config {
     // Where the operator requires it, no server gets the password for asking: not in clear text, not as a digest.
     config.channel_binding(control.get_channel_binding());
     config.connect_timeout(settings.connect_timeout);
-    config.ssl_mode(match (settings.ssl_mode, host) {
-        (SslMode::Disable, _) | (_, Host::Unix { .. }) => ControlSslMode::Disable,
-        (SslMode::Allow | SslMode::Prefer, _) => ControlSslMode::Prefer,
-        (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, _) => ControlSslMode::Require,
-    });
     if settings.ssl_negotiation == super::settings::SslNegotiation::Direct {
         config.ssl_negotiation(tokio_postgres::config::SslNegotiation::Direct);
     }

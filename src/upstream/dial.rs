@@ -78,7 +78,8 @@ impl Unreachable {
     }
 }
 
-fn plain_words(error: &io::Error) -> String {
+/// What an error of a socket means to a person.
+pub fn plain_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused: is the server running there?".into(),
         io::ErrorKind::NotFound => "there is no such socket: is the server running there?".into(),

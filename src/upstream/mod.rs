@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod certificate;
 pub mod dial;
 pub mod link;
+pub mod own;
 pub mod problem;
 pub mod role;
 pub mod scram;
@@ -19,6 +20,7 @@ pub mod stream;
 pub mod tls;
 
 pub use link::{Link, Lost};
+pub use own::Own;
 pub use problem::Problem;
 pub use servers::Upstream;
 pub use settings::UpstreamSettings;

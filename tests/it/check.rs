@@ -137,6 +137,11 @@ fn a_server_tells_sizes() {
     assert_eq!(report["basis"]["live"], true);
     let work = &report["files"][0]["findings"][0]["work"][0];
     assert!(work["bytes"].as_u64() > Some(8 << 20), "{work}");
+    let inside = "BEGIN; CREATE INDEX ON orders (amount); COMMIT;";
+    let text = said(&lockkeeper(&["check", "--url", &url, "-"], inside));
+    for part in ["outside a transaction lockkeeper runs it online:", "autocommit_block", "and on until"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
     let explained = said(&lockkeeper(&["explain", "--url", &url, "CREATE INDEX ON orders (amount)"], ""));
     for part in [
         "hazard: create-index-blocking (plan)",
@@ -202,4 +207,39 @@ END';
     );
     let text = said(&lockkeeper(&["check", "-"], file));
     assert!(text.contains("when the function is called: dropping t destroys data"), "{text}");
+}
+
+#[test]
+fn files_as_editors_leave_them() {
+    let folder = TempDir::new().expect("folder");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("write");
+        path.to_str().expect("path").to_owned()
+    };
+    for (name, bytes) in [
+        ("bom.sql", "\u{feff}DROP TABLE t;\n".as_bytes()),
+        ("crlf.sql", b"DROP TABLE t;\r\n"),
+        ("latin1.sql", b"DROP TABLE t; -- stra\xdfe\n"),
+    ] {
+        let path = write(name, bytes);
+        let report = json(&lockkeeper(&["check", "--format", "json", &path], ""));
+        let found = &report["files"][0]["findings"][0];
+        assert_eq!((&found["id"], &found["start"]["column"]), (&"drop-table".into(), &1.into()), "{name}");
+        let text = said(&lockkeeper(&["check", &path], ""));
+        assert!(!text.contains('\u{240d}') && !text.contains('\u{feff}'), "{text}");
+    }
+    let wide = write("wide.sql", b"\xff\xfeD\0R\0");
+    std::fs::create_dir(folder.path().join("none")).expect("folder");
+    let none = folder.path().join("none");
+    for (path, part) in [
+        (wide.as_str(), "it is written in UTF-16; convert it"),
+        (none.to_str().expect("path"), "there is no *.sql file below"),
+    ] {
+        let output = lockkeeper(&["check", path], "");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(lockkeeper(&["check", &write("empty.sql", b"")], "").status.code(), Some(0));
 }

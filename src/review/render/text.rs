@@ -6,7 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::hazard::HazardSetting;
 use crate::review::alembic;
-use crate::review::estimate::{self, about};
+use crate::review::estimate::{self, Estimate, about};
 use crate::review::report::{FileReport, Found, Report, StepTold};
 
 /// How much is told, and with which ornament.
@@ -48,7 +48,16 @@ fn group<'a>(file: &'a FileReport, found: &'a Found) -> Group<'a> {
         group = group.element(Level::NOTE.message(line));
     }
     if let Some(steps) = &found.online {
-        group = group.element(Level::HELP.message(told("lockkeeper runs it online:", steps)));
+        let head = if found.in_transaction {
+            "outside a transaction lockkeeper runs it online:"
+        } else {
+            "lockkeeper runs it online:"
+        };
+        group = group.element(Level::HELP.message(told(head, steps)));
+        if found.in_transaction {
+            let calls = alembic::calls(steps).join("\n");
+            group = group.element(Level::HELP.message(format!("in Alembic:\n{calls}")));
+        }
     } else if !found.by_hand.is_empty() {
         group = group.element(Level::HELP.message(told(by_hand(&found.by_hand), &found.by_hand)));
         if found.by_hand.iter().any(|step| !step.is_words()) {
@@ -70,11 +79,12 @@ fn locks(found: &Found) -> Vec<String> {
         format!("{} on {}: {}", lock.mode, estimate::spelled(&lock.relation), lock.blocks())
     };
     let mut lines: Vec<String> = found.locks.iter().map(lock).collect();
-    for work in &found.work {
-        lines.push(match work.time() {
-            Some(time) => format!("held for {} ({})", about(time), work.basis()),
-            None => format!("held for as long as it works ({})", work.basis()),
-        });
+    if !found.work.is_empty() {
+        let time = estimate::total(&found.work);
+        let time = time.map_or_else(|| "as long as it works".to_owned(), about);
+        let until = if found.in_transaction { ", and on until the transaction ends" } else { "" };
+        let bases: Vec<String> = found.work.iter().map(Estimate::basis).collect();
+        lines.push(format!("held for {time}{until} ({})", bases.join("; then ")));
     }
     if found.work.is_empty() && !found.locks.is_empty() {
         let until = if found.in_transaction { "until the transaction ends" } else { "for a moment" };

@@ -6,6 +6,7 @@
 mod alter;
 mod block;
 mod classify;
+mod complaint;
 mod drop;
 mod form;
 mod found;
@@ -26,6 +27,7 @@ use super::lex::{self, Lexer, TokenKind, pieces};
 use super::statement::{Kind, Opaque, Place, Reach, Readable, Script, Statement, Text};
 use super::triage::{Ordinary, is_ddl_word, ordinary_word};
 
+pub use self::complaint::{Complaint, complaint};
 pub(super) use self::read::differs_only_by_concurrently;
 
 /// Longer texts are not handed to the parser: its tree takes some hundred times the text's room.

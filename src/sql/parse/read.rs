@@ -35,6 +35,14 @@ pub(super) fn read(text: &str, dialect: Dialect) -> Result<protobuf::ParseResult
     }
 }
 
+/// Why the grammar refuses a text, in its own words.
+pub(super) fn refusal(text: &str, dialect: Dialect) -> Option<String> {
+    match guarded(|| pg_query::parse(text, options(dialect)))? {
+        Err(pg_query::Error::Parse(message)) => Some(message),
+        _ => None,
+    }
+}
+
 /// Where the statements of a text lie; `None` when that cannot be told.
 pub(super) fn split(text: &str) -> Option<Vec<Range<usize>>> {
     let parts = guarded(|| pg_query::split_with_parser(text))?.ok()?;

@@ -234,7 +234,7 @@ proptest! {
         let mut text = head.to_owned();
         for (at, (part, before, after)) in parts.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            text.push_str(&format!("{comma}{before}{part}{after}"));
+            text.extend([comma, before, part, after]);
         }
         let script = parse(text.as_bytes(), Encoding::Utf8);
         let Some(Form::AlterTable(alter)) = script.statements.last().map(|it| &it.form) else {
