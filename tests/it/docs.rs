@@ -7,6 +7,7 @@ use std::process::Command;
 
 use lockkeeper::config::reference;
 use lockkeeper::hazard;
+use lockkeeper::review::lint;
 
 use crate::support::programs::{run, without_variables};
 
@@ -34,25 +35,31 @@ fn example_configuration() {
 
 #[test]
 fn hazards() {
-    let mut page = String::from(
-        "# Hazards\n\n<!-- Written by `./dev docs` from src/hazard/*.md: change it there. -->\n\n\
+    const FOLDER: &str = "docs/hazards";
+    let mut index = String::from(
+        "# Hazards\n\n<!-- Written by `./dev docs` from src/hazard and src/review/lint: change it there. -->\n\n\
          Why a statement hurts, and what becomes of it. The id is what a directive takes: `/* lockkeeper: allow <id> \
          because <reason> */`.\n\n",
     );
+    let mut known = vec!["README.md".to_owned()];
+    let mut add = |id: &str, page: &str, default: &str| {
+        let said = lint::summary(page);
+        let _ = writeln!(index, "- [{id}]({id}.md){default}: {said}");
+        is_current(&format!("{FOLDER}/{id}.md"), page);
+        known.push(format!("{id}.md"));
+    };
     for hazard in hazard::ALL {
-        let _ = writeln!(page, "- [{id}](#{id}), since {since}", id = hazard.id, since = hazard.since);
+        add(hazard.id, hazard.page, &format!(" ({}, since {})", hazard.default, hazard.since));
     }
-    for hazard in hazard::ALL {
-        // One level down: the page's title is a section here.
-        let _ = writeln!(page);
-        let mut code = false;
-        for line in hazard.page.trim_end().lines() {
-            code ^= line.starts_with("```");
-            let deeper = if line.starts_with('#') && !code { "#" } else { "" };
-            let _ = writeln!(page, "{deeper}{line}");
-        }
+    for flaw in lint::LINTS {
+        add(flaw.id, flaw.page, if flaw.quiet { " (of files, where asked for)" } else { " (of files)" });
     }
-    is_current("docs/hazards.md", &page);
+    is_current(&format!("{FOLDER}/README.md"), &index);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
+    for entry in fs::read_dir(folder).expect("folder") {
+        let name = entry.expect("entry").file_name().to_string_lossy().into_owned();
+        assert!(known.contains(&name), "{FOLDER}/{name} is about nothing any more: remove it");
+    }
 }
 
 #[test]

@@ -47,6 +47,23 @@ fn huge_texts_are_told_by_their_first_words() {
 }
 
 #[test]
+fn sixteen_megabytes_are_an_answer() {
+    const BYTES: usize = 16 << 20;
+    let many = |piece: &str| piece.repeat(BYTES / piece.len());
+    for (text, expected) in [
+        (format!("SELECT '{}'", many("x")), Kind::Ordinary),
+        (format!("DROP TABLE t{}", many(", t")), Kind::Opaque(Opaque::Unread)),
+        (format!("ALTER TABLE t ADD c int{}", many(", ADD c int")), Kind::Opaque(Opaque::Unread)),
+        (format!("DO $$ BEGIN {} END $$", many("DROP TABLE t;")), Kind::Opaque(Opaque::Unread)),
+        (format!("DROP TABLE \"{}", many("\"\"")), Kind::Opaque(Opaque::Unread)),
+        (format!("/*{}*/ DROP TABLE t", many("-- \n")), Kind::Opaque(Opaque::Unread)),
+    ] {
+        assert_eq!(kinds(&text).first(), Some(&expected), "{}", text.get(..20).unwrap_or_default());
+    }
+    assert_eq!(kinds(&many("DROP TABLE t;")).len(), BYTES / 13);
+}
+
+#[test]
 fn what_the_grammar_rejects_is_for_the_server() {
     let text = "SELECT FROM WHERE; ALTER TABLE t FROBNICATE; hello";
     assert_eq!(script(text).readable, Readable::Rejected);

@@ -5,6 +5,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::sql::{Dialect, edit};
 
+const ENCODINGS: [Encoding; 10] = [
+    Encoding::Utf8,
+    Encoding::SqlAscii,
+    Encoding::SingleByte,
+    Encoding::Euc,
+    Encoding::Sjis,
+    Encoding::Big5,
+    Encoding::Gbk,
+    Encoding::Uhc,
+    Encoding::Johab,
+    Encoding::Gb18030,
+];
+
 const PIECES: &[&str] = &[
     "SELECT",
     "select",
@@ -154,7 +167,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read(text in prop::collection::vec(any::<u8>(), 0..60)) {
-        for encoding in [Encoding::Utf8, Encoding::Sjis, Encoding::Gb18030, Encoding::SingleByte] {
+        for encoding in ENCODINGS {
             let script = parse(&text, encoding);
             if triage(&text) == Triage::Forward {
                 prop_assert!(script.is_ordinary());
