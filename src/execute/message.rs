@@ -65,14 +65,15 @@ pub async fn attempt(
         Answer::Kept(bytes) => lock_timeout_in(bytes),
         Answer::Passed => None,
     };
+    // Before anything of ours, whose answers may bring more news: those have an order.
+    if let Answer::Kept(bytes) = answer {
+        let kept = if missed.is_some() { select(&bytes, is_news) } else { without_ready(&bytes) };
+        link.tell(&kept).await;
+    }
     match ground {
         Ground::Session => put_back(link, owed).await?,
         Ground::Block => put_back_in_block(link, &owed).await?,
         Ground::Savepoint => leave_savepoint(link, &owed, missed.is_some()).await?,
-    }
-    if let Answer::Kept(bytes) = answer {
-        let kept = if missed.is_some() { select(&bytes, is_news) } else { without_ready(&bytes) };
-        link.tell(&kept).await;
     }
     if let Some(failed) = missed {
         return Ok(Attempt::LockTimeout(failed));

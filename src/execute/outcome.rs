@@ -3,6 +3,7 @@
 use crate::base::Notice;
 use crate::upstream::call::Failed;
 use crate::wire::fields;
+use crate::wire::frame::HEADER_BYTES;
 use crate::wire::kind::server as kind;
 use crate::wire::notice;
 
@@ -23,6 +24,20 @@ impl Outcome {
         let mut out = Vec::new();
         fields::amend(&mut out, kind::ERROR, &failed.body, detail, hint);
         Self::Failed(out)
+    }
+
+    /// The same failure with a DETAIL and a HINT of ours behind it.
+    #[must_use]
+    pub fn amended(self, detail: Option<&str>, hint: Option<&str>) -> Self {
+        match self {
+            Self::Failed(frame) => {
+                let mut out = Vec::new();
+                let body = frame.get(HEADER_BYTES..).unwrap_or_default();
+                fields::amend(&mut out, kind::ERROR, body, detail, hint);
+                Self::Failed(out)
+            }
+            other => other,
+        }
     }
 
     /// An error of ours.

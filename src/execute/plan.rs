@@ -1,41 +1,109 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
+use std::time::Duration;
+
 use crate::base::relation::quote_literal;
 use crate::base::{Notice, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
-use crate::event::clock::Moment;
-use crate::plan::{Inverse, Plan, Probe, Scope, Step};
+use crate::event::clock::{self, Moment};
+use crate::judge::{Guard, Retry};
+use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{is_lock_timeout, restore};
+use super::attempt::{self, Attempt, is_lock_timeout, restore};
 use super::catalogue::{self, InvalidIndex};
+use super::guard::{self, Work};
 use super::outcome::Outcome;
 use super::progress::Watch;
 use super::tell::tell;
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
-    let mut tag = Vec::new();
-    for step in &plan.steps {
-        match step_until_settled(run, step).await? {
-            Settled::Complete(body) => tag = body,
-            Settled::Failed(outcome) => return Ok(outcome),
+    for (at, step) in plan.steps.iter().enumerate() {
+        let settled = match &step.pace {
+            _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
+                Settled::Failed(cancelled())
+            }
+            Pace::Unhurried => step_until_settled(run, step).await?,
+            Pace::Ladder(targets) => brief(run, step, targets).await?,
+        };
+        if let Settled::Failed(outcome) = settled {
+            let done = plan.steps.get(..at).unwrap_or_default();
+            return take_back(run, done, outcome).await;
         }
     }
-    if tag.is_empty() {
-        tag = format!("{}\0", plan.tag).into_bytes();
-    }
-    Ok(Outcome::Complete(tag))
+    Ok(Outcome::Complete(format!("{}\0", plan.tag).into_bytes()))
 }
 
 enum Settled {
-    Complete(Vec<u8>),
+    Complete,
     Failed(Outcome),
+}
+
+fn cancelled() -> Outcome {
+    Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+}
+
+/// A step that locks strongly for a moment.
+async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
+    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction };
+    Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
+        Outcome::Complete(_) | Outcome::Answered => Settled::Complete,
+        failed @ Outcome::Failed(_) => Settled::Failed(failed),
+    })
+}
+
+/// Takes the steps back that were done before one failed, the last first; says so in the error's DETAIL.
+async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Result<Outcome, Lost> {
+    let backs: Vec<&Vec<u8>> = done.iter().rev().filter_map(|step| step.undo.as_ref()).collect();
+    let (mut undone, mut left) = (0, Vec::new());
+    for sql in backs {
+        if insist(run, sql).await? {
+            undone += 1;
+        } else {
+            left.push(String::from_utf8_lossy(sql).into_owned());
+        }
+    }
+    // Whatever the client wanted to cancel is over.
+    run.take_cancel();
+    Ok(if left.is_empty() {
+        let told = if undone == 0 {
+            None
+        } else {
+            Some("The steps before it were taken back: nothing is left behind.")
+        };
+        outcome.amended(told, None)
+    } else {
+        let detail = "Some of the steps before it could not be taken back.";
+        let hint = format!("Take back by hand what is left: {}.", left.join("; "));
+        outcome.amended(Some(detail), Some(&hint))
+    })
+}
+
+/// So often a step is tried to be taken back, each time with all the patience that nobody feels.
+const UNDO_TRIES: u32 = 600;
+
+/// Between two tries.
+const UNDO_PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs a statement that must succeed, whether or not the client is still there; false when it cannot.
+async fn insist(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
+    for _ in 0..UNDO_TRIES {
+        match attempt::statement(run, sql, Retry::Transaction, run.policy.max_stall).await? {
+            Attempt::Complete(_) => return Ok(true),
+            Attempt::LockTimeout(_) => {}
+            // A cancel request that came late strikes the first statement after the one it was meant for.
+            Attempt::Failed(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {}
+            Attempt::Failed(_) => return Ok(false),
+        }
+        clock::pause(UNDO_PAUSE).await;
+    }
+    Ok(false)
 }
 
 /// Runs one step, again after a deadlock, until it is done or has failed for good.
@@ -48,7 +116,7 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
         };
         let answer = unhurried(run, Item::client(&step.sql)).await?;
         let Some(failed) = answer.failed else {
-            return verify(run, step, &before, answer.tags).await;
+            return verify(run, step, &before).await;
         };
         let left = clean_up(run, step, &before).await?;
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
@@ -124,12 +192,7 @@ async fn new_invalid(
 }
 
 /// The tag alone is no proof: `IF NOT EXISTS` over an invalid index is answered as if all were well.
-async fn verify(
-    run: &mut Run<'_>,
-    step: &Step,
-    before: &[InvalidIndex],
-    mut tags: Vec<Vec<u8>>,
-) -> Result<Settled, Lost> {
+async fn verify(run: &mut Run<'_>, step: &Step, before: &[InvalidIndex]) -> Result<Settled, Lost> {
     if let Probe::NoNewInvalidIndex(scope) = step.probe {
         let left = new_invalid(run.link, scope, before).await?;
         if let Some(index) = left.first() {
@@ -141,7 +204,7 @@ async fn verify(
             return Ok(Settled::Failed(Outcome::own_error(&error)));
         }
     }
-    Ok(Settled::Complete(tags.pop().unwrap_or_default()))
+    Ok(Settled::Complete)
 }
 
 /// Takes away what the failed step left; returns what could not be taken away.
@@ -182,6 +245,11 @@ async fn half_dropped(run: &mut Run<'_>, oid: Oid) -> Result<Vec<InvalidIndex>, 
 }
 
 fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
+    if let Some(violated) =
+        step.violated.as_ref().filter(|_| sqlstate(&failed.body).as_str().starts_with("23"))
+    {
+        return Outcome::own_error(violated);
+    }
     if let Some(index) = left.first() {
         let detail = format!(
             "Index {} is left behind and invalid: no query uses it, every write pays for it.",

@@ -1,6 +1,9 @@
 #![doc = include_str!("add_foreign_key_scan.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::LockMode;
+use crate::plan::{Target, constraint};
+use crate::sql::form::Constraint;
 use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
@@ -16,7 +19,7 @@ pub const ID: &str = "add-foreign-key-scan";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a foreign key whose rows are checked at once.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -27,7 +30,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let mut parts = vec![target.name.as_str()];
     parts.extend(constraint.columns.iter().map(String::as_str));
     parts.push("fkey");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &[]));
+    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
     let definition = subject.constraint(constraint, &name)?;
     let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let steps = if partitioned && subject.facts.may_be_older_than(180_000) {
@@ -35,6 +38,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     } else {
         by_hand::add_then_validate(target, &name, &definition)
     };
+    let plan = locks(subject, constraint).filter(|_| !partitioned && !subject.is_refused_anyway(target, constraint));
+    let plan = plan.map(|locks| constraint::validated(ID, target, &name, &steps, &locks));
     let why = format!(
         "Every row of {} is looked up in the other table under a {} on both, so that all writes to both wait until it is done.",
         target, work.under
@@ -43,8 +48,18 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Finding::warning(ID, "adding the foreign key checks every row while both tables are locked", why)
             .about(target)
             .at(part.span.clone())
-            .by_hand(steps),
+            .by_hand(steps)
+            .online(plan, "ADD CONSTRAINT .. NOT VALID, then VALIDATE CONSTRAINT"),
     )
+}
+
+/// Both tables, where the statement can be replaced.
+fn locks(subject: &Subject<'_>, key: &Constraint) -> Option<Vec<Target>> {
+    let own = subject.replaceable(LockMode::ShareRowExclusive)?;
+    let name = &key.references.as_ref()?.table;
+    let other = subject.facts.relation(name)?;
+    let other = Target { name: name.clone(), oid: Some(other.oid), mode: LockMode::ShareRowExclusive };
+    Some(if other.oid == own.oid { vec![own] } else { vec![own, other] })
 }
 
 /// Before 18 a partitioned table takes no NOT VALID foreign key: each leaf gets its own, and the parent's attaches them.

@@ -1,6 +1,8 @@
 #![doc = include_str!("add_primary_key_blocking.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::LockMode;
+use crate::plan::constraint;
 use crate::base::RelationName;
 use crate::base::name::choose;
 use crate::effects::Cause;
@@ -15,7 +17,7 @@ pub const ID: &str = "add-primary-key-blocking";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a primary key whose index is built under the lock.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -25,21 +27,28 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let mut parts = vec![target.name.as_str()];
     parts.push("pkey");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &[]));
-    let mut steps = nullable(subject, target, &constraint.columns);
-    steps.extend(by_hand::unique_using_index(target, &name, &constraint.columns, "PRIMARY KEY"));
+    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
+    let nullable = nullable(subject, target, &constraint.columns);
+    let built = by_hand::unique_using_index(target, &name, constraint);
+    let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint)).filter(|_| subject.can_be_built_apart(constraint));
+    let plan =
+        locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &nullable, &name, &built)));
+    let steps: Vec<HandStep> = nullable.into_iter().flat_map(|(_, steps)| steps).chain(built).collect();
     let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
     Some(
         Finding::warning(ID, "adding the primary key builds its index under the table's lock", why)
             .about(target)
             .at(part.span.clone())
-            .by_hand(steps),
+            .by_hand(steps)
+            .online(plan, "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX"),
     )
 }
 
 /// Columns that may be null are proved not to be first, or the last step would read the table.
-fn nullable(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> Vec<HandStep> {
+fn nullable(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> Vec<(String, Vec<HandStep>)> {
     let table = subject.facts.table(target);
     let known = |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
-    columns.iter().filter(|column| !known(column)).flat_map(|column| by_hand::set_not_null(target, column)).collect()
+    let (taken, version) = (subject.taken(target), subject.facts.server_version);
+    let steps = |column: &String| (column.clone(), by_hand::set_not_null(target, column, &taken, version));
+    columns.iter().filter(|column| !known(column)).map(steps).collect()
 }

@@ -1,6 +1,8 @@
 #![doc = include_str!("add_unique_blocking.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::LockMode;
+use crate::plan::constraint;
 use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
@@ -15,7 +17,7 @@ pub const ID: &str = "add-unique-blocking";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a unique constraint whose index is built under the lock.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -26,7 +28,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let mut parts = vec![target.name.as_str()];
     parts.extend(constraint.columns.iter().map(String::as_str));
     parts.push("key");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &[]));
+    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
     let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let steps = if partitioned {
         vec![HandStep::words(
@@ -34,13 +36,16 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
              the parent, which finds them and reads nothing",
         )]
     } else {
-        by_hand::unique_using_index(target, &name, &constraint.columns, "UNIQUE")
+        by_hand::unique_using_index(target, &name, constraint)
     };
     let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
+    let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint)).filter(|_| subject.can_be_built_apart(constraint));
+    let plan = locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &[], &name, &steps)));
     Some(
         Finding::warning(ID, "adding the unique constraint builds its index under the table's lock", why)
             .about(target)
             .at(part.span.clone())
-            .by_hand(steps),
+            .by_hand(steps)
+            .online(plan, "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX"),
     )
 }

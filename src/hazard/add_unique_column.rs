@@ -4,7 +4,7 @@ use super::{Finding, HazardSetting, Subject};
 use crate::base::name::{choose, written};
 use crate::effects::Cause;
 use crate::plan::by_hand::{alter, unique_using_index};
-use crate::sql::form::Action;
+use crate::sql::form::{Action, ConstraintKind};
 
 /// The hazard's id.
 pub const ID: &str = "add-unique-column";
@@ -21,9 +21,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let target = subject.target()?;
     let Action::AddColumn { column, .. } = &part.action else { return None };
-    let name = choose(&[&target.name, &column.name, "key"], &[]);
+    let key = column.constraints.iter().find(|it| matches!(it.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey))?;
+    let primary = key.kind == ConstraintKind::PrimaryKey;
+    let parts = if primary { vec![&*target.name, "pkey"] } else { vec![&*target.name, &column.name, "key"] };
+    let name = key.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
     let mut steps = vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
-    steps.extend(unique_using_index(target, &name, std::slice::from_ref(&column.name), "UNIQUE"));
+    steps.extend(unique_using_index(target, &name, key));
     let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
     Some(Finding::warning(ID, "the new column's unique index is built under the table's lock", why).about(target).at(part.span.clone()).by_hand(steps))
 }

@@ -73,6 +73,16 @@ impl Finding {
         Self::new(hazard, why, Remedy::Refuse(refusal))
     }
 
+    /// Makes a finding that is only told one that a plan helps against; where the plan cannot be had it is told as before.
+    #[must_use]
+    pub fn online(mut self, plan: Option<Plan>, form: &'static str) -> Self {
+        let Some(plan) = plan else { return self };
+        if let Remedy::Ladder { warning } = std::mem::replace(&mut self.remedy, Remedy::Plan { plan, form }) {
+            self.elsewhere = warning;
+        }
+        self
+    }
+
     /// Says whose size and age may excuse it.
     #[must_use]
     pub fn about(mut self, relation: &RelationName) -> Self {

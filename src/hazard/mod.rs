@@ -10,12 +10,13 @@ mod setting;
 use std::ops::Range;
 
 use crate::base::name::written;
-use crate::base::{Notice, RelationName, SqlState};
-use crate::effects::facts::{Facts, Seen};
+use crate::base::{LockMode, Notice, RelationName, SqlState};
+use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
-use crate::plan::HandStep;
-use crate::sql::edit;
-use crate::sql::form::{Column, Constraint, Form, Part, WriteVerb};
+use crate::plan::{HandStep, Target};
+use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, WriteVerb};
+use crate::sql::lex::Lexer;
+use crate::sql::{Encoding, edit};
 
 pub use self::finding::{Finding, Remedy};
 pub use self::setting::HazardSetting;
@@ -128,6 +129,49 @@ impl<'a> Subject<'a> {
     /// A column's type in the words of the catalogue.
     pub fn column_type(&self, column: &Column) -> String {
         column.ty.to_string()
+    }
+
+    /// The table of an `ALTER TABLE` that a plan may take the place of; `None` where that cannot be done beyond doubt.
+    pub fn replaceable(&self, mode: LockMode) -> Option<Target> {
+        let (target, script) = (self.target()?, self.script);
+        let whole = matches!(&self.statement.form, Form::AlterTable(alter) if !alter.only);
+        let relation = self.facts.relation(target)?;
+        let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
+        let one = script.statements.len() == 1 && self.all_parts().len() == 1;
+        let plain = relation.kind == RelationKind::Table && !relation.system && self.is_exposed(target);
+        (readable && one && plain && whole).then(|| Target {
+            name: target.clone(),
+            oid: Some(relation.oid),
+            mode,
+        })
+    }
+
+    /// Whether the index of a unique constraint can be built by itself: not with options that only the whole has.
+    pub fn can_be_built_apart(&self, constraint: &Constraint) -> bool {
+        const OPTIONS: [&str; 4] = ["with", "without", "using", "tablespace"];
+        let Some(span) = &constraint.span else { return false };
+        let words = self.text(span);
+        constraint.using_index.is_none()
+            && !self.facts.corrupts_concurrent_builds()
+            && !Lexer::new(&words, true)
+                .any(|token| OPTIONS.iter().any(|option| token.is_word(&words, option)))
+    }
+
+    /// Whether the server will refuse a constraint at once, for its name or because there is one of the kind.
+    pub fn is_refused_anyway(&self, table: &RelationName, constraint: &Constraint) -> bool {
+        let primary = |facts: &TableFacts| {
+            facts.constraints.iter().any(|known| known.kind == ConstraintKind::PrimaryKey)
+        };
+        let named = constraint.name.as_deref().is_some_and(|name| self.taken(table).contains(&name));
+        named
+            || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
+    }
+
+    /// The names of a table's constraints and indexes, which a new one may not have.
+    pub fn taken(&self, table: &RelationName) -> Vec<&'a str> {
+        let Some(table) = self.facts.table(table) else { return Vec::new() };
+        let constraints = table.constraints.iter().map(|constraint| constraint.name.as_str());
+        constraints.chain(table.indexes.iter().map(|index| index.name.name.as_str())).collect()
     }
 
     /// Whether it writes rows that others can see, and not only those of one key or those that it lists.

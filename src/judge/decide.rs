@@ -1,6 +1,6 @@
 //! The judge: findings, policy and the moment make one decision per message.
 
-use super::decision::{Decision, Guard, Judgement, Retry, Target};
+use super::decision::{Decision, Guard, Judgement, Retry};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, scenes};
@@ -12,7 +12,7 @@ use crate::effects::{Effects, Past};
 use crate::hazard::{
     self, Finding, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
 };
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::sql::directive::Directive;
 use crate::sql::form::Form;
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
@@ -209,7 +209,8 @@ impl<'a> Case<'a> {
                 && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. }))
             {
                 guarded |= finding.remedy != Remedy::Record;
-                judgement.notices.extend(finding.elsewhere);
+                let told = finding.elsewhere.clone().map(|notice| explain::with_way_out(notice, &finding));
+                judgement.notices.extend(told);
                 continue;
             }
             match finding.remedy {

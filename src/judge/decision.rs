@@ -1,8 +1,7 @@
 //! The judge's answer, as data.
 
-use crate::base::{LockMode, Notice, RelationName};
-use crate::effects::facts::Oid;
-use crate::plan::Plan;
+use crate::base::Notice;
+use crate::plan::{Plan, Target};
 
 /// A decision and what the client is told about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +41,6 @@ pub struct Guard {
     pub targets: Vec<Target>,
     /// How a failed attempt may be repeated.
     pub retry: Retry,
-}
-
-/// One relation that a guarded statement locks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// As the statement names it.
-    pub name: RelationName,
-    /// `None` when it could not be resolved.
-    pub oid: Option<Oid>,
-    /// The strongest mode asked for.
-    pub mode: LockMode,
 }
 
 /// How a failed attempt may be repeated.

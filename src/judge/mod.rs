@@ -15,7 +15,7 @@ pub mod setting;
 mod unless_exists;
 
 pub use decide::{decide, is_repeatable, past_after, policy_for, review};
-pub use decision::{Decision, Guard, Judgement, Retry, Target};
+pub use decision::{Decision, Guard, Judgement, Retry};
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};

@@ -5,6 +5,7 @@
 use crate::base::RelationName;
 use crate::base::name::{choose, written};
 use crate::effects::facts::PartitionFacts;
+use crate::sql::form::{Constraint, ConstraintKind};
 
 /// One step of the way by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +61,22 @@ pub fn backfill(table: &str, column: &str, value: &str) -> Vec<HandStep> {
     ))]
 }
 
-/// Makes a column NOT NULL by way of a CHECK, which `SET NOT NULL` takes as proof (12 and later).
-pub fn set_not_null(table: &RelationName, column: &str) -> Vec<HandStep> {
-    let proof = choose(&[&table.name, column, "not_null"], &[]);
+/// Since that version a NOT NULL is a constraint with a name, and may be NOT VALID at first.
+const VERSION_NOT_NULL_NOT_VALID: u32 = 180_000;
+
+/// Makes a column NOT NULL: by a constraint of that kind, or by way of a CHECK, which `SET NOT NULL` takes as proof (12 and
+/// later). `taken` are the names of the table's constraints.
+pub fn set_not_null(
+    table: &RelationName,
+    column: &str,
+    taken: &[&str],
+    server_version: u32,
+) -> Vec<HandStep> {
+    let proof = choose(&[&table.name, column, "not_null"], taken);
     let (column, quoted) = (written(column), written(&proof));
+    if server_version >= VERSION_NOT_NULL_NOT_VALID {
+        return add_then_validate(table, &proof, &format!("CONSTRAINT {quoted} NOT NULL {column}"));
+    }
     let mut steps =
         add_then_validate(table, &proof, &format!("CONSTRAINT {quoted} CHECK ({column} IS NOT NULL)"));
     steps.push(alter(table, &format!("ALTER COLUMN {column} SET NOT NULL")));
@@ -124,20 +137,28 @@ pub fn index_on_partitions(
 const PARTITIONS_SHOWN: usize = 6;
 
 /// Builds a unique index while others write, and makes it a constraint.
-pub fn unique_using_index(
-    table: &RelationName,
-    name: &str,
-    columns: &[String],
-    keyword: &str,
-) -> Vec<HandStep> {
-    let columns: Vec<String> = columns.iter().map(|column| written(column)).collect();
+pub fn unique_using_index(table: &RelationName, name: &str, constraint: &Constraint) -> Vec<HandStep> {
+    let list =
+        |columns: &[String]| columns.iter().map(|column| written(column)).collect::<Vec<_>>().join(", ");
     let name = written(name);
-    vec![
-        HandStep::outside(format!(
-            "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {} ({})",
-            spelled(table),
-            columns.join(", ")
-        )),
-        alter(table, &format!("ADD CONSTRAINT {name} {keyword} USING INDEX {name}")),
-    ]
+    let mut index = format!(
+        "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {} ({})",
+        spelled(table),
+        list(&constraint.columns)
+    );
+    if !constraint.include.is_empty() {
+        index = format!("{index} INCLUDE ({})", list(&constraint.include));
+    }
+    if constraint.nulls_not_distinct {
+        index.push_str(" NULLS NOT DISTINCT");
+    }
+    let keyword = if constraint.kind == ConstraintKind::PrimaryKey { "PRIMARY KEY" } else { "UNIQUE" };
+    let mut add = format!("ADD CONSTRAINT {name} {keyword} USING INDEX {name}");
+    if constraint.deferrable {
+        add.push_str(" DEFERRABLE");
+    }
+    if constraint.initially_deferred {
+        add.push_str(" INITIALLY DEFERRED");
+    }
+    vec![HandStep::outside(index), alter(table, &add)]
 }

@@ -4,7 +4,7 @@
 //! A build that fails behind its first lock leaves an invalid index; a REINDEX that fails, one named `_ccnew`; a DROP
 //! that fails, the index itself, invalid.
 
-use super::{Context, Inverse, Plan, Probe, Scope, Step};
+use super::{Context, Inverse, Pace, Plan, Probe, Scope, Step};
 use crate::base::LockMode;
 use crate::effects::facts::Oid;
 
@@ -42,7 +42,7 @@ pub fn drop(hazard: &'static str, sql: Vec<u8>, index: Oid, table: Option<Oid>) 
     one_step(hazard, "DROP INDEX", step(sql, table, Probe::Gone(index), Inverse::FinishDrop(index)))
 }
 
-fn step(sql: Vec<u8>, relation: Option<Oid>, probe: Probe, inverse: Inverse) -> Step {
+pub(super) fn step(sql: Vec<u8>, relation: Option<Oid>, probe: Probe, inverse: Inverse) -> Step {
     Step {
         sql,
         lock: LockMode::ShareUpdateExclusive,
@@ -50,6 +50,9 @@ fn step(sql: Vec<u8>, relation: Option<Oid>, probe: Probe, inverse: Inverse) -> 
         context: Context::OutsideTransaction,
         probe,
         inverse,
+        pace: Pace::Unhurried,
+        undo: None,
+        violated: None,
     }
 }
 

@@ -2,9 +2,10 @@
 
 pub mod by_hand;
 pub mod concurrent_index;
+pub mod constraint;
 
 pub use self::by_hand::HandStep;
-use crate::base::LockMode;
+use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::Oid;
 
 /// The ordered steps that reach the state that a statement asked for.
@@ -33,6 +34,32 @@ pub struct Step {
     pub probe: Probe,
     /// What to clean up when it fails.
     pub inverse: Inverse,
+    /// How it may wait for its locks.
+    pub pace: Pace,
+    /// The statement that takes it back once it is done, run when a later step fails.
+    pub undo: Option<Vec<u8>>,
+    /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
+    pub violated: Option<Notice>,
+}
+
+/// How a step may wait for its locks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pace {
+    /// As long as it takes: its locks stop neither reads nor writes.
+    Unhurried,
+    /// Under the ladder of patience: these relations are locked strongly, for a moment.
+    Ladder(Vec<Target>),
+}
+
+/// One relation that is locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As the statement names it.
+    pub name: RelationName,
+    /// `None` when it could not be resolved.
+    pub oid: Option<Oid>,
+    /// The strongest mode asked for.
+    pub mode: LockMode,
 }
 
 /// Where a step may run.

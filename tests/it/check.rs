@@ -133,7 +133,7 @@ fn a_server_tells_sizes() {
     let sql = "ALTER TABLE orders ADD CHECK (amount > 0); ALTER TABLE few ADD CHECK (amount > 0); \
                ALTER TABLE nowhere ADD CHECK (amount > 0); ALTER TABLE orders ALTER id SET NOT NULL;";
     let report = json(&lockkeeper(&["check", "--url", &url, "--format", "json", "-"], sql));
-    assert_eq!(found(&report), ["1 add-check-scan warn"]);
+    assert_eq!(found(&report), ["1 add-check-scan plan"]);
     assert_eq!(report["basis"]["live"], true);
     let work = &report["files"][0]["findings"][0]["work"][0];
     assert!(work["bytes"].as_u64() > Some(8 << 20), "{work}");

@@ -45,7 +45,15 @@ fn every_decision_is_told() {
         ),
         (
             "ALTER TABLE orders ADD CHECK (amount > 0)",
-            vec!["work: less than 1 s (scan of orders: ", "by hand: ", "WARNING: adding the CHECK"],
+            vec![
+                "work: less than 1 s (scan of orders: ",
+                "decision: run: an online plan answers ALTER TABLE",
+                "  2. ALTER TABLE orders VALIDATE CONSTRAINT orders_amount_check  -- ShareUpdateExclusiveLock",
+            ],
+        ),
+        (
+            "ALTER TABLE orders ADD CHECK (amount > 0), ADD COLUMN note text",
+            vec!["by hand: ", "decision: guard", "WARNING: adding the CHECK"],
         ),
         ("DROP TABLE orders", vec!["destroys: table orders", "decision: refuse: dropping orders"]),
         (

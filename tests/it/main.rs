@@ -29,6 +29,7 @@ mod ladder_settings;
 mod lifecycle;
 mod oracle;
 mod oracle_forms;
+mod plans;
 mod operate;
 mod ops_standby;
 mod ops_upstream;

@@ -7,8 +7,8 @@ use crate::effects::facts::{
     ColumnFacts, ConstraintFacts, Facts, IndexFacts, PartitionFacts, Reference, Relation, RelationKind,
     TableFacts, TableIndex, TypeFacts, TypeKind,
 };
-use crate::judge::{Decision, Guard, Judgement, Target};
-use crate::plan::{Context, Inverse, Plan, Probe};
+use crate::judge::{Decision, Guard, Judgement};
+use crate::plan::{Context, Inverse, Pace, Plan, Probe, Target};
 use crate::sql::form::{ConstraintKind, TypeName};
 
 fn relation(oid: u32, kind: RelationKind) -> Relation {
@@ -259,7 +259,11 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::FinishDrop(_) => "FinishDrop",
         };
         writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
-        writeln!(shown, "  lock {} {context} probe {probe} undo {undo}", step.lock).unwrap();
+        let pace = if step.pace == Pace::Unhurried { "" } else { " under the ladder" };
+        writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
+        if let Some(back) = &step.undo {
+            writeln!(shown, "  back {}", String::from_utf8_lossy(back)).unwrap();
+        }
     }
     writeln!(shown, "tag {}", plan.tag).unwrap();
     shown

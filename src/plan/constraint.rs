@@ -1,0 +1,107 @@
+//! Plans for constraints: added in a moment, then proved while others work.
+
+use super::by_hand::{HandStep, alter, spelled};
+use super::concurrent_index;
+use super::{Context, Inverse, Pace, Plan, Probe, Scope, Step, Target};
+use crate::base::name::written;
+use crate::base::{LockMode, Notice, RelationName, SqlState};
+use crate::effects::facts::Oid;
+
+/// The command tag of every plan here.
+const TAG: &str = "ALTER TABLE";
+
+/// `ADD .. NOT VALID`, which takes `locks` for a moment, and `VALIDATE CONSTRAINT`.
+pub fn validated(
+    hazard: &'static str,
+    table: &RelationName,
+    name: &str,
+    hand: &[HandStep],
+    locks: &[Target],
+) -> Plan {
+    let back = alter(table, &format!("DROP CONSTRAINT IF EXISTS {}", written(name)));
+    let mut steps = Vec::new();
+    for (at, step) in hand.iter().enumerate() {
+        steps.push(if at == 0 {
+            brief(step, locks.to_vec(), Some(&back))
+        } else {
+            long(step, locks.first())
+        });
+    }
+    Plan { hazard, steps, tag: TAG }
+}
+
+/// A column made NOT NULL by way of a CHECK that proves it: added, validated, used, dropped (`by_hand::set_not_null`).
+pub fn not_null(hazard: &'static str, table: &Target, column: &str, hand: &[HandStep]) -> Plan {
+    Plan { hazard, steps: not_null_steps(table, column, hand), tag: TAG }
+}
+
+fn not_null_steps(table: &Target, column: &str, hand: &[HandStep]) -> Vec<Step> {
+    if let [add, validate] = hand {
+        let back = alter(&table.name, &format!("ALTER COLUMN {} DROP NOT NULL", written(column)));
+        return vec![brief(add, vec![table.clone()], Some(&back)), long(validate, Some(table))];
+    }
+    let [add, validate, set, drop] = hand else { return Vec::new() };
+    let back = alter(&table.name, &format!("ALTER COLUMN {} DROP NOT NULL", written(column)));
+    let away = HandStep::anywhere(drop.sql.replacen("DROP CONSTRAINT", "DROP CONSTRAINT IF EXISTS", 1));
+    // `ATRewriteTable` in `tablecmds.c`.
+    let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name.name);
+    let violated = Some(Notice::error(SqlState::NOT_NULL_VIOLATION, message));
+    vec![
+        brief(add, vec![table.clone()], Some(&away)),
+        Step { violated, ..long(validate, Some(table)) },
+        brief(set, vec![table.clone()], Some(&back)),
+        brief(drop, vec![table.clone()], None),
+    ]
+}
+
+/// Columns made NOT NULL one after the other, a unique index built while others write, and the constraint made of it
+/// (`by_hand::unique_using_index`).
+pub fn of_index(
+    hazard: &'static str,
+    (table, oid): (&Target, Oid),
+    nullable: &[(String, Vec<HandStep>)],
+    name: &str,
+    hand: &[HandStep],
+) -> Plan {
+    let mut steps: Vec<Step> =
+        nullable.iter().flat_map(|(column, hand)| not_null_steps(table, column, hand)).collect();
+    if let [build, add] = hand {
+        let index = RelationName { schema: table.name.schema.clone(), name: name.to_owned() };
+        let scope = Scope::Table(oid);
+        let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
+        let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
+        let back = format!("DROP INDEX {}", spelled(&index)).into_bytes();
+        steps.push(Step { undo: Some(back), ..built });
+        steps.push(brief(add, vec![table.clone()], None));
+    }
+    Plan { hazard, steps, tag: TAG }
+}
+
+fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
+    let strongest = locks.iter().map(|target| target.mode).max().unwrap_or(LockMode::AccessExclusive);
+    Step {
+        sql: step.sql.clone().into_bytes(),
+        lock: strongest,
+        relation: locks.first().and_then(|target| target.oid),
+        context: Context::Anywhere,
+        probe: Probe::Tag,
+        inverse: Inverse::Nothing,
+        pace: Pace::Ladder(locks),
+        undo: back.map(|back| back.sql.clone().into_bytes()),
+        violated: None,
+    }
+}
+
+fn long(step: &HandStep, on: Option<&Target>) -> Step {
+    Step {
+        sql: step.sql.clone().into_bytes(),
+        lock: LockMode::ShareUpdateExclusive,
+        relation: on.and_then(|target| target.oid),
+        context: Context::Anywhere,
+        probe: Probe::Tag,
+        inverse: Inverse::Nothing,
+        pace: Pace::Unhurried,
+        undo: None,
+        violated: None,
+    }
+}
