@@ -7,10 +7,22 @@ use crate::plan::HandStep;
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
-    Notice::info(format!("{tag} runs as {form}")).detail(finding.why.clone()).hint(format!(
+    Notice::info(format!("{tag} runs as {form}")).detail(as_sent(&finding.why)).hint(format!(
         "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
+}
+
+/// Why a statement would hurt, where it is not what is run.
+fn as_sent(why: &str) -> String {
+    let mut letters = why.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), second) if !second.is_some_and(char::is_uppercase) => {
+            let rest = why.get(first.len_utf8()..).unwrap_or_default();
+            format!("As sent, {}{rest}", first.to_lowercase())
+        }
+        _ => format!("As sent: {why}"),
+    }
 }
 
 /// What is said where a hazard is only warned of.

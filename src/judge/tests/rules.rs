@@ -227,7 +227,7 @@ fn notices_tell_what_why_and_what_next() {
     let shown = [Some(notice.message.clone()), notice.detail.clone(), notice.hint.clone()];
     insta::assert_snapshot!(shown.map(Option::unwrap_or_default).join("\n"), @r#"
     CREATE INDEX runs as CREATE INDEX CONCURRENTLY
-    A plain build holds a ShareLock on "orders" and stops every write until it is done.
+    As sent, a plain build holds a ShareLock on "orders" and stops every write until it is done.
     To run it as sent, say why in a comment: "/* lockkeeper: allow create-index-blocking because <reason> */".
     "#);
 }
