@@ -112,3 +112,50 @@ fn modifier_stays(old: i32, new: &TypeName) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of_types(from: (&str, i32), to: (&str, &[i32])) -> TypeChange {
+        let old = ColumnFacts {
+            name: "a".to_owned(),
+            ty: from.0.to_owned(),
+            base: (from.0.to_owned(), from.1),
+            not_null: false,
+            default: None,
+            identity: false,
+            stored: false,
+        };
+        let new = TypeName { name: to.0.to_owned(), modifiers: to.1.to_vec(), ..TypeName::default() };
+        of(&old, &new, &Facts::default())
+    }
+
+    proptest! {
+        /// The same type costs nothing, a longer string neither, a shorter one everything.
+        #[test]
+        fn strings_may_only_grow(old in 1..10_000_i32, new in 1..10_000_i32) {
+            let change = of_types(("varchar", old + HEADER), ("varchar", &[new]));
+            prop_assert_eq!(change, if new >= old { TypeChange::Free } else { TypeChange::Rewrite });
+            prop_assert_eq!(of_types(("varchar", old + HEADER), ("text", &[])), TypeChange::Free);
+            prop_assert_eq!(of_types(("varchar", old + HEADER), ("varchar", &[])), TypeChange::Free);
+        }
+
+        /// A numeric may grow before the point only.
+        #[test]
+        fn numbers_keep_their_scale(precision in 1..1000_i32, scale in 0..10_i32, more in -5..5_i32, other in 0..10_i32) {
+            let modifier = (precision << 16 | scale) + HEADER;
+            let change = of_types(("numeric", modifier), ("numeric", &[precision + more, other]));
+            let free = more >= 0 && other == scale;
+            prop_assert_eq!(change, if free { TypeChange::Free } else { TypeChange::Rewrite });
+        }
+
+        /// Whatever the names and modifiers, there is an answer, and to itself a type changes for nothing.
+        #[test]
+        fn every_pair_has_an_answer(name in "[a-z_]{0,12}", other in "[a-z_]{0,12}", modifier: i32, list in prop::collection::vec(any::<i32>(), 0..4)) {
+            let _ = of_types((&name, modifier), (&other, &list));
+            prop_assert_eq!(of_types((&name, -1), (&name, &[])), TypeChange::Free);
+        }
+    }
+}

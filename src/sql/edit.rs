@@ -71,3 +71,29 @@ fn insert(text: &[u8], at: usize, word: &[u8]) -> Option<Vec<u8>> {
     let (head, tail) = text.split_at_checked(at)?;
     Some([head, word, tail].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Encoding, parse};
+
+    #[test]
+    fn definitions_begin_behind_the_tables_name() {
+        for (sql, expected) in [
+            ("CREATE INDEX ON t (a)", Some("(a)")),
+            (
+                "create unique index concurrently if not exists \"on\" on /* x */ only \"a.b\".\"t(\" * using gin (a) where b -- y",
+                Some("using gin (a) where b"),
+            ),
+            (
+                "CREATE INDEX i ON s . t USING btree (f(a, 'on t (')) INCLUDE (b)",
+                Some("USING btree (f(a, 'on t (')) INCLUDE (b)"),
+            ),
+            ("CREATE INDEX ON größe (ü)", Some("(ü)")),
+            ("CREATE INDEX ON t (a); SELECT 1", None),
+        ] {
+            let script = parse(sql.as_bytes(), Encoding::Utf8);
+            assert_eq!(index_definition(&script).as_deref(), expected, "{sql}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! From a client that has asked for a session to a session that is ready.
 //!
 //! The start-up packet goes to the server as it came, and so does every message of the authentication, in both directions: the
-//! server alone decides who may come in. The one exception is channel binding over two encrypted legs ([`dual`]).
+//! server alone decides who may come in. The one exception is channel binding over two encrypted legs (`dual`).
 
 mod attempt;
 mod dual;
