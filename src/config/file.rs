@@ -142,7 +142,7 @@ section! {
         max_stall: Period = Period::millis(100), in Period::millis(1)..=Period::minutes(10);
         /// How long a statement that finds its table busy is tried again before the client gets the error.
         retry_for: Period = Period::minutes(10), in Period::millis(0)..=Period::hours(168);
-        /// The ladder of patience: how long each attempt may stand in a lock queue, never longer than `max_stall`. The last
+        /// The ladder of patience: how long each attempt may stand in a lock queue, never longer than nine tenths of `max_stall`. The last
         /// one is kept.
         patience: List<Period> = List(vec![
             Period::millis(5), Period::millis(20), Period::millis(50), Period::millis(100),
