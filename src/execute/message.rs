@@ -286,6 +286,11 @@ enum Heard {
 impl Link {
     /// The next bytes from the server, whatever they are; in a COPY the client is listened to as well.
     async fn hear(&mut self) -> Result<Heard, Lost> {
+        // What came together with an answer to a question of ours, a notification most likely, comes first.
+        let before = self.take_unasked();
+        if !before.is_empty() {
+            return Ok(Heard::Server(before));
+        }
         let mut buffer = vec![0; 16 << 10];
         let copying = self.tracker.expected.is_copying_in();
         let read = poll_fn(|cx| {
