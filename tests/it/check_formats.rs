@@ -27,8 +27,21 @@ SELECT 1;
 ";
 
 fn reviewed(format: &str) -> String {
-    said(&lockkeeper(&["check", "--pg-version", "18", "--format", format, "-"], MIGRATION))
-        .replace(concat!("\"", env!("CARGO_PKG_VERSION"), "\""), "\"VERSION\"")
+    let told = said(&lockkeeper(&["check", "--pg-version", "18", "--format", format, "-"], MIGRATION));
+    let told = told.replace(concat!("\"", env!("CARGO_PKG_VERSION"), "\""), "\"VERSION\"");
+    if format != "sarif" {
+        return told;
+    }
+    // The pages of the hazards have tests of their own.
+    let mut sarif: Value = serde_json::from_str(&told).expect("JSON");
+    for rule in sarif["runs"][0]["tool"]["driver"]["rules"].as_array_mut().expect("rules") {
+        for kind in ["text", "markdown"] {
+            let page = rule["help"][kind].as_str().expect("help");
+            assert!(page.contains("## Why it hurts") && !page.contains("## Cases"), "{page}");
+            rule["help"][kind] = "the page".into();
+        }
+    }
+    serde_json::to_string_pretty(&sarif).expect("JSON")
 }
 
 #[test]

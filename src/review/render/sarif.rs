@@ -13,6 +13,8 @@ pub fn sarif(report: &Report) -> Value {
     let ids: BTreeSet<&str> = report.shown().map(|(_, found)| found.id).collect();
     let rule = |id: &&str| {
         let page = lint::page(id).unwrap_or_default();
+        // The cases are tests; who reads findings needs none.
+        let page = page.split("\n## Cases\n").next().unwrap_or(page);
         json!({
             "id": id,
             "shortDescription": { "text": lint::summary(page) },
