@@ -109,11 +109,12 @@ fn touch(lock: &Lock, facts: &Facts, past: &Past) -> Option<Touched> {
     let seen = if lock.resolvable { facts.see(&lock.name) } else { Seen::Unknown };
     let (oid, exposed) = match seen {
         Seen::Known(relation) => (Some(relation.oid), !relation.temporary && !relation.new_in_transaction),
-        Seen::Unknown => (None, true),
+        // What the catalogue knows is sure; a name that was made may be another relation's.
+        Seen::Unknown => (None, !past.is_new(&lock.name)),
+        Seen::Absent if past.is_new(&lock.name) => (None, false),
         Seen::Absent if past.is_young(&lock.name) => (None, true),
         Seen::Absent => return None,
     };
-    let exposed = exposed && !past.is_new(&lock.name);
     Some(Touched { name: lock.name.clone(), oid, mode: lock.mode, exposed })
 }
 

@@ -23,11 +23,11 @@ impl<'a> Reader<'a> {
         part: usize,
     ) {
         let (exposed, bytes) = match self.facts.see(on) {
+            Seen::Known(relation) => (is_exposed(relation), relation.bytes),
             _ if self.past.is_new(on) => (false, None),
             Seen::Absent if self.past.is_young(on) => (true, Some(0)),
             Seen::Absent => return,
             Seen::Unknown => (true, None),
-            Seen::Known(relation) => (is_exposed(relation), relation.bytes),
         };
         self.effects.work.push(Work { task, cause, relation: on.clone(), under, part, exposed, bytes });
     }
@@ -78,10 +78,10 @@ impl<'a> Reader<'a> {
     /// Data that is gone, if others could see it.
     pub(super) fn loses(&mut self, relation: &RelationName, loss: Loss) {
         let lost = match self.facts.see(relation) {
+            Seen::Known(relation) => is_exposed(relation),
             _ if self.past.is_new(relation) => false,
             Seen::Absent => self.past.is_young(relation),
             Seen::Unknown => true,
-            Seen::Known(relation) => is_exposed(relation),
         };
         if lost {
             self.effects.losses.push(loss);

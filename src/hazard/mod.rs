@@ -191,12 +191,12 @@ impl<'a> Subject<'a> {
 
     /// Whether others can see a relation: it exists, or may, and is neither temporary nor made in this transaction.
     pub fn is_exposed(&self, name: &RelationName) -> bool {
-        !self.past.is_new(name)
-            && match self.facts.see(name) {
-                Seen::Known(relation) => !relation.temporary && !relation.new_in_transaction,
-                Seen::Unknown => true,
-                Seen::Absent => self.past.is_young(name),
-            }
+        match self.facts.see(name) {
+            Seen::Known(relation) => !relation.temporary && !relation.new_in_transaction,
+            _ if self.past.is_new(name) => false,
+            Seen::Unknown => true,
+            Seen::Absent => self.past.is_young(name),
+        }
     }
 }
 

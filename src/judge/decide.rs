@@ -14,7 +14,7 @@ use crate::hazard::{
 };
 use crate::plan::{Plan, Target};
 use crate::sql::directive::Directive;
-use crate::sql::form::Form;
+use crate::sql::form::{Form, Runs};
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
 
 /// What is to become of a message.
@@ -90,7 +90,10 @@ fn directives(script: &Script) -> (Vec<Setting>, Vec<Notice>) {
 fn within_bodies<'a>(script: &'a Script, into: &mut Vec<&'a Directive>) {
     for statement in &script.statements {
         if let Form::Body(body) = &statement.form {
-            into.extend(&body.directives);
+            // What is said in a function is said of its calls.
+            if body.runs == Runs::Now {
+                into.extend(&body.directives);
+            }
             body.inner.iter().for_each(|inner| within_bodies(&inner.script, into));
         }
     }

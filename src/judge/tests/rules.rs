@@ -95,6 +95,13 @@ fn several_statements_are_one_transaction() {
         ("LOCK TABLE orders; SELECT 1", "Whole"),
         ("SELECT 1; SELECT 2", "forward"),
         ("CREATE TABLE new (a int); CREATE INDEX ON new (a)", "forward"),
+        // A name that was made may be another relation's: the catalogue knows.
+        ("CREATE TEMP TABLE orders (id int); DROP TABLE public.orders, orders", "refuse 0A000"),
+        ("CREATE TABLE IF NOT EXISTS orders (id int); DROP TABLE orders", "refuse 0A000"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS '/* lockkeeper: mode off */ SELECT 1'; DROP TABLE orders",
+            "refuse 0A000",
+        ),
     ] {
         assert_eq!(course(text, Standing::Outside), expected, "{text}");
     }

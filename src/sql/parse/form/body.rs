@@ -118,10 +118,10 @@ impl Reader<'_> {
         }
         let behind = behind_control(text, &tokens);
         let (control, tokens) = tokens.split_at_checked(behind).unwrap_or((&tokens, &[]));
-        if control.iter().any(|token| token.is_word(text, "begin")) {
-            self.declares = false;
-        }
-        self.declares |= control.iter().any(|token| token.is_word(text, "declare"));
+        // Of the two in one piece, the last decides.
+        let turn =
+            control.iter().rfind(|token| token.is_word(text, "begin") || token.is_word(text, "declare"));
+        self.declares = turn.map_or(self.declares, |token| token.is_word(text, "declare"));
         if self.declares {
             return;
         }

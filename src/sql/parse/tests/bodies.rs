@@ -54,6 +54,7 @@ fn statements_are_found_behind_control_flow() {
         ("BEGIN EXECUTE 'DROP TABLE t'; DROP TABLE u; END", "DROP TABLE u | Dynamic"),
         ("BEGIN FOR r IN EXECUTE q LOOP DROP TABLE t; END LOOP; END", "DROP TABLE t | Dynamic"),
         ("BEGIN RETURN QUERY EXECUTE q; END", "Dynamic"),
+        ("DECLARE BEGIN DROP TABLE t; END", "DROP TABLE t"),
         ("BEGIN DROP THE TABLE t; END", "Unreadable"),
         ("BEGIN DO $x$ BEGIN DROP TABLE t; END $x$; END", "DO $x$ BEGIN DROP TABLE t; END $x$"),
     ] {
