@@ -32,7 +32,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let built = by_hand::unique_using_index(target, &name, constraint);
     let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint)).filter(|_| subject.can_be_built_apart(constraint));
     let plan =
-        locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &nullable, &name, &built)));
+        locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &nullable, &subject.beside(target, &name), &built)));
     let steps: Vec<HandStep> = nullable.into_iter().flat_map(|(_, steps)| steps).chain(built).collect();
     let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
     Some(

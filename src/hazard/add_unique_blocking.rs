@@ -40,7 +40,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     };
     let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
     let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint)).filter(|_| subject.can_be_built_apart(constraint));
-    let plan = locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &[], &name, &steps)));
+    let plan = locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &[], &subject.beside(target, &name), &steps)));
     Some(
         Finding::warning(ID, "adding the unique constraint builds its index under the table's lock", why)
             .about(target)

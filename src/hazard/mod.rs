@@ -157,6 +157,13 @@ impl<'a> Subject<'a> {
                 .any(|token| OPTIONS.iter().any(|option| token.is_word(&words, option)))
     }
 
+    /// The index of that name beside a table, in the table's own schema as the catalogue has it: what is dropped by its name
+    /// must not be another schema's.
+    pub fn beside(&self, table: &RelationName, name: &str) -> RelationName {
+        let known = self.facts.table(table).and_then(|facts| facts.name.as_ref());
+        RelationName { schema: known.unwrap_or(table).schema.clone(), name: name.to_owned() }
+    }
+
     /// Whether the server will refuse a constraint at once, for its name or because there is one of the kind.
     pub fn is_refused_anyway(&self, table: &RelationName, constraint: &Constraint) -> bool {
         let primary = |facts: &TableFacts| {

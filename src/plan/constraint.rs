@@ -60,17 +60,16 @@ pub fn of_index(
     hazard: &'static str,
     (table, oid): (&Target, Oid),
     nullable: &[(String, Vec<HandStep>)],
-    name: &str,
+    index: &RelationName,
     hand: &[HandStep],
 ) -> Plan {
     let mut steps: Vec<Step> =
         nullable.iter().flat_map(|(column, hand)| not_null_steps(table, column, hand)).collect();
     if let [build, add] = hand {
-        let index = RelationName { schema: table.name.schema.clone(), name: name.to_owned() };
         let scope = Scope::Table(oid);
         let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
         let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
-        let back = format!("DROP INDEX {}", spelled(&index)).into_bytes();
+        let back = format!("DROP INDEX {}", spelled(index)).into_bytes();
         steps.push(Step { undo: Some(back), ..built });
         steps.push(brief(add, vec![table.clone()], None));
     }
