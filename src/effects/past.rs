@@ -1,7 +1,7 @@
 //! What came before a statement: in its transaction, and in its file.
 //!
-//! Folded over the statements in their order. Savepoints are not undone: what a rolled back part has made or locked
-//! only makes the answer more careful.
+//! Folded over the statements in their order. Savepoints are not undone: what a rolled back part has locked or written only
+//! makes the answer more careful, and what it has made counts only where the catalogue does not know better.
 
 use std::sync::Arc;
 
