@@ -1,14 +1,14 @@
 #![doc = include_str!("add_check_scan.md")]
 
 use super::{Finding, HazardSetting, Subject};
-use crate::base::{LockMode, RelationName};
-use crate::plan::constraint;
-use crate::sql::form::Constraint;
-use crate::sql::lex::{Lexer, TokenKind};
 use crate::base::name::choose;
+use crate::base::{LockMode, RelationName};
 use crate::effects::Cause;
 use crate::plan::by_hand;
+use crate::plan::constraint;
 use crate::sql::form::Action;
+use crate::sql::form::Constraint;
+use crate::sql::lex::{Lexer, TokenKind};
 
 /// The hazard's id.
 pub const ID: &str = "add-check-scan";
@@ -27,8 +27,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let name = constraint.name.clone().unwrap_or_else(|| chosen(subject, target, constraint));
     let steps = by_hand::add_then_validate(target, &name, &subject.constraint(constraint, &name)?);
-    let why = format!("Every row of {target} is read under an {}, so that all reads and writes wait until it is done.", work.under);
-    let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint));
+    let why = format!(
+        "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    let locked = subject
+        .replaceable(LockMode::AccessExclusive)
+        .filter(|_| !subject.is_refused_anyway(target, constraint));
     let plan = locked.map(|locked| constraint::validated(ID, target, &name, &steps, &[locked]));
     Some(
         Finding::warning(ID, "adding the CHECK reads the whole table under its lock", why)
@@ -42,7 +47,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
 /// The name that Postgres picks: with the column in it where the condition reads just one (`ATExecAddConstraint`,
 /// `AddRelationNewConstraints`).
 fn chosen(subject: &Subject<'_>, target: &RelationName, constraint: &Constraint) -> String {
-    let condition = constraint.expression.as_ref().map(|expression| subject.text(&expression.span)).unwrap_or_default();
+    let condition =
+        constraint.expression.as_ref().map(|expression| subject.text(&expression.span)).unwrap_or_default();
     let words: Vec<String> = Lexer::new(&condition, true)
         .filter_map(|token| match token.kind {
             TokenKind::Word => Some(token.text(&condition).to_ascii_lowercase()),

@@ -24,15 +24,27 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Action::AddColumn { column, .. } = &part.action else { return None };
     let check = column.constraints.iter().find(|constraint| constraint.kind == ConstraintKind::Check)?;
     let name = check.name.clone().unwrap_or_else(|| choose(&[&target.name, &column.name, "check"], &[]));
-    let expression = check.expression.as_ref().map(|expression| subject.text(&expression.span)).unwrap_or_default();
+    let expression =
+        check.expression.as_ref().map(|expression| subject.text(&expression.span)).unwrap_or_default();
     let (own, quoted) = (written(&column.name), written(&name));
     let steps = vec![
         alter(
             target,
-            &format!("ADD COLUMN {own} {}, ADD CONSTRAINT {quoted} CHECK ({expression}) NOT VALID", subject.column_type(column)),
+            &format!(
+                "ADD COLUMN {own} {}, ADD CONSTRAINT {quoted} CHECK ({expression}) NOT VALID",
+                subject.column_type(column)
+            ),
         ),
         alter(target, &format!("VALIDATE CONSTRAINT {quoted}")),
     ];
-    let why = format!("Every row of {target} is read under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::warning(ID, "the new column's CHECK reads the whole table under its lock", why).about(target).at(part.span.clone()).by_hand(steps))
+    let why = format!(
+        "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    Some(
+        Finding::warning(ID, "the new column's CHECK reads the whole table under its lock", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
 }

@@ -19,8 +19,20 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::ConstrainedDomain])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let Action::AddColumn { column, .. } = &part.action else { return None };
-    let _ = column;
-    let why = format!("Every row of {target} and every index is written again under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::refusal(ID, "a column of a domain with constraints rewrites the table", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("add the column with the type under the domain, and the domain's constraint as a CHECK that is NOT VALID, then validate it")]))
+    let Action::AddColumn { .. } = &part.action else { return None };
+    let why = format!(
+        "Every row of {target} and every index is written again under an {}, so that all reads and writes \
+         wait until it is done.",
+        work.under
+    );
+    let way = HandStep::words(
+        "add the column with the type under the domain, and the domain's constraint as a CHECK that is NOT VALID, \
+               then validate it",
+    );
+    Some(
+        Finding::refusal(ID, "a column of a domain with constraints rewrites the table", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(vec![way]),
+    )
 }

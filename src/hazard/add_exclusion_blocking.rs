@@ -18,6 +18,18 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::Exclusion])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let why = format!("There is no online way: the index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::refusal(ID, "adding the EXCLUDE constraint builds its index under the table's lock", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("build it while nobody needs the table, or make a new table with the constraint and copy in batches")]))
+    let why = format!(
+        "There is no online way: the index is built under an {} on {target}, so that all reads and writes \
+         wait until it is done.",
+        work.under
+    );
+    let way = HandStep::words(
+        "build it while nobody needs the table, or make a new table with the constraint and copy in batches",
+    );
+    Some(
+        Finding::refusal(ID, "adding the EXCLUDE constraint builds its index under the table's lock", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(vec![way]),
+    )
 }

@@ -2,15 +2,15 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
-use crate::plan::{Target, constraint};
-use crate::sql::form::Constraint;
+use crate::base::RelationName;
 use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
-use crate::base::RelationName;
 use crate::plan::HandStep;
 use crate::plan::by_hand::{self, alter};
+use crate::plan::{Target, constraint};
 use crate::sql::form::Action;
+use crate::sql::form::Constraint;
 
 /// The hazard's id.
 pub const ID: &str = "add-foreign-key-scan";
@@ -32,16 +32,19 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     parts.push("fkey");
     let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
     let definition = subject.constraint(constraint, &name)?;
-    let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
+    let partitioned =
+        subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let steps = if partitioned && subject.facts.may_be_older_than(180_000) {
         on_partitions(subject, target, &definition, &name)
     } else {
         by_hand::add_then_validate(target, &name, &definition)
     };
-    let plan = locks(subject, constraint).filter(|_| !partitioned && !subject.is_refused_anyway(target, constraint));
+    let plan =
+        locks(subject, constraint).filter(|_| !partitioned && !subject.is_refused_anyway(target, constraint));
     let plan = plan.map(|locks| constraint::validated(ID, target, &name, &steps, &locks));
     let why = format!(
-        "Every row of {} is looked up in the other table under a {} on both, so that all writes to both wait until it is done.",
+        "Every row of {} is looked up in the other table under a {} on both, so that all writes to both \
+         wait until it is done.",
         target, work.under
     );
     Some(
@@ -63,13 +66,20 @@ fn locks(subject: &Subject<'_>, key: &Constraint) -> Option<Vec<Target>> {
 }
 
 /// Before 18 a partitioned table takes no NOT VALID foreign key: each leaf gets its own, and the parent's attaches them.
-fn on_partitions(subject: &Subject<'_>, target: &RelationName, definition: &str, name: &str) -> Vec<HandStep> {
+fn on_partitions(
+    subject: &Subject<'_>,
+    target: &RelationName,
+    definition: &str,
+    name: &str,
+) -> Vec<HandStep> {
     let leaves = subject.facts.table(target).map(|table| table.partitions.as_slice()).unwrap_or_default();
     let mut steps = Vec::new();
     for leaf in leaves.iter().filter(|leaf| leaf.leaf) {
         steps.extend(by_hand::add_then_validate(&leaf.name, name, definition));
     }
-    steps.push(HandStep::words("the parent's foreign key then finds those of its partitions, and reads nothing"));
+    steps.push(HandStep::words(
+        "the parent's foreign key then finds those of its partitions, and reads nothing",
+    ));
     steps.push(alter(target, &format!("ADD {definition}")));
     steps
 }

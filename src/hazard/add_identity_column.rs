@@ -26,12 +26,25 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let name = written(&column.name);
     let mut steps = vec![
         HandStep::anywhere(format!("CREATE SEQUENCE {sequence}")),
-        alter(target, &format!("ADD COLUMN {name} bigint, ALTER COLUMN {name} SET DEFAULT nextval('{sequence}')")),
+        alter(
+            target,
+            &format!("ADD COLUMN {name} bigint, ALTER COLUMN {name} SET DEFAULT nextval('{sequence}')"),
+        ),
     ];
     steps.extend(backfill(&spelled(target), &name, "DEFAULT"));
     steps.push(HandStep::words(
-        "make it NOT NULL by a validated CHECK; then DROP DEFAULT and ADD GENERATED .. AS IDENTITY in one ALTER TABLE, and set its sequence",
+        "make it NOT NULL by a validated CHECK; then DROP DEFAULT and ADD GENERATED .. AS IDENTITY in one \
+         ALTER TABLE, and set its sequence",
     ));
-    let why = format!("Every row of {target} and every index is written again under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::warning(ID, "an identity column rewrites the table", why).about(target).at(part.span.clone()).by_hand(steps))
+    let why = format!(
+        "Every row of {target} and every index is written again under an {}, so that all reads and writes \
+         wait until it is done.",
+        work.under
+    );
+    Some(
+        Finding::warning(ID, "an identity column rewrites the table", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
 }

@@ -2,12 +2,12 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
-use crate::plan::constraint;
 use crate::base::RelationName;
 use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::plan::HandStep;
 use crate::plan::by_hand;
+use crate::plan::constraint;
 use crate::sql::form::Action;
 
 /// The hazard's id.
@@ -30,11 +30,24 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
     let nullable = nullable(subject, target, &constraint.columns);
     let built = by_hand::unique_using_index(target, &name, constraint);
-    let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint)).filter(|_| subject.can_be_built_apart(constraint));
-    let plan =
-        locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &nullable, &subject.beside(target, &name), &built)));
+    let locked = subject
+        .replaceable(LockMode::AccessExclusive)
+        .filter(|_| !subject.is_refused_anyway(target, constraint))
+        .filter(|_| subject.can_be_built_apart(constraint));
+    let plan = locked.and_then(|locked| {
+        Some(constraint::of_index(
+            ID,
+            (&locked, locked.oid?),
+            &nullable,
+            &subject.beside(target, &name),
+            &built,
+        ))
+    });
     let steps: Vec<HandStep> = nullable.into_iter().flat_map(|(_, steps)| steps).chain(built).collect();
-    let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
+    let why = format!(
+        "Its index is built under an {} on {target}, so that all reads and writes wait until it is done.",
+        work.under
+    );
     Some(
         Finding::warning(ID, "adding the primary key builds its index under the table's lock", why)
             .about(target)
@@ -45,9 +58,14 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
 }
 
 /// Columns that may be null are proved not to be first, or the last step would read the table.
-fn nullable(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> Vec<(String, Vec<HandStep>)> {
+fn nullable(
+    subject: &Subject<'_>,
+    target: &RelationName,
+    columns: &[String],
+) -> Vec<(String, Vec<HandStep>)> {
     let table = subject.facts.table(target);
-    let known = |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
+    let known =
+        |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
     let (taken, version) = (subject.taken(target), subject.facts.server_version);
     let steps = |column: &String| (column.clone(), by_hand::set_not_null(target, column, &taken, version));
     columns.iter().filter(|column| !known(column)).map(steps).collect()

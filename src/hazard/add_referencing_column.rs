@@ -21,6 +21,20 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let Action::AddColumn { column, .. } = &part.action else { return None };
     let _ = column;
-    let why = format!("Every row of {target} is read under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::warning(ID, "the new column's foreign key checks every row while both tables are locked", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("add the column without the reference, then the foreign key NOT VALID, then VALIDATE it")]))
+    let why = format!(
+        "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    Some(
+        Finding::warning(
+            ID,
+            "the new column's foreign key checks every row while both tables are locked",
+            why,
+        )
+        .about(target)
+        .at(part.span.clone())
+        .by_hand(vec![HandStep::words(
+            "add the column without the reference, then the foreign key NOT VALID, then VALIDATE it",
+        )]),
+    )
 }

@@ -24,16 +24,20 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         _ => None,
     })?;
     let required = column.constraints.iter().any(|constraint| constraint.kind == ConstraintKind::NotNull);
-    let filled = column.default.is_some() || column.identity || column.generated.is_some() || column.ty.is_serial();
+    let filled =
+        column.default.is_some() || column.identity || column.generated.is_some() || column.ty.is_serial();
     let empty = subject.facts.relation(target).is_some_and(|relation| relation.bytes == Some(0));
     if !required || filled || empty {
         return None;
     }
-    let mut steps = vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
+    let mut steps =
+        vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
     steps.push(HandStep::words("let the application write it, and fill the old rows in batches"));
     steps.extend(set_not_null(target, &column.name, &subject.taken(target), subject.facts.server_version));
-    let why = format!("The rows of {target} would hold a null there: Postgres answers 23502 as soon as there is one row, after having \
-                       waited for an AccessExclusiveLock.");
+    let why = format!(
+        "The rows of {target} would hold a null there: Postgres answers 23502 as soon as there is one row, after having \
+                       waited for an AccessExclusiveLock."
+    );
     Some(
         Finding::refusal(ID, format!("column {} would be NOT NULL without a value", column.name), why)
             .about(target)

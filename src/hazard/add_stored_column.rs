@@ -21,6 +21,19 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let Action::AddColumn { column, .. } = &part.action else { return None };
     let _ = column;
-    let why = format!("Every row of {target} and every index is written again under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::refusal(ID, "a stored generated column rewrites the table", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("on 18 and later make it VIRTUAL; otherwise add a plain column, fill it by a trigger, and backfill it in batches")]))
+    let why = format!(
+        "Every row of {target} and every index is written again under an {}, so that all reads and writes \
+         wait until it is done.",
+        work.under
+    );
+    let way = HandStep::words(
+        "on 18 and later make it VIRTUAL; otherwise add a plain column, fill it by a trigger, and backfill it in \
+               batches",
+    );
+    Some(
+        Finding::refusal(ID, "a stored generated column rewrites the table", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(vec![way]),
+    )
 }

@@ -2,12 +2,12 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
-use crate::plan::constraint;
 use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
 use crate::plan::HandStep;
 use crate::plan::by_hand;
+use crate::plan::constraint;
 use crate::sql::form::Action;
 
 /// The hazard's id.
@@ -29,7 +29,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     parts.extend(constraint.columns.iter().map(String::as_str));
     parts.push("key");
     let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
-    let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
+    let partitioned =
+        subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let steps = if partitioned {
         vec![HandStep::words(
             "on each partition: CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX; then the constraint on \
@@ -38,9 +39,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     } else {
         by_hand::unique_using_index(target, &name, constraint)
     };
-    let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
-    let locked = subject.replaceable(LockMode::AccessExclusive).filter(|_| !subject.is_refused_anyway(target, constraint)).filter(|_| subject.can_be_built_apart(constraint));
-    let plan = locked.and_then(|locked| Some(constraint::of_index(ID, (&locked, locked.oid?), &[], &subject.beside(target, &name), &steps)));
+    let why = format!(
+        "Its index is built under an {} on {target}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    let locked = subject
+        .replaceable(LockMode::AccessExclusive)
+        .filter(|_| !subject.is_refused_anyway(target, constraint))
+        .filter(|_| subject.can_be_built_apart(constraint));
+    let plan = locked.and_then(|locked| {
+        Some(constraint::of_index(ID, (&locked, locked.oid?), &[], &subject.beside(target, &name), &steps))
+    });
     Some(
         Finding::warning(ID, "adding the unique constraint builds its index under the table's lock", why)
             .about(target)

@@ -21,12 +21,24 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let target = subject.target()?;
     let Action::AddColumn { column, .. } = &part.action else { return None };
-    let key = column.constraints.iter().find(|it| matches!(it.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey))?;
+    let key = column
+        .constraints
+        .iter()
+        .find(|it| matches!(it.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey))?;
     let primary = key.kind == ConstraintKind::PrimaryKey;
     let parts = if primary { vec![&*target.name, "pkey"] } else { vec![&*target.name, &column.name, "key"] };
     let name = key.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
-    let mut steps = vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
+    let mut steps =
+        vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
     steps.extend(unique_using_index(target, &name, key));
-    let why = format!("Its index is built under an {} on {target}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::warning(ID, "the new column's unique index is built under the table's lock", why).about(target).at(part.span.clone()).by_hand(steps))
+    let why = format!(
+        "Its index is built under an {} on {target}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    Some(
+        Finding::warning(ID, "the new column's unique index is built under the table's lock", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
 }

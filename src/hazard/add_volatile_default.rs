@@ -23,8 +23,18 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Action::AddColumn { column, .. } = &part.action else { return None };
     let default = column.default.as_ref().map(|default| subject.text(&default.span)).unwrap_or_default();
     let (name, ty) = (written(&column.name), subject.column_type(column));
-    let mut steps = vec![alter(target, &format!("ADD COLUMN {name} {ty}, ALTER COLUMN {name} SET DEFAULT {default}"))];
+    let mut steps =
+        vec![alter(target, &format!("ADD COLUMN {name} {ty}, ALTER COLUMN {name} SET DEFAULT {default}"))];
     steps.extend(backfill(&spelled(target), &name, "DEFAULT"));
-    let why = format!("Every row of {target} and every index is written again under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::warning(ID, "a default that differs from row to row rewrites the table", why).about(target).at(part.span.clone()).by_hand(steps))
+    let why = format!(
+        "Every row of {target} and every index is written again under an {}, so that all reads and writes \
+         wait until it is done.",
+        work.under
+    );
+    Some(
+        Finding::warning(ID, "a default that differs from row to row rewrites the table", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(steps),
+    )
 }

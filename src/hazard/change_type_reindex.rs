@@ -18,12 +18,22 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::TypeIndex])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let why = format!("An index on the column is built again under an {}, so that all reads and writes wait until it is done.", work.under);
-    let steps = vec![HandStep::words("drop the index CONCURRENTLY, change the type, build the index CONCURRENTLY again")];
+    let why = format!(
+        "An index on the column is built again under an {}, so that all reads and writes wait until it is \
+         done.",
+        work.under
+    );
+    let steps = vec![HandStep::words(
+        "drop the index CONCURRENTLY, change the type, build the index CONCURRENTLY again",
+    )];
     Some(
-        Finding::warning(ID, "the new type has the same bytes, but an index on the column is built again", why)
-            .about(target)
-            .at(part.span.clone())
-            .by_hand(steps),
+        Finding::warning(
+            ID,
+            "the new type has the same bytes, but an index on the column is built again",
+            why,
+        )
+        .about(target)
+        .at(part.span.clone())
+        .by_hand(steps),
     )
 }

@@ -21,12 +21,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let Action::SetType { column, to, .. } = &part.action else { return None };
     let why = format!(
-        "Every row of {target} and every index is written again under an {}, so that all reads and writes wait until it is done.",
+        "Every row of {target} and every index is written again under an {}, so that all reads and writes \
+         wait until it is done.",
         work.under
     );
     let steps = vec![
-        HandStep::words(&format!("add a column of type {to} beside {column}, and a trigger that keeps it equal")),
-        HandStep::words("fill it in batches by key; build its indexes CONCURRENTLY; validate its constraints"),
+        HandStep::words(&format!(
+            "add a column of type {to} beside {column}, and a trigger that keeps it equal"
+        )),
+        HandStep::words(
+            "fill it in batches by key; build its indexes CONCURRENTLY; validate its constraints",
+        ),
         HandStep::words("in one short transaction: drop the trigger and swap the names"),
     ];
     Some(

@@ -23,9 +23,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let target = subject.target()?;
     let Action::SetType { column, .. } = &part.action else { return None };
-    let check = subject.facts.table(target)?.constraints.iter().find(|constraint| {
-        constraint.kind == ConstraintKind::Check && constraint.columns.contains(column)
-    })?;
+    let check =
+        subject.facts.table(target)?.constraints.iter().find(|constraint| {
+            constraint.kind == ConstraintKind::Check && constraint.columns.contains(column)
+        })?;
     let name = written(&check.name);
     let definition = check.definition.trim_end_matches(" NOT VALID");
     let mut steps = vec![
@@ -35,9 +36,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     steps.extend(by_hand::add_then_validate(target, &check.name, &format!("CONSTRAINT {name} {definition}")));
     let why = format!("CHECK {} is tested against every row under an {}.", check.name, work.under);
     Some(
-        Finding::warning(ID, "the new type has the same bytes, but a CHECK on the column is tested again", why)
-            .about(target)
-            .at(part.span.clone())
-            .by_hand(steps),
+        Finding::warning(
+            ID,
+            "the new type has the same bytes, but a CHECK on the column is tested again",
+            why,
+        )
+        .about(target)
+        .at(part.span.clone())
+        .by_hand(steps),
     )
 }

@@ -16,7 +16,12 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 /// Finds a table that is sorted.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::Cluster])?;
-    let why = format!("Every row of {} and every index is written again under an {}, so that all reads and writes wait until it is done.", work.relation, work.under);
-    let steps = vec![HandStep::words("pg_repack sorts it while others work; from 19 on, REPACK (CONCURRENTLY)")];
+    let why = format!(
+        "Every row of {} and every index is written again under an {}, so that all reads and writes wait \
+         until it is done.",
+        work.relation, work.under
+    );
+    let steps =
+        vec![HandStep::words("pg_repack sorts it while others work; from 19 on, REPACK (CONCURRENTLY)")];
     Some(Finding::refusal(ID, "CLUSTER rewrites the table", why).about(&work.relation).by_hand(steps))
 }

@@ -1,14 +1,14 @@
 #![doc = include_str!("create_index_blocking.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
-use crate::base::{Notice, Severity, SqlState};
-use crate::effects::facts::RelationKind;
-use crate::effects::Touched;
 use crate::base::name::choose;
+use crate::base::{Notice, Severity, SqlState};
+use crate::effects::Touched;
+use crate::effects::facts::RelationKind;
 use crate::plan::by_hand::index_on_partitions;
 use crate::plan::{HandStep, concurrent_index};
-use crate::sql::form::Form;
 use crate::sql::edit;
+use crate::sql::form::Form;
 use crate::sql::statement::{CreateIndex, Kind};
 
 /// The hazard's id.
@@ -42,17 +42,23 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => online(relation.oid),
         Some((RelationKind::PartitionedTable, _)) => {
             let remedy = Remedy::Ladder { warning: Some(partitioned()) };
-            let finding = Finding::new(ID, why(table), remedy).about(&table.name).by_hand(on_partitions(subject));
+            let finding =
+                Finding::new(ID, why(table), remedy).about(&table.name).by_hand(on_partitions(subject));
             return Some(finding.elsewhere(in_transaction(&table.name.to_string())));
         }
         Some(_) => return None,
         None if subject.facts.offline => {
-            let finding = index_work_unseen(ID, subject, "CREATE INDEX stops writes until it is done", why(table));
+            let finding =
+                index_work_unseen(ID, subject, "CREATE INDEX stops writes until it is done", why(table));
             return Some(finding.about(&table.name).elsewhere(in_transaction(&table.name.to_string())));
         }
         None => Remedy::Ladder { warning: Some(not_rewritten()) },
     };
-    Some(Finding::new(ID, why(table), remedy).about(&table.name).elsewhere(in_transaction(&table.name.to_string())))
+    Some(
+        Finding::new(ID, why(table), remedy)
+            .about(&table.name)
+            .elsewhere(in_transaction(&table.name.to_string())),
+    )
 }
 
 fn why(table: &Touched) -> String {
@@ -63,7 +69,8 @@ fn on_partitions(subject: &Subject<'_>) -> Vec<HandStep> {
     let Form::CreateIndex(index) = &subject.statement.form else { return Vec::new() };
     let Some(table) = subject.facts.table(&index.table) else { return Vec::new() };
     let Some(definition) = edit::index_definition(subject.script) else { return Vec::new() };
-    let columns: Vec<&str> = index.columns.iter().map(|column| column.name.as_deref().unwrap_or("expr")).collect();
+    let columns: Vec<&str> =
+        index.columns.iter().map(|column| column.name.as_deref().unwrap_or("expr")).collect();
     let label = columns.join("_");
     let name = index.name.clone().unwrap_or_else(|| choose(&[&index.table.name, &label, "idx"], &[]));
     index_on_partitions(&index.table, &name, (index.unique, &definition), &label, &table.partitions)
@@ -86,7 +93,8 @@ fn not_rewritten() -> Notice {
 fn in_transaction(table: &str) -> Notice {
     warning("CREATE INDEX inside a transaction stops writes until the transaction ends")
         .detail(format!(
-            "CREATE INDEX CONCURRENTLY cannot run in a transaction, so the plain form keeps its ShareLock on {table}."
+            "CREATE INDEX CONCURRENTLY cannot run in a transaction, so the plain form keeps its ShareLock \
+             on {table}."
         ))
         .hint(
             "Run it outside a transaction. Alembic: \"with op.get_context().autocommit_block():\". psql: outside \

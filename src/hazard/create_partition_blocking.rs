@@ -26,8 +26,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let steps = vec![
         HandStep::anywhere(format!("CREATE TABLE {own} (LIKE {parent_name} INCLUDING ALL)")),
         HandStep::words(&format!(
-            "ALTER TABLE {parent_name} ATTACH PARTITION {own} FOR VALUES .., which locks the parent only against other DDL"
+            "ALTER TABLE {parent_name} ATTACH PARTITION {own} FOR VALUES .., which locks the parent only \
+             against other DDL"
         )),
     ];
-    Some(Finding::warning(ID, "a partition that is made in one step stops all reads and writes of its parent", why).about(parent).by_hand(steps))
+    Some(
+        Finding::warning(
+            ID,
+            "a partition that is made in one step stops all reads and writes of its parent",
+            why,
+        )
+        .about(parent)
+        .by_hand(steps),
+    )
 }

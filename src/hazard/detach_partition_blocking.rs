@@ -24,12 +24,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     })?;
     let has_default = subject.facts.table(target).and_then(TableFacts::default_partition).is_some();
     let (own, parent) = (spelled(child), spelled(target));
-    let steps = if has_default || (subject.facts.server_version != 0 && subject.facts.is_older_than(140_000)) {
-        vec![HandStep::words("CONCURRENTLY needs Postgres 14 and a table without a default partition: do it in a quiet moment")]
+    let steps = if has_default || (subject.facts.server_version != 0 && subject.facts.is_older_than(140_000))
+    {
+        vec![HandStep::words(
+            "CONCURRENTLY needs Postgres 14 and a table without a default partition: do it in a quiet moment",
+        )]
     } else {
         vec![HandStep::outside(format!("ALTER TABLE {parent} DETACH PARTITION {own} CONCURRENTLY"))]
     };
-    let why = format!("{target} and the partition are locked with an AccessExclusiveLock until the transaction ends.");
+    let why = format!(
+        "{target} and the partition are locked with an AccessExclusiveLock until the transaction ends."
+    );
     Some(
         Finding::warning(ID, "detaching without CONCURRENTLY stops all reads and writes of the parent", why)
             .about(target)

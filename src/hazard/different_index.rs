@@ -16,15 +16,20 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 
 /// Finds `CREATE INDEX IF NOT EXISTS` whose name is taken by something else.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let (Kind::CreateIndex(create), Form::CreateIndex(asked)) = (&subject.statement.kind, &subject.statement.form) else {
+    let (Kind::CreateIndex(create), Form::CreateIndex(asked)) =
+        (&subject.statement.kind, &subject.statement.form)
+    else {
         return None;
     };
     let name = create.unless_exists.as_ref()?;
     let there = subject.facts.relation(name)?;
     let why = match (&there.index, subject.facts.relation(&asked.table)) {
-        (None, _) => format!("{name} is no index; Postgres only says that the name is taken, and makes none."),
+        (None, _) => {
+            format!("{name} is no index; Postgres only says that the name is taken, and makes none.")
+        }
         (Some(index), Some(table)) if index.table != table.oid => {
-            let owner = index.table_name.as_ref().map_or_else(|| "another table".to_owned(), ToString::to_string);
+            let owner =
+                index.table_name.as_ref().map_or_else(|| "another table".to_owned(), ToString::to_string);
             format!("{name} belongs to {owner}; Postgres only says that the name is taken, and makes none.")
         }
         // It is built again, or is about to become valid.
@@ -35,7 +40,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             if !differs(asked, known) {
                 return None;
             }
-            format!("What is there is \"{}\"; Postgres compares the name only, and makes no other.", index.definition)
+            format!(
+                "What is there is \"{}\"; Postgres compares the name only, and makes no other.",
+                index.definition
+            )
         }
     };
     Some(Finding::warning(ID, format!("{} exists, and is not what the statement asks for", name.name), why))

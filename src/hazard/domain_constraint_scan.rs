@@ -16,7 +16,8 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 const WHAT: &str = "the domain's constraint reads every table that uses it";
 
-const WAY: &str = "put the condition as a CHECK that is NOT VALID on each table, and validate it there; or ADD CONSTRAINT .. NOT VALID, and leave it so";
+const WAY: &str = "put the condition as a CHECK that is NOT VALID on each table, and validate it there; or ADD \
+     CONSTRAINT .. NOT VALID, and leave it so";
 
 /// Finds a constraint of a domain that reads every table with such a column.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -32,7 +33,11 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let users = subject.effects.work.iter().filter(|work| work.cause == Cause::Domain);
     let work = users.max_by_key(|work| work.bytes)?;
     let count = subject.effects.work.iter().filter(|work| work.cause == Cause::Domain).count();
-    let why = format!("{count} of the tables that use the domain are read under a {}, so that all writes to them wait until it is done.", work.under);
+    let why = format!(
+        "{count} of the tables that use the domain are read under a {}, so that all writes to them wait \
+         until it is done.",
+        work.under
+    );
     let steps = vec![HandStep::words(WAY)];
     Some(Finding::refusal(ID, WHAT, why).about(&work.relation).by_hand(steps))
 }

@@ -1,10 +1,10 @@
 #![doc = include_str!("drop_column.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::name::written;
 use crate::effects::Loss;
 use crate::plan::HandStep;
 use crate::plan::by_hand::{alter, spelled};
-use crate::base::name::written;
 use crate::sql::form::Action;
 
 /// The hazard's id.
@@ -27,12 +27,15 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         _ => None,
     })?;
     let why = format!(
-        "Its values are gone, and every statement of a running application that names {column} fails from then on."
+        "Its values are gone, and every statement of a running application that names {column} fails from \
+         then on."
     );
     let indexes = subject.facts.table(table).map(|facts| facts.indexes.as_slice()).unwrap_or_default();
     let mut steps = vec![HandStep::words("release an application that does not name the column any more")];
     let own = indexes.iter().filter(|index| index.constraint.is_none() && index.columns.contains(column));
-    steps.extend(own.map(|index| HandStep::outside(format!("DROP INDEX CONCURRENTLY {}", spelled(&index.name)))));
+    steps.extend(
+        own.map(|index| HandStep::outside(format!("DROP INDEX CONCURRENTLY {}", spelled(&index.name)))),
+    );
     steps.push(alter(table, &format!("DROP COLUMN {}", written(column))));
     Some(
         Finding::refusal(ID, format!("dropping column {column} destroys data"), why)

@@ -24,7 +24,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if !matches!(constraint.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey) {
         return None;
     }
-    let why = "Its index goes with it: INSERT .. ON CONFLICT on its columns fails, and queries that used it read the whole table.";
+    let why = "Its index goes with it: INSERT .. ON CONFLICT on its columns fails, and queries that used it \
+         read the whole table.";
     Some(
         Finding::warning(ID, format!("dropping key {} takes its index away", constraint.name), why)
             .about(target)

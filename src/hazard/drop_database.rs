@@ -20,5 +20,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         _ => None,
     })?;
     let steps = vec![HandStep::words("take a backup; make sure that nothing connects to it any more")];
-    Some(Finding::refusal(ID, format!("dropping database {database} destroys data"), "All of it is gone.").by_hand(steps))
+    Some(
+        Finding::refusal(ID, format!("dropping database {database} destroys data"), "All of it is gone.")
+            .by_hand(steps),
+    )
 }

@@ -35,7 +35,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         None => Remedy::Ladder { warning: None },
     };
     let why = format!(
-        "A plain drop takes an AccessExclusiveLock on the table of {} and stops every read and write while it waits.",
+        "A plain drop takes an AccessExclusiveLock on the table of {} and stops every read and write \
+         while it waits.",
         index.name
     );
     // What was made in the transaction has been remarked upon then, unless its table is new as well.

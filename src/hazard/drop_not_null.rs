@@ -19,6 +19,11 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Action::DropNotNull(column) => Some((part, column)),
         _ => None,
     })?;
-    let why = "Applications that read it may not expect a null; and it takes a scan, or a validated CHECK, to go back.";
-    Some(Finding::warning(ID, format!("column {column} may be null from now on"), why).about(target).at(part.span.clone()))
+    let why = "Applications that read it may not expect a null; and it takes a scan, or a validated CHECK, to \
+         go back.";
+    Some(
+        Finding::warning(ID, format!("column {column} may be null from now on"), why)
+            .about(target)
+            .at(part.span.clone()),
+    )
 }

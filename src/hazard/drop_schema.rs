@@ -19,7 +19,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Loss::Schema(schema) => Some(schema),
         _ => None,
     })?;
-    let why = "With CASCADE every table in it is gone, each under an AccessExclusiveLock that is held until the end.";
+    let why = "With CASCADE every table in it is gone, each under an AccessExclusiveLock that is held until the \
+         end.";
     let steps = vec![HandStep::words("take a backup; drop what is in it one by one")];
-    Some(Finding::refusal(ID, format!("dropping schema {} may destroy data", schema.name), why).by_hand(steps))
+    Some(
+        Finding::refusal(ID, format!("dropping schema {} may destroy data", schema.name), why).by_hand(steps),
+    )
 }

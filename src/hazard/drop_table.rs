@@ -27,7 +27,8 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
     let facts = subject.facts.table(table);
-    let mut steps = vec![HandStep::words("make sure that no application uses it any more, and take a backup")];
+    let mut steps =
+        vec![HandStep::words("make sure that no application uses it any more, and take a backup")];
     let keys = facts.map(|facts| facts.constraints.as_slice()).unwrap_or_default();
     steps.extend(
         keys.iter()

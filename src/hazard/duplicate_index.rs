@@ -16,10 +16,14 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Form::CreateIndex(index) = &subject.statement.form else { return None };
     let table = subject.facts.table(&index.table).filter(|_| subject.is_exposed(&index.table))?;
-    let columns: Option<Vec<String>> = index.columns.iter().map(|column| column.name.clone().filter(|_| column.plain)).collect();
+    let columns: Option<Vec<String>> =
+        index.columns.iter().map(|column| column.name.clone().filter(|_| column.plain)).collect();
     let columns = columns.filter(|_| !index.partial)?;
     let same = table.indexes.iter().find(|known| {
-        known.columns == columns && !known.expressions && known.method == index.method && (known.unique || !index.unique)
+        known.columns == columns
+            && !known.expressions
+            && known.method == index.method
+            && (known.unique || !index.unique)
     })?;
     if Some(&same.name.name) == index.name.as_ref() {
         return None;

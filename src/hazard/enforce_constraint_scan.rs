@@ -18,6 +18,14 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::Enforcement])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let why = format!("Every row of {target} is read under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::refusal(ID, "enforcing the constraint reads both tables under their locks", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("drop the constraint, add it again NOT VALID, then VALIDATE it")]))
+    let why = format!(
+        "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    Some(
+        Finding::refusal(ID, "enforcing the constraint reads both tables under their locks", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(vec![HandStep::words("drop the constraint, add it again NOT VALID, then VALIDATE it")]),
+    )
 }

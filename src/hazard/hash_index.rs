@@ -18,6 +18,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if index.method != "hash" || !subject.is_exposed(&index.table) {
         return None;
     }
-    let why = "It serves equality only, cannot be unique, and cannot give an order; a btree does all of it and is rarely slower.";
+    let why = "It serves equality only, cannot be unique, and cannot give an order; a btree does all of it and \
+         is rarely slower.";
     Some(Finding::warning(ID, "a hash index serves equality only", why).about(&index.table))
 }

@@ -25,7 +25,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Some(touched) => format!(
             "It takes {} on {}; while it queues for it behind a running transaction, every later query that needs \
              the table queues behind it.",
-            touched.mode.with_article(), touched.name
+            touched.mode.with_article(),
+            touched.name
         ),
         None => {
             "It takes strong locks on tables that it does not name; while it queues for one behind a running \

@@ -18,6 +18,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if change.rename || change.placed {
         return None;
     }
-    let why = "It sorts behind all others. And a value that is added in a transaction cannot be used in the same transaction (55P04).";
+    let why = "It sorts behind all others. And a value that is added in a transaction cannot be used in the \
+         same transaction (55P04).";
     Some(Finding::warning(ID, "the new value goes to the end of the enum", why))
 }

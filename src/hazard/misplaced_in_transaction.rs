@@ -38,7 +38,9 @@ fn name(subject: &Subject<'_>) -> String {
         (Kind::DropIndex(it), _) => it.concurrently,
         (Kind::Reindex(it), _) => it.concurrently == Some(true),
         (_, Form::AlterTable(_)) => {
-            let detaches = |part: &crate::sql::form::Part| matches!(part.action, Action::Detach { concurrently: true, .. });
+            let detaches = |part: &crate::sql::form::Part| {
+                matches!(part.action, Action::Detach { concurrently: true, .. })
+            };
             if subject.parts().iter().any(detaches) {
                 return "ALTER TABLE .. DETACH CONCURRENTLY".to_owned();
             }

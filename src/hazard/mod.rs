@@ -337,7 +337,9 @@ fn index_work_unseen(id: &'static str, subject: &Subject<'_>, what: &str, why: i
 fn not_on_this_server(tag: &str, hazard: &str) -> Notice {
     let message = format!("{tag} cannot be made concurrent on this server");
     Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .detail("Postgres 14.0 to 14.3 may leave rows out of an index that is built concurrently, without any error.")
+        .detail(
+            "Postgres 14.0 to 14.3 may leave rows out of an index that is built concurrently, without any \
+             error.")
         .hint(format!(
             "Upgrade to Postgres 14.4 or later, or build it as sent in a quiet hour: \"/* lockkeeper: allow {hazard} \
              because <reason> */\"."

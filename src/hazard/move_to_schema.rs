@@ -21,6 +21,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let why = format!("Statements that find {} in its schema fail from the COMMIT on.", rename.from);
-    let steps = vec![HandStep::words("in one transaction: SET SCHEMA, and a view of the same name in the old schema; drop the view when no application uses it")];
-    Some(Finding::refusal(ID, format!("moving {} to another schema breaks whoever still looks for it there", rename.from), why).about(&rename.target).by_hand(steps))
+    let steps = vec![HandStep::words(
+        "in one transaction: SET SCHEMA, and a view of the same name in the old schema; drop the view \
+         when no application uses it",
+    )];
+    Some(
+        Finding::refusal(
+            ID,
+            format!("moving {} to another schema breaks whoever still looks for it there", rename.from),
+            why,
+        )
+        .about(&rename.target)
+        .by_hand(steps),
+    )
 }

@@ -18,6 +18,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::NullableKey])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let why = format!("Every row of {target} is read under an {}, so that all reads and writes wait until it is done.", work.under);
-    Some(Finding::warning(ID, "the primary key reads the table to see that its columns hold no nulls", why).about(target).at(part.span.clone()).by_hand(vec![HandStep::words("make each of its columns NOT NULL first, by a CHECK that is validated; then the key reads nothing")]))
+    let why = format!(
+        "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
+        work.under
+    );
+    let way = HandStep::words(
+        "make each of its columns NOT NULL first, by a CHECK that is validated; then the key reads nothing",
+    );
+    Some(
+        Finding::warning(ID, "the primary key reads the table to see that its columns hold no nulls", why)
+            .about(target)
+            .at(part.span.clone())
+            .by_hand(vec![way]),
+    )
 }

@@ -20,8 +20,16 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     }
     let Kind::Opaque(opaque) = subject.statement.kind else { return None };
     let (why, remedy) = match opaque {
-        Opaque::Block { .. } => ("The DO block holds statements that may lock tables.", Remedy::Ladder { warning: None }),
-        Opaque::Extension => return Some(Finding::warning(ID, "the script of the extension has not been looked at", EXTENSION)),
+        Opaque::Block { .. } => {
+            ("The DO block holds statements that may lock tables.", Remedy::Ladder { warning: None })
+        }
+        Opaque::Extension => {
+            return Some(Finding::warning(
+                ID,
+                "the script of the extension has not been looked at",
+                EXTENSION,
+            ));
+        }
         Opaque::Unread => (
             "The statement could not be read, and begins like one that may lock tables.",
             Remedy::Ladder { warning: None },
@@ -40,9 +48,15 @@ fn unseen_code(subject: &Subject<'_>, unseen: Unseen, runs: Runs) -> Finding {
         Runs::WhenCalled => ("the function", "is called"),
     };
     let why = match unseen {
-        Unseen::Dynamic => format!("Its EXECUTE puts statements together when it {when}; what they lock is known only then."),
-        Unseen::Language => format!("Only SQL and PL/pgSQL are looked into; what it locks is known only when it {when}."),
-        Unseen::Unreadable => format!("A statement in it cannot be read; what it locks is known only when it {when}."),
+        Unseen::Dynamic => {
+            format!("Its EXECUTE puts statements together when it {when}; what they lock is known only then.")
+        }
+        Unseen::Language => {
+            format!("Only SQL and PL/pgSQL are looked into; what it locks is known only when it {when}.")
+        }
+        Unseen::Unreadable => {
+            format!("A statement in it cannot be read; what it locks is known only when it {when}.")
+        }
     };
     // A block that holds no word of DDL needs no ladder.
     if runs == Runs::Now && subject.statement.is_ordinary() {

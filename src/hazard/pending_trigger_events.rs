@@ -19,7 +19,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let written = subject.past.has_written(target);
     // Deferred constraints are nearly always foreign keys.
     let deferrable = subject.facts.table(target).is_none_or(|table| {
-        !table.referenced_by.is_empty() || table.constraints.iter().any(|it| it.kind == ConstraintKind::Foreign)
+        !table.referenced_by.is_empty()
+            || table.constraints.iter().any(|it| it.kind == ConstraintKind::Foreign)
     });
     if !deferrable || !written || subject.parts().iter().all(|part| part.action == Action::Brief) {
         return None;
@@ -27,5 +28,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let why = "Where a deferred constraint or trigger of the table still has to fire, Postgres answers 55006 \"cannot ALTER TABLE because it has \
                pending trigger events\".";
     let steps = vec![HandStep::anywhere("SET CONSTRAINTS ALL IMMEDIATE")];
-    Some(Finding::warning(ID, "the table has been written to in the same transaction", why).about(target).by_hand(steps))
+    Some(
+        Finding::warning(ID, "the table has been written to in the same transaction", why)
+            .about(target)
+            .by_hand(steps),
+    )
 }

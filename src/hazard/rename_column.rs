@@ -21,6 +21,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let why = format!("Statements that name {} fail from the COMMIT on.", rename.from);
-    let steps = vec![HandStep::words("in one transaction: rename the table, and make a view under its old name that shows the column under both names; when no application uses the old one, drop the view and rename the table back")];
-    Some(Finding::refusal(ID, format!("renaming column {} breaks whoever still uses the name", rename.from), why).about(&rename.target).by_hand(steps))
+    let steps = vec![HandStep::words(
+        "in one transaction: rename the table, and make a view under its old name that shows the column \
+         under both names; when no application uses the old one, drop the view and rename the table back",
+    )];
+    Some(
+        Finding::refusal(
+            ID,
+            format!("renaming column {} breaks whoever still uses the name", rename.from),
+            why,
+        )
+        .about(&rename.target)
+        .by_hand(steps),
+    )
 }

@@ -20,6 +20,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let why = "Applications that write or compare the old value fail from the COMMIT on (22P02).";
-    let steps = vec![HandStep::words("add the new value, let applications read both and write the new one, change the rows in batches")];
+    let steps = vec![HandStep::words(
+        "add the new value, let applications read both and write the new one, change the rows in batches",
+    )];
     Some(Finding::refusal(ID, "renaming an enum value breaks whoever still uses it", why).by_hand(steps))
 }

@@ -21,6 +21,14 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let why = format!("Statements and search paths that name {} fail from the COMMIT on.", rename.from);
-    let steps = vec![HandStep::words("make the new schema beside the old one, with views; move table by table")];
-    Some(Finding::refusal(ID, format!("renaming schema {} breaks whoever still uses the name", rename.from), why).by_hand(steps))
+    let steps =
+        vec![HandStep::words("make the new schema beside the old one, with views; move table by table")];
+    Some(
+        Finding::refusal(
+            ID,
+            format!("renaming schema {} breaks whoever still uses the name", rename.from),
+            why,
+        )
+        .by_hand(steps),
+    )
 }

@@ -21,6 +21,14 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let why = format!("Statements that name {} fail from the COMMIT on.", rename.from);
-    let steps = vec![HandStep::words(&format!("in one transaction: ALTER TABLE {0} RENAME TO {1}; CREATE VIEW {0} AS SELECT * FROM {1}; drop the view when no application uses the old name", rename.from, rename.to))];
-    Some(Finding::refusal(ID, format!("renaming {} breaks whoever still uses the name", rename.from), why).about(&rename.target).by_hand(steps))
+    let steps = vec![HandStep::words(&format!(
+        "in one transaction: ALTER TABLE {0} RENAME TO {1}; CREATE VIEW {0} AS SELECT * FROM {1}; drop \
+         the view when no application uses the old name",
+        rename.from, rename.to
+    ))];
+    Some(
+        Finding::refusal(ID, format!("renaming {} breaks whoever still uses the name", rename.from), why)
+            .about(&rename.target)
+            .by_hand(steps),
+    )
 }

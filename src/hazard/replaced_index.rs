@@ -21,9 +21,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let (dropped, _) = subject.past.dropped_indexes().find(|(name, definition)| {
-        Some(&name.name) == index.name.as_ref() || definition.as_ref().is_some_and(|it| is_replaced(it, index))
+        Some(&name.name) == index.name.as_ref()
+            || definition.as_ref().is_some_and(|it| is_replaced(it, index))
     })?;
-    let why = format!("From the drop of {dropped} until this one is built, queries that used it read the whole table.");
+    let why = format!(
+        "From the drop of {dropped} until this one is built, queries that used it read the whole table."
+    );
     let steps = vec![
         HandStep::words("build the new index concurrently, under another name"),
         HandStep::words("drop the old one concurrently; ALTER INDEX .. RENAME TO gives the new one its name"),

@@ -2,9 +2,9 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
-use crate::plan::constraint;
 use crate::effects::Cause;
 use crate::plan::by_hand;
+use crate::plan::constraint;
 use crate::sql::form::Action;
 
 /// The hazard's id.

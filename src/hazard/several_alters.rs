@@ -23,5 +23,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let why = "Each reads or rewrites the whole table while the transaction holds its lock, so that the time adds up. In one ALTER TABLE they \
                share a pass; but VALIDATE with its ADD, or DROP CONSTRAINT with the SET NOT NULL that it proves, is worse in one.";
     let steps = vec![HandStep::words("write them as one ALTER TABLE, or each in a transaction of its own")];
-    Some(Finding::warning(ID, "the table is gone through several times in one transaction", why).about(target).by_hand(steps))
+    Some(
+        Finding::warning(ID, "the table is gone through several times in one transaction", why)
+            .about(target)
+            .by_hand(steps),
+    )
 }

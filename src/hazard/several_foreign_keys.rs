@@ -17,14 +17,17 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds more than one foreign key in a statement or transaction.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target().filter(|target| subject.is_exposed(target))?;
-    let keys = || subject.all_parts().iter().filter(|part| {
+    let keys = || {
+        subject.all_parts().iter().filter(|part| {
         matches!(&part.action, Action::AddConstraint(constraint) if constraint.kind == ConstraintKind::Foreign)
-    });
+    })
+    };
     let part = keys().next_back()?;
     if keys().count() + subject.past.foreign_keys() < 2 {
         return None;
     }
-    let why = "Each locks two tables and keeps them locked until all are done; writers that take the tables in another order deadlock with it.";
+    let why = "Each locks two tables and keeps them locked until all are done; writers that take the tables in \
+         another order deadlock with it.";
     Some(
         Finding::warning(ID, "several foreign keys are added in one transaction", why)
             .about(target)

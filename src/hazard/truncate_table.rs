@@ -26,9 +26,11 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn lost(table: &RelationName) -> Finding {
     let why = format!(
-        "All rows of {} are gone at once, under an AccessExclusiveLock; transactions with an older snapshot see an empty table.",
+        "All rows of {} are gone at once, under an AccessExclusiveLock; transactions with an older \
+         snapshot see an empty table.",
         spelled(table)
     );
-    let steps = vec![HandStep::words("take a backup; delete the rows in batches by key, or allow it with a reason")];
+    let steps =
+        vec![HandStep::words("take a backup; delete the rows in batches by key, or allow it with a reason")];
     Finding::refusal(ID, format!("truncating {} destroys data", table.name), why).about(table).by_hand(steps)
 }

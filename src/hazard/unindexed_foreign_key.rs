@@ -22,18 +22,25 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target().filter(|target| subject.is_exposed(target))?;
     let table = subject.facts.table(target)?;
     let (part, constraint) = subject.parts().iter().find_map(|part| match &part.action {
-        Action::AddConstraint(constraint) if constraint.kind == ConstraintKind::Foreign => Some((part, constraint)),
+        Action::AddConstraint(constraint) if constraint.kind == ConstraintKind::Foreign => {
+            Some((part, constraint))
+        }
         _ => None,
     })?;
-    let covered = table.indexes.iter().any(|index| !index.partial && index.columns.starts_with(&constraint.columns));
+    let covered =
+        table.indexes.iter().any(|index| !index.partial && index.columns.starts_with(&constraint.columns));
     if covered || constraint.columns.is_empty() {
         return None;
     }
     let columns: Vec<String> = constraint.columns.iter().map(|column| written(column)).collect();
     let index = format!("ON {} ({})", spelled(target), columns.join(", "));
-    let partitioned = subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
+    let partitioned =
+        subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let step = if partitioned {
-        HandStep::words(&format!("CREATE INDEX {index}: on each partition concurrently, then on the parent with ON ONLY, then ATTACH"))
+        HandStep::words(&format!(
+            "CREATE INDEX {index}: on each partition concurrently, then on the parent with ON ONLY, then \
+             ATTACH"
+        ))
     } else {
         HandStep::outside(format!("CREATE INDEX CONCURRENTLY {index}"))
     };

@@ -23,8 +23,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Some((own.name.clone(), own.mode))
     })?;
     let mode = mode.with_article();
-    let why = format!("The table is read while the transaction holds {mode} on {locked}, which was meant for a moment only.");
-    let steps = vec![HandStep::words("COMMIT after ADD CONSTRAINT .. NOT VALID; validate in a transaction of its own")];
+    let why = format!(
+        "The table is read while the transaction holds {mode} on {locked}, which was meant for a moment only."
+    );
+    let steps = vec![HandStep::words(
+        "COMMIT after ADD CONSTRAINT .. NOT VALID; validate in a transaction of its own",
+    )];
     Some(
         Finding::warning(ID, "the constraint is validated while a strong lock is held", why)
             .about(target)

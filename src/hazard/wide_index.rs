@@ -18,6 +18,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if index.unique || index.columns.len() <= 3 || !subject.is_exposed(&index.table) {
         return None;
     }
-    let why = "An index on more than three columns is large, slows every write, and rarely serves more queries than one on the first columns.";
+    let why = "An index on more than three columns is large, slows every write, and rarely serves more queries \
+         than one on the first columns.";
     Some(Finding::warning(ID, "the index has more than three columns", why).about(&index.table))
 }

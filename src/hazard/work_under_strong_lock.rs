@@ -21,7 +21,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if !writes && !works {
         return None;
     }
-    let why = format!("The transaction holds {mode} on {locked} to its end: who needs that table waits for this work too.");
+    let why = format!(
+        "The transaction holds {mode} on {locked} to its end: who needs that table waits for this work too."
+    );
     let steps = vec![HandStep::words("COMMIT first, and do this in a transaction of its own")];
-    Some(Finding::warning(ID, "long work follows in a transaction that holds a strong lock", why).by_hand(steps))
+    Some(
+        Finding::warning(ID, "long work follows in a transaction that holds a strong lock", why)
+            .by_hand(steps),
+    )
 }
