@@ -95,7 +95,10 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     match &statement.form {
         Form::AlterTable(alter) => alter::read(alter, &mut reader),
         Form::Plain if matches!(statement.kind, Kind::Reindex(_)) => object::reindex(statement, &mut reader),
-        Form::CreateIndex(_) | Form::CreateTable(_) | Form::CreateTableAs(_) | Form::CreateDomain { .. } => {
+        Form::CreateIndex(_)
+        | Form::CreateTable(_)
+        | Form::CreateTableAs { .. }
+        | Form::CreateDomain { .. } => {
             create::read(&statement.form, &mut reader);
         }
         other => object::read(other, &mut reader),

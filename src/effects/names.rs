@@ -17,6 +17,11 @@ impl Names {
         }
     }
 
+    /// Whether one of them is meant for sure: it is spelled with the same schema, or like it without.
+    pub(super) fn hold(&self, relation: &RelationName) -> bool {
+        self.0.get(&relation.name).is_some_and(|schemas| schemas.contains(&relation.schema))
+    }
+
     /// Whether one of them may be meant.
     pub(super) fn may_hold(&self, relation: &RelationName) -> bool {
         self.0.get(&relation.name).is_some_and(|schemas| {
@@ -38,11 +43,6 @@ impl Names {
         self.0.len()
     }
 
-    /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Forgets all of them.
     pub(super) fn clear(&mut self) {
         self.0.clear();
@@ -59,16 +59,17 @@ mod tests {
         names.add(&RelationName::qualified("a", "t"));
         names.add(&RelationName::bare("u"));
         for (name, expected) in [
-            (RelationName::bare("t"), true),
-            (RelationName::qualified("a", "t"), true),
-            (RelationName::qualified("b", "t"), false),
-            (RelationName::qualified("b", "u"), true),
-            (RelationName::bare("v"), false),
+            (RelationName::bare("t"), (true, false)),
+            (RelationName::qualified("a", "t"), (true, true)),
+            (RelationName::qualified("b", "t"), (false, false)),
+            (RelationName::qualified("b", "u"), (true, false)),
+            (RelationName::bare("u"), (true, true)),
+            (RelationName::bare("v"), (false, false)),
         ] {
-            assert_eq!(names.may_hold(&name), expected, "{name}");
+            assert_eq!((names.may_hold(&name), names.hold(&name)), expected, "{name}");
         }
         let mut more = Names::default();
         more.append(&mut names);
-        assert!(names.is_empty() && more.len() == 2);
+        assert!(names.len() == 0 && more.len() == 2);
     }
 }

@@ -1,17 +1,19 @@
 //! What came before a statement: in its transaction, and in its file.
 //!
-//! Folded over the statements in their order. Savepoints are not undone: what a rolled back part has locked or written only
-//! makes the answer more careful, and what it has made counts only where the catalogue does not know better.
+//! Folded over the statements in their order, each in a time that does not hang on how many came before. Where it is not sure,
+//! it is careful: what a part has locked or written that was rolled back to a savepoint still counts, what such a part may have
+//! made does not.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use super::Effects;
 use super::names::Names;
 use crate::base::{LockMode, RelationName};
-use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, Dropped, DroppedObject, Form, Runs};
-use crate::sql::statement::{Kind, Opaque, Script, Statement, Transaction};
+use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, Dropped, DroppedObject, Form};
+use crate::sql::statement::{Kind, Opaque, Statement, Transaction};
 
-/// More of one kind is not kept of an open session's transaction, whose statements have no end.
+/// More of one kind is not kept of an open session's transaction, whose statements have no end, and of what must be looked
+/// through one by one.
 const KEPT_MAX: usize = 256;
 
 /// What came before.
@@ -20,10 +22,12 @@ const KEPT_MAX: usize = 256;
 pub struct Past {
     /// A transaction block is open.
     pub in_transaction: bool,
+    /// It is the implicit one of a message of several statements, which ends with it.
+    implicit: bool,
     /// Relations made in the open transaction: nobody else sees them.
-    made: Arc<Names>,
+    made: Names,
     /// Relations made earlier in the same file: small, whatever becomes of them later.
-    made_before: Arc<Names>,
+    made_before: Names,
     /// The strongest lock that the open transaction holds.
     strongest: Option<(RelationName, LockMode)>,
     /// It may hold strong locks on what nobody has named.
@@ -34,8 +38,8 @@ pub struct Past {
     foreign_keys: usize,
     /// Tables that an `ALTER TABLE` of the open transaction has read or rewritten.
     worked: Names,
-    /// Indexes that were dropped, in this file or transaction, with their definitions where they are known.
-    dropped_indexes: Arc<Vec<(RelationName, Option<String>)>>,
+    /// The last indexes that were dropped, in this file or transaction, with their definitions where they are known.
+    dropped_indexes: VecDeque<(RelationName, Option<String>)>,
 }
 
 impl Past {
@@ -55,14 +59,14 @@ impl Past {
         Self { in_transaction: true, ..self.clone() }
     }
 
-    /// Whether nobody else can see a relation, since the open transaction has made it.
+    /// Whether nobody else can see a relation, since the open transaction has made one of that very name.
     pub fn is_new(&self, name: &RelationName) -> bool {
-        self.made.may_hold(name)
+        self.made.hold(name)
     }
 
-    /// Whether a relation was made earlier in the same file.
+    /// Whether a relation of that very name was made earlier in the same file.
     pub fn is_young(&self, name: &RelationName) -> bool {
-        self.made_before.may_hold(name)
+        self.made_before.hold(name)
     }
 
     /// Whether the open transaction has written to a table.
@@ -100,14 +104,21 @@ impl Past {
         self.beyond = true;
     }
 
-    /// Goes on to the next statement.
+    /// Goes on behind a statement.
     pub fn after(&mut self, statement: &Statement, effects: &Effects) {
+        if !matches!(statement.kind, Kind::Transaction(_)) {
+            self.make(&statement.form);
+            self.drop_indexes(&statement.form, effects);
+        }
+        self.after_perhaps(statement, effects);
+    }
+
+    /// Goes on behind a statement that may not have run: what it locks counts, what it makes or drops does not.
+    pub fn after_perhaps(&mut self, statement: &Statement, effects: &Effects) {
         if let Kind::Transaction(control) = statement.kind {
             self.control(control);
             return;
         }
-        self.make(&statement.form);
-        self.drop_indexes(&statement.form, effects);
         if !self.in_transaction {
             self.let_made_last();
             self.keep_only_what_lasts();
@@ -122,37 +133,31 @@ impl Past {
         }
     }
 
-    /// Goes on behind a message, whose statements and those within their bodies of code have these effects.
-    pub fn after_script(&mut self, script: &Script, effects: &mut dyn Iterator<Item = Effects>) {
-        for statement in &script.statements {
-            let Some(own) = effects.next() else { return };
-            self.after(statement, &own);
-            let Form::Body(body) = &statement.form else { continue };
-            let mut later = Self::nothing();
-            let past = if body.runs == Runs::Now { &mut *self } else { &mut later };
-            let own = past.enter_block();
-            for inner in &body.inner {
-                past.after_script(&inner.script, effects);
-            }
-            past.leave_block(own);
-        }
-    }
-
     /// What of it a session keeps for the next message of its transaction.
     ///
     /// The catalogue says what the transaction has made, and is not wrong behind a savepoint that was rolled back to.
     #[must_use]
     pub fn of_session(mut self) -> Self {
-        (self.made, self.made_before) = (Arc::default(), Arc::default());
+        (self.made, self.made_before) = (Names::default(), Names::default());
         for names in [&mut self.written, &mut self.worked] {
             if names.len() > KEPT_MAX {
                 names.clear();
             }
         }
-        if self.dropped_indexes.len() > KEPT_MAX {
-            self.dropped_indexes = Arc::default();
-        }
         self
+    }
+
+    /// Begins the transaction around several statements that nobody has begun; nothing where one is open.
+    pub fn enter_implicit(&mut self) {
+        self.implicit |= !self.in_transaction;
+        self.in_transaction = true;
+    }
+
+    /// Ends it, unless a `BEGIN` has made it one of the client's own.
+    pub fn leave_implicit(&mut self) {
+        if self.implicit {
+            self.control(Transaction::Commit);
+        }
     }
 
     /// Goes into a body of code, which is one transaction; says whether it is one of its own.
@@ -169,29 +174,33 @@ impl Past {
 
     fn control(&mut self, control: Transaction) {
         match control {
-            Transaction::Begin => self.in_transaction = true,
-            Transaction::Commit | Transaction::Prepare => {
-                self.in_transaction = false;
-                self.let_made_last();
-                self.keep_only_what_lasts();
+            Transaction::Begin => (self.in_transaction, self.implicit) = (true, false),
+            Transaction::Commit | Transaction::Prepare => self.end(true),
+            Transaction::CommitAndChain => {
+                self.end(true);
+                self.in_transaction = true;
             }
-            Transaction::Rollback => {
-                self.in_transaction = false;
-                self.made = Arc::default();
-                self.keep_only_what_lasts();
+            Transaction::Rollback => self.end(false),
+            Transaction::RollbackAndChain => {
+                self.end(false);
+                self.in_transaction = true;
             }
-            Transaction::Savepoint
-            | Transaction::Release
-            | Transaction::RollbackTo
-            | Transaction::FinishPrepared => {}
+            Transaction::RollbackTo => self.made.clear(),
+            Transaction::Savepoint | Transaction::Release | Transaction::FinishPrepared => {}
         }
     }
 
-    fn let_made_last(&mut self) {
-        if !self.made.is_empty() {
-            let mut made = std::mem::take(&mut self.made);
-            Arc::make_mut(&mut self.made_before).append(Arc::make_mut(&mut made));
+    fn end(&mut self, committed: bool) {
+        (self.in_transaction, self.implicit) = (false, false);
+        if committed {
+            self.let_made_last();
         }
+        self.made.clear();
+        self.keep_only_what_lasts();
+    }
+
+    fn let_made_last(&mut self) {
+        self.made_before.append(&mut self.made);
     }
 
     /// Forgets what ends with a transaction.
@@ -217,20 +226,24 @@ impl Past {
 
     fn make(&mut self, form: &Form) {
         let made = match form {
-            Form::CreateTable(table) => table.name.clone(),
-            Form::CreateTableAs(name) | Form::Make(Some(name)) => name.clone(),
+            Form::CreateTable(table) if !table.if_not_exists => table.name.clone(),
+            Form::CreateTableAs { name, if_not_exists: false } | Form::Make(Some(name)) => name.clone(),
             Form::Rename(rename) if self.is_new(&rename.target) => {
                 RelationName { name: rename.to.clone(), ..rename.target.clone() }
             }
             _ => return,
         };
-        Arc::make_mut(&mut self.made).add(&made);
+        self.made.add(&made);
     }
 
     fn drop_indexes(&mut self, form: &Form, effects: &Effects) {
         let Form::Drop(Dropped { object: DroppedObject::Index, names, .. }) = form else { return };
-        let named = names.iter().map(|name| (name.clone(), effects.inverse.clone()));
-        Arc::make_mut(&mut self.dropped_indexes).extend(named);
+        for name in names {
+            self.dropped_indexes.push_back((name.clone(), effects.inverse.clone()));
+            if self.dropped_indexes.len() > KEPT_MAX {
+                self.dropped_indexes.pop_front();
+            }
+        }
     }
 
     fn alter(&mut self, alter: &AlterTable, effects: &Effects) {

@@ -1,8 +1,8 @@
 //! The tables in which migration tools keep their own books: nobody's business, whatever is done with them.
 
 use crate::base::RelationName;
-use crate::sql::form::Form;
-use crate::sql::statement::Statement;
+use crate::sql::form::{Action, ConstraintKind, Form, Part};
+use crate::sql::statement::{Kind, Statement};
 
 /// Their names, by tool: Alembic, Django, Rails and others, Flyway, Prisma, EF Core, Knex, sqlx, Diesel, goose and `Sequelize`.
 const TABLES: [&str; 16] = [
@@ -24,18 +24,29 @@ const TABLES: [&str; 16] = [
     "SequelizeMeta",
 ];
 
-/// Whether a statement is about such tables and nothing else.
+/// Whether a statement is what a tool does with such tables, and does nothing else: makes them, widens them, keeps its books in
+/// them, locks them against other runs. Taking them away is as grave as with any table, and may take others with it.
 pub(super) fn is_about(statement: &Statement) -> bool {
     let named: Option<&RelationName> = match &statement.form {
         Form::CreateTable(table) => Some(&table.name),
         Form::CreateIndex(index) => Some(&index.table),
-        Form::AlterTable(alter) => Some(&alter.target),
-        Form::Write(write) => Some(&write.table),
-        _ => None,
+        Form::AlterTable(alter) if alter.parts.iter().all(is_kept) => Some(&alter.target),
+        Form::Write(write) if !write.with => Some(&write.table),
+        Form::Plain if matches!(statement.kind, Kind::Lock { .. }) => None,
+        _ => return false,
     };
     let locked = statement.locks.iter().map(|lock| &lock.name);
     let mut all = named.into_iter().chain(locked).peekable();
     all.peek().is_some() && all.all(|name| TABLES.contains(&name.name.as_str()))
+}
+
+/// Whether a part of an `ALTER TABLE` is one of those that tools need.
+fn is_kept(part: &Part) -> bool {
+    match &part.action {
+        Action::AddColumn { .. } | Action::SetType { .. } | Action::SetDefault { .. } => true,
+        Action::AddConstraint(constraint) => constraint.kind != ConstraintKind::Foreign,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +61,15 @@ mod tests {
             ("UPDATE app.alembic_version SET version_num = 'b'", true),
             ("ALTER TABLE \"__EFMigrationsHistory\" ADD COLUMN a int", true),
             ("LOCK TABLE schema_migrations IN SHARE UPDATE EXCLUSIVE MODE", true),
+            ("DELETE FROM alembic_version", true),
+            ("INSERT INTO schema_migrations VALUES (1)", true),
             ("TRUNCATE schema_migrations, orders", false),
+            ("TRUNCATE schema_migrations CASCADE", false),
+            ("DROP TABLE alembic_version CASCADE", false),
+            ("WITH d AS (DELETE FROM orders) UPDATE alembic_version SET version_num = 'b'", false),
+            ("ALTER TABLE alembic_version ADD FOREIGN KEY (a) REFERENCES orders", false),
+            ("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)", true),
+            ("ALTER TABLE alembic_version RENAME TO orders", false),
             ("DROP TABLE orders", false),
             ("SELECT 1", false),
         ] {

@@ -1,14 +1,16 @@
 //! The judge: findings, policy and the moment make one decision per message.
 
+use std::collections::BTreeMap;
+
 use super::decision::{Decision, Guard, Judgement, Retry};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
-use super::scene::{Scene, scenes};
+use super::scene::{Scene, walk};
 use super::setting::{self, Setting};
 use super::{as_sent, exempt, explain, unless_exists};
-use crate::base::Notice;
-use crate::effects::facts::{Facts, RelationKind};
-use crate::effects::{Effects, Past};
+use crate::base::{Notice, RelationName};
+use crate::effects::facts::{Facts, Oid, RelationKind};
+use crate::effects::{Past, Touched};
 use crate::hazard::{
     self, Finding, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
 };
@@ -20,26 +22,25 @@ use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Stat
 /// What is to become of a message.
 pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) -> Judgement {
     if let Some(refusal) = script.statements.iter().find_map(bad_setting) {
-        return Judgement::of(Decision::Refuse(refusal));
+        return Judgement::of(Decision::Refuse(refusal), moment.past.clone());
     }
     let (settings, problems) = directives(script);
     let policy = policy.with(&settings);
+    let case = Case { script, facts, transaction: moment.transaction, policy: &policy };
+    let (seen, past) = case.look(moment.past.clone());
+    let mut judgement = Judgement::of(Decision::Forward, past);
     if policy.mode == Mode::Off {
-        return Judgement::of(Decision::Forward);
+        return judgement;
     }
-    let transaction = moment.transaction;
-    let case = Case { script, facts, transaction, scenes: scenes(script, facts, &moment.past) };
-    let mut judgement = Judgement::of(Decision::Forward);
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
-    let found = case.findings(&policy);
-    for (_, finding) in &found {
-        if !judgement.hazards.contains(&finding.hazard) {
-            judgement.hazards.push(finding.hazard);
+    for found in &seen.found {
+        if !judgement.hazards.contains(&found.finding.hazard) {
+            judgement.hazards.push(found.finding.hazard);
         }
     }
     match policy.mode {
-        Mode::Enforce => case.enforce(&policy, found, judgement),
-        Mode::Observe | Mode::Off => case.observe(&policy, &found, judgement),
+        Mode::Enforce => case.enforce(seen, judgement),
+        Mode::Observe | Mode::Off => case.observe(&seen.found, judgement),
     }
 }
 
@@ -48,28 +49,21 @@ pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
     policy.with(&directives(script).0)
 }
 
-/// What came before the next message of the transaction, once this one has succeeded in it.
-pub fn past_after(script: &Script, facts: &Facts, past: &Past) -> Past {
-    let mut past = past.within_transaction();
-    let effects: Vec<Effects> = scenes(script, facts, &past).into_iter().map(|scene| scene.effects).collect();
-    past.after_script(script, &mut effects.into_iter());
-    past
-}
-
-/// What the statements of a message do, and every hazard in them as the policy wants it treated.
+/// Shows what the statements of a message do, with every hazard in them as the policy wants it treated, one after the other.
+/// Returns what came before the next message.
 ///
-/// The way of `check` and `explain`, which look at one statement after the other.
-pub fn review<'a>(
-    script: &'a Script,
-    facts: &'a Facts,
-    past: &'a Past,
+/// The way of `check` and `explain`.
+pub fn review(
+    script: &Script,
+    facts: &Facts,
+    past: Past,
     policy: &Policy,
-) -> Vec<(Scene<'a>, Vec<Finding>)> {
+    show: &mut dyn FnMut(&Scene<'_>, Vec<Finding>),
+) -> Past {
     let transaction =
         if past.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
-    let case = Case { script, facts, transaction, scenes: scenes(script, facts, past) };
-    let found: Vec<Vec<Finding>> = case.scenes.iter().map(|scene| case.findings_in(scene, policy)).collect();
-    case.scenes.into_iter().zip(found).collect()
+    let case = Case { script, facts, transaction, policy };
+    walk(script, facts, past, &mut |scene| show(scene, case.findings(scene)))
 }
 
 /// What the comments ask for, and what is wrong with them.
@@ -114,17 +108,71 @@ struct Case<'a> {
     script: &'a Script,
     facts: &'a Facts,
     transaction: Standing,
-    scenes: Vec<Scene<'a>>,
+    policy: &'a Policy,
 }
 
-impl<'a> Case<'a> {
-    /// What is found in everything that runs when the message does.
-    fn findings(&self, policy: &Policy) -> Vec<(&Scene<'a>, Finding)> {
-        let now = self.scenes.iter().filter(|scene| scene.runs_now());
-        now.flat_map(|scene| self.findings_in(scene, policy).into_iter().map(move |it| (scene, it))).collect()
+/// What was seen in all that runs when the message does.
+#[derive(Default)]
+struct Seen {
+    found: Vec<Found>,
+    /// Something in it locks strongly.
+    locks: bool,
+    /// How many of the relations that it touches others can see.
+    exposed: usize,
+    /// What is locked strongly, each relation once.
+    targets: Vec<Target>,
+    /// The places of those in `targets`, by name or number.
+    known: BTreeMap<(Option<Oid>, Option<RelationName>), usize>,
+}
+
+/// A finding in its place.
+struct Found {
+    tag: &'static str,
+    /// Its statement is the whole message, outside any transaction.
+    alone: bool,
+    finding: Finding,
+}
+
+impl Seen {
+    fn lock(&mut self, touched: &Touched) {
+        let key = (touched.oid, touched.oid.is_none().then(|| touched.name.clone()));
+        if let Some(target) = self.known.get(&key).and_then(|at| self.targets.get_mut(*at)) {
+            target.mode = target.mode.max(touched.mode);
+        } else {
+            self.known.insert(key, self.targets.len());
+            let name = touched.name.clone();
+            self.targets.push(Target { name, oid: touched.oid, mode: touched.mode });
+        }
+    }
+}
+
+impl Case<'_> {
+    /// Looks at everything that runs when the message does; what came before the next message is returned too.
+    fn look(&self, past: Past) -> (Seen, Past) {
+        let mut seen = Seen::default();
+        let past = walk(self.script, self.facts, past, &mut |scene| {
+            if !scene.runs_now() {
+                return;
+            }
+            if self.policy.mode != Mode::Off {
+                let (tag, alone) = (scene.statement.tag, self.stands_alone(scene));
+                seen.found.extend(self.findings(scene).into_iter().map(|finding| Found {
+                    tag,
+                    alone,
+                    finding,
+                }));
+            }
+            seen.locks |= scene.effects.is_strong();
+            seen.exposed += scene.effects.touched.iter().filter(|touched| touched.exposed).count();
+            // Which statements of a block run is not known before it does.
+            if scene.within.is_none() {
+                scene.effects.strong().for_each(|touched| seen.lock(touched));
+            }
+        });
+        (seen, past)
     }
 
-    fn findings_in(&self, scene: &Scene<'_>, policy: &Policy) -> Vec<Finding> {
+    fn findings(&self, scene: &Scene<'_>) -> Vec<Finding> {
         let subject = scene.subject(self.facts);
         // As the first of a batch it works; whether it is, the server knows best.
         let first_of_batch = self.transaction == Standing::Implicit && scene.within.is_none();
@@ -135,7 +183,7 @@ impl<'a> Case<'a> {
             hazard::find(&subject)
         };
         let as_wanted =
-            |finding| exempt::under(policy, self.facts, &scene.past, scene.statement.tag, finding);
+            |finding| exempt::under(self.policy, self.facts, scene.past, scene.statement.tag, finding);
         found.into_iter().map(as_wanted).collect()
     }
 
@@ -155,12 +203,11 @@ impl<'a> Case<'a> {
     }
 
     /// Whether it may lock something strongly, as far as anybody can tell.
-    fn may_lock(&self) -> bool {
+    fn may_lock(&self, seen: &Seen) -> bool {
         let opaque = |statement: &Statement| {
             matches!(statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread))
         };
-        self.scenes.iter().any(|scene| scene.runs_now() && scene.effects.is_strong())
-            || self.script.statements.iter().any(opaque)
+        seen.locks || self.script.statements.iter().any(opaque)
     }
 
     /// Whether the message is one statement, outside any transaction.
@@ -168,52 +215,27 @@ impl<'a> Case<'a> {
         self.transaction == Standing::Outside && self.script.statements.len() == 1
     }
 
-    fn observe(
-        &self,
-        policy: &Policy,
-        found: &[(&Scene<'_>, Finding)],
-        mut judgement: Judgement,
-    ) -> Judgement {
-        let not_allowed = found.iter().filter(|(_, finding)| policy.allowance(finding.hazard).is_none());
-        judgement.notices.extend(
-            not_allowed.filter_map(|(scene, it)| {
-                explain::observed(scene.statement.tag, it, self.stands_alone(scene))
-            }),
-        );
+    fn observe(&self, found: &[Found], mut judgement: Judgement) -> Judgement {
+        let not_allowed = found.iter().filter(|it| self.policy.allowance(it.finding.hazard).is_none());
+        judgement
+            .notices
+            .extend(not_allowed.filter_map(|it| explain::observed(it.tag, &it.finding, it.alone)));
         judgement
     }
 
-    fn enforce(
-        &self,
-        policy: &Policy,
-        found: Vec<(&Scene<'_>, Finding)>,
-        mut judgement: Judgement,
-    ) -> Judgement {
-        if let Some((plan, notice)) = self.unless_exists(policy) {
-            let mut different = found.iter().filter(|(_, finding)| finding.hazard == different_index::ID);
-            judgement.decision = match different.next().map(|(_, finding)| &finding.remedy) {
-                Some(Remedy::Refuse(refusal)) => Decision::Refuse(refusal.clone()),
-                Some(Remedy::Ladder { warning: Some(warning) }) => {
-                    judgement.notices.extend([notice, warning.clone()]);
-                    Decision::Run(plan)
-                }
-                _ => {
-                    judgement.notices.push(notice);
-                    Decision::Run(plan)
-                }
-            };
-            return judgement;
+    fn enforce(&self, seen: Seen, mut judgement: Judgement) -> Judgement {
+        if let Some((plan, notice)) = self.unless_exists() {
+            return self.over_existing(plan, notice, &seen.found, judgement);
         }
+        let may_lock = self.may_lock(&seen);
+        let Seen { found, targets, exposed, .. } = seen;
         let (mut guarded, mut chosen) = (false, None);
-        for (scene, finding) in found {
-            let tag = scene.statement.tag;
-            if let Some(allowance) = policy.allowance(finding.hazard) {
+        for Found { tag, alone, finding } in found {
+            if let Some(allowance) = self.policy.allowance(finding.hazard) {
                 judgement.notices.push(explain::allowed(tag, &finding, allowance));
                 continue;
             }
-            if !self.stands_alone(scene)
-                && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. }))
-            {
+            if !alone && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. })) {
                 guarded |= finding.remedy != Remedy::Record;
                 let told = finding.elsewhere.clone().map(|notice| explain::with_way_out(notice, &finding));
                 judgement.notices.extend(told);
@@ -231,7 +253,7 @@ impl<'a> Case<'a> {
                     return judgement;
                 }
                 Remedy::Ladder { ref warning } => {
-                    guarded |= self.may_lock();
+                    guarded |= may_lock;
                     let told = warning.clone().map(|warning| explain::with_way_out(warning, &finding));
                     judgement.notices.extend(told);
                 }
@@ -240,46 +262,54 @@ impl<'a> Case<'a> {
         }
         judgement.decision = match chosen {
             Some(plan) => Decision::Run(plan),
-            None if guarded => Decision::Guard(Guard { targets: self.targets(), retry: self.retry() }),
-            None => self.as_sent().unwrap_or(Decision::Forward),
+            None if guarded => Decision::Guard(Guard { targets, retry: self.retry() }),
+            None => self.as_sent(exposed > 0).unwrap_or(Decision::Forward),
         };
         judgement
     }
 
     /// What becomes of an index that is made unless it exists, where it does.
-    fn unless_exists(&self, policy: &Policy) -> Option<(Plan, Notice)> {
+    fn unless_exists(&self) -> Option<(Plan, Notice)> {
         let [statement] = self.script.statements.as_slice() else { return None };
-        let allowed = policy.allowance(create_index_blocking::ID).is_some();
+        let allowed = self.policy.allowance(create_index_blocking::ID).is_some();
         unless_exists::plan(self.script, statement, self.facts).filter(|_| self.is_alone() && !allowed)
     }
 
-    /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.
-    fn as_sent(&self) -> Option<Decision> {
-        let ([statement], [scene]) = (self.script.statements.as_slice(), self.scenes.as_slice()) else {
-            return None;
+    /// The index is there; whether it is another one than asked for is for its own hazard to say.
+    fn over_existing(
+        &self,
+        plan: Plan,
+        notice: Notice,
+        found: &[Found],
+        mut judgement: Judgement,
+    ) -> Judgement {
+        judgement.decision = Decision::Run(plan);
+        judgement.notices.push(notice);
+        let Some(Found { tag, finding, .. }) =
+            found.iter().find(|found| found.finding.hazard == different_index::ID)
+        else {
+            return judgement;
         };
-        let plan =
-            as_sent::plan(self.script, statement, &scene.effects, self.facts).filter(|_| self.is_alone())?;
-        Some(Decision::Run(plan))
+        match (&finding.remedy, self.policy.allowance(different_index::ID)) {
+            (_, Some(allowance)) => judgement.notices.push(explain::allowed(tag, finding, allowance)),
+            (Remedy::Refuse(refusal), None) => {
+                let refusal = explain::with_way_out(refusal.clone(), finding);
+                judgement.notices.clear();
+                judgement.decision = Decision::Refuse(refusal);
+            }
+            (Remedy::Ladder { warning: Some(warning) }, None) => {
+                judgement.notices.push(explain::with_way_out(warning.clone(), finding));
+            }
+            _ => {}
+        }
+        judgement
     }
 
-    /// What is locked strongly, each relation once.
-    fn targets(&self) -> Vec<Target> {
-        let mut targets: Vec<Target> = Vec::new();
-        // Which statements of a block run is not known before it does.
-        let sure = self.scenes.iter().filter(|scene| scene.within.is_none());
-        for touched in sure.flat_map(|scene| scene.effects.strong()) {
-            let same = |target: &&mut Target| {
-                target.oid == touched.oid && (touched.oid.is_some() || target.name == touched.name)
-            };
-            match targets.iter_mut().find(same) {
-                Some(target) => target.mode = target.mode.max(touched.mode),
-                None => {
-                    targets.push(Target { name: touched.name.clone(), oid: touched.oid, mode: touched.mode });
-                }
-            }
-        }
-        targets
+    /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.
+    fn as_sent(&self, exposed: bool) -> Option<Decision> {
+        let [statement] = self.script.statements.as_slice() else { return None };
+        let plan = as_sent::plan(self.script, statement, exposed, self.facts).filter(|_| self.is_alone())?;
+        Some(Decision::Run(plan))
     }
 
     fn retry(&self) -> Retry {

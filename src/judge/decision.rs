@@ -1,6 +1,7 @@
 //! The judge's answer, as data.
 
 use crate::base::Notice;
+use crate::effects::Past;
 use crate::plan::{Plan, Target};
 
 /// A decision and what the client is told about it.
@@ -12,12 +13,14 @@ pub struct Judgement {
     pub notices: Vec<Notice>,
     /// Hazard ids found, for the log.
     pub hazards: Vec<&'static str>,
+    /// What came before the next message of the transaction, once this one has succeeded in it.
+    pub past: Past,
 }
 
 impl Judgement {
     /// A decision about which nothing is said.
-    pub const fn of(decision: Decision) -> Self {
-        Self { decision, notices: Vec::new(), hazards: Vec::new() }
+    pub const fn of(decision: Decision, past: Past) -> Self {
+        Self { decision, notices: Vec::new(), hazards: Vec::new(), past }
     }
 }
 

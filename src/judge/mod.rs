@@ -14,7 +14,7 @@ mod scene;
 pub mod setting;
 mod unless_exists;
 
-pub use decide::{decide, is_repeatable, past_after, policy_for, review};
+pub use decide::{decide, is_repeatable, policy_for, review};
 pub use decision::{Decision, Guard, Judgement, Retry};
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};

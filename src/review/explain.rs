@@ -1,6 +1,7 @@
 //! One statement explained: what it would do, why that hurts, what becomes of it.
 
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -23,24 +24,27 @@ pub struct Explanation {
     in_message: bool,
     effects: Effects,
     findings: Vec<Finding>,
-    judgement: Judgement,
-    facts: Facts,
+    judgement: Rc<Judgement>,
+    facts: Rc<Facts>,
 }
 
 /// Explains every statement of a text.
 pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Policy) -> Vec<Explanation> {
     let past = if standing == Standing::Outside { Past::nothing() } else { Past::in_transaction() };
-    let judgement = judge::decide(script, facts, &Moment::new(standing), policy);
-    let reviewed = judge::review(script, facts, &past, policy);
-    let explain = |(scene, findings): (judge::Scene<'_>, Vec<Finding>)| Explanation {
-        title: title(&scene),
-        in_message: scene.within.is_none(),
-        effects: scene.effects,
-        findings,
-        judgement: judgement.clone(),
-        facts: facts.clone(),
-    };
-    reviewed.into_iter().map(explain).collect()
+    let judgement = Rc::new(judge::decide(script, facts, &Moment::new(standing), policy));
+    let facts = Rc::new(facts.clone());
+    let mut explained = Vec::new();
+    judge::review(script, &facts, past, policy, &mut |scene, findings| {
+        explained.push(Explanation {
+            title: title(scene),
+            in_message: scene.within.is_none(),
+            effects: scene.effects.clone(),
+            findings,
+            judgement: Rc::clone(&judgement),
+            facts: Rc::clone(&facts),
+        });
+    });
+    explained
 }
 
 fn title(scene: &judge::Scene<'_>) -> String {

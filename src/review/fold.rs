@@ -38,6 +38,8 @@ pub async fn review<S: Source>(
 struct Fold<'a> {
     options: &'a Options,
     lines: Lines<'a>,
+    /// Where the text of the statement at hand begins.
+    offset: usize,
     past: Past,
     /// `SET lockkeeper.*`, and those of them that end with the transaction.
     settings: Vec<(Setting, bool)>,
@@ -51,7 +53,7 @@ impl<'a> Fold<'a> {
         let past = if options.assume_in_transaction { Past::in_transaction() } else { Past::nothing() };
         let report =
             FileReport { name: name.to_owned(), findings: Vec::new(), statements: Vec::new(), count: 0 };
-        Self { options, lines: Lines::new(text), past, settings: Vec::new(), begun: None, report }
+        Self { options, lines: Lines::new(text), offset: 0, past, settings: Vec::new(), begun: None, report }
     }
 
     /// The next statement, whose text begins at `offset`.
@@ -66,33 +68,34 @@ impl<'a> Fold<'a> {
             return;
         }
         let policy = self.policy(script);
+        self.offset = offset;
         let past = std::mem::take(&mut self.past);
-        let reviewed = judge::review(script, facts, &past, &policy);
-        for (scene, findings) in &reviewed {
-            let span = shifted(&scene.in_message(&scene.statement.span), offset);
-            if scene.within.is_none() {
-                self.transactions(scene.statement, &span);
-            }
-            for flaw in flaws::find(scene.script, scene.statement, &scene.past) {
-                let at = shifted(&scene.in_message(&flaw.span), offset);
-                self.flaw(flaw.lint, at, &flaw.what, flaw.why);
-            }
-            for finding in findings {
-                let own = finding.span.as_ref().map(|own| shifted(&scene.in_message(own), offset));
-                let found = self.found(scene, finding, facts);
-                let allowed = policy.allowance(finding.hazard).map(|allowance| allowance.reason.clone());
-                let denied = allowed.is_none() && found.denied;
-                let at = self.at(own.as_ref().unwrap_or(&span));
-                self.report.findings.push(Found { denied, allowed, at, ..found });
-            }
-            if scene.runs_now() {
-                self.tell(scene.statement, &scene.effects, &span);
-                self.set(scene.statement, &span);
-            }
+        self.past = judge::review(script, facts, past, &policy, &mut |scene, findings| {
+            self.scene(scene, findings, facts, &policy);
+        });
+    }
+
+    fn scene(&mut self, scene: &Scene<'_>, findings: Vec<Finding>, facts: &Facts, policy: &Policy) {
+        let span = shifted(&scene.in_message(&scene.statement.span), self.offset);
+        if scene.within.is_none() {
+            self.transactions(scene.statement, &span);
         }
-        let effects: Vec<Effects> = reviewed.into_iter().map(|(scene, _)| scene.effects).collect();
-        self.past = past;
-        self.past.after_script(script, &mut effects.into_iter());
+        for flaw in flaws::find(scene.script, scene.statement, scene.past) {
+            let at = shifted(&scene.in_message(&flaw.span), self.offset);
+            self.flaw(flaw.lint, at, &flaw.what, flaw.why);
+        }
+        for finding in findings {
+            let own = finding.span.as_ref().map(|own| shifted(&scene.in_message(own), self.offset));
+            let found = self.found(scene, &finding, facts);
+            let allowed = policy.allowance(finding.hazard).map(|allowance| allowance.reason.clone());
+            let denied = allowed.is_none() && found.denied;
+            let at = self.at(own.as_ref().unwrap_or(&span));
+            self.report.findings.push(Found { denied, allowed, at, ..found });
+        }
+        if scene.runs_now() {
+            self.tell(scene.statement, scene.effects, &span);
+            self.set(scene.statement, &span);
+        }
     }
 
     fn finish(mut self) -> FileReport {
@@ -134,7 +137,13 @@ impl<'a> Fold<'a> {
                 None => self.settings.retain(|(setting, _)| setting.name() != ours.name),
             },
             Kind::Setting(Change::All) => self.settings.clear(),
-            Kind::Transaction(Transaction::Commit | Transaction::Rollback | Transaction::Prepare) => {
+            Kind::Transaction(
+                Transaction::Commit
+                | Transaction::CommitAndChain
+                | Transaction::Rollback
+                | Transaction::RollbackAndChain
+                | Transaction::Prepare,
+            ) => {
                 self.settings.retain(|(_, local)| !local);
             }
             _ => {}
@@ -146,7 +155,16 @@ impl<'a> Fold<'a> {
         let Kind::Transaction(control) = statement.kind else { return };
         let begins = match control {
             Transaction::Begin => true,
-            Transaction::Commit | Transaction::Rollback | Transaction::Prepare => false,
+            Transaction::CommitAndChain | Transaction::RollbackAndChain
+                if self.begun.is_some() && !self.options.assume_in_transaction =>
+            {
+                return;
+            }
+            Transaction::Commit
+            | Transaction::CommitAndChain
+            | Transaction::Rollback
+            | Transaction::RollbackAndChain
+            | Transaction::Prepare => false,
             Transaction::Savepoint
             | Transaction::Release
             | Transaction::RollbackTo
@@ -187,8 +205,8 @@ impl<'a> Fold<'a> {
             at: At::nowhere(),
             what: if called { format!("when the function is called: {what}") } else { what },
             why: finding.why.clone(),
-            locks: step::locks(&scene.effects),
-            work: estimate::of(&scene.effects),
+            locks: step::locks(scene.effects),
+            work: estimate::of(scene.effects),
             in_transaction,
             online: step::online(finding, facts).filter(|_| scene.within.is_none()),
             by_hand,

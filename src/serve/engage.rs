@@ -221,23 +221,50 @@ pub(super) async fn standing(link: &mut Link, way: Way, total: usize) -> Standin
     if link.tracker.status() == Status::InTransaction {
         return Standing::Explicit { holds_strong: link.tracker.holds_strong_lock() };
     }
-    match way {
-        Way::ExtendedRows => Standing::Implicit,
-        Way::Simple | Way::Extended if link.tracker.ran_in_batch() => Standing::Implicit,
+    let alone = match way {
+        Way::ExtendedRows => false,
+        Way::Simple | Way::Extended if link.tracker.ran_in_batch() => false,
         // Several statements in one message are one transaction, but nothing was done in it before.
-        Way::Simple => Standing::Outside,
-        Way::Extended => {
-            // Alone in its batch only if its Sync comes next; without one, more may follow in the same transaction.
-            while link.held.len() <= total && link.client_reading == Reading::Open {
-                link.more_from_client().await;
+        Way::Simple => true,
+        // Without its Sync, more may follow in the same transaction.
+        Way::Extended => ends_its_batch(link, total).await,
+    };
+    if alone { Standing::Outside } else { Standing::Implicit }
+}
+
+/// More messages than these are not looked over for a Sync.
+const LOOKED_OVER_MAX: usize = 16;
+
+/// Whether nothing that runs stands between the statement at the front of `link.held` and its Sync: closing and describing
+/// statements and closing portals make no difference on either side of it.
+async fn ends_its_batch(link: &mut Link, total: usize) -> bool {
+    let mut at = total;
+    for _ in 0..LOOKED_OVER_MAX {
+        let next = loop {
+            match link.held.get(at..).map(Frame::peek) {
+                Some(Ok(Some(frame))) => break frame,
+                // What cannot be whole soon is not waited for.
+                Some(Err(_)) => return false,
+                _ if link.held.len() > at + NAMED_MAX || link.client_reading == Reading::Closed => {
+                    return false;
+                }
+                _ => {}
             }
-            match link.held.get(total) {
-                Some(&client::SYNC) => Standing::Outside,
-                _ => Standing::Implicit,
+            link.more_from_client().await;
+        };
+        match (next.kind, next.body.first()) {
+            (client::SYNC, _) => return true,
+            (client::CLOSE, _) | (client::DESCRIBE, Some(b'S')) => {
+                at += crate::wire::frame::HEADER_BYTES + next.body.len();
             }
+            _ => return false,
         }
     }
+    false
 }
+
+/// Bytes of a message that holds a name and little else.
+const NAMED_MAX: usize = 1 << 10;
 
 /// Ends the client's batch upstream, which has run nothing that is to stay; its own Sync will be answered when it comes.
 pub(super) async fn end_batch(link: &mut Link) -> Result<(), Lost> {

@@ -46,7 +46,12 @@ fn may_end_failure(script: &Script) -> bool {
         matches!(
             first.kind,
             Kind::Transaction(
-                Transaction::Rollback | Transaction::RollbackTo | Transaction::Commit | Transaction::Prepare
+                Transaction::Rollback
+                    | Transaction::RollbackAndChain
+                    | Transaction::RollbackTo
+                    | Transaction::Commit
+                    | Transaction::CommitAndChain
+                    | Transaction::Prepare
             )
         )
     })

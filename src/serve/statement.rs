@@ -40,7 +40,7 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
         }
     };
     announce(desk, &case.judgement).await;
-    let past = judge::past_after(&script, &case.facts, &desk.link.tracker.past());
+    let past = case.judgement.past.clone();
     let own_batch = sent.way == Way::Extended && standing == Standing::Outside;
     let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
     if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) {
@@ -68,7 +68,6 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
 /// A statement that has been judged, with what the judgement stands on.
 struct Case {
     session: SessionSettings,
-    facts: Facts,
     policy: Policy,
     judgement: Judgement,
 }
@@ -150,6 +149,10 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
         return Ok(Considered::Forward);
     }
     if locks_before_its_snapshot(desk.link, script).await? {
+        let nothing_asked = Facts { offline: true, ..Facts::default() };
+        let moment = Moment::after(standing, &desk.link.tracker.past());
+        let judgement = judge::decide(script, &nothing_asked, &moment, desk.policy);
+        desk.link.tracker.remember(judgement.past);
         return Ok(Considered::Forward);
     }
     let names = effects::need(script);
@@ -167,7 +170,7 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
     let moment = Moment::after(standing, &desk.link.tracker.past());
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
-    Ok(Considered::Judged(Box::new(Case { session, facts, policy, judgement })))
+    Ok(Considered::Judged(Box::new(Case { session, policy, judgement })))
 }
 
 /// The configured policy with the session's own settings on top.

@@ -201,9 +201,9 @@ impl Tracker {
         self.past.as_deref().cloned().unwrap_or_default()
     }
 
-    /// Notes what came before, until the open transaction ends.
+    /// Notes what came before, until the transaction ends that is open or that what is sent next will open.
     pub fn remember(&mut self, past: Past) {
-        if self.status == Status::InTransaction || self.ran_in_batch() {
+        if past.in_transaction || self.status == Status::InTransaction || self.ran_in_batch() {
             self.past = Some(Box::new(past.of_session()));
         }
     }
@@ -363,9 +363,7 @@ impl Tracker {
     fn ready(&mut self, body: &[u8]) {
         if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
             self.status = status;
-            if status == Status::Idle {
-                self.past = None;
-            }
+            self.past = self.past.take().filter(|_| status != Status::Idle);
         }
     }
 
@@ -376,7 +374,8 @@ impl Tracker {
     fn tag(&mut self, body: &[u8]) {
         match body {
             b"BEGIN\0" | b"START TRANSACTION\0" => self.status = Status::InTransaction,
-            b"COMMIT\0" | b"PREPARE TRANSACTION\0" | b"ROLLBACK\0" => self.status = Status::Idle,
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => (self.status, self.past) = (Status::Idle, None),
+            b"ROLLBACK\0" => self.status = Status::Idle,
             _ => {}
         }
     }

@@ -93,6 +93,41 @@ fn the_messages_of_a_transaction_are_seen_together() {
     }
 }
 
+/// A transaction that a message begins and leaves open, one that follows another without a gap, and one whose first
+/// statement must not be asked about.
+#[test]
+fn transactions_are_followed_from_message_to_message() {
+    const UNDER_LOCK: &str = "WARNING: the constraint is validated while a strong lock is held";
+    let stage = stage("");
+    let lock = "ALTER TABLE orders ADD CONSTRAINT short CHECK (note <> '') NOT VALID";
+    let validate = "ALTER TABLE orders VALIDATE CONSTRAINT short";
+    let allowed = "ALTER TABLE orders /* lockkeeper: allow lock-queue because test */ ADD CONSTRAINT short CHECK (note <> '') NOT VALID";
+    for (messages, expected) in [
+        (vec![format!("BEGIN; {lock}")], true),
+        (vec![format!("BEGIN; {allowed}")], true),
+        (vec!["BEGIN".into(), lock.into(), "COMMIT AND CHAIN".into()], false),
+        (
+            vec![
+                "BEGIN; SAVEPOINT a".into(),
+                lock.into(),
+                "COMMIT".into(),
+                "BEGIN ISOLATION LEVEL REPEATABLE READ".into(),
+                "LOCK TABLE orders".into(),
+            ],
+            true,
+        ),
+    ] {
+        let mut client = stage.through();
+        for message in &messages {
+            client.ask(Way::Simple, message);
+        }
+        let said = client.ask(Way::Simple, validate).notices();
+        assert_eq!(said.iter().any(|it| it == UNDER_LOCK), expected, "{messages:?}: {said:?}");
+        client.ask(Way::Simple, "ROLLBACK").tag();
+        stage.straight().all(&["ALTER TABLE orders DROP CONSTRAINT IF EXISTS short"]);
+    }
+}
+
 #[test]
 fn blocks_of_code_are_looked_into() {
     let stage = stage("[guard.hazards]\ndrop-column = \"refuse\"");

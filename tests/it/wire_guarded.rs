@@ -434,3 +434,25 @@ fn pipelines_of_many_guarded_statements() {
     assert!(tags(&frames).contains("12nCZTDCZ12nCZTDCZ"), "{}", tags(&frames));
     assert_eq!(done(&frames).iter().filter(|tag| *tag == "ALTER TABLE").count(), 20);
 }
+
+/// Clients that close their statement before the Sync have sent one statement all the same.
+#[test]
+fn closing_before_the_sync_makes_no_difference() {
+    let pair = pair();
+    let closing = [close(b'P', ""), describe(b'S', ""), close(b'S', ""), sync()].concat();
+    same_but_notices(&pair, |talk| {
+        talk.send(&[extended("CREATE INDEX t_a ON t (a)"), closing.clone()].concat());
+        talk.ready();
+        talk.client.send_bytewise(&[extended("CREATE INDEX t_b ON t (b)"), closing.clone()].concat());
+        talk.ready();
+        // What runs before the Sync belongs to its transaction.
+        let more = [close(b'P', ""), extended("INSERT INTO t VALUES (2, 'two')"), sync()].concat();
+        talk.send(&[extended("ALTER TABLE t ADD c int"), more].concat());
+        talk.ready();
+    });
+    let mut client = pair.through();
+    client.send(&[extended("CREATE INDEX t_a ON t (a)"), closing].concat());
+    let notices = client.until_ready().into_iter().filter(|frame| frame.tag == b'N');
+    let said: Vec<String> = notices.map(|frame| String::from_utf8_lossy(&frame.body).into_owned()).collect();
+    assert!(said.iter().any(|it| it.contains("CREATE INDEX CONCURRENTLY")), "{said:?}");
+}

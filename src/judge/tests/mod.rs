@@ -4,3 +4,4 @@ mod catalogue;
 mod pages;
 mod properties;
 mod rules;
+mod sequence;

@@ -2,7 +2,7 @@
 
 use super::catalogue::{facts, show};
 use crate::effects::Past;
-use crate::judge::{Decision, Mode, Moment, Policy, Standing, decide, past_after, policy_for};
+use crate::judge::{Decision, Mode, Moment, Policy, Standing, decide, policy_for};
 use crate::sql::{Encoding, parse};
 
 const IN_TRANSACTION: Standing = Standing::Explicit { holds_strong: false };
@@ -250,7 +250,8 @@ fn strong_locks_are_remembered() {
         ("SELECT 1", false),
     ] {
         let script = parse(text.as_bytes(), Encoding::Utf8);
-        let past = past_after(&script, &facts(150_018), &Past::nothing());
+        let moment = Moment::new(IN_TRANSACTION);
+        let past = decide(&script, &facts(150_018), &moment, &Policy::default()).past;
         assert_eq!(past.may_hold_strong(), expected, "{text}");
     }
 }
@@ -261,8 +262,8 @@ fn hazards_of_last(messages: &[&str]) -> Vec<&'static str> {
     for text in messages {
         let script = parse(text.as_bytes(), Encoding::Utf8);
         let moment = Moment::after(IN_TRANSACTION, &past);
-        hazards = decide(&script, &known, &moment, &Policy::default()).hazards;
-        past = past_after(&script, &known, &moment.past).of_session();
+        let judgement = decide(&script, &known, &moment, &Policy::default());
+        (past, hazards) = (judgement.past.of_session(), judgement.hazards);
     }
     hazards
         .retain(|hazard| !["lock-queue", "unindexed-foreign-key", "mismatched-foreign-key"].contains(hazard));

@@ -31,7 +31,12 @@ pub enum Form {
     /// `CREATE TABLE`
     CreateTable(Box<CreateTable>),
     /// `CREATE TABLE AS`, `SELECT INTO`, `CREATE MATERIALIZED VIEW`
-    CreateTableAs(RelationName),
+    CreateTableAs {
+        /// The relation made.
+        name: RelationName,
+        /// With `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
     /// `DROP`
     Drop(Dropped),
     /// `DROP DATABASE`

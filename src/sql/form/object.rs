@@ -102,6 +102,7 @@ pub struct EnumChange {
 
 /// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent of each other")]
 pub struct Write {
     /// The word.
     pub verb: WriteVerb,
@@ -113,6 +114,8 @@ pub struct Write {
     pub columns: Vec<String>,
     /// Columns that the condition pins by `column = value`, joined by AND.
     pub pinned: Vec<String>,
+    /// Behind a `WITH`, which may write too.
+    pub with: bool,
 }
 
 /// How rows are written.
@@ -169,6 +172,8 @@ pub enum Runs {
 pub struct Inner {
     /// The place of its text in the text around it; `None` where the body is a string with escapes.
     pub at: Option<usize>,
+    /// It stands behind a branch or a loop, so that nobody knows whether it runs.
+    pub conditional: bool,
     /// The statement, by itself.
     pub script: Script,
 }

@@ -148,6 +148,10 @@ fn transaction(statement: &TransactionStmt) -> Found {
         TransactionStmtKind::TransStmtBegin
         | TransactionStmtKind::TransStmtStart
         | TransactionStmtKind::Undefined => ("BEGIN", Transaction::Begin),
+        TransactionStmtKind::TransStmtCommit if statement.chain => ("COMMIT", Transaction::CommitAndChain),
+        TransactionStmtKind::TransStmtRollback if statement.chain => {
+            ("ROLLBACK", Transaction::RollbackAndChain)
+        }
         TransactionStmtKind::TransStmtCommit => ("COMMIT", Transaction::Commit),
         TransactionStmtKind::TransStmtRollback => ("ROLLBACK", Transaction::Rollback),
         TransactionStmtKind::TransStmtSavepoint => ("SAVEPOINT", Transaction::Savepoint),

@@ -7,18 +7,13 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{CreateFunctionStmt, Node};
 
 use super::Places;
+use super::flow::{self, Section};
 use crate::sql::directive::directives;
 use crate::sql::form::{Body, Form, Inner, Runs, Unseen};
 use crate::sql::lex::{Lexer, Token, TokenKind, pieces};
 use crate::sql::parse::names::{string, strings};
 use crate::sql::statement::{Kind, Opaque, Readable, Script};
-use crate::sql::triage::is_ddl_word;
-
-/// Words behind which a statement of PL/pgSQL may begin.
-const LEADS: [&str; 6] = ["begin", "then", "else", "loop", "exception", "declare"];
-
-/// Words with which a piece of control flow may begin.
-const CONTROLS: [&str; 8] = ["if", "elsif", "for", "foreach", "while", "when", "case", "end"];
+use crate::sql::triage::{first_word, is_ddl_word};
 
 /// Words that begin statements which write rows.
 const WRITES: [&str; 5] = ["insert", "update", "delete", "merge", "with"];
@@ -76,7 +71,9 @@ fn read(body: &str, at: Option<usize>, language: Language, runs: Runs, places: &
         places,
         at,
         language,
-        declares: false,
+        section: Section::default(),
+        branches: 0,
+        conditional: false,
         read: Body {
             runs,
             inner: Vec::new(),
@@ -92,8 +89,21 @@ fn read(body: &str, at: Option<usize>, language: Language, runs: Runs, places: &
         for piece in pieces(body, places.conforming()) {
             reader.piece(piece.start, body.get(piece).unwrap_or_default());
         }
+        if reader.read.unseen.is_none() && holds_ddl(body, places) && !reader.read.inner.iter().any(is_ddl) {
+            reader.read.unseen = Some(Unseen::Unreadable);
+        }
     }
     reader.read
+}
+
+/// Whether a word of DDL stands in a body outside strings and comments; not those that are names of columns, too.
+fn holds_ddl(body: &str, places: &Places<'_>) -> bool {
+    const WORDS: [&str; 5] = ["alter", "create", "drop", "reindex", "truncate"];
+    Lexer::new(body, places.conforming()).any(|token| WORDS.iter().any(|word| token.is_word(body, word)))
+}
+
+fn is_ddl(inner: &Inner) -> bool {
+    first_word(inner.script.text.as_bytes()).is_some_and(is_ddl_word)
 }
 
 struct Reader<'a> {
@@ -102,8 +112,11 @@ struct Reader<'a> {
     /// The place of the body in the text around it.
     at: Option<usize>,
     language: Language,
-    /// Between DECLARE and BEGIN, where words are names of variables.
-    declares: bool,
+    section: Section,
+    /// How many branches and loops are open.
+    branches: usize,
+    /// Nobody knows whether what follows is reached.
+    conditional: bool,
     read: Body,
 }
 
@@ -116,23 +129,32 @@ impl Reader<'_> {
             self.statement(start, text, &tokens);
             return;
         }
-        let behind = behind_control(text, &tokens);
-        let (control, tokens) = tokens.split_at_checked(behind).unwrap_or((&tokens, &[]));
-        // Of the two in one piece, the last decides.
-        let turn =
-            control.iter().rfind(|token| token.is_word(text, "begin") || token.is_word(text, "declare"));
-        self.declares = turn.map_or(self.declares, |token| token.is_word(text, "declare"));
-        if self.declares {
-            return;
+        let flow = flow::read(text, &tokens, self.section);
+        self.section = flow.section;
+        self.branches = (self.branches + flow.opened).saturating_sub(flow.closed);
+        if flow.catches {
+            self.conditional = true;
+            self.read.inner.iter_mut().for_each(|inner| inner.conditional = true);
         }
-        let first = tokens.first().map_or("", |first| first.text(text));
-        let assigns = tokens.get(1).is_some_and(|next| matches!(next.text(text), ":" | ":=" | "="));
-        let ddl = is_ddl_word(first.as_bytes()) && !assigns;
-        let executes = |tokens: &[Token]| tokens.iter().any(|token| token.is_word(text, "execute"));
-        if executes(control) || (!ddl && executes(tokens)) {
+        for query in flow.queries {
+            self.command(start, text, tokens.get(query).unwrap_or_default());
+        }
+        self.command(start, text, tokens.get(flow.behind..).unwrap_or_default());
+    }
+
+    /// A statement of PL/pgSQL, or a query in one.
+    fn command(&mut self, start: usize, text: &str, tokens: &[Token]) {
+        let word = |at: usize| tokens.get(at).map_or("", |token| token.text(text));
+        if word(0).eq_ignore_ascii_case("return") && word(1).eq_ignore_ascii_case("query") {
+            return self.command(start, text, tokens.get(2..).unwrap_or_default());
+        }
+        let leaves = ["return", "exit", "continue"].iter().any(|known| word(0).eq_ignore_ascii_case(known));
+        self.conditional |= leaves && self.branches > 0;
+        let ddl = is_ddl_word(word(0).as_bytes()) && !matches!(word(1), ":" | ":=" | "=");
+        if !ddl && tokens.iter().any(|token| token.is_word(text, "execute")) {
             self.read.unseen = Some(Unseen::Dynamic);
         }
-        if ddl || WRITES.iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        if ddl || WRITES.iter().any(|known| word(0).eq_ignore_ascii_case(known)) {
             self.statement(start, text, without_into(text, tokens));
         }
     }
@@ -152,9 +174,11 @@ impl Reader<'_> {
             return;
         }
         // What looks like SELECT INTO assigns to a variable.
-        let assigns = |script: &Script| matches!(script.statements.as_slice(), [it] if it.tag != "CREATE TABLE AS" && matches!(it.form, Form::CreateTableAs(_)));
+        let assigns = |script: &Script| matches!(script.statements.as_slice(), [it] if it.tag != "CREATE TABLE AS" && matches!(it.form, Form::CreateTableAs { .. }));
         if !assigns(&script) {
-            self.read.inner.push(Inner { at: self.at.map(|at| at + from), script });
+            let at = self.at.map(|at| at + from);
+            let conditional = self.conditional || self.branches > 0;
+            self.read.inner.push(Inner { at, conditional, script });
         }
     }
 }
@@ -162,29 +186,6 @@ impl Reader<'_> {
 fn is_unread(script: &Script) -> bool {
     script.readable != Readable::Whole
         || script.statements.iter().any(|it| it.kind == Kind::Opaque(Opaque::Unread))
-}
-
-/// How many tokens stand before a statement: those up to the last word of control flow, `IF x THEN`; none where the
-/// piece is a statement from its start.
-fn behind_control(text: &str, tokens: &[Token]) -> usize {
-    let leads = |token: &Token| LEADS.iter().any(|word| token.is_word(text, word));
-    let begins_with_control = tokens.first().is_some_and(|first| {
-        leads(first) || first.text(text) == "<" || CONTROLS.iter().any(|word| first.is_word(text, word))
-    });
-    if !begins_with_control {
-        return 0;
-    }
-    let (mut depth, mut behind) = (0_usize, 0);
-    for (at, token) in tokens.iter().enumerate() {
-        match token.kind {
-            TokenKind::Open => depth += 1,
-            TokenKind::Close => depth = depth.saturating_sub(1),
-            _ if depth == 0 && leads(token) => behind = at + 1,
-            _ => {}
-        }
-    }
-    // `END IF`, `WHEN OTHERS`: control flow to its end.
-    if behind == 0 { tokens.len() } else { behind }
 }
 
 /// A statement without `INTO variable` at the end of its RETURNING, which the grammar of SQL does not know.

@@ -1,6 +1,7 @@
 //! From one statement's tree to its form: what it says in detail.
 
 mod body;
+mod flow;
 mod object;
 mod places;
 mod table;
@@ -30,7 +31,7 @@ pub(super) fn form(node: &NodeEnum, places: &Places<'_>) -> Form {
             .map_or(Form::Plain, |it| Form::CreateTable(Box::new(it))),
         NodeEnum::CreateTableAsStmt(it) => create_as(it),
         NodeEnum::SelectStmt(it) => match it.into_clause.as_ref().and_then(|into| into.rel.as_ref()) {
-            Some(made) => Form::CreateTableAs(relation(made)),
+            Some(made) => Form::CreateTableAs { name: relation(made), if_not_exists: false },
             None => object::writes_within(it.with_clause.as_ref()),
         },
         NodeEnum::DropStmt(it) => Form::Drop(object::drop(it)),
@@ -66,8 +67,10 @@ fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
         NodeEnum::DoStmt(it) => Form::Body(body::block(&it.args, places)),
         NodeEnum::CreateFunctionStmt(it) => Form::Body(body::function(it, places)),
         NodeEnum::ConstraintsSetStmt(it) if !it.deferred => Form::ConstraintsImmediate,
-        NodeEnum::CreateSeqStmt(it) => Form::Make(it.sequence.as_ref().map(relation)),
-        NodeEnum::ViewStmt(it) => Form::Make(it.view.as_ref().map(relation)),
+        NodeEnum::CreateSeqStmt(it) => {
+            Form::Make(it.sequence.as_ref().filter(|_| !it.if_not_exists).map(relation))
+        }
+        NodeEnum::ViewStmt(it) => Form::Make(it.view.as_ref().filter(|_| !it.replace).map(relation)),
         NodeEnum::CreateSchemaStmt(_) => Form::Make(None),
         _ => Form::Plain,
     }
@@ -75,7 +78,10 @@ fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
 
 fn create_as(statement: &CreateTableAsStmt) -> Form {
     let made = statement.into.as_ref().and_then(|into| into.rel.as_ref());
-    made.map_or(Form::Plain, |made| Form::CreateTableAs(relation(made)))
+    made.map_or(Form::Plain, |made| Form::CreateTableAs {
+        name: relation(made),
+        if_not_exists: statement.if_not_exists,
+    })
 }
 
 fn vacuumed(node: &Node) -> Option<RelationName> {

@@ -114,7 +114,10 @@ pub(super) fn update(statement: &UpdateStmt) -> Form {
     let columns = statement.target_list.iter().filter_map(target).collect();
     let condition = statement.where_clause.as_deref();
     match statement.relation.as_ref() {
-        Some(table) => Form::Write(write(WriteVerb::Update, relation(table), condition, columns)),
+        Some(table) => Form::Write(Write {
+            with: statement.with_clause.is_some(),
+            ..write(WriteVerb::Update, relation(table), condition, columns)
+        }),
         None => Form::Plain,
     }
 }
@@ -123,7 +126,10 @@ pub(super) fn update(statement: &UpdateStmt) -> Form {
 pub(super) fn delete(statement: &DeleteStmt) -> Form {
     let condition = statement.where_clause.as_deref();
     match statement.relation.as_ref() {
-        Some(table) => Form::Write(write(WriteVerb::Delete, relation(table), condition, Vec::new())),
+        Some(table) => Form::Write(Write {
+            with: statement.with_clause.is_some(),
+            ..write(WriteVerb::Delete, relation(table), condition, Vec::new())
+        }),
         None => Form::Plain,
     }
 }
@@ -132,7 +138,10 @@ pub(super) fn delete(statement: &DeleteStmt) -> Form {
 pub(super) fn merge(statement: &MergeStmt) -> Form {
     let condition = statement.join_condition.as_deref();
     match statement.relation.as_ref() {
-        Some(table) => Form::Write(write(WriteVerb::Merge, relation(table), condition, Vec::new())),
+        Some(table) => Form::Write(Write {
+            with: statement.with_clause.is_some(),
+            ..write(WriteVerb::Merge, relation(table), condition, Vec::new())
+        }),
         None => Form::Plain,
     }
 }
@@ -145,7 +154,10 @@ pub(super) fn insert(statement: &InsertStmt) -> Form {
     };
     let verb = if selects { WriteVerb::InsertSelect } else { WriteVerb::Insert };
     match statement.relation.as_ref() {
-        Some(table) => Form::Write(write(verb, relation(table), None, Vec::new())),
+        Some(table) => Form::Write(Write {
+            with: statement.with_clause.is_some(),
+            ..write(verb, relation(table), None, Vec::new())
+        }),
         None => Form::Plain,
     }
 }
@@ -173,7 +185,7 @@ fn write(verb: WriteVerb, table: RelationName, condition: Option<&Node>, columns
     if let Some(condition) = condition {
         pins(condition, &mut pinned);
     }
-    Write { verb, table, filtered: condition.is_some(), columns, pinned }
+    Write { verb, table, filtered: condition.is_some(), columns, pinned, with: false }
 }
 
 fn target(node: &Node) -> Option<String> {

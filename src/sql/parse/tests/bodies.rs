@@ -63,6 +63,45 @@ fn statements_are_found_behind_control_flow() {
 }
 
 #[test]
+fn statements_hold_words_of_control_flow_themselves() {
+    for (code, expected) in [
+        (
+            "BEGIN ALTER TABLE t ALTER a TYPE int USING CASE WHEN b THEN 1 ELSE 2 END; END",
+            "ALTER TABLE t ALTER a TYPE int USING CASE WHEN b THEN 1 ELSE 2 END",
+        ),
+        (
+            "BEGIN CREATE VIEW v AS SELECT CASE a WHEN 1 THEN 2 END; END",
+            "CREATE VIEW v AS SELECT CASE a WHEN 1 THEN 2 END",
+        ),
+        ("BEGIN IF CASE WHEN a THEN b END THEN DROP TABLE t; END IF; END", "DROP TABLE t"),
+        (
+            "BEGIN CASE x WHEN 1 THEN DROP TABLE t; WHEN 2 THEN DROP TABLE u; ELSE BEGIN DROP TABLE v; END; END CASE; END",
+            "DROP TABLE t | DROP TABLE u | DROP TABLE v",
+        ),
+        (
+            "#variable_conflict use_column\n#option dump\nDECLARE a int; BEGIN DROP TABLE t; END",
+            "DROP TABLE t",
+        ),
+        (
+            "BEGIN <<a>> WHILE true LOOP <<b>> FOR i IN 1..2 LOOP DROP TABLE t; END LOOP b; END LOOP; END",
+            "DROP TABLE t",
+        ),
+        (
+            "BEGIN FOR r IN DELETE FROM t RETURNING * LOOP TRUNCATE u; END LOOP; RETURN QUERY UPDATE t SET a = 1 RETURNING a; END",
+            "DELETE FROM t RETURNING * | TRUNCATE u | UPDATE t SET a = 1 RETURNING a",
+        ),
+        (
+            "BEGIN MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE; END",
+            "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE",
+        ),
+        // Whatever stands where no statement is looked for.
+        ("BEGIN x DROP TABLE t; END", "Unreadable"),
+    ] {
+        assert_eq!(shown(&format!("DO $$ {code} $$")), expected, "{code}");
+    }
+}
+
+#[test]
 fn functions_are_looked_into() {
     for (text, expected) in [
         (
