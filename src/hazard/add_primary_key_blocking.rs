@@ -3,7 +3,6 @@
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
 use crate::base::RelationName;
-use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::plan::HandStep;
 use crate::plan::by_hand;
@@ -25,9 +24,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
-    let mut parts = vec![target.name.as_str()];
-    parts.push("pkey");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
+    let name = constraint.name.clone().unwrap_or_else(|| subject.key_name(target, constraint));
     let nullable = nullable(subject, target, &constraint.columns);
     let built = by_hand::unique_using_index(target, &name, constraint);
     let locked = subject
@@ -66,7 +63,7 @@ fn nullable(
     let table = subject.facts.table(target);
     let known =
         |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
-    let (taken, version) = (subject.taken(target), subject.facts.server_version);
+    let (taken, version) = (subject.constraints_taken(target), subject.facts.server_version);
     let steps = |column: &String| (column.clone(), by_hand::set_not_null(target, column, &taken, version));
     columns.iter().filter(|column| !known(column)).map(steps).collect()
 }

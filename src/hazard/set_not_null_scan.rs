@@ -26,7 +26,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         work.relation, work.under
     );
     let (table, version) = (&work.relation, subject.facts.server_version);
-    let steps = by_hand::set_not_null(table, column, &subject.taken(table), version);
+    let steps = by_hand::set_not_null(table, column, &subject.constraints_taken(table), version);
     let locked = subject.replaceable(LockMode::AccessExclusive);
     let plan = locked.map(|locked| constraint::not_null(ID, &locked, column, &steps));
     Some(

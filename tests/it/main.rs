@@ -30,6 +30,7 @@ mod lifecycle;
 mod oracle;
 mod oracle_forms;
 mod plans;
+mod plans_names;
 mod operate;
 mod ops_standby;
 mod ops_upstream;

@@ -143,6 +143,15 @@ pub struct PartitionFacts {
     pub bytes: Option<u64>,
 }
 
+/// Names in a table's schema that one picked for an object of the table could meet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenNames {
+    /// Of relations: a new index or key may have none of them.
+    pub relations: Vec<String>,
+    /// Of constraints, whichever table has them: Postgres picks none of them, though it would take one that is given.
+    pub constraints: Vec<String>,
+}
+
 /// What is known about a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeFacts {
