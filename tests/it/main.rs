@@ -31,6 +31,7 @@ mod oracle;
 mod oracle_forms;
 mod plans;
 mod plans_names;
+mod plans_undo;
 mod operate;
 mod ops_standby;
 mod ops_upstream;
