@@ -32,7 +32,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     );
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
-        .filter(|_| !subject.is_refused_anyway(target, constraint));
+        .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target));
     let plan = locked.map(|locked| constraint::validated(ID, target, &name, &steps, &[locked]));
     Some(
         Finding::warning(ID, "adding the CHECK reads the whole table under its lock", why)

@@ -29,7 +29,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let built = by_hand::unique_using_index(target, &name, constraint);
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
-        .filter(|_| !subject.is_refused_anyway(target, constraint))
+        .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target))
+        .filter(|_| !has_unproved(subject, target, &constraint.columns))
         .filter(|_| subject.can_be_built_apart(constraint));
     let plan = locked.and_then(|locked| {
         Some(constraint::of_index(
@@ -52,6 +53,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             .by_hand(steps)
             .online(plan, "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX"),
     )
+}
+
+/// Whether a column's NOT NULL is NOT VALID, so that the server refuses the key (18).
+fn has_unproved(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> bool {
+    let not_null = |column: &String| subject.facts.table(target)?.not_null(column);
+    columns.iter().filter_map(not_null).any(|known| !known.validated)
 }
 
 /// Columns that may be null are proved not to be first, or the last step would read the table.

@@ -181,6 +181,11 @@ impl<'a> Subject<'a> {
         constraints.chain(table.indexes.iter().map(|index| index.name.name.as_str())).collect()
     }
 
+    /// Whether a table has heirs or is one: what is taken back there would take from its heirs what they had before.
+    pub fn has_kin(&self, table: &RelationName) -> bool {
+        self.facts.table(table).is_some_and(|facts| facts.has_kin)
+    }
+
     /// The name that Postgres picks for a constraint without an index: no constraint of the schema may have it
     /// (`ChooseConstraintName` in `pg_constraint.c`).
     pub fn constraint_name(&self, table: &RelationName, parts: &[&str]) -> String {

@@ -71,9 +71,7 @@ fn it_ends_with_the_server() {
     let mut client = stage.through();
     let _reader = with_an_old_reader(&stage, &mut client);
     client.cancel();
-    eventually("told", || {
-        client.raw.frame().message().contains("outside the lock queue").then_some(())
-    });
+    eventually("told", || client.raw.frame().message().contains("outside the lock queue").then_some(()));
     stage.cluster.stop(Stop::Immediate).expect("stopped");
     client.raw.until_end();
 }
