@@ -76,6 +76,10 @@ impl Source for Live {
             let found = self.objects(&answer::FUNCTIONS, &answer::function_names(need)).await?;
             facts.functions = found.iter().filter_map(|it| answer::function(it, need)).collect();
         }
+        if !need.names_beside.is_empty() {
+            let found = self.objects(&answer::NAMES, &[answer::names_beside(need)]).await?;
+            facts.taken = found.iter().filter_map(|it| answer::names(it, need)).collect();
+        }
         Ok(facts)
     }
 }

@@ -190,7 +190,13 @@ impl Part<'_> {
         let idle = constraint.not_valid || constraint.not_enforced;
         match (constraint.kind, &constraint.using_index) {
             (ConstraintKind::Check, _) if !idle => self.work(Task::Scan, Cause::Check, reader),
-            (ConstraintKind::NotNull, _) if !idle => self.work(Task::Scan, Cause::NotNull, reader),
+            (ConstraintKind::NotNull, _) if !idle => {
+                let proved =
+                    |table| constraint.columns.iter().all(|column| is_proved_not_null(table, column));
+                if !reader.table(self.target).is_some_and(proved) {
+                    self.work(Task::Scan, Cause::NotNull, reader);
+                }
+            }
             (ConstraintKind::Foreign, _) if !idle => {
                 let both = constraint.references.as_ref().map(|references| &references.table);
                 for table in [Some(self.target), both].into_iter().flatten() {

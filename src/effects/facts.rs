@@ -9,8 +9,8 @@ mod table;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, PartitionFacts, Reference, TableFacts, TableIndex, TypeFacts, TypeKind,
-    Volatility,
+    ColumnFacts, ConstraintFacts, PartitionFacts, Reference, TableFacts, TableIndex, TakenNames, TypeFacts,
+    TypeKind, Volatility,
 };
 
 use crate::base::RelationName;
@@ -34,6 +34,8 @@ pub struct Facts {
     pub types: Vec<(TypeName, TypeFacts)>,
     /// The worst of the functions of each name that was asked for.
     pub functions: Vec<(FunctionName, Volatility)>,
+    /// The names beside each table that was asked for, which one that Postgres picks may not have.
+    pub taken: Vec<(RelationName, TakenNames)>,
 }
 
 /// What is known about a name.
@@ -80,6 +82,11 @@ impl Facts {
     /// What is known about a table's parts.
     pub fn table(&self, name: &RelationName) -> Option<&TableFacts> {
         self.relation(name)?.table.as_deref()
+    }
+
+    /// The names beside a table that one picked for an object of it could meet.
+    pub fn taken(&self, table: &RelationName) -> Option<&TakenNames> {
+        self.taken.iter().find(|(known, _)| known == table).map(|(_, names)| names)
     }
 
     /// What is known about a type.

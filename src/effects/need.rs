@@ -13,12 +13,17 @@ pub struct Need {
     pub types: Vec<TypeName>,
     /// Functions that defaults of new columns call.
     pub functions: Vec<FunctionName>,
+    /// Tables that get something whose name Postgres picks: the names that are taken beside them.
+    pub names_beside: Vec<RelationName>,
 }
 
 impl Need {
     /// Whether nothing in the script can hurt, as far as its text tells.
     pub const fn is_empty(&self) -> bool {
-        self.relations.is_empty() && self.types.is_empty() && self.functions.is_empty()
+        self.relations.is_empty()
+            && self.types.is_empty()
+            && self.functions.is_empty()
+            && self.names_beside.is_empty()
     }
 }
 
@@ -65,6 +70,9 @@ fn matters(statement: &Statement) -> bool {
 fn of_form(form: &Form, need: &mut Need) {
     match form {
         Form::AlterTable(alter) => {
+            if alter.parts.iter().any(|part| is_unnamed(&part.action)) {
+                add(&mut need.names_beside, &alter.target);
+            }
             for part in &alter.parts {
                 match &part.action {
                     Action::AddColumn { column, .. } => of_column(column, need),
@@ -78,6 +86,16 @@ fn of_form(form: &Form, need: &mut Need) {
         }
         Form::AlterDomain(alter) if alter.change == Change::Checks => add(&mut need.types, &alter.domain),
         _ => {}
+    }
+}
+
+/// Whether a part makes something whose name Postgres picks.
+fn is_unnamed(action: &Action) -> bool {
+    match action {
+        Action::AddConstraint(constraint) => constraint.name.is_none(),
+        Action::AddColumn { column, .. } => column.constraints.iter().any(|it| it.name.is_none()),
+        Action::SetNotNull(_) => true,
+        _ => false,
     }
 }
 

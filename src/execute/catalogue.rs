@@ -76,11 +76,13 @@ pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
 async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
     let (relations, types) = (answer::relation_names(need), answer::type_names(need));
     let [schemas, functions] = answer::function_names(need);
+    let beside = answer::names_beside(need);
     let mut items = vec![Item::ours(SETTINGS)];
     if !need.is_empty() {
         items.push(Item::ours(&answer::RELATIONS).with(vec![&relations]));
         items.push(Item::ours(&answer::TYPES).with(vec![&types]));
         items.push(Item::ours(&answer::FUNCTIONS).with(vec![&schemas, &functions]));
+        items.push(Item::ours(&answer::NAMES).with(vec![&beside]));
     }
     let in_block = link.tracker.status() == Status::InTransaction;
     if in_block {
@@ -98,6 +100,7 @@ async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Fa
         facts.relations = objects(1).filter_map(|object| answer::relation(object, need)).collect();
         facts.types = objects(2).filter_map(|object| answer::ty(object, need)).collect();
         facts.functions = objects(3).filter_map(|object| answer::function(object, need)).collect();
+        facts.taken = objects(4).filter_map(|object| answer::names(object, need)).collect();
     }
     Ok(Ok((settings, facts)))
 }

@@ -82,7 +82,7 @@ async fn once(run: &mut Run<'_>, work: Work<'_>, retry: Retry, patience: Duratio
 }
 
 /// The waiting for one statement's locks.
-struct Wait<'a> {
+pub(super) struct Wait<'a> {
     guard: &'a Guard,
     ladder: Ladder,
     began: Moment,
@@ -93,9 +93,14 @@ struct Wait<'a> {
 
 impl<'a> Wait<'a> {
     fn new(run: &Run<'_>, guard: &'a Guard) -> Self {
+        Self::within(run, guard, retry_for(run, guard.retry))
+    }
+
+    /// A waiting that ends after so long a time.
+    pub(super) fn within(run: &Run<'_>, guard: &'a Guard, retry_for: Duration) -> Self {
         let mut settings = run.surroundings.ladder.clone();
         settings.max_stall = run.policy.max_stall;
-        settings.retry_for = retry_for(run, guard.retry);
+        settings.retry_for = retry_for;
         Self {
             guard,
             ladder: Ladder::new(settings),
@@ -106,7 +111,8 @@ impl<'a> Wait<'a> {
         }
     }
 
-    async fn look(&self, run: &Run<'_>) -> Vec<Blocker> {
+    /// Who is in the way now.
+    pub(super) async fn look(&self, run: &Run<'_>) -> Vec<Blocker> {
         let oids: Vec<u32> = self.guard.targets.iter().filter_map(|target| target.oid).collect();
         let place = &run.surroundings.place;
         let all = run.surroundings.control.blockers(&place.database, place.pid, &oids).await;
@@ -124,7 +130,8 @@ impl<'a> Wait<'a> {
         in_the_way
     }
 
-    fn next(&mut self, blockers: &[Blocker]) -> Next {
+    /// What to do, with these in the way.
+    pub(super) fn next(&mut self, blockers: &[Blocker]) -> Next {
         self.ladder.next(&Sample {
             elapsed: self.began.elapsed(),
             attempts: self.attempts,
@@ -133,13 +140,14 @@ impl<'a> Wait<'a> {
         })
     }
 
-    fn missed(&mut self, failed: Failed) {
+    /// Notes that a try has ended without the lock.
+    pub(super) fn missed(&mut self, failed: Failed) {
         self.attempts += 1;
         self.last = Some(failed);
     }
 
     /// Who is in the way, when it is time to say it.
-    fn words(&mut self, blockers: &[Blocker]) -> Option<Notice> {
+    pub(super) fn words(&mut self, blockers: &[Blocker]) -> Option<Notice> {
         if blockers.is_empty() || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
             return None;
         }

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod plan;
 pub mod progress;
 pub mod script;
+pub mod take_back;
 pub mod tell;
 
 use std::sync::Arc;

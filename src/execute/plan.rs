@@ -1,12 +1,10 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
-use std::time::Duration;
-
 use crate::base::relation::quote_literal;
 use crate::base::{Notice, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
-use crate::event::clock::{self, Moment};
+use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
@@ -15,11 +13,12 @@ use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{self, Attempt, is_lock_timeout, restore};
+use super::attempt::{is_lock_timeout, restore};
 use super::catalogue::{self, InvalidIndex};
 use super::guard::{self, Work};
 use super::outcome::Outcome;
 use super::progress::Watch;
+use super::take_back::take_back;
 use super::tell::tell;
 
 /// Runs a plan to its end or undoes what it can.
@@ -56,54 +55,6 @@ async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Set
         Outcome::Complete(_) | Outcome::Answered => Settled::Complete,
         failed @ Outcome::Failed(_) => Settled::Failed(failed),
     })
-}
-
-/// Takes the steps back that were done before one failed, the last first; says so in the error's DETAIL.
-async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Result<Outcome, Lost> {
-    let backs: Vec<&Vec<u8>> = done.iter().rev().filter_map(|step| step.undo.as_ref()).collect();
-    let (mut undone, mut left) = (0, Vec::new());
-    for sql in backs {
-        if insist(run, sql).await? {
-            undone += 1;
-        } else {
-            left.push(String::from_utf8_lossy(sql).into_owned());
-        }
-    }
-    // Whatever the client wanted to cancel is over.
-    run.take_cancel();
-    Ok(if left.is_empty() {
-        let told = if undone == 0 {
-            None
-        } else {
-            Some("The steps before it were taken back: nothing is left behind.")
-        };
-        outcome.amended(told, None)
-    } else {
-        let detail = "Some of the steps before it could not be taken back.";
-        let hint = format!("Take back by hand what is left: {}.", left.join("; "));
-        outcome.amended(Some(detail), Some(&hint))
-    })
-}
-
-/// So often a step is tried to be taken back, each time with all the patience that nobody feels.
-const UNDO_TRIES: u32 = 600;
-
-/// Between two tries.
-const UNDO_PAUSE: Duration = Duration::from_millis(100);
-
-/// Runs a statement that must succeed, whether or not the client is still there; false when it cannot.
-async fn insist(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
-    for _ in 0..UNDO_TRIES {
-        match attempt::statement(run, sql, Retry::Transaction, run.policy.max_stall).await? {
-            Attempt::Complete(_) => return Ok(true),
-            Attempt::LockTimeout(_) => {}
-            // A cancel request that came late strikes the first statement after the one it was meant for.
-            Attempt::Failed(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {}
-            Attempt::Failed(_) => return Ok(false),
-        }
-        clock::pause(UNDO_PAUSE).await;
-    }
-    Ok(false)
 }
 
 /// Runs one step, again after a deadlock, until it is done or has failed for good.

@@ -1,7 +1,6 @@
 #![doc = include_str!("add_check_scan.md")]
 
 use super::{Finding, HazardSetting, Subject};
-use crate::base::name::choose;
 use crate::base::{LockMode, RelationName};
 use crate::effects::Cause;
 use crate::plan::by_hand;
@@ -33,7 +32,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     );
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
-        .filter(|_| !subject.is_refused_anyway(target, constraint));
+        .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target));
     let plan = locked.map(|locked| constraint::validated(ID, target, &name, &steps, &[locked]));
     Some(
         Finding::warning(ID, "adding the CHECK reads the whole table under its lock", why)
@@ -58,9 +57,8 @@ fn chosen(subject: &Subject<'_>, target: &RelationName, constraint: &Constraint)
         .collect();
     let columns = subject.facts.table(target).map(|table| table.columns.as_slice()).unwrap_or_default();
     let mut read = columns.iter().filter(|column| words.contains(&column.name));
-    let taken = subject.taken(target);
     match (read.next(), read.next()) {
-        (Some(column), None) => choose(&[&target.name, &column.name, "check"], &taken),
-        _ => choose(&[&target.name, "check"], &taken),
+        (Some(column), None) => subject.constraint_name(target, &[&target.name, &column.name, "check"]),
+        _ => subject.constraint_name(target, &[&target.name, "check"]),
     }
 }

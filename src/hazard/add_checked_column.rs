@@ -1,7 +1,7 @@
 #![doc = include_str!("add_checked_column.md")]
 
 use super::{Finding, HazardSetting, Subject};
-use crate::base::name::{choose, written};
+use crate::base::name::written;
 use crate::effects::Cause;
 use crate::plan::by_hand::alter;
 use crate::sql::form::Action;
@@ -23,7 +23,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let Action::AddColumn { column, .. } = &part.action else { return None };
     let check = column.constraints.iter().find(|constraint| constraint.kind == ConstraintKind::Check)?;
-    let name = check.name.clone().unwrap_or_else(|| choose(&[&target.name, &column.name, "check"], &[]));
+    let name = check
+        .name
+        .clone()
+        .unwrap_or_else(|| subject.constraint_name(target, &[&target.name, &column.name, "check"]));
     let expression =
         check.expression.as_ref().map(|expression| subject.text(&expression.span)).unwrap_or_default();
     let (own, quoted) = (written(&column.name), written(&name));

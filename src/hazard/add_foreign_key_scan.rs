@@ -3,7 +3,6 @@
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
 use crate::base::RelationName;
-use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
 use crate::plan::HandStep;
@@ -30,7 +29,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let mut parts = vec![target.name.as_str()];
     parts.extend(constraint.columns.iter().map(String::as_str));
     parts.push("fkey");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
+    let name = constraint.name.clone().unwrap_or_else(|| subject.constraint_name(target, &parts));
     let definition = subject.constraint(constraint, &name)?;
     let partitioned =
         subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);

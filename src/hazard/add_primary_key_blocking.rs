@@ -3,7 +3,6 @@
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
 use crate::base::RelationName;
-use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::plan::HandStep;
 use crate::plan::by_hand;
@@ -25,14 +24,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
-    let mut parts = vec![target.name.as_str()];
-    parts.push("pkey");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
+    let name = constraint.name.clone().unwrap_or_else(|| subject.key_name(target, constraint));
     let nullable = nullable(subject, target, &constraint.columns);
     let built = by_hand::unique_using_index(target, &name, constraint);
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
-        .filter(|_| !subject.is_refused_anyway(target, constraint))
+        .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target))
+        .filter(|_| !has_unproved(subject, target, &constraint.columns))
         .filter(|_| subject.can_be_built_apart(constraint));
     let plan = locked.and_then(|locked| {
         Some(constraint::of_index(
@@ -57,6 +55,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     )
 }
 
+/// Whether a column's NOT NULL is NOT VALID, so that the server refuses the key (18).
+fn has_unproved(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> bool {
+    let not_null = |column: &String| subject.facts.table(target)?.not_null(column);
+    columns.iter().filter_map(not_null).any(|known| !known.validated)
+}
+
 /// Columns that may be null are proved not to be first, or the last step would read the table.
 fn nullable(
     subject: &Subject<'_>,
@@ -66,7 +70,7 @@ fn nullable(
     let table = subject.facts.table(target);
     let known =
         |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
-    let (taken, version) = (subject.taken(target), subject.facts.server_version);
+    let (taken, version) = (subject.constraints_taken(target), subject.facts.server_version);
     let steps = |column: &String| (column.clone(), by_hand::set_not_null(target, column, &taken, version));
     columns.iter().filter(|column| !known(column)).map(steps).collect()
 }

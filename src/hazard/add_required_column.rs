@@ -33,7 +33,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let mut steps =
         vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
     steps.push(HandStep::words("let the application write it, and fill the old rows in batches"));
-    steps.extend(set_not_null(target, &column.name, &subject.taken(target), subject.facts.server_version));
+    steps.extend(set_not_null(
+        target,
+        &column.name,
+        &subject.constraints_taken(target),
+        subject.facts.server_version,
+    ));
     let why = format!(
         "The rows of {target} would hold a null there: Postgres answers 23502 as soon as there is one row, after having \
                        waited for an AccessExclusiveLock."

@@ -2,7 +2,6 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
-use crate::base::name::choose;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
 use crate::plan::HandStep;
@@ -25,10 +24,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
-    let mut parts = vec![target.name.as_str()];
-    parts.extend(constraint.columns.iter().map(String::as_str));
-    parts.push("key");
-    let name = constraint.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
+    let name = constraint.name.clone().unwrap_or_else(|| subject.key_name(target, constraint));
     let partitioned =
         subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let steps = if partitioned {

@@ -1,7 +1,7 @@
 #![doc = include_str!("add_unique_column.md")]
 
 use super::{Finding, HazardSetting, Subject};
-use crate::base::name::{choose, written};
+use crate::base::name::written;
 use crate::effects::Cause;
 use crate::plan::by_hand::{alter, unique_using_index};
 use crate::sql::form::{Action, ConstraintKind};
@@ -25,9 +25,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         .constraints
         .iter()
         .find(|it| matches!(it.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey))?;
-    let primary = key.kind == ConstraintKind::PrimaryKey;
-    let parts = if primary { vec![&*target.name, "pkey"] } else { vec![&*target.name, &column.name, "key"] };
-    let name = key.name.clone().unwrap_or_else(|| choose(&parts, &subject.taken(target)));
+    let name = key.name.clone().unwrap_or_else(|| subject.key_name(target, key));
     let mut steps =
         vec![alter(target, &format!("ADD COLUMN {} {}", written(&column.name), subject.column_type(column)))];
     steps.extend(unique_using_index(target, &name, key));

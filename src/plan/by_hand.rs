@@ -48,10 +48,12 @@ pub fn spelled(name: &RelationName) -> String {
 ///
 /// `definition` begins with `CONSTRAINT name`.
 pub fn add_then_validate(table: &RelationName, name: &str, definition: &str) -> Vec<HandStep> {
-    vec![
-        alter(table, &format!("ADD {definition} NOT VALID")),
-        alter(table, &format!("VALIDATE CONSTRAINT {}", written(name))),
-    ]
+    vec![alter(table, &format!("ADD {definition} NOT VALID")), validate(table, name)]
+}
+
+/// Reads a table for a constraint that is NOT VALID, while others write.
+pub fn validate(table: &RelationName, name: &str) -> HandStep {
+    alter(table, &format!("VALIDATE CONSTRAINT {}", written(name)))
 }
 
 /// Fills a column of the rows that are there, a range of the key at a time.

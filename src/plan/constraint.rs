@@ -2,7 +2,7 @@
 
 use super::by_hand::{HandStep, alter, spelled};
 use super::concurrent_index;
-use super::{Context, Inverse, Pace, Plan, Probe, Scope, Step, Target};
+use super::{Context, Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
 use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::Oid;
@@ -30,12 +30,16 @@ pub fn validated(
     Plan { hazard, steps, tag: TAG }
 }
 
-/// A column made NOT NULL by way of a CHECK that proves it: added, validated, used, dropped (`by_hand::set_not_null`).
+/// A column made NOT NULL: by a constraint of that kind that is validated, added before where there is none (18), or by way
+/// of a CHECK that proves it: added, validated, used, dropped (`by_hand::set_not_null`).
 pub fn not_null(hazard: &'static str, table: &Target, column: &str, hand: &[HandStep]) -> Plan {
     Plan { hazard, steps: not_null_steps(table, column, hand), tag: TAG }
 }
 
 fn not_null_steps(table: &Target, column: &str, hand: &[HandStep]) -> Vec<Step> {
+    if let [validate] = hand {
+        return vec![long(validate, Some(table))];
+    }
     if let [add, validate] = hand {
         let back = alter(&table.name, &format!("ALTER COLUMN {} DROP NOT NULL", written(column)));
         return vec![brief(add, vec![table.clone()], Some(&back)), long(validate, Some(table))];
@@ -69,8 +73,8 @@ pub fn of_index(
         let scope = Scope::Table(oid);
         let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
         let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
-        let back = format!("DROP INDEX {}", spelled(index)).into_bytes();
-        steps.push(Step { undo: Some(back), ..built });
+        let away = HandStep::anywhere(format!("DROP INDEX {}", spelled(index)));
+        steps.push(Step { undo: Some(undo(&away, std::slice::from_ref(table))), ..built });
         steps.push(brief(add, vec![table.clone()], None));
     }
     Plan { hazard, steps, tag: TAG }
@@ -78,6 +82,7 @@ pub fn of_index(
 
 fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
     let strongest = locks.iter().map(|target| target.mode).max().unwrap_or(LockMode::AccessExclusive);
+    let undo = back.map(|back| undo(back, &locks));
     Step {
         sql: step.sql.clone().into_bytes(),
         lock: strongest,
@@ -86,7 +91,7 @@ fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
         probe: Probe::Tag,
         inverse: Inverse::Nothing,
         pace: Pace::Ladder(locks),
-        undo: back.map(|back| back.sql.clone().into_bytes()),
+        undo,
         violated: None,
     }
 }
@@ -103,4 +108,10 @@ fn long(step: &HandStep, on: Option<&Target>) -> Step {
         undo: None,
         violated: None,
     }
+}
+
+/// What takes a step back drops something, which locks as strongly as can be whatever the step itself took.
+fn undo(back: &HandStep, locks: &[Target]) -> Undo {
+    let strongest = |target: &Target| Target { mode: LockMode::AccessExclusive, ..target.clone() };
+    Undo { sql: back.sql.clone().into_bytes(), locks: locks.iter().map(strongest).collect() }
 }

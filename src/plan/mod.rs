@@ -37,9 +37,18 @@ pub struct Step {
     /// How it may wait for its locks.
     pub pace: Pace,
     /// The statement that takes it back once it is done, run when a later step fails.
-    pub undo: Option<Vec<u8>>,
+    pub undo: Option<Undo>,
     /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
     pub violated: Option<Notice>,
+}
+
+/// A statement that takes a step back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undo {
+    /// The statement, in the client's encoding.
+    pub sql: Vec<u8>,
+    /// The relations that it locks strongly, for a moment.
+    pub locks: Vec<Target>,
 }
 
 /// How a step may wait for its locks.

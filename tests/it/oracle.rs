@@ -87,6 +87,7 @@ fn facts(session: &mut Raw, script: &Script) -> Facts {
     let relations = ask(&answer::RELATIONS, &[answer::relation_names(&need)]);
     let types = ask(&answer::TYPES, &[answer::type_names(&need)]);
     let functions = ask(&answer::FUNCTIONS, &answer::function_names(&need));
+    let taken = ask(&answer::NAMES, &[answer::names_beside(&need)]);
     let version = session.rows("SHOW server_version_num")[0][0].clone().unwrap();
     Facts {
         server_version: version.parse().unwrap(),
@@ -95,6 +96,7 @@ fn facts(session: &mut Raw, script: &Script) -> Facts {
         relations: relations.iter().map(|it| answer::relation(it, &need).unwrap()).collect(),
         types: types.iter().map(|it| answer::ty(it, &need).unwrap()).collect(),
         functions: functions.iter().map(|it| answer::function(it, &need).unwrap()).collect(),
+        taken: taken.iter().map(|it| answer::names(it, &need).unwrap()).collect(),
     }
 }
 

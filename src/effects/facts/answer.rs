@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, Reference, Relation, RelationKind,
-    TableFacts, TableIndex, TypeFacts, TypeKind, Volatility,
+    TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -22,6 +22,9 @@ pub static TYPES: LazyLock<String> = LazyLock::new(|| qualified(include_str!("ty
 
 /// Asks for functions; `$1` is an array of schemas, empty where none is named, `$2` one of names.
 pub static FUNCTIONS: LazyLock<String> = LazyLock::new(|| qualified(include_str!("functions.sql")));
+
+/// Asks for the names that one picked could meet; `$1` is an array of quoted names of tables.
+pub static NAMES: LazyLock<String> = LazyLock::new(|| qualified(include_str!("names.sql")));
 
 /// The text without comments, its operators out of reach of a hostile search path.
 fn qualified(text: &str) -> String {
@@ -42,6 +45,11 @@ fn qualified(text: &str) -> String {
 /// The array that asks for relations.
 pub fn relation_names(need: &Need) -> String {
     array(need.relations.iter().map(ToString::to_string))
+}
+
+/// The array that asks for the names beside tables.
+pub fn names_beside(need: &Need) -> String {
+    array(need.names_beside.iter().map(ToString::to_string))
 }
 
 /// The array that asks for types.
@@ -116,6 +124,15 @@ pub fn function(answer: &str, need: &Need) -> Option<(FunctionName, Volatility)>
     Some((name, volatility))
 }
 
+/// The names beside the table that one answer is about.
+pub fn names(answer: &str, need: &Need) -> Option<(RelationName, TakenNames)> {
+    let value: Value = serde_json::from_str(answer).ok()?;
+    let table = need.names_beside.get(place(&value)?)?.clone();
+    let names =
+        TakenNames { relations: texts(&value, "relations"), constraints: texts(&value, "constraints") };
+    Some((table, names))
+}
+
 fn index(value: &Value) -> Option<IndexFacts> {
     Some(IndexFacts {
         table: oid(value, "table")?,
@@ -153,6 +170,7 @@ fn table(value: &Value) -> TableFacts {
                 bytes: partition.get("bytes").and_then(Value::as_u64),
             })
         }),
+        has_kin: truth(value, "has_kin"),
         parent: named(value, "parent"),
         default_beside: named(value, "default_beside"),
     }
@@ -271,7 +289,7 @@ mod tests {
 
     #[test]
     fn no_operator_is_left_to_the_search_path() {
-        for text in [&RELATIONS, &TYPES, &FUNCTIONS] {
+        for text in [&RELATIONS, &TYPES, &FUNCTIONS, &NAMES] {
             assert!(!text.contains(" = ") && !text.contains(" <> ") && !text.contains("--"), "{}", **text);
         }
     }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::hash::Hash;
 
-use super::{Facts, Relation, TypeFacts, Volatility};
+use super::{Facts, Relation, TakenNames, TypeFacts, Volatility};
 use crate::base::RelationName;
 use crate::effects::Need;
 use crate::sql::form::{FunctionName, TypeName};
@@ -45,11 +45,12 @@ impl Source for Offline {
 #[derive(Debug)]
 pub struct Cached<S> {
     inner: S,
-    /// All but the three lists, as the first answer had it.
+    /// All but the lists, as the first answer had it.
     rest: Option<Facts>,
     relations: Known<RelationName, Relation>,
     types: Known<TypeName, TypeFacts>,
     functions: Known<FunctionName, Volatility>,
+    taken: Known<RelationName, TakenNames>,
 }
 
 /// What was asked for; `None` for what is not there.
@@ -58,7 +59,14 @@ type Known<K, V> = HashMap<K, Option<V>>;
 impl<S> Cached<S> {
     /// Nothing is known yet.
     pub fn new(inner: S) -> Self {
-        Self { inner, rest: None, relations: Known::new(), types: Known::new(), functions: Known::new() }
+        Self {
+            inner,
+            rest: None,
+            relations: Known::new(),
+            types: Known::new(),
+            functions: Known::new(),
+            taken: Known::new(),
+        }
     }
 
     /// Who is asked.
@@ -75,6 +83,7 @@ impl<S: Source> Source for Cached<S> {
             relations: missing(&self.relations, &need.relations),
             types: missing(&self.types, &need.types),
             functions: missing(&self.functions, &need.functions),
+            names_beside: missing(&self.taken, &need.names_beside),
         };
         let rest = match &self.rest {
             Some(rest) if missing.is_empty() => rest.clone(),
@@ -83,6 +92,7 @@ impl<S: Source> Source for Cached<S> {
                 learn(&mut self.relations, missing.relations, std::mem::take(&mut found.relations));
                 learn(&mut self.types, missing.types, std::mem::take(&mut found.types));
                 learn(&mut self.functions, missing.functions, std::mem::take(&mut found.functions));
+                learn(&mut self.taken, missing.names_beside, std::mem::take(&mut found.taken));
                 self.rest.insert(found).clone()
             }
         };
@@ -90,6 +100,7 @@ impl<S: Source> Source for Cached<S> {
             relations: recall(&self.relations, &need.relations),
             types: recall(&self.types, &need.types),
             functions: recall(&self.functions, &need.functions),
+            taken: recall(&self.taken, &need.names_beside),
             ..rest
         })
     }
@@ -143,12 +154,15 @@ mod tests {
             };
             let function =
                 |name: &FunctionName| number(&name.name).map(|_| (name.clone(), Volatility::Stable));
+            let names =
+                |name: &RelationName| number(&name.name).map(|_| (name.clone(), TakenNames::default()));
             Ok(Facts {
                 server_version: 170_000,
                 utc: Some(true),
                 relations: need.relations.iter().filter_map(relation).collect(),
                 types: need.types.iter().filter_map(ty).collect(),
                 functions: need.functions.iter().filter_map(function).collect(),
+                taken: need.names_beside.iter().filter_map(names).collect(),
                 ..Facts::default()
             })
         }
@@ -172,6 +186,7 @@ mod tests {
             relations: relations.iter().map(RelationName::bare).collect(),
             types: types.into_iter().map(|name| TypeName { name, ..TypeName::default() }).collect(),
             functions: functions.into_iter().map(|name| FunctionName { schema: None, name }).collect(),
+            names_beside: relations.iter().map(RelationName::bare).collect(),
         })
     }
 

@@ -21,6 +21,8 @@ pub struct TableFacts {
     pub referenced_by: Vec<Reference>,
     /// The whole tree below it, parents before children.
     pub partitions: Vec<PartitionFacts>,
+    /// It inherits from another table, or another one from it: not as a partition.
+    pub has_kin: bool,
     /// The table that it is a partition of.
     pub parent: Option<RelationName>,
     /// That table's default partition, if it is another one.
@@ -36,6 +38,13 @@ impl TableFacts {
     /// One of its constraints.
     pub fn constraint(&self, name: &str) -> Option<&ConstraintFacts> {
         self.constraints.iter().find(|constraint| constraint.name == name)
+    }
+
+    /// The NOT NULL of one of its columns, where that is a constraint (18).
+    pub fn not_null(&self, column: &str) -> Option<&ConstraintFacts> {
+        self.constraints.iter().find(|constraint| {
+            constraint.kind == ConstraintKind::NotNull && constraint.columns.iter().any(|it| it == column)
+        })
     }
 
     /// Its indexes on a column, or on expressions that may read it.
@@ -141,6 +150,15 @@ pub struct PartitionFacts {
     pub default: bool,
     /// `pg_table_size`
     pub bytes: Option<u64>,
+}
+
+/// Names in a table's schema that one picked for an object of the table could meet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenNames {
+    /// Of relations: a new index or key may have none of them.
+    pub relations: Vec<String>,
+    /// Of constraints, whichever table has them: Postgres picks none of them, though it would take one that is given.
+    pub constraints: Vec<String>,
 }
 
 /// What is known about a type.

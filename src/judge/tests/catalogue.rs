@@ -262,7 +262,7 @@ fn show_plan(plan: &Plan) -> String {
         let pace = if step.pace == Pace::Unhurried { "" } else { " under the ladder" };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         if let Some(back) = &step.undo {
-            writeln!(shown, "  back {}", String::from_utf8_lossy(back)).unwrap();
+            writeln!(shown, "  back {}", String::from_utf8_lossy(&back.sql)).unwrap();
         }
     }
     writeln!(shown, "tag {}", plan.tag).unwrap();

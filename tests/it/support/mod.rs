@@ -7,6 +7,7 @@ pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod stage;
+pub(crate) mod twins;
 
 use std::time::{Duration, Instant};
 

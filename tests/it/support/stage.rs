@@ -128,6 +128,7 @@ impl Person {
     pub(crate) fn called(addr: SocketAddr, more: &[(&str, &str)]) -> Self {
         let mut raw = Raw::connect(addr);
         let mut parameters = vec![("user", "postgres"), ("database", "postgres")];
+        parameters.retain(|(name, _)| !more.iter().any(|(given, _)| given == name));
         parameters.extend(more);
         let hello = raw.start(&parameters);
         let key = hello.into_iter().find(|frame| frame.tag == b'K').expect("BackendKeyData").body;

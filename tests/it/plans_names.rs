@@ -1,0 +1,110 @@
+//! What plans call things: as Postgres would, whatever else is in the schema.
+
+use crate::support::each_major;
+use crate::support::twins::Twins;
+
+const TABLE: &str = "CREATE TABLE t (a int NOT NULL, b int, c text); INSERT INTO t SELECT n, n, n FROM generate_series(1, 50) n";
+
+#[test]
+fn names_that_are_taken_beside_the_table_are_not_picked() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for (taken, sql) in [
+            ("CREATE VIEW t_a_key AS SELECT 1", "ALTER TABLE t ADD UNIQUE (a)"),
+            ("CREATE TABLE t_a_key (); CREATE SEQUENCE t_a_key1", "ALTER TABLE t ADD UNIQUE (a)"),
+            ("CREATE TABLE other (x int CONSTRAINT t_a_key CHECK (true))", "ALTER TABLE t ADD UNIQUE (a)"),
+            ("CREATE INDEX t_pkey ON t (c)", "ALTER TABLE t ADD PRIMARY KEY (a)"),
+            ("CREATE INDEX t_pkey ON t (c)", "ALTER TABLE t ADD PRIMARY KEY (b, a)"),
+            ("SELECT 1", "ALTER TABLE t ADD UNIQUE (a) INCLUDE (b, c)"),
+            ("CREATE DOMAIN d AS int CONSTRAINT t_a_check CHECK (true)", "ALTER TABLE t ADD CHECK (a > 0)"),
+            (
+                "CREATE TABLE other (x int CONSTRAINT t_check CHECK (true))",
+                "ALTER TABLE t ADD CHECK (a > 0 AND b > 0)",
+            ),
+            ("CREATE INDEX t_a_check ON t (a)", "ALTER TABLE t ADD CHECK (a > 0)"),
+            (
+                "CREATE TABLE other (x int PRIMARY KEY CONSTRAINT t_b_fkey CHECK (true)); INSERT INTO other SELECT b FROM t",
+                "ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES other",
+            ),
+            (
+                "CREATE TABLE other (x int CONSTRAINT t_b_not_null CHECK (true))",
+                "ALTER TABLE t ALTER b SET NOT NULL",
+            ),
+        ] {
+            twins.begin(&[TABLE, taken]);
+            twins.alike(&[], sql);
+        }
+        // One that is given is for the server to refuse.
+        twins.begin(&[TABLE, "CREATE VIEW taken AS SELECT 1", "CREATE INDEX \"own one\" ON t (b)"]);
+        for name in ["taken", "\"own one\""] {
+            for sql in ["UNIQUE (a)", "PRIMARY KEY (b)"] {
+                twins.alike_in_failure(&[], &format!("ALTER TABLE t ADD CONSTRAINT {name} {sql}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn long_names_are_cut_as_postgres_cuts_them() {
+    let long = "t".repeat(60);
+    let wide = "é".repeat(31);
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for table in [&long, &wide] {
+            let setup = format!("CREATE TABLE {table} (a int, \"{}\" int)", "c".repeat(60));
+            for part in ["ADD UNIQUE (a)", "ADD PRIMARY KEY (a)", "ADD CHECK (a > 0)", "ALTER a SET NOT NULL"]
+            {
+                twins.begin(&[&setup]);
+                twins.alike(&[], &format!("ALTER TABLE {table} {part}"));
+                // Once more: its first name is taken now, by its own, so that the next is picked.
+                if part.contains("CHECK") || part.contains("UNIQUE") {
+                    twins.alike(&[], &format!("ALTER TABLE {table} {part}"));
+                }
+            }
+            let both = format!("a, {}", "c".repeat(60));
+            twins.begin(&[&setup]);
+            twins.alike(&[], &format!("ALTER TABLE {table} ADD UNIQUE ({both})"));
+            twins.alike(&[], &format!("ALTER TABLE {table} ADD UNIQUE ({both})"));
+        }
+    }
+}
+
+/// The table that the search path means, and nothing in the other schema.
+#[test]
+fn of_two_tables_the_one_that_is_meant_is_altered() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for sql in [
+            "ALTER TABLE t ADD UNIQUE (a)",
+            "ALTER TABLE t ADD PRIMARY KEY (b)",
+            "ALTER TABLE t ADD CHECK (a > 0)",
+            "ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES other",
+            "ALTER TABLE t ALTER b SET NOT NULL",
+            "ALTER TABLE t ADD CONSTRAINT t_bad CHECK (a > 7)",
+            "ALTER TABLE t ADD CONSTRAINT t_bad UNIQUE (c)",
+            "ALTER TABLE t ADD CONSTRAINT t_bad PRIMARY KEY (c)",
+            "ALTER TABLE t ADD CONSTRAINT t_bad FOREIGN KEY (c) REFERENCES other",
+            "ALTER TABLE t ALTER d SET NOT NULL",
+        ] {
+            let table = "t (a int NOT NULL, b int, c int, d int)";
+            twins.begin(&[
+                "CREATE SCHEMA s1",
+                "CREATE SCHEMA s2",
+                &format!("CREATE TABLE s1.{table}"),
+                &format!("CREATE TABLE s2.{table}"),
+                "INSERT INTO s2.t SELECT n, n, 0, NULL FROM generate_series(1, 50) n",
+                "CREATE TABLE s1.other (x int PRIMARY KEY)",
+                "INSERT INTO s1.other SELECT generate_series(1, 50)",
+                "CREATE TABLE s1.t_a_key ()",
+                // What the wrong one would lose if the steps were taken back there.
+                "ALTER TABLE s1.t ALTER d SET NOT NULL, ADD CONSTRAINT t_bad CHECK (true)",
+            ]);
+            let path = "SET search_path = s2, s1";
+            if sql.contains("t_bad") || sql.contains("ALTER d") {
+                twins.alike_in_failure(&[path], sql);
+            } else {
+                twins.alike(&[path], sql);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Two databases that begin alike: a statement reaches one as it is and the other through a proxy, and both end alike.
+
+use std::process::Command;
+
+use lockkeeper::cluster::Installation;
+
+use super::programs;
+use super::stage::{Answer, Person, Stage, Way};
+
+/// Everything that the catalogue says of the objects of people; numbers of objects left out.
+const STATE: &str = "
+    WITH own AS (
+        SELECT n.oid, n.nspname FROM pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+    ), relation AS (
+        SELECT c.*, own.nspname || '.' || c.relname AS name FROM pg_class c JOIN own ON own.oid = c.relnamespace
+    )
+    SELECT 'relation' AS what, name, concat_ws(' ', relkind, relpersistence, relispartition, relchecks, relacl,
+        relreplident, relispopulated, relrowsecurity, reloptions::text), pg_get_expr(relpartbound, oid),
+        CASE WHEN relkind = 'p' THEN pg_get_partkeydef(oid) END
+    FROM relation
+    UNION ALL
+    SELECT 'column', name || '.' || attname, concat_ws(' ', attnum, attnotnull, format_type(atttypid, atttypmod), attislocal,
+        attinhcount, attisdropped, attidentity, attgenerated, attstorage, attcollation::regcollation, attacl, attoptions),
+        pg_get_expr(d.adbin, d.adrelid), NULL
+    FROM relation JOIN pg_attribute a ON a.attrelid = relation.oid AND attnum > 0
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    UNION ALL
+    SELECT 'constraint', coalesce(name, contypid::regtype::text) || '.' || conname, pg_get_constraintdef(k.oid),
+        concat_ws(' ', contype, convalidated, condeferrable, condeferred, conislocal, coninhcount, connoinherit, conkey, confkey,
+        conindid::regclass, (SELECT conname FROM pg_constraint p WHERE p.oid = k.conparentid)), obj_description(k.oid, 'pg_constraint')
+    FROM pg_constraint k JOIN own ON own.oid = connamespace LEFT JOIN relation ON relation.oid = conrelid
+    UNION ALL
+    SELECT 'index', name, pg_get_indexdef(indexrelid), concat_ws(' ', indisunique, indisprimary, indisvalid, indisready,
+        indislive, indimmediate, indisreplident, indisclustered, indnkeyatts), NULL
+    FROM pg_index JOIN relation ON relation.oid = indexrelid
+    UNION ALL
+    SELECT 'trigger', name, tgfoid::regproc::text, tgenabled::text, concat_ws(' ', tgtype, tgdeferrable, tginitdeferred, tgisinternal)
+    FROM pg_trigger JOIN relation ON relation.oid = tgrelid
+    UNION ALL
+    SELECT 'inherits', inhrelid::regclass::text, inhparent::regclass::text, inhseqno::text, NULL FROM pg_inherits
+    UNION ALL
+    SELECT 'depends', regexp_replace(pg_describe_object(classid, objid, objsubid), '_[0-9]+', ''),
+        regexp_replace(pg_describe_object(refclassid, refobjid, refobjsubid), '_[0-9]+', ''), deptype::text, NULL
+    FROM pg_depend WHERE objid >= 16384
+    ORDER BY 1, 2, 3, 4, 5";
+
+/// The two databases, with the proxy in front.
+pub(crate) struct Twins {
+    pub(crate) stage: Stage,
+    /// Gets the statement as it is.
+    pub(crate) plain: Person,
+    /// Prepares and looks at the database that gets it through the proxy.
+    pub(crate) beside: Person,
+    major: u32,
+}
+
+impl Twins {
+    /// On one version.
+    pub(crate) fn on(installation: Installation) -> Self {
+        let major = installation.major;
+        let stage = Stage::on(installation);
+        stage.straight().all(&["CREATE DATABASE plain", "CREATE DATABASE online"]);
+        let person = |name| Person::called(stage.cluster.addr(), &[("database", name)]);
+        let (plain, beside) = (person("plain"), person("online"));
+        Self { stage, plain, beside, major }
+    }
+
+    /// Begins again in both, with these statements.
+    pub(crate) fn begin(&mut self, setup: &[&str]) {
+        let schemas = "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'";
+        for person in [&mut self.plain, &mut self.beside] {
+            for schema in person.table(schemas).lines() {
+                person.all(&[&format!("DROP SCHEMA {schema} CASCADE")]);
+            }
+            person.all(&["CREATE SCHEMA public"]);
+            person.all(setup);
+        }
+    }
+
+    /// Somebody in the second database who comes through the proxy, with these settings.
+    pub(crate) fn through(&self, settings: &[&str]) -> Person {
+        let mut person = Person::called(self.stage.proxy.addr(), &[("database", "online")]);
+        person.all(settings);
+        person
+    }
+
+    /// Both get the statement, which succeeds as steps, and both end alike; gives what the second was told.
+    #[track_caller]
+    pub(crate) fn alike(&mut self, settings: &[&str], sql: &str) -> Answer {
+        let plain = self.plainly(settings, sql);
+        let online = self.through(settings).ask(Way::Simple, sql);
+        assert_eq!(online.tag(), plain.tag(), "{}: {sql}", self.major);
+        let notices = online.notices().join("\n");
+        assert!(notices.contains(" runs as "), "{}: {sql}: {notices}", self.major);
+        self.compare(sql);
+        online
+    }
+
+    /// Both get the statement, which fails in the same words, and both end alike, the second as it began.
+    #[track_caller]
+    pub(crate) fn alike_in_failure(&mut self, settings: &[&str], sql: &str) -> Answer {
+        let before = self.beside.table(STATE);
+        let plain = self.plainly(settings, sql);
+        let mut client = self.through(settings);
+        let online = client.ask(Way::Simple, sql);
+        assert_eq!(online.failure(), plain.failure(), "{}: {sql}", self.major);
+        let words = |answer: &Answer| answer.error().map(super::raw::Frame::message);
+        assert_eq!(words(&online), words(&plain), "{}: {sql}", self.major);
+        assert_eq!(self.beside.table(STATE), before, "{}: {sql} left something", self.major);
+        assert_eq!(client.table("SELECT 1"), "1");
+        online
+    }
+
+    /// Fails unless both databases are alike.
+    #[track_caller]
+    pub(crate) fn compare(&mut self, sql: &str) {
+        let (plain, online) = (self.plain.table(STATE), self.beside.table(STATE));
+        let only = |one: &str, other: &str| {
+            one.lines().filter(|line| !other.lines().any(|it| it == *line)).collect::<Vec<_>>().join("\n")
+        };
+        let (missing, more) = (only(&plain, &online), only(&online, &plain));
+        assert!(
+            missing.is_empty() && more.is_empty() && plain.len() == online.len(),
+            "{}: {sql}\nmissing:\n{missing}\nmore:\n{more}",
+            self.major
+        );
+        if let (Some(plain), Some(online)) = (self.dump("plain"), self.dump("online")) {
+            assert_eq!(online, plain, "{}: {sql}", self.major);
+        }
+    }
+
+    fn plainly(&mut self, settings: &[&str], sql: &str) -> Answer {
+        self.plain.all(settings);
+        let answer = self.plain.query(sql);
+        self.plain.all(&["RESET ALL"]);
+        answer
+    }
+
+    /// The schema as `pg_dump` of that version or a later one writes it, where there is one.
+    fn dump(&self, database: &str) -> Option<String> {
+        let program = self.stage.cluster.installation().program("pg_dump")?;
+        let mut command = Command::new(program);
+        command.args(["--schema-only", "--dbname", &self.stage.cluster.url(database)]);
+        let ran = programs::run(command);
+        // A server that is newer than the program is refused; since a fix of 2025 each dump has a key of its own.
+        let lines = ran.stdout.lines().filter(|line| !line.contains("restrict "));
+        (ran.code == 0).then(|| lines.collect::<Vec<_>>().join("\n"))
+    }
+}
