@@ -56,7 +56,7 @@ impl Part<'_> {
                     self.add_column(column, reader);
                 }
             }
-            Action::DropColumn { column, .. } => self.drop_column(column, reader),
+            Action::DropColumn { column, cascade, .. } => self.drop_column(column, *cascade, reader),
             Action::SetType { column, to, collate, using } => {
                 let change = match (*using, reader.table(self.target).and_then(|table| table.column(column)))
                 {
@@ -146,7 +146,7 @@ impl Part<'_> {
         }
     }
 
-    fn drop_column(&self, column: &str, reader: &mut Reader<'_>) {
+    fn drop_column(&self, column: &str, cascade: bool, reader: &mut Reader<'_>) {
         let lost = Loss::Column { table: self.target.clone(), column: column.to_owned() };
         reader.loses(self.target, lost);
         reader.breaks(format!("statements that name {column} fail"));
@@ -159,6 +159,11 @@ impl Part<'_> {
         {
             reader.lock(other, None, AccessExclusive);
         }
+        let Some(table) = table.filter(|_| cascade) else { return };
+        for key in table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column)) {
+            reader.lock(&key.table, Some(key.oid), AccessExclusive);
+        }
+        reader.drop_views(self.target, Some(column), cascade);
     }
 
     fn set_type(&self, column: &str, change: TypeChange, collate: bool, reader: &mut Reader<'_>) {

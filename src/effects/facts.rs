@@ -10,7 +10,7 @@ mod table;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, PartitionFacts, Reference, TableFacts, TableIndex, TakenNames, TypeFacts,
-    TypeKind, Volatility,
+    TypeKind, ViewFacts, Volatility,
 };
 
 use crate::base::RelationName;

@@ -74,6 +74,7 @@ fn drop(dropped: &Dropped, reader: &mut Reader<'_>) {
             DroppedObject::Schema => reader.effects.losses.push(Loss::Schema(name.clone())),
             DroppedObject::View | DroppedObject::MaterializedView => {
                 reader.breaks(format!("statements that name {name} fail"));
+                reader.drop_views(name, None, dropped.cascade);
             }
             DroppedObject::Index | DroppedObject::Sequence | DroppedObject::Other => {}
         }
@@ -91,6 +92,7 @@ fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
     for key in table.referenced_by.iter().filter(|_| cascade) {
         reader.lock(&key.table, Some(key.oid), AccessExclusive);
     }
+    reader.drop_views(name, None, cascade);
     for beside in table.parent.iter().chain(&table.default_beside) {
         reader.lock(beside, None, AccessExclusive);
     }
@@ -115,9 +117,9 @@ fn truncate(tables: &[RelationName], cascade: bool, reader: &mut Reader<'_>) {
         reader.loses(name, Loss::Rows(name.clone()));
         reader.lock_partitions(name, AccessExclusive);
         let Some(table) = reader.table(name) else { continue };
-        for key in table.referenced_by.iter().filter(|_| cascade) {
-            reader.lock(&key.table, Some(key.oid), AccessExclusive);
-            reader.loses(&key.table, Loss::Rows(key.table.clone()));
+        for (other, oid) in table.truncated_with.iter().filter(|_| cascade) {
+            reader.lock(other, Some(*oid), AccessExclusive);
+            reader.effects.losses.push(Loss::Rows(other.clone()));
         }
     }
 }

@@ -65,6 +65,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The views that need what is dropped go with it.
+    pub(super) fn drop_views(&mut self, of: &RelationName, column: Option<&str>, cascade: bool) {
+        let Some(table) = self.facts.table(of).filter(|_| cascade) else { return };
+        for view in table.views_of(column) {
+            self.lock(&view.name, Some(view.oid), LockMode::AccessExclusive);
+            self.breaks(format!("statements that name {} fail", view.name));
+        }
+    }
+
     /// What is known of a table's parts.
     pub(super) fn table(&self, name: &RelationName) -> Option<&'a TableFacts> {
         self.facts.table(name)

@@ -3,6 +3,7 @@
 use super::{Finding, HazardSetting, Subject};
 use crate::effects::Cause;
 use crate::plan::HandStep;
+use crate::sql::form::Action;
 
 /// The hazard's id.
 pub const ID: &str = "change-type-reindex";
@@ -18,9 +19,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::TypeIndex])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
+    let views = match &part.action {
+        Action::SetType { column, .. } => subject.type_of_views(target, column),
+        _ => String::new(),
+    };
     let why = format!(
         "An index on the column is built again under an {}, so that all reads and writes wait until it is \
-         done.",
+         done.{views}",
         work.under
     );
     let steps = vec![HandStep::words(

@@ -22,8 +22,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Action::SetType { column, to, .. } = &part.action else { return None };
     let why = format!(
         "Every row of {target} and every index is written again under an {}, so that all reads and writes \
-         wait until it is done.",
-        work.under
+         wait until it is done.{}",
+        work.under,
+        subject.type_of_views(target, column)
     );
     let steps = vec![
         HandStep::words(&format!(

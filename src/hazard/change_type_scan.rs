@@ -34,7 +34,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         HandStep::anywhere(subject.text(&subject.statement.span)),
     ];
     steps.extend(by_hand::add_then_validate(target, &check.name, &format!("CONSTRAINT {name} {definition}")));
-    let why = format!("CHECK {} is tested against every row under an {}.", check.name, work.under);
+    let views = subject.type_of_views(target, column);
+    let why = format!("CHECK {} is tested against every row under an {}.{views}", check.name, work.under);
     Some(
         Finding::warning(
             ID,

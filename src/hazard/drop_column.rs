@@ -18,8 +18,8 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds the removal of a column that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let (part, dropped) = subject.parts().iter().find_map(|part| match &part.action {
-        Action::DropColumn { column, .. } => Some((part, column)),
+    let (part, dropped, cascade) = subject.parts().iter().find_map(|part| match &part.action {
+        Action::DropColumn { column, cascade, .. } => Some((part, column, *cascade)),
         _ => None,
     })?;
     let (table, column) = subject.effects.losses.iter().find_map(|loss| match loss {
@@ -28,7 +28,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     })?;
     let why = format!(
         "Its values are gone, and every statement of a running application that names {column} fails from \
-         then on."
+         then on.{}",
+        subject.fate_of_views(table, Some(column), cascade)
     );
     let indexes = subject.facts.table(table).map(|facts| facts.indexes.as_slice()).unwrap_or_default();
     let mut steps = vec![HandStep::words("release an application that does not name the column any more")];

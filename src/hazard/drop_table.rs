@@ -6,6 +6,7 @@ use crate::base::name::written;
 use crate::effects::Loss;
 use crate::plan::HandStep;
 use crate::plan::by_hand::{alter, spelled};
+use crate::sql::form::Form;
 
 /// The hazard's id.
 pub const ID: &str = "drop-table";
@@ -36,9 +37,11 @@ fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
             .map(|key| alter(table, &format!("DROP CONSTRAINT {}", written(&key.name)))),
     );
     steps.push(HandStep::anywhere(format!("DROP TABLE {}", spelled(table))));
+    let cascade = matches!(&subject.statement.form, Form::Drop(dropped) if dropped.cascade);
+    let views = subject.fate_of_views(table, None, cascade);
     let why = format!(
         "The rows of {table} are gone, and every statement that names it fails from then on. Tables at the other end of its foreign \
-         keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well."
+         keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well.{views}"
     );
     Finding::refusal(ID, format!("dropping {} destroys data", table.name), why).about(table).by_hand(steps)
 }

@@ -6,6 +6,7 @@
 mod bookkeeping;
 mod finding;
 mod setting;
+mod views;
 
 use std::ops::Range;
 

@@ -196,3 +196,49 @@ fn a_role_without_rights_on_tables_is_enough() {
     assert_eq!(nobody.code, 1, "{}", nobody.stderr);
     assert_eq!(nobody.stdout, owner.stdout);
 }
+
+/// What hangs on a table is told where it goes with it, or stops the statement.
+#[test]
+fn victims_are_named() {
+    let cluster = cluster_with(&Options::new());
+    let mut admin = Raw::session(cluster.addr());
+    admin.rows("CREATE TABLE orders (id int PRIMARY KEY, amount int, note varchar(5))");
+    admin.rows("INSERT INTO orders SELECT n, n FROM generate_series(1, 300000) n");
+    admin.rows("CREATE TABLE items (id int PRIMARY KEY REFERENCES orders)");
+    admin.rows("CREATE TABLE parcels (id int REFERENCES items)");
+    admin.rows("CREATE VIEW totals AS SELECT id, amount FROM orders");
+    admin.rows("CREATE MATERIALIZED VIEW \"Big\" AS SELECT id FROM totals WHERE amount > 9");
+    let folder = TempDir::new().expect("folder");
+    for (sql, expected) in [
+        (
+            "DROP TABLE orders CASCADE",
+            vec!["CASCADE drops the views that need it, too: public.totals, public.\"Big\"."],
+        ),
+        (
+            "DROP TABLE orders",
+            vec!["Without CASCADE Postgres refuses it (2BP01), since views need it: public.totals"],
+        ),
+        (
+            "ALTER TABLE orders DROP COLUMN amount",
+            vec!["(2BP01), since views need it: public.totals, public.\"Big\"."],
+        ),
+        (
+            "ALTER TABLE orders ALTER COLUMN amount TYPE bigint",
+            vec!["(0A000) while views need the column: public.totals"],
+        ),
+        (
+            "TRUNCATE orders CASCADE",
+            vec!["truncating orders destroys", "truncating items destroys", "truncating parcels destroys"],
+        ),
+    ] {
+        let file = folder.path().join("one.sql");
+        std::fs::write(&file, sql).expect("write");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+        without_variables(&mut command);
+        command.args(["check", "--url", &cluster.url("postgres")]).arg(file);
+        let said = run(command).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for expected in expected {
+            assert!(said.contains(expected), "{sql}: {said}");
+        }
+    }
+}

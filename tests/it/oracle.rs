@@ -16,9 +16,6 @@ use crate::oracle_forms::{LATER, OUTSIDE, SETUP, STATEMENTS};
 use crate::support::raw::{self, Raw};
 use crate::support::{cluster_with, each_major, eventually};
 
-/// Strong locks beyond what is declared: views go with the tables that they read.
-const BEYOND: &[(&str, &str)] = &[("DROP TABLE t CASCADE", "v"), ("DROP TABLE t CASCADE", "m")];
-
 #[test]
 fn declared_effects_are_those_that_postgres_has() {
     for installation in each_major() {
@@ -120,7 +117,6 @@ fn differences(session: &mut Raw, relations: &BTreeMap<String, String>, text: &s
     for (name, mode) in had.locks.iter().filter(|(_, mode)| mode.is_strong()) {
         let known = declared.get(name).is_some_and(|declared| declared >= mode)
             || effects.beyond
-            || BEYOND.contains(&(text, name))
             // Indexes and sequences, told by the underscore in their names here, follow their tables.
             || (effects.is_strong() && name.contains('_'));
         if !known {

@@ -4,7 +4,8 @@
 pub(crate) const SETUP: &str = "
     CREATE TABLE r (a int PRIMARY KEY, b int UNIQUE);
     CREATE TABLE t (a int, b int, c text, CONSTRAINT positive CHECK (a > 0) NOT VALID);
-    CREATE TABLE child (a int REFERENCES r);
+    CREATE TABLE child (a int UNIQUE REFERENCES r);
+    CREATE TABLE grandchild (a int REFERENCES child (a));
     CREATE INDEX t_i ON t (a);
     CREATE TABLE p (a int) PARTITION BY LIST (a);
     CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
@@ -14,6 +15,7 @@ pub(crate) const SETUP: &str = "
     CREATE TABLE old (a int);
     CREATE TABLE heir (a int);
     CREATE VIEW v AS SELECT a FROM t;
+    CREATE VIEW vv AS SELECT a FROM v;
     CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
     CREATE UNIQUE INDEX m_i ON m (a);
     CREATE SEQUENCE q;
@@ -110,9 +112,15 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "REINDEX INDEX t_i",
     "CLUSTER t USING t_i",
     "DROP TABLE old",
-    "DROP TABLE child",
+    "DROP TABLE grandchild",
+    "DROP TABLE child CASCADE",
     "DROP TABLE t CASCADE",
-    "DROP VIEW v",
+    "ALTER TABLE t DROP COLUMN a CASCADE",
+    "ALTER TABLE t DROP COLUMN b CASCADE",
+    "ALTER TABLE r DROP COLUMN a CASCADE",
+    "ALTER TABLE r DROP COLUMN b CASCADE",
+    "DROP VIEW vv",
+    "DROP VIEW v CASCADE",
     "DROP MATERIALIZED VIEW m",
     "DROP SEQUENCE q",
     "DROP TRIGGER tr ON t",

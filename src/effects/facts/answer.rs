@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, Reference, Relation, RelationKind,
-    TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, Volatility,
+    TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -158,6 +158,14 @@ fn table(value: &Value) -> TableFacts {
                 oid: oid(key, "oid")?,
                 constraint: text(key, "constraint")?.to_owned(),
                 columns: texts(key, "columns"),
+            })
+        }),
+        truncated_with: list(value, "truncated_with", |it| Some((named(it, "name")?, oid(it, "oid")?))),
+        views: list(value, "views", |view| {
+            Some(ViewFacts {
+                name: named(view, "name")?,
+                oid: oid(view, "oid")?,
+                columns: texts(view, "columns"),
             })
         }),
         partitions: list(value, "partitions", |partition| {

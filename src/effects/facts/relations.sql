@@ -138,6 +138,40 @@ SELECT pg_catalog.json_build_object(
         JOIN pg_catalog.pg_class r ON r.oid = k.conrelid
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
         WHERE k.confrelid = named.oid AND k.contype = 'f' AND k.conrelid <> named.oid),
+    'truncated_with', (
+        WITH RECURSIVE reached(oid) AS (
+            SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.confrelid = named.oid AND k.contype = 'f'
+            UNION
+            SELECT k.conrelid FROM reached JOIN pg_catalog.pg_constraint k ON k.confrelid = reached.oid
+            WHERE k.contype = 'f'
+        )
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint) ORDER BY r.oid)
+        FROM reached JOIN pg_catalog.pg_class r ON r.oid = reached.oid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE r.oid <> named.oid),
+    'views', (
+        -- Views that read it, and those that read these; with the columns of it that they need.
+        WITH RECURSIVE reached(oid, number) AS (
+            SELECT w.ev_class, d.refobjsubid FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+            WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+            AND d.refobjid = named.oid AND w.ev_class <> named.oid
+            UNION
+            SELECT w.ev_class, reached.number FROM reached JOIN pg_catalog.pg_depend d ON d.refobjid = reached.oid
+            JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+            WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+        )
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint,
+            'columns', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = named.oid AND a.attnum > 0
+                AND a.attnum IN (SELECT reached.number FROM reached WHERE reached.oid = r.oid))) ORDER BY r.oid)
+        FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE r.oid IN (SELECT reached.oid FROM reached) AND r.relkind = ANY (ARRAY['v', 'm']::"char"[])),
     'partitions', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,

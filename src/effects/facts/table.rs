@@ -19,6 +19,10 @@ pub struct TableFacts {
     pub indexes: Vec<TableIndex>,
     /// Foreign keys of other tables that refer to it.
     pub referenced_by: Vec<Reference>,
+    /// Tables that `TRUNCATE .. CASCADE` empties too: those that refer to it, and those that refer to these.
+    pub truncated_with: Vec<(RelationName, Oid)>,
+    /// Views that read it, and those that read these.
+    pub views: Vec<ViewFacts>,
     /// The whole tree below it, parents before children.
     pub partitions: Vec<PartitionFacts>,
     /// It inherits from another table, or another one from it: not as a partition.
@@ -52,6 +56,11 @@ impl TableFacts {
         self.indexes
             .iter()
             .filter(move |index| index.expressions || index.columns.iter().any(|it| it == column))
+    }
+
+    /// The views that need the table, or one column of it.
+    pub fn views_of<'a>(&'a self, column: Option<&'a str>) -> impl Iterator<Item = &'a ViewFacts> {
+        self.views.iter().filter(move |view| column.is_none_or(|it| view.columns.iter().any(|own| own == it)))
     }
 
     /// Its partition for whatever fits nowhere else.
@@ -131,6 +140,17 @@ pub struct Reference {
     /// The constraint.
     pub constraint: String,
     /// The columns referred to.
+    pub columns: Vec<String>,
+}
+
+/// A view that reads a table, itself or through others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewFacts {
+    /// Its name with its schema.
+    pub name: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// The columns of the table that it needs.
     pub columns: Vec<String>,
 }
 
