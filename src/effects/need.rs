@@ -46,6 +46,11 @@ fn of_script(script: &Script, need: &mut Need) {
         for name in locked.chain(unless_exists(statement)) {
             add(&mut need.relations, name);
         }
+        for write in &statement.writes {
+            if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) {
+                add(&mut need.relations, &write.table);
+            }
+        }
         of_form(&statement.form, need);
     }
 }
@@ -64,7 +69,8 @@ fn matters(statement: &Statement) -> bool {
     let index_work = matches!(statement.kind, Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_));
     index_work
         || statement.is_strong()
-        || matches!(statement.form, Form::AlterTable(_) | Form::AlterDomain(_) | Form::Write(_))
+        || !statement.writes.is_empty()
+        || matches!(statement.form, Form::AlterTable(_) | Form::AlterDomain(_))
 }
 
 fn of_form(form: &Form, need: &mut Need) {
@@ -80,9 +86,6 @@ fn of_form(form: &Form, need: &mut Need) {
                     _ => {}
                 }
             }
-        }
-        Form::Write(write) if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) => {
-            add(&mut need.relations, &write.table);
         }
         Form::AlterDomain(alter) if alter.change == Change::Checks => add(&mut need.types, &alter.domain),
         _ => {}

@@ -11,6 +11,7 @@ use crate::sql::statement::Statement;
 pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
     match form {
         Form::Drop(dropped) => drop(dropped, reader),
+        Form::DropOwned(roles) => reader.effects.losses.push(Loss::Owned(roles.join(", "))),
         Form::DropDatabase(name) => reader.effects.losses.push(Loss::Database(name.clone())),
         Form::Rename(rename) => renames(rename, reader),
         Form::Truncate { tables, cascade } => truncate(tables, *cascade, reader),

@@ -125,8 +125,8 @@ impl Past {
             return;
         }
         self.lock(statement, effects);
+        statement.writes.iter().for_each(|write| self.written.add(&write.table));
         match &statement.form {
-            Form::Write(write) => self.written.add(&write.table),
             Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter, effects),
             Form::ConstraintsImmediate => self.written.clear(),
             _ => {}

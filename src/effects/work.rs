@@ -113,6 +113,8 @@ pub enum Loss {
     Rows(RelationName),
     /// A schema and what is in it.
     Schema(RelationName),
+    /// All that some roles own, by name.
+    Owned(String),
     /// A database.
     Database(String),
 }

@@ -31,12 +31,12 @@ pub(super) fn is_about(statement: &Statement) -> bool {
         Form::CreateTable(table) => Some(&table.name),
         Form::CreateIndex(index) => Some(&index.table),
         Form::AlterTable(alter) if alter.parts.iter().all(is_kept) => Some(&alter.target),
-        Form::Write(write) if !write.with => Some(&write.table),
-        Form::Plain if matches!(statement.kind, Kind::Lock { .. }) => None,
+        Form::Plain if !statement.writes.is_empty() || matches!(statement.kind, Kind::Lock { .. }) => None,
         _ => return false,
     };
     let locked = statement.locks.iter().map(|lock| &lock.name);
-    let mut all = named.into_iter().chain(locked).peekable();
+    let written = statement.writes.iter().map(|write| &write.table);
+    let mut all = named.into_iter().chain(locked).chain(written).peekable();
     all.peek().is_some() && all.all(|name| TABLES.contains(&name.name.as_str()))
 }
 
@@ -66,6 +66,8 @@ mod tests {
             ("TRUNCATE schema_migrations, orders", false),
             ("TRUNCATE schema_migrations CASCADE", false),
             ("DROP TABLE alembic_version CASCADE", false),
+            ("WITH d AS (DELETE FROM orders RETURNING a) INSERT INTO alembic_version SELECT a FROM d", false),
+            ("WITH d AS (SELECT 'b') INSERT INTO alembic_version SELECT * FROM d", true),
             ("WITH d AS (DELETE FROM orders) UPDATE alembic_version SET version_num = 'b'", false),
             ("ALTER TABLE alembic_version ADD FOREIGN KEY (a) REFERENCES orders", false),
             ("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)", true),

@@ -2,7 +2,7 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::plan::HandStep;
-use crate::sql::form::{Form, WriteVerb};
+use crate::sql::form::{Write, WriteVerb};
 
 /// The hazard's id.
 pub const ID: &str = "bulk-write";
@@ -14,17 +14,20 @@ pub const SINCE: &str = "0.1.0";
 pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 
 /// Finds DML whose condition may hold for many rows.
-pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let Form::Write(write) = &subject.statement.form else { return None };
-    let changes = matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) && write.filtered;
-    if !changes || !subject.writes_many_rows() {
-        return None;
-    }
+pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    let bulk = |write: &&Write| {
+        let changes = matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) && write.filtered;
+        changes && subject.are_many_rows(write)
+    };
+    subject.statement.writes.iter().filter(bulk).map(found).collect()
+}
+
+fn found(write: &Write) -> Finding {
     let verb = write.verb.name();
     let why = format!(
         "Its condition pins no unique key. The rows that it finds stay locked until the transaction ends, and each leaves a dead row behind; \
          replicas fall back while the transaction is replayed. EXPLAIN tells how many there are: {verb} in ranges of the key is felt by nobody."
     );
     let steps = vec![HandStep::words("go over the table in batches by key, with a COMMIT behind each")];
-    Some(Finding::warning(ID, format!("{verb} may touch many rows"), why).about(&write.table).by_hand(steps))
+    Finding::warning(ID, format!("{verb} may touch many rows"), why).about(&write.table).by_hand(steps)
 }

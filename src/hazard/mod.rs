@@ -15,7 +15,7 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
-use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, WriteVerb};
+use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
 use crate::sql::lex::Lexer;
 use crate::sql::{Encoding, edit};
 
@@ -216,9 +216,8 @@ impl<'a> Subject<'a> {
         own.iter().map(|it| it.name.as_str()).chain(beside.iter().map(String::as_str)).collect()
     }
 
-    /// Whether it writes rows that others can see, and not only those of one key or those that it lists.
-    pub fn writes_many_rows(&self) -> bool {
-        let Form::Write(write) = &self.statement.form else { return false };
+    /// Whether rows are written that others can see, and not only those of one key or those that are listed.
+    pub fn are_many_rows(&self, write: &Write) -> bool {
         let listed = write.verb == WriteVerb::Insert;
         let pinned = match self.facts.table(&write.table) {
             Some(table) => table.indexes.iter().any(|index| {
@@ -322,6 +321,7 @@ hazards![
     write_without_where,
     bulk_write,
     drop_schema,
+    drop_owned,
     drop_database,
     wide_index,
     different_index,

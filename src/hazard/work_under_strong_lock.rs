@@ -16,7 +16,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let (locked, mode) = subject.past.strongest()?;
     let mode = mode.with_article();
-    let writes = subject.writes_many_rows();
+    let writes = subject.statement.writes.iter().any(|write| subject.are_many_rows(write));
     let works = subject.effects.work.iter().any(|work| work.exposed && work.bytes != Some(0));
     if !writes && !works {
         return None;

@@ -195,6 +195,7 @@ fn loss_told(loss: &Loss) -> String {
         Loss::Column { table, column } => format!("column {column} of {}", spelled(table)),
         Loss::Rows(table) => format!("the rows of {}", spelled(table)),
         Loss::Schema(schema) => format!("schema {}", schema.name),
+        Loss::Owned(roles) => format!("everything owned by {roles}"),
         Loss::Database(database) => format!("database {database}"),
     }
 }

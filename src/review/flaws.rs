@@ -1,5 +1,6 @@
 //! What is wrong with a statement as a part of a file, whatever it locks.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::lint::{DUPLICATE_SET, LONG_IDENTIFIER, Lint, MISSING_IF_EXISTS, UNQUALIFIED};
@@ -24,7 +25,7 @@ pub(super) struct Flaw {
 pub(super) fn find(script: &Script, statement: &Statement, past: &Past) -> Vec<Flaw> {
     let mut flaws = long_identifiers(script, statement);
     let of_all = |lint, what: String, why| Flaw { lint, span: statement.span.clone(), what, why };
-    if let Some(column) = set_twice(&statement.form) {
+    if let Some(column) = set_twice(statement) {
         let what = format!("column {column} is set twice");
         flaws.push(of_all(
             DUPLICATE_SET,
@@ -80,14 +81,10 @@ fn long_identifiers(script: &Script, statement: &Statement) -> Vec<Flaw> {
     names.map(flaw).collect()
 }
 
-fn set_twice(form: &Form) -> Option<&String> {
-    let Form::Write(write) = form else { return None };
-    write
-        .columns
-        .iter()
-        .enumerate()
-        .find(|(at, column)| write.columns.iter().take(*at).any(|it| it == *column))
-        .map(|(_, it)| it)
+fn set_twice(statement: &Statement) -> Option<&String> {
+    let columns = &statement.writes.first()?.columns;
+    let mut before = BTreeSet::new();
+    columns.iter().find(|column| !before.insert(*column))
 }
 
 /// Whether it says IF [NOT] EXISTS, or needs not.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::directive::Directive;
 use super::encoding::Dialect;
-use super::form::Form;
+use super::form::{Form, Write};
 use crate::base::{LockMode, RelationName};
 
 /// Everything that one `Query` or `Parse` message asks for.
@@ -80,6 +80,8 @@ pub struct Statement {
     pub place: Place,
     /// What it says in detail.
     pub form: Form,
+    /// The rows that it writes, its own first, then those in its `WITH`.
+    pub writes: Vec<Write>,
 }
 
 impl Statement {

@@ -41,6 +41,8 @@ pub enum Form {
     Drop(Dropped),
     /// `DROP DATABASE`
     DropDatabase(String),
+    /// `DROP OWNED BY`: the roles.
+    DropOwned(Vec<String>),
     /// `RENAME`, `SET SCHEMA`
     Rename(Rename),
     /// `TRUNCATE`
@@ -74,8 +76,6 @@ pub enum Form {
     CreateEnum(TypeName),
     /// `ALTER TYPE .. ADD VALUE`, `RENAME VALUE`
     AlterEnum(EnumChange),
-    /// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
-    Write(Write),
     /// `DO`, `CREATE FUNCTION`, `CREATE PROCEDURE`
     Body(Body),
     /// `SET CONSTRAINTS ALL IMMEDIATE` and the like: pending trigger events are done with.

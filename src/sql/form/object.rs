@@ -102,7 +102,6 @@ pub struct EnumChange {
 
 /// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent of each other")]
 pub struct Write {
     /// The word.
     pub verb: WriteVerb,
@@ -114,8 +113,6 @@ pub struct Write {
     pub columns: Vec<String>,
     /// Columns that the condition pins by `column = value`, joined by AND.
     pub pinned: Vec<String>,
-    /// Behind a `WITH`, which may write too.
-    pub with: bool,
 }
 
 /// How rows are written.

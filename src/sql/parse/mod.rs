@@ -108,7 +108,7 @@ impl Source<'_> {
         let found = classify::classify(node, names);
         let span = self.trimmed(start..end);
         let places = form::Places::new(*self, span.clone(), offset);
-        Some(found.at(span, form::form(node, &places)))
+        Some(found.at(span, form::form(node, &places), form::writes(node)))
     }
 
     /// A span from its first word to its last, comments and white space around it cut off.
@@ -170,6 +170,7 @@ fn told(span: Range<usize>, kind: Kind) -> Statement {
         reach: Reach::Named,
         place: Place::Anywhere,
         form: Form::Plain,
+        writes: Vec::new(),
     }
 }
 

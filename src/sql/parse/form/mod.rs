@@ -5,11 +5,13 @@ mod flow;
 mod object;
 mod places;
 mod table;
+mod writes;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CreateTableAsStmt, Node, RangeVar, TypeName as TypeNode};
+use pg_query::protobuf::{CreateTableAsStmt, Node, RangeVar, RoleSpecType, TypeName as TypeNode};
 
 pub(super) use self::places::Places;
+pub(super) use self::writes::of as writes;
 use super::names::{option_is_on, range_var, string};
 use crate::base::RelationName;
 use crate::sql::form::{Form, TypeName};
@@ -32,7 +34,7 @@ pub(super) fn form(node: &NodeEnum, places: &Places<'_>) -> Form {
         NodeEnum::CreateTableAsStmt(it) => create_as(it),
         NodeEnum::SelectStmt(it) => match it.into_clause.as_ref().and_then(|into| into.rel.as_ref()) {
             Some(made) => Form::CreateTableAs { name: relation(made), if_not_exists: false },
-            None => object::writes_within(it.with_clause.as_ref()),
+            None => Form::Plain,
         },
         NodeEnum::DropStmt(it) => Form::Drop(object::drop(it)),
         NodeEnum::DropdbStmt(it) => Form::DropDatabase(it.dbname.clone()),
@@ -54,16 +56,13 @@ pub(super) fn form(node: &NodeEnum, places: &Places<'_>) -> Form {
 
 fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
     match node {
+        NodeEnum::DropOwnedStmt(it) => Form::DropOwned(it.roles.iter().map(role).collect()),
         NodeEnum::CreateDomainStmt(it) => {
             Form::CreateDomain { constrained: object::is_constrained(&it.constraints) }
         }
         NodeEnum::AlterDomainStmt(it) => Form::AlterDomain(object::alter_domain(it)),
         NodeEnum::CreateEnumStmt(it) => Form::CreateEnum(named_type(&it.type_name)),
         NodeEnum::AlterEnumStmt(it) => Form::AlterEnum(object::alter_enum(it)),
-        NodeEnum::UpdateStmt(it) => object::update(it),
-        NodeEnum::DeleteStmt(it) => object::delete(it),
-        NodeEnum::MergeStmt(it) => object::merge(it),
-        NodeEnum::InsertStmt(it) => object::insert(it),
         NodeEnum::DoStmt(it) => Form::Body(body::block(&it.args, places)),
         NodeEnum::CreateFunctionStmt(it) => Form::Body(body::function(it, places)),
         NodeEnum::ConstraintsSetStmt(it) if !it.deferred => Form::ConstraintsImmediate,
@@ -82,6 +81,17 @@ fn create_as(statement: &CreateTableAsStmt) -> Form {
         name: relation(made),
         if_not_exists: statement.if_not_exists,
     })
+}
+
+/// A role by its name, or by the word that stands for it.
+fn role(node: &Node) -> String {
+    match &node.node {
+        Some(NodeEnum::RoleSpec(it)) if !it.rolename.is_empty() => it.rolename.clone(),
+        Some(NodeEnum::RoleSpec(it)) if it.roletype() == RoleSpecType::RolespecSessionUser => {
+            "SESSION_USER".to_owned()
+        }
+        _ => "CURRENT_USER".to_owned(),
+    }
 }
 
 fn vacuumed(node: &Node) -> Option<RelationName> {

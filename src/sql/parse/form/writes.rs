@@ -1,0 +1,140 @@
+//! The rows that a statement writes, wherever in it that stands: itself, in its `WITH`, in what it explains, prepares or copies.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    AExprKind, BoolExprType, DeleteStmt, InsertStmt, MergeStmt, Node, RangeVar, UpdateStmt, WithClause,
+};
+
+use super::relation;
+use crate::sql::form::{Write, WriteVerb};
+use crate::sql::parse::names::{option_is_on, string};
+
+/// Everything that a statement writes, its own first.
+///
+/// The server takes a `WITH` that writes only at the top of a statement (`parse_cte.c`).
+pub(in crate::sql::parse) fn of(node: &NodeEnum) -> Vec<Write> {
+    let mut writes: Vec<Write> = own(node).into_iter().collect();
+    match node {
+        NodeEnum::ExplainStmt(it) if !option_is_on(&it.options, "analyze").unwrap_or(false) => {}
+        NodeEnum::ExplainStmt(it) => within(it.query.as_deref(), &mut writes),
+        NodeEnum::PrepareStmt(it) => within(it.query.as_deref(), &mut writes),
+        NodeEnum::CopyStmt(it) => within(it.query.as_deref(), &mut writes),
+        NodeEnum::CreateTableAsStmt(it) => within(it.query.as_deref(), &mut writes),
+        _ => {}
+    }
+    let queries = with(node).into_iter().flat_map(|with| &with.ctes).filter_map(|node| match &node.node {
+        Some(NodeEnum::CommonTableExpr(it)) => it.ctequery.as_ref()?.node.as_ref(),
+        _ => None,
+    });
+    writes.extend(queries.filter_map(own));
+    writes
+}
+
+fn within(node: Option<&Node>, writes: &mut Vec<Write>) {
+    // The decoder bounds the depth of trees, and so of this recursion.
+    writes.extend(node.and_then(|node| node.node.as_ref()).map(of).unwrap_or_default());
+}
+
+fn with(node: &NodeEnum) -> Option<&WithClause> {
+    match node {
+        NodeEnum::SelectStmt(it) => it.with_clause.as_ref(),
+        NodeEnum::InsertStmt(it) => it.with_clause.as_ref().or_else(|| {
+            let select = it.select_stmt.as_deref()?.node.as_ref()?;
+            with(select)
+        }),
+        NodeEnum::UpdateStmt(it) => it.with_clause.as_ref(),
+        NodeEnum::DeleteStmt(it) => it.with_clause.as_ref(),
+        NodeEnum::MergeStmt(it) => it.with_clause.as_ref(),
+        _ => None,
+    }
+}
+
+fn own(node: &NodeEnum) -> Option<Write> {
+    match node {
+        NodeEnum::UpdateStmt(it) => update(it),
+        NodeEnum::DeleteStmt(it) => delete(it),
+        NodeEnum::MergeStmt(it) => merge(it),
+        NodeEnum::InsertStmt(it) => insert(it),
+        _ => None,
+    }
+}
+
+fn update(statement: &UpdateStmt) -> Option<Write> {
+    let columns = statement.target_list.iter().filter_map(target).collect();
+    let found = write(WriteVerb::Update, statement.relation.as_ref(), statement.where_clause.as_deref())?;
+    Some(Write { columns, ..found })
+}
+
+fn delete(statement: &DeleteStmt) -> Option<Write> {
+    write(WriteVerb::Delete, statement.relation.as_ref(), statement.where_clause.as_deref())
+}
+
+/// Its join condition filters.
+fn merge(statement: &MergeStmt) -> Option<Write> {
+    write(WriteVerb::Merge, statement.relation.as_ref(), statement.join_condition.as_deref())
+}
+
+fn insert(statement: &InsertStmt) -> Option<Write> {
+    let selects = match statement.select_stmt.as_ref().and_then(|node| node.node.as_ref()) {
+        Some(NodeEnum::SelectStmt(select)) => select.values_lists.is_empty(),
+        _ => false,
+    };
+    let verb = if selects { WriteVerb::InsertSelect } else { WriteVerb::Insert };
+    write(verb, statement.relation.as_ref(), None)
+}
+
+fn write(verb: WriteVerb, table: Option<&RangeVar>, condition: Option<&Node>) -> Option<Write> {
+    let mut pinned = Vec::new();
+    if let Some(condition) = condition {
+        pins(condition, &mut pinned);
+    }
+    let filtered = condition.is_some();
+    Some(Write { verb, table: relation(table?), filtered, columns: Vec::new(), pinned })
+}
+
+fn target(node: &Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::ResTarget(target)) => Some(target.name.clone()),
+        _ => None,
+    }
+}
+
+/// The columns that a condition compares with one value each, through AND alone.
+fn pins(condition: &Node, pinned: &mut Vec<String>) {
+    match &condition.node {
+        Some(NodeEnum::BoolExpr(it)) if it.boolop() == BoolExprType::AndExpr => {
+            // The decoder bounds the depth of trees, and so of this recursion.
+            it.args.iter().for_each(|node| pins(node, pinned));
+        }
+        Some(NodeEnum::AExpr(it)) if it.kind() == AExprKind::AexprOp => {
+            let operator = it.name.last().and_then(string);
+            if operator.as_deref() != Some("=") {
+                return;
+            }
+            let (left, right) = (it.lexpr.as_deref(), it.rexpr.as_deref());
+            let column = match (left.and_then(column), right.and_then(column)) {
+                (Some(column), None) if right.is_some_and(is_value) => Some(column),
+                (None, Some(column)) if left.is_some_and(is_value) => Some(column),
+                _ => None,
+            };
+            pinned.extend(column);
+        }
+        _ => {}
+    }
+}
+
+fn column(node: &Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::ColumnRef(it)) => it.fields.last().and_then(string),
+        _ => None,
+    }
+}
+
+/// A literal or parameter, cast or not.
+fn is_value(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => true,
+        Some(NodeEnum::TypeCast(it)) => it.arg.as_deref().is_some_and(is_value),
+        _ => false,
+    }
+}
