@@ -28,9 +28,9 @@ enum Language {
 
 /// The body of a `DO` block.
 pub(super) fn block(arguments: &[Node], places: &Places<'_>) -> Body {
-    let language = language(option(arguments, "language").as_deref().unwrap_or("plpgsql"));
-    let body = option(arguments, "as").unwrap_or_default();
-    read(&body, places.find(&body), language, Runs::Now, places)
+    let language = option(arguments, "language").map_or(Language::PlPgSql, |(name, _)| language(&name));
+    let (body, at) = option(arguments, "as").unwrap_or_default();
+    read(&body, places.find(&body, at), language, Runs::Now, places)
 }
 
 /// The body of a function or procedure.
@@ -39,18 +39,20 @@ pub(super) fn function(statement: &CreateFunctionStmt, places: &Places<'_>) -> B
     match (option(options, "as"), places.behind_begin_atomic()) {
         (None, Some((at, body))) => read(body, Some(at), Language::Sql, Runs::WhenCalled, places),
         (body, _) => {
-            let body = body.unwrap_or_default();
-            let language = language(option(options, "language").as_deref().unwrap_or("sql"));
-            read(&body, places.find(&body), language, Runs::WhenCalled, places)
+            let (body, at) = body.unwrap_or_default();
+            let language = option(options, "language").map_or(Language::Sql, |(name, _)| language(&name));
+            read(&body, places.find(&body, at), language, Runs::WhenCalled, places)
         }
     }
 }
 
-fn option(options: &[Node], name: &str) -> Option<String> {
+/// The value of an option, and where the tree says that it stands.
+fn option(options: &[Node], name: &str) -> Option<(String, i32)> {
     options.iter().find_map(|node| match &node.node {
         Some(NodeEnum::DefElem(option)) if option.defname == name => {
             let value = option.arg.as_deref()?;
-            string(value).or_else(|| strings(value).into_iter().next())
+            let value = string(value).or_else(|| strings(value).into_iter().next())?;
+            Some((value, option.location))
         }
         _ => None,
     })

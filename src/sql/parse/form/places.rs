@@ -38,11 +38,20 @@ impl<'a> Places<'a> {
         self.source.dialect.standard_conforming_strings
     }
 
-    /// Where a body of code stands word for word; `None` where its string has escapes.
-    pub(super) fn find(&self, body: &str) -> Option<usize> {
-        let literals = self.tokens.iter().filter(|token| token.kind == TokenKind::Literal);
-        let mut found = literals.filter_map(|token| Some(token.start + token.text(self.text).find(body)?));
-        found.next().filter(|_| !body.is_empty())
+    /// Where a body of code stands word for word in the first literal from `location` on; `None` where that has escapes.
+    pub(super) fn find(&self, body: &str, location: i32) -> Option<usize> {
+        let from = self.at(location)?;
+        let literal =
+            self.tokens.iter().find(|token| token.start >= from && token.kind == TokenKind::Literal)?;
+        let text = literal.text(self.text);
+        let opening = match text.strip_prefix('$') {
+            Some(tagged) => tagged.find('$')? + 2,
+            None => text.find('\'')? + 1,
+        };
+        let rest = text.get(opening..)?.strip_prefix(body)?;
+        // `'a' 'b'` over two lines is one string.
+        let closes = rest == "'" || text.get(..opening) == Some(rest);
+        (closes && !body.is_empty()).then_some(literal.start + opening)
     }
 
     /// The body of `BEGIN ATOMIC .. END`.

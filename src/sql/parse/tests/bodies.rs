@@ -101,6 +101,33 @@ fn statements_hold_words_of_control_flow_themselves() {
     }
 }
 
+/// The text of a body may stand elsewhere in the statement, too.
+#[test]
+fn bodies_are_found_where_they_stand() {
+    for (text, place) in [
+        ("DO LANGUAGE 'plpgsql' 'BEGIN DROP TABLE t; END'", 23),
+        ("CREATE FUNCTION f(a text DEFAULT 'DROP TABLE t') RETURNS void LANGUAGE sql AS 'DROP TABLE t'", 79),
+        (
+            "CREATE FUNCTION f(a text DEFAULT 'x DROP TABLE t') RETURNS void AS $a$DROP TABLE t$a$ LANGUAGE 'sql'",
+            70,
+        ),
+        ("/* 'DROP TABLE t' */ CREATE FUNCTION f() RETURNS void LANGUAGE sql AS E'DROP TABLE t'", 72),
+    ] {
+        let body = body(text.as_bytes(), Encoding::Utf8);
+        let at = body.inner.first().and_then(|inner| inner.at);
+        assert_eq!(at.map(|at| &text[at..at + 12]), Some("DROP TABLE t"), "{text}");
+        assert!(at >= Some(place), "{text}: {at:?}");
+    }
+    for text in [
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DROP TABLE t -- ''x'''",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS E'DROP TABLE t\\n'",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DROP TABLE'\n' t'",
+    ] {
+        let body = body(text.as_bytes(), Encoding::Utf8);
+        assert_eq!(body.inner.iter().map(|inner| inner.at).collect::<Vec<_>>(), [None], "{text}");
+    }
+}
+
 #[test]
 fn functions_are_looked_into() {
     for (text, expected) in [
