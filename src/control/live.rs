@@ -30,12 +30,13 @@ impl Live {
         let row = client
             .query_one(
                 "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
-                 pg_catalog.upper(pg_catalog.current_setting('TimeZone')) OPERATOR(pg_catalog.=) 'UTC'",
+                 pg_catalog.current_setting('TimeZone')",
                 &[],
             )
             .await?;
         let version: i32 = row.try_get(0)?;
-        Ok(Self { client, server_version: u32::try_from(version).unwrap_or(0), utc: row.try_get(1)? })
+        let utc = answer::is_utc(row.try_get(1)?);
+        Ok(Self { client, server_version: u32::try_from(version).unwrap_or(0), utc })
     }
 
     /// `server_version_num`

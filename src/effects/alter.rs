@@ -2,7 +2,7 @@
 //!
 //! Source: `src/backend/commands/tablecmds.c`, measured by `tests/it/oracle.rs`.
 
-use super::facts::{TableFacts, TypeKind, Volatility};
+use super::facts::{ConstraintFacts, TableFacts, TableIndex, TypeKind, Volatility};
 use super::reader::Reader;
 use super::type_change::{self, TypeChange};
 use super::work::{Cause, Loss, Task, Work};
@@ -174,20 +174,33 @@ impl Part<'_> {
         let Some(table) = reader.table(self.target) else { return };
         if change != TypeChange::Rewrite {
             let checked = |kind| kind == ConstraintKind::Check;
-            if table.constraints.iter().any(|it| checked(it.kind) && it.columns.iter().any(|it| it == column))
-            {
+            let of_column = |it: &&ConstraintFacts| it.columns.iter().any(|it| it == column);
+            if table.constraints.iter().filter(of_column).any(|it| checked(it.kind) && it.validated) {
                 self.work(Task::Scan, Cause::TypeCheck, reader);
             }
-            if (collate || change == TypeChange::Reindex) && table.indexes_on(column).next().is_some() {
+            let again = |index: &TableIndex| {
+                collate || change == TypeChange::Reindex || index.reads_in_expressions(column)
+            };
+            if table.indexes_on(column).any(again) {
                 self.work(Task::BuildIndex, Cause::TypeIndex, reader);
             }
         }
         let own = table.constraints.iter().filter(|it| it.columns.iter().any(|it| it == column));
-        for other in own.filter_map(|key| key.references.as_ref()) {
-            reader.lock(other, None, AccessExclusive);
-        }
-        for key in table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column)) {
-            reader.lock(&key.table, Some(key.oid), AccessExclusive);
+        let own = own.filter_map(|key| Some((key.references.as_ref()?, None, key.validated)));
+        let others = table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column));
+        for (other, oid, checked) in own.chain(others.map(|key| (&key.table, Some(key.oid), true))) {
+            reader.lock(other, oid, AccessExclusive);
+            if checked && change == TypeChange::Rewrite {
+                reader.work_on_other(Work {
+                    task: Task::Scan,
+                    cause: Cause::TypeReference,
+                    relation: other.clone(),
+                    under: AccessExclusive,
+                    part: self.part,
+                    exposed: true,
+                    bytes: None,
+                });
+            }
         }
     }
 

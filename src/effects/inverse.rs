@@ -1,6 +1,6 @@
 //! The statement that takes another back, where text and facts tell it.
 
-use super::facts::Facts;
+use super::facts::{Facts, RelationKind, Seen};
 use crate::base::RelationName;
 use crate::base::relation::quote_identifier;
 use crate::sql::form::{Action, AlterTable, Altered, Form, Rename, Renamed};
@@ -8,11 +8,13 @@ use crate::sql::form::{Action, AlterTable, Altered, Form, Rename, Renamed};
 /// The inverse of a statement; `None` where something is lost or not known.
 pub(super) fn of(form: &Form, facts: &Facts) -> Option<String> {
     match form {
-        Form::CreateIndex(index) => {
+        Form::CreateIndex(index) if !index.if_not_exists => {
             let name = RelationName { schema: index.table.schema.clone(), name: index.name.clone()? };
             Some(format!("DROP INDEX CONCURRENTLY {name}"))
         }
-        Form::CreateTable(table) => Some(format!("DROP TABLE {}", table.name)),
+        Form::CreateTable(table) if !table.if_not_exists || is_absent(&table.name, facts) => {
+            Some(format!("DROP TABLE {}", table.name))
+        }
         Form::AlterTable(alter) if alter.object == Altered::Table => of_alter(alter, facts),
         Form::Rename(rename) => Some(of_rename(rename)),
         Form::Drop(dropped) => match dropped.names.as_slice() {
@@ -23,8 +25,16 @@ pub(super) fn of(form: &Form, facts: &Facts) -> Option<String> {
     }
 }
 
+/// Whether there is no such relation for sure, so that `IF NOT EXISTS` makes it.
+fn is_absent(name: &RelationName, facts: &Facts) -> bool {
+    facts.see(name) == Seen::Absent
+}
+
 fn definition_of_index(name: &RelationName, facts: &Facts) -> Option<String> {
-    Some(facts.relation(name)?.index.as_ref()?.definition.clone()).filter(|definition| !definition.is_empty())
+    let relation = facts.relation(name)?;
+    // Without its parts it would be made ON ONLY its table, and stay invalid.
+    let whole = relation.kind != RelationKind::PartitionedIndex;
+    Some(relation.index.as_ref()?.definition.clone()).filter(|definition| whole && !definition.is_empty())
 }
 
 fn of_rename(rename: &Rename) -> String {
@@ -46,9 +56,13 @@ fn of_rename(rename: &Rename) -> String {
         Renamed::Schema => {
             format!("ALTER SCHEMA {} RENAME TO {}", quote_identifier(to), quote_identifier(from))
         }
-        Renamed::Table | Renamed::Quiet => {
-            format!("ALTER TABLE {renamed} RENAME TO {}", quote_identifier(from))
+        Renamed::Constraint => {
+            let (to, from) = (quote_identifier(to), quote_identifier(from));
+            format!("ALTER TABLE {target} RENAME CONSTRAINT {to} TO {from}")
         }
+        Renamed::Table => format!("ALTER TABLE {renamed} RENAME TO {}", quote_identifier(from)),
+        Renamed::Index => format!("ALTER INDEX {renamed} RENAME TO {}", quote_identifier(from)),
+        Renamed::Sequence => format!("ALTER SEQUENCE {renamed} RENAME TO {}", quote_identifier(from)),
     }
 }
 
@@ -62,13 +76,14 @@ fn of_alter(alter: &AlterTable, facts: &Facts) -> Option<String> {
         .map(|part| {
             let column = |name: &str| table.and_then(|table| table.column(name));
             match &part.action {
-                Action::AddColumn { column, .. } => {
-                    Some(format!("DROP COLUMN {}", quote_identifier(&column.name)))
+                Action::AddColumn { column: new, if_not_exists } => {
+                    let made = !if_not_exists || (table.is_some() && column(&new.name).is_none());
+                    made.then(|| format!("DROP COLUMN {}", quote_identifier(&new.name)))
                 }
-                Action::SetNotNull(name) => {
+                Action::SetNotNull(name) if !column(name).is_some_and(|it| it.not_null) => {
                     Some(format!("ALTER COLUMN {} DROP NOT NULL", quote_identifier(name)))
                 }
-                Action::DropNotNull(name) => {
+                Action::DropNotNull(name) if column(name).is_none_or(|it| it.not_null) => {
                     Some(format!("ALTER COLUMN {} SET NOT NULL", quote_identifier(name)))
                 }
                 Action::SetDefault(name) | Action::DropDefault(name) => {
@@ -89,5 +104,8 @@ fn of_alter(alter: &AlterTable, facts: &Facts) -> Option<String> {
             }
         })
         .collect();
-    Some(format!("ALTER TABLE {} {}", alter.target, parts?.join(", ")))
+    let mut parts = parts?;
+    // SET DEFAULT and DROP DEFAULT of one column have the same inverse.
+    parts.dedup();
+    Some(format!("ALTER TABLE {} {}", alter.target, parts.join(", ")))
 }

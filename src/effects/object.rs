@@ -109,7 +109,7 @@ fn renames(rename: &Rename, reader: &mut Reader<'_>) {
             reader.lock_partitions(target, AccessExclusive);
         }
         Renamed::Schema => reader.breaks(format!("statements that name something in {from} fail")),
-        Renamed::Quiet => {}
+        Renamed::Index | Renamed::Constraint | Renamed::Sequence => {}
     }
 }
 

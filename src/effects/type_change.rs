@@ -26,10 +26,10 @@ pub fn of(old: &ColumnFacts, new: &TypeName, facts: &Facts) -> TypeChange {
         let same = new.array && old.base.0.trim_start_matches('_') == new.name && new.modifiers.is_empty();
         return if same { TypeChange::Free } else { TypeChange::Rewrite };
     }
-    let (from, old_modifier) = (resolve(&old.base.0, facts), old.base.1);
+    let (from, old_modifier) = (old.base.0.as_str(), old.base.1);
     let Some(to) = target(new, facts) else { return TypeChange::Rewrite };
     let free = |holds: bool| if holds { TypeChange::Free } else { TypeChange::Rewrite };
-    match (from.as_str(), to.as_str()) {
+    match (from, to.as_str()) {
         ("timestamp", "timestamptz") | ("timestamptz", "timestamp") => {
             if facts.utc == Some(true) && fits_precision(old_modifier, new) {
                 TypeChange::Reindex
@@ -37,7 +37,17 @@ pub fn of(old: &ColumnFacts, new: &TypeName, facts: &Facts) -> TypeChange {
                 TypeChange::Rewrite
             }
         }
-        ("varchar", "text") | ("text", "varchar") if new.modifiers.is_empty() => TypeChange::Free,
+        ("varchar", "text") | ("text" | "xml", "varchar") | ("xml", "text") if new.modifiers.is_empty() => {
+            TypeChange::Free
+        }
+        // Comparing them is another matter, and so are their indexes.
+        ("text" | "varchar", "bpchar") if new.modifiers.is_empty() => TypeChange::Reindex,
+        (from, to) if from != to && is_number_of_object(from) && is_number_of_object(to) => {
+            if from == "int4" || to == "int4" { TypeChange::Reindex } else { TypeChange::Free }
+        }
+        ("bpchar", "bpchar") => {
+            free(new.modifiers.first().is_none_or(|length| length + HEADER == old_modifier))
+        }
         ("varchar", "varchar") | ("varbit", "varbit") => {
             let header = if from == "varchar" { HEADER } else { 0 };
             free(fits_length(old_modifier - header, old_modifier < 0, new))
@@ -47,7 +57,7 @@ pub fn of(old: &ColumnFacts, new: &TypeName, facts: &Facts) -> TypeChange {
         | ("timetz", "timetz")
         | ("timestamp", "timestamp")
         | ("timestamptz", "timestamptz") => free(fits_precision(old_modifier, new)),
-        ("interval", "interval") => free(new.modifiers.is_empty()),
+        ("interval", "interval") => free(fits_interval(old_modifier, new)),
         ("cidr", "inet") => TypeChange::Free,
         (from, to) => free(from == to && modifier_stays(old_modifier, new)),
     }
@@ -56,19 +66,30 @@ pub fn of(old: &ColumnFacts, new: &TypeName, facts: &Facts) -> TypeChange {
 /// The catalogue's name of the new type; that under a domain without constraints; `None` for domains with some.
 fn target(new: &TypeName, facts: &Facts) -> Option<String> {
     match facts.ty(new) {
-        Some(ty) if ty.kind == TypeKind::ConstrainedDomain => None,
+        Some(ty) if ty.kind == TypeKind::ConstrainedDomain || ty.modified => None,
         Some(ty) if ty.kind == TypeKind::Domain => Some(ty.base.clone()),
         _ => Some(new.name.clone()),
     }
 }
 
-/// The type under a domain.
-fn resolve(name: &str, facts: &Facts) -> String {
-    let domain = facts.types.iter().find(|(known, _)| known.name == name).map(|(_, ty)| ty);
-    match domain {
-        Some(ty) if matches!(ty.kind, TypeKind::Domain | TypeKind::ConstrainedDomain) => ty.base.clone(),
-        _ => name.to_owned(),
-    }
+/// `oid` and what is one by another name: the same bytes as `int4` (`pg_cast.dat`, method `b`).
+fn is_number_of_object(name: &str) -> bool {
+    const NAMES: [&str; 13] = [
+        "int4",
+        "oid",
+        "regclass",
+        "regcollation",
+        "regconfig",
+        "regdictionary",
+        "regnamespace",
+        "regoper",
+        "regoperator",
+        "regproc",
+        "regprocedure",
+        "regrole",
+        "regtype",
+    ];
+    NAMES.contains(&name)
 }
 
 /// Whether strings of the old length have room in the new one.
@@ -104,11 +125,33 @@ fn fits_numeric(old: i32, new: &TypeName) -> bool {
     scale == old_scale && precision >= old_precision
 }
 
-/// For types of which no more is known: the same name, with nothing in parentheses on either side, or the same.
+/// Whether neither fields nor digits of an interval are lost (`interval_support` in `timestamp.c`).
+fn fits_interval(old: i32, new: &TypeName) -> bool {
+    const FULL_RANGE: i32 = 0x7fff;
+    const FULL_PRECISION: i32 = 0xffff;
+    const DIGITS: i32 = 6;
+    let (range, precision) = match new.modifiers.as_slice() {
+        [] => return true,
+        [range] => (*range, FULL_PRECISION),
+        [range, precision, ..] => (*range, *precision),
+    };
+    let (old_range, old_precision) =
+        if old < 0 { (FULL_RANGE, FULL_PRECISION) } else { ((old >> 16) & FULL_RANGE, old & FULL_PRECISION) };
+    let (least, old_least) = (least_field(range), least_field(old_range));
+    least <= old_least && (old_least > 0 || precision >= DIGITS || precision >= old_precision)
+}
+
+/// The smallest field of a range of interval fields, seconds being 0 (the bits are those of `datetime.h`).
+fn least_field(range: i32) -> i32 {
+    const BITS: [i32; 6] = [12, 11, 10, 3, 1, 2];
+    (0..).zip(BITS).find(|(_, bit)| range & (1 << bit) != 0).map_or(0, |(field, _)| field)
+}
+
+/// For types of which no more is known: the same name, with nothing in parentheses, or the same as before.
 fn modifier_stays(old: i32, new: &TypeName) -> bool {
     match new.modifiers.as_slice() {
-        [] => old < 0 || new.name != "bpchar",
-        [length] => *length == old - HEADER || *length == old,
+        [] => true,
+        [length] => *length == old,
         _ => false,
     }
 }

@@ -79,6 +79,8 @@ pub enum Cause {
     TypeCheck,
     /// an index on a column whose type changes
     TypeIndex,
+    /// a foreign key that refers to a column whose type changes
+    TypeReference,
     /// `SET EXPRESSION`
     Expression,
     /// `SET TABLESPACE`, `SET LOGGED`, `SET ACCESS METHOD`

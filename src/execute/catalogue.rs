@@ -169,17 +169,10 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
         SessionSettings { lock_timeout: own(1), statement_timeout: own(2), directives },
         Facts {
             server_version: number(row, 0).unwrap_or(0),
-            utc: text(row, 7).map(is_utc),
+            utc: text(row, 7).map(answer::is_utc),
             ..Facts::default()
         },
     )
-}
-
-/// Names of the time zone in which `timestamp` and `timestamptz` are the same (`TimestampTimestampTzRequiresRewrite` in `timestamp.c`).
-fn is_utc(zone: &str) -> bool {
-    const NAMES: [&str; 8] =
-        ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "UCT", "Zulu", "Universal", "Etc/Universal"];
-    NAMES.iter().any(|name| name.eq_ignore_ascii_case(zone))
 }
 
 fn text(row: &Row, at: usize) -> Option<&str> {

@@ -48,6 +48,19 @@ pub(crate) const SETUP: &str = "
     INSERT INTO ranges SELECT g FROM generate_series(1, 100) g;
     CREATE TABLE gen (a int, g int GENERATED ALWAYS AS (a * 2) STORED);
     INSERT INTO gen SELECT g FROM generate_series(1, 100) g;
+    CREATE DOMAIN short AS varchar(5);
+    CREATE TABLE kinds (
+        ch char(5), bi bit(3), vb varbit(5), va varchar(10)[], num numeric, ob int, nm name, dom positive, sh short, ivd interval day to second(3),
+        iv interval, ivm interval year to month, o oid, v2 varchar(10), plain varchar(10), ix varchar(10), x xml, tx text);
+    CREATE INDEX kinds_up ON kinds (upper(v2));
+    CREATE INDEX kinds_part ON kinds (plain) WHERE ix <> 'a';
+    CREATE INDEX kinds_o ON kinds (o);
+    CREATE INDEX kinds_tx ON kinds (tx);
+    INSERT INTO kinds (ch, dom, o, v2, tx) SELECT '5', g, g, 'a', 'a' FROM generate_series(1, 100) g;
+    CREATE TABLE near (a int PRIMARY KEY);
+    CREATE TABLE pointing (a int REFERENCES near);
+    INSERT INTO near SELECT g FROM generate_series(1, 100) g;
+    INSERT INTO pointing SELECT a FROM near;
     CREATE UNLOGGED TABLE unlogged (a int);
     INSERT INTO unlogged SELECT g FROM generate_series(1, 100) g;
     CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
@@ -114,6 +127,50 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "DROP TABLE old",
     "DROP TABLE grandchild",
     "DROP TABLE child CASCADE",
+    "ALTER TABLE kinds ALTER ch TYPE char(9)",
+    "ALTER TABLE kinds ALTER ch TYPE char(5)",
+    "ALTER TABLE kinds ALTER ch TYPE bpchar",
+    "ALTER TABLE kinds ALTER ch TYPE varchar(5)",
+    "ALTER TABLE kinds ALTER ch TYPE text",
+    "ALTER TABLE kinds ALTER tx TYPE bpchar",
+    "ALTER TABLE kinds ALTER tx TYPE char(3)",
+    "ALTER TABLE kinds ALTER bi TYPE bit(3)",
+    "ALTER TABLE kinds ALTER vb TYPE varbit(9)",
+    "ALTER TABLE kinds ALTER vb TYPE varbit",
+    "ALTER TABLE kinds ALTER va TYPE varchar[]",
+    "ALTER TABLE kinds ALTER va TYPE text[]",
+    "ALTER TABLE kinds ALTER num TYPE numeric",
+    "ALTER TABLE kinds ALTER ob TYPE oid",
+    "ALTER TABLE kinds ALTER ob TYPE regclass",
+    "ALTER TABLE kinds ALTER o TYPE int",
+    "ALTER TABLE kinds ALTER o TYPE regclass",
+    "ALTER TABLE kinds ALTER o TYPE bigint",
+    "ALTER TABLE kinds ALTER nm TYPE text",
+    "ALTER TABLE kinds ALTER x TYPE text",
+    "ALTER TABLE kinds ALTER x TYPE varchar",
+    "ALTER TABLE kinds ALTER dom TYPE int",
+    "ALTER TABLE kinds ALTER dom TYPE plain",
+    "ALTER TABLE kinds ALTER dom TYPE bigint",
+    "ALTER TABLE kinds ALTER sh TYPE text",
+    "ALTER TABLE kinds ALTER sh TYPE varchar(4)",
+    "ALTER TABLE kinds ALTER sh TYPE varchar(6)",
+    "ALTER TABLE kinds ALTER plain TYPE short",
+    "ALTER TABLE kinds ALTER iv TYPE interval(6)",
+    "ALTER TABLE kinds ALTER iv TYPE interval(3)",
+    "ALTER TABLE kinds ALTER ivd TYPE interval(6)",
+    "ALTER TABLE kinds ALTER ivd TYPE interval(2)",
+    "ALTER TABLE kinds ALTER ivd TYPE interval day to minute",
+    "ALTER TABLE kinds ALTER ivm TYPE interval",
+    "ALTER TABLE kinds ALTER ivm TYPE interval year",
+    "ALTER TABLE kinds ALTER ivm TYPE interval day",
+    "ALTER TABLE kinds ALTER v2 TYPE varchar(20)",
+    "ALTER TABLE kinds ALTER v2 TYPE text",
+    "ALTER TABLE kinds ALTER plain TYPE text",
+    "ALTER TABLE kinds ALTER ix TYPE text",
+    "ALTER TABLE near ALTER a TYPE bigint",
+    "ALTER TABLE near ALTER a TYPE int",
+    "ALTER TABLE pointing ALTER a TYPE bigint",
+    "ALTER TABLE big ALTER n TYPE int",
     "DROP TABLE t CASCADE",
     "ALTER TABLE t DROP COLUMN a CASCADE",
     "ALTER TABLE t DROP COLUMN b CASCADE",

@@ -109,7 +109,8 @@ pub fn ty(answer: &str, need: &Need) -> Option<(TypeName, TypeFacts)> {
     let users = list(&value, "users", |user| {
         Some((named(user, "name")?, user.get("bytes").and_then(Value::as_u64).unwrap_or(0)))
     });
-    Some((name, TypeFacts { kind, base, users }))
+    let modified = value.get("modifier").and_then(Value::as_i64).is_some_and(|modifier| modifier >= 0);
+    Some((name, TypeFacts { kind, base, modified, users }))
 }
 
 /// The functions that one answer is about.
@@ -131,6 +132,13 @@ pub fn names(answer: &str, need: &Need) -> Option<(RelationName, TakenNames)> {
     let names =
         TakenNames { relations: texts(&value, "relations"), constraints: texts(&value, "constraints") };
     Some((table, names))
+}
+
+/// Whether a `TimeZone` is one in which `timestamp` and `timestamptz` are the same (`TimestampTimestampTzRequiresRewrite` in `timestamp.c`).
+pub fn is_utc(zone: &str) -> bool {
+    const NAMES: [&str; 8] =
+        ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "UCT", "Zulu", "Universal", "Etc/Universal"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(zone))
 }
 
 fn index(value: &Value) -> Option<IndexFacts> {

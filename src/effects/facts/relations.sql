@@ -88,11 +88,19 @@ SELECT pg_catalog.json_build_object(
     'bytes', (SELECT pg_catalog.sum(sized.bytes) FROM sized WHERE sized.root = named.oid),
     'columns', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', a.attname, 'ty', pg_catalog.format_type(a.atttypid, a.atttypmod), 'base', t.typname,
+            'name', a.attname, 'ty', pg_catalog.format_type(a.atttypid, a.atttypmod), 'base', t.name,
             'modifier', a.atttypmod, 'not_null', a.attnotnull, 'identity', a.attidentity <> '',
             'stored', a.attgenerated = 's', 'default', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END) ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a
-        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        -- Under its domains.
+        CROSS JOIN LATERAL (
+            WITH RECURSIVE under(oid) AS (
+                SELECT a.atttypid
+                UNION ALL
+                SELECT y.typbasetype FROM under JOIN pg_catalog.pg_type y ON y.oid = under.oid WHERE y.typtype = 'd'
+            )
+            SELECT y.typname AS name FROM under JOIN pg_catalog.pg_type y ON y.oid = under.oid
+            WHERE y.typtype <> 'd') t
         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = named.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'constraints', (

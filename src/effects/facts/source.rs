@@ -150,7 +150,10 @@ mod tests {
             };
             let ty = |name: &TypeName| {
                 let base = number(&name.name)?.to_string();
-                Some((name.clone(), TypeFacts { kind: TypeKind::Domain, base, users: Vec::new() }))
+                Some((
+                    name.clone(),
+                    TypeFacts { kind: TypeKind::Domain, base, modified: false, users: Vec::new() },
+                ))
             };
             let function =
                 |name: &FunctionName| number(&name.name).map(|_| (name.clone(), Volatility::Stable));

@@ -3,6 +3,7 @@
 use super::Oid;
 use crate::base::RelationName;
 use crate::sql::form::{ConstraintKind, FunctionName};
+use crate::sql::lex::{Lexer, Token, TokenKind};
 
 /// The parts of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,11 +52,12 @@ impl TableFacts {
         })
     }
 
-    /// Its indexes on a column, or on expressions that may read it.
+    /// Its indexes on a column, or with expressions that may read it.
     pub fn indexes_on<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a TableIndex> {
-        self.indexes
-            .iter()
-            .filter(move |index| index.expressions || index.columns.iter().any(|it| it == column))
+        let on = move |index: &&TableIndex| {
+            index.reads_in_expressions(column) || index.columns.iter().any(|it| it == column)
+        };
+        self.indexes.iter().filter(on)
     }
 
     /// The views that need the table, or one column of it.
@@ -77,7 +79,7 @@ pub struct ColumnFacts {
     pub name: String,
     /// As `format_type` writes it, `character varying(20)`.
     pub ty: String,
-    /// Its type's own name in the catalogue, `varchar`, and its modifier (`atttypmod`, -1 for none).
+    /// Its type's own name in the catalogue, `varchar`, that under a domain, and its modifier (`atttypmod`, -1 for none).
     pub base: (String, i32),
     /// `NOT NULL`
     pub not_null: bool,
@@ -128,6 +130,19 @@ pub struct TableIndex {
     pub constraint: Option<String>,
     /// As `pg_get_indexdef` writes it; empty where that is unknown.
     pub definition: String,
+}
+
+impl TableIndex {
+    /// Whether its expressions or its predicate may read a column: no index with such is kept when a type changes
+    /// (`CheckIndexCompatible` in `indexcmds.c`).
+    pub fn reads_in_expressions(&self, column: &str) -> bool {
+        let definition = &self.definition;
+        let names = |token: Token| {
+            let word = token.text(definition).trim_matches('"');
+            matches!(token.kind, TokenKind::Word | TokenKind::Quoted) && word.replace("\"\"", "\"") == column
+        };
+        self.expressions && (definition.is_empty() || Lexer::new(definition, true).any(names))
+    }
 }
 
 /// A foreign key of another table.
@@ -188,6 +203,8 @@ pub struct TypeFacts {
     pub kind: TypeKind,
     /// For a domain: the type under it.
     pub base: String,
+    /// The domain restricts that with a modifier, `varchar(5)`.
+    pub modified: bool,
     /// Columns of that type, as relations with their size in bytes.
     pub users: Vec<(RelationName, u64)>,
 }

@@ -5,10 +5,10 @@ WITH RECURSIVE named AS (
     JOIN pg_catalog.pg_type t ON t.oid = pg_catalog.to_regtype(n.name)::pg_catalog.oid
 ),
 chain AS (
-    SELECT named.oid AS root, t.oid, t.typname, t.typtype, t.typbasetype, t.typnotnull
+    SELECT named.oid AS root, t.oid, t.typname, t.typtype, t.typbasetype, t.typnotnull, -1 AS modifier, t.typtypmod
     FROM named JOIN pg_catalog.pg_type t ON t.oid = named.oid
     UNION ALL
-    SELECT chain.root, t.oid, t.typname, t.typtype, t.typbasetype, t.typnotnull
+    SELECT chain.root, t.oid, t.typname, t.typtype, t.typbasetype, t.typnotnull, chain.typtypmod, t.typtypmod
     FROM chain JOIN pg_catalog.pg_type t ON t.oid = chain.typbasetype
     WHERE chain.typtype = 'd'
 )
@@ -20,6 +20,7 @@ SELECT pg_catalog.json_build_object(
             chain.typnotnull
             OR EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.contypid = chain.oid))),
     'base', (SELECT chain.typname FROM chain WHERE chain.root = named.oid AND chain.typtype <> 'd' LIMIT 1),
+    'modifier', (SELECT chain.modifier FROM chain WHERE chain.root = named.oid AND chain.typtype <> 'd' LIMIT 1),
     'users', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[s.nspname, c.relname],

@@ -175,6 +175,7 @@ fn with(oid: u32, kind: RelationKind, table: TableFacts) -> Relation {
 fn types() -> Vec<(TypeName, TypeFacts)> {
     let name = |name: &str| TypeName { name: name.to_owned(), ..TypeName::default() };
     let facts = |kind, base: &str| TypeFacts {
+        modified: false,
         kind,
         base: base.to_owned(),
         users: vec![(public("orders"), 40 << 30)],

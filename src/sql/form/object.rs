@@ -64,8 +64,12 @@ pub enum Renamed {
     TableSchema,
     /// `ALTER SCHEMA .. RENAME`
     Schema,
-    /// An index, a constraint, a sequence: nothing that queries name.
-    Quiet,
+    /// An index: nothing that queries name.
+    Index,
+    /// A constraint, likewise.
+    Constraint,
+    /// A sequence.
+    Sequence,
 }
 
 /// `ALTER DOMAIN`

@@ -49,7 +49,9 @@ pub(super) fn rename(statement: &RenameStmt) -> Option<Rename> {
         ) => Renamed::Table,
         (Object::ObjectColumn, _) => Renamed::Column,
         (Object::ObjectSchema, _) => Renamed::Schema,
-        (Object::ObjectIndex | Object::ObjectTabconstraint | Object::ObjectSequence, _) => Renamed::Quiet,
+        (Object::ObjectIndex, _) => Renamed::Index,
+        (Object::ObjectTabconstraint, _) => Renamed::Constraint,
+        (Object::ObjectSequence, _) => Renamed::Sequence,
         _ => return None,
     };
     let target = match what {
