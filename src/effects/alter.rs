@@ -17,11 +17,14 @@ const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
 
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
-    if alter.object != Altered::Table {
-        return;
-    }
     for (part, asked) in alter.parts.iter().enumerate() {
         let one = Part { target: &alter.target, part };
+        if alter.object != Altered::Table {
+            if matches!(alter.object, Altered::Index | Altered::MaterializedView) && moves(&asked.action) {
+                one.read(&asked.action, reader);
+            }
+            continue;
+        }
         one.read(&asked.action, reader);
         if !alter.only && goes_down(&asked.action) {
             let foreign =
@@ -30,6 +33,11 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
             reader.lock_partitions(&alter.target, mode);
         }
     }
+}
+
+/// Whether a part stores a relation in another way, whatever it is.
+const fn moves(action: &Action) -> bool {
+    matches!(action, Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_))
 }
 
 /// Whether a part is carried out on partitions and heirs too.

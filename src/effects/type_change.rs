@@ -37,7 +37,7 @@ pub fn of(old: &ColumnFacts, new: &TypeName, facts: &Facts) -> TypeChange {
                 TypeChange::Rewrite
             }
         }
-        ("varchar", "text") | ("text" | "xml", "varchar") | ("xml", "text") if new.modifiers.is_empty() => {
+        ("varchar" | "xml", "text") | ("text" | "xml", "varchar") if new.modifiers.is_empty() => {
             TypeChange::Free
         }
         // Comparing them is another matter, and so are their indexes.

@@ -3,6 +3,7 @@
 use super::{Finding, HazardSetting, Subject};
 use crate::effects::Cause;
 use crate::plan::HandStep;
+use crate::sql::form::Form;
 
 /// The hazard's id.
 pub const ID: &str = "vacuum-full";
@@ -15,14 +16,25 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds a VACUUM that writes the table again.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
-    let work = subject.work(&[Cause::VacuumFull])?;
-    let why = format!(
-        "Every row of {} and every index is written again under an {}, so that all reads and writes wait \
-         until it is done.",
-        work.relation, work.under
-    );
+    let whole = matches!(&subject.statement.form, Form::VacuumFull(tables) if tables.is_empty());
+    let work = subject.work(&[Cause::VacuumFull]);
+    let why = match work {
+        _ if whole => "Every table that the role may touch is written again with its indexes, one after the other, each under an \
+                       AccessExclusiveLock, so that all its reads and writes wait until it is done."
+            .to_owned(),
+        work => {
+            let work = work?;
+            format!(
+                "Every row of {} and every index is written again under an {}, so that all reads and writes wait \
+                 until it is done.",
+                work.relation, work.under
+            )
+        }
+    };
     let steps = vec![HandStep::words(
         "pg_repack writes it again while others work; from 19 on, REPACK (CONCURRENTLY)",
     )];
-    Some(Finding::refusal(ID, "VACUUM FULL rewrites the table", why).about(&work.relation).by_hand(steps))
+    let what = if whole { "VACUUM FULL rewrites every table" } else { "VACUUM FULL rewrites the table" };
+    let found = Finding::refusal(ID, what, why).by_hand(steps);
+    Some(work.into_iter().fold(found, |found, work| found.about(&work.relation)))
 }

@@ -102,6 +102,7 @@ fn orders() -> TableFacts {
             column("created", "timestamp without time zone", "timestamp", -1),
             column("price", "integer", "int4", -1),
             column("total", "integer", "int4", -1),
+            column("code", "character varying(20)", "varchar", 24),
         ],
         constraints: vec![
             constraint("orders_pkey", ConstraintKind::PrimaryKey, "id", "PRIMARY KEY (id)"),
@@ -113,6 +114,12 @@ fn orders() -> TableFacts {
             ),
             constraint("orders_price_check", ConstraintKind::Check, "price", "CHECK ((price > 0))"),
             constraint("orders_total_check", ConstraintKind::Check, "total", "CHECK ((total IS NOT NULL))"),
+            constraint(
+                "orders_code_check",
+                ConstraintKind::Check,
+                "code",
+                "CHECK (((code)::text <> ''::text))",
+            ),
             ConstraintFacts {
                 validated: false,
                 ..constraint(

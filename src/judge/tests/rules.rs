@@ -58,7 +58,7 @@ fn one_statement_outside_a_transaction() {
         ("ALTER TABLE scratch ADD c int", "forward"),
         ("DROP SCHEMA old CASCADE", "refuse 0A000"),
         ("VACUUM FULL orders", "refuse 0A000"),
-        ("VACUUM FULL", "Whole"),
+        ("VACUUM FULL", "refuse 0A000"),
         ("VACUUM orders", "forward"),
         ("LOCK TABLE orders", "forward"),
         ("DO $$ BEGIN ALTER TABLE orders ADD c int; END $$", "Transaction"),

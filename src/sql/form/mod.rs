@@ -54,6 +54,8 @@ pub enum Form {
     },
     /// `VACUUM FULL`; empty for the whole database.
     VacuumFull(Vec<RelationName>),
+    /// `ALTER TABLE ALL IN TABLESPACE .. SET TABLESPACE`, and the same of indexes and materialized views: from where.
+    MoveAll(String),
     /// `CLUSTER`
     Cluster(Option<RelationName>),
     /// `REFRESH MATERIALIZED VIEW`

@@ -26,6 +26,8 @@ pub struct AlterTable {
 pub enum Altered {
     /// `ALTER TABLE`, `ALTER FOREIGN TABLE`
     Table,
+    /// `ALTER MATERIALIZED VIEW`
+    MaterializedView,
     /// `ALTER INDEX`
     Index,
     /// `ALTER TYPE`: a composite type

@@ -56,6 +56,7 @@ pub(super) fn form(node: &NodeEnum, places: &Places<'_>) -> Form {
 
 fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
     match node {
+        NodeEnum::AlterTableMoveAllStmt(it) => Form::MoveAll(it.orig_tablespacename.clone()),
         NodeEnum::DropOwnedStmt(it) => Form::DropOwned(it.roles.iter().map(role).collect()),
         NodeEnum::CreateDomainStmt(it) => {
             Form::CreateDomain { constrained: object::is_constrained(&it.constraints) }

@@ -32,6 +32,7 @@ pub(super) fn alter(statement: &AlterTableStmt, places: &Places<'_>) -> Option<A
         .collect();
     let object = match statement.objtype() {
         ObjectType::ObjectTable | ObjectType::ObjectForeignTable => Altered::Table,
+        ObjectType::ObjectMatview => Altered::MaterializedView,
         ObjectType::ObjectIndex => Altered::Index,
         ObjectType::ObjectType => Altered::Type,
         _ => Altered::Other,
