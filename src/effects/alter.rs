@@ -2,6 +2,7 @@
 //!
 //! Source: `src/backend/commands/tablecmds.c`, measured by `tests/it/oracle.rs`.
 
+use super::Past;
 use super::facts::{ConstraintFacts, TableFacts, TableIndex, TypeKind, Volatility};
 use super::reader::Reader;
 use super::type_change::{self, TypeChange};
@@ -232,7 +233,9 @@ impl Part<'_> {
             (ConstraintKind::Unique, None) => self.work(Task::BuildIndex, Cause::Unique, reader),
             (ConstraintKind::PrimaryKey, None) => self.work(Task::BuildIndex, Cause::PrimaryKey, reader),
             (ConstraintKind::PrimaryKey, Some(index))
-                if reader.table(self.target).is_none_or(|table| !has_key_without_nulls(table, index)) =>
+                if reader
+                    .table(self.target)
+                    .is_none_or(|table| !has_key_without_nulls(table, index, reader.past)) =>
             {
                 self.work(Task::Scan, Cause::NullableKey, reader);
             }
@@ -346,7 +349,9 @@ fn is_proved_not_null(table: &TableFacts, column: &str) -> bool {
 }
 
 /// Whether the columns of an index cannot be null; one that does not exist is for the server to speak of.
-fn has_key_without_nulls(table: &TableFacts, index: &str) -> bool {
-    let index = table.indexes.iter().find(|it| it.name.name == index);
-    index.is_none_or(|index| index.columns.iter().all(|column| is_proved_not_null(table, column)))
+fn has_key_without_nulls(table: &TableFacts, index: &str, past: &Past) -> bool {
+    let known = table.indexes.iter().find(|it| it.name.name == index).map(|index| &index.columns);
+    // One that the file has made is not among the facts; where there is none, the server will say so.
+    let columns = known.or_else(|| past.made_index(index));
+    columns.is_none_or(|columns| columns.iter().all(|column| is_proved_not_null(table, column)))
 }

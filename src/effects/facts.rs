@@ -13,6 +13,8 @@ pub use self::table::{
     TypeKind, ViewFacts, Volatility,
 };
 
+use std::collections::BTreeMap;
+
 use crate::base::RelationName;
 use crate::sql::form::{FunctionName, TypeName};
 
@@ -29,7 +31,7 @@ pub struct Facts {
     /// Nobody asked a catalogue: what is not listed here is unknown rather than absent.
     pub offline: bool,
     /// One entry per relation that was asked for and exists.
-    pub relations: Vec<(RelationName, Relation)>,
+    pub relations: BTreeMap<RelationName, Relation>,
     /// One entry per type that was asked for and exists.
     pub types: Vec<(TypeName, TypeFacts)>,
     /// The worst of the functions of each name that was asked for.
@@ -76,7 +78,7 @@ impl Facts {
 
     /// What is known about a relation of that oid.
     pub fn relation_of(&self, oid: Oid) -> Option<&Relation> {
-        self.relations.iter().map(|(_, relation)| relation).find(|relation| relation.oid == oid)
+        self.relations.values().find(|relation| relation.oid == oid)
     }
 
     /// What is known about a table's parts.
@@ -102,7 +104,7 @@ impl Facts {
 
     /// What is known about a relation; `None` when it does not exist or was not looked up.
     pub fn relation(&self, name: &RelationName) -> Option<&Relation> {
-        self.relations.iter().find(|(known, _)| known == name).map(|(_, relation)| relation)
+        self.relations.get(name)
     }
 }
 

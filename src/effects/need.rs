@@ -1,5 +1,7 @@
 //! What the analysis wants to know about a script.
 
+use std::collections::HashSet;
+
 use crate::base::RelationName;
 use crate::sql::form::{Action, Change, Column, Form, FunctionName, TypeName, WriteVerb};
 use crate::sql::statement::{Kind, Script, Statement};
@@ -31,6 +33,9 @@ impl Need {
 pub fn need(script: &Script) -> Need {
     let mut need = Need::default();
     of_script(script, &mut need);
+    // Each name once, in the order in which they come.
+    let mut before = HashSet::new();
+    need.relations.retain(|name| before.insert(name.clone()));
     need
 }
 
@@ -44,11 +49,11 @@ fn of_script(script: &Script, need: &mut Need) {
         }
         let locked = statement.locks.iter().filter(|lock| lock.resolvable).map(|lock| &lock.name);
         for name in locked.chain(unless_exists(statement)) {
-            add(&mut need.relations, name);
+            need.relations.push(name.clone());
         }
         for write in &statement.writes {
             if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) {
-                add(&mut need.relations, &write.table);
+                need.relations.push(write.table.clone());
             }
         }
         of_form(&statement.form, need);

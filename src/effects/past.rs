@@ -4,7 +4,7 @@
 //! it is careful: what a part has locked or written that was rolled back to a savepoint still counts, what such a part may have
 //! made does not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Effects;
 use super::names::Names;
@@ -26,8 +26,14 @@ pub struct Past {
     implicit: bool,
     /// Relations made in the open transaction: nobody else sees them.
     made: Names,
+    /// Those among them that are temporary and outlast it.
+    made_temporary: Names,
+    /// Temporary relations made earlier in the same session: nobody else ever sees them.
+    temporary: Names,
     /// Relations made earlier in the same file: small, whatever becomes of them later.
     made_before: Names,
+    /// Indexes made earlier in the same file, by name, with their columns.
+    indexes: BTreeMap<String, Vec<String>>,
     /// The strongest lock that the open transaction holds.
     strongest: Option<(RelationName, LockMode)>,
     /// It may hold strong locks on what nobody has named.
@@ -59,9 +65,10 @@ impl Past {
         Self { in_transaction: true, ..self.clone() }
     }
 
-    /// Whether nobody else can see a relation, since the open transaction has made one of that very name.
+    /// Whether nobody else can see a relation, since the open transaction has made one of that very name, or the session a
+    /// temporary one.
     pub fn is_new(&self, name: &RelationName) -> bool {
-        self.made.hold(name)
+        name.schema.as_deref() == Some("pg_temp") || self.made.hold(name) || self.temporary.hold(name)
     }
 
     /// Whether a relation of that very name was made earlier in the same file.
@@ -82,6 +89,11 @@ impl Past {
     /// How many foreign keys the open transaction has added.
     pub const fn foreign_keys(&self) -> usize {
         self.foreign_keys
+    }
+
+    /// The columns of an index that was made earlier in the same file.
+    pub fn made_index(&self, name: &str) -> Option<&Vec<String>> {
+        self.indexes.get(name)
     }
 
     /// Indexes that were dropped, with their definitions where they are known.
@@ -108,6 +120,7 @@ impl Past {
     pub fn after(&mut self, statement: &Statement, effects: &Effects) {
         if !matches!(statement.kind, Kind::Transaction(_)) {
             self.make(&statement.form);
+            self.make_index(&statement.form);
             self.drop_indexes(&statement.form, effects);
         }
         self.after_perhaps(statement, effects);
@@ -139,6 +152,8 @@ impl Past {
     #[must_use]
     pub fn of_session(mut self) -> Self {
         (self.made, self.made_before) = (Names::default(), Names::default());
+        (self.made_temporary, self.temporary) = (Names::default(), Names::default());
+        self.indexes.clear();
         for names in [&mut self.written, &mut self.worked] {
             if names.len() > KEPT_MAX {
                 names.clear();
@@ -185,7 +200,7 @@ impl Past {
                 self.end(false);
                 self.in_transaction = true;
             }
-            Transaction::RollbackTo => self.made.clear(),
+            Transaction::RollbackTo => self.forget_made(),
             Transaction::Savepoint | Transaction::Release | Transaction::FinishPrepared => {}
         }
     }
@@ -195,12 +210,18 @@ impl Past {
         if committed {
             self.let_made_last();
         }
-        self.made.clear();
+        self.forget_made();
         self.keep_only_what_lasts();
+    }
+
+    fn forget_made(&mut self) {
+        self.made.clear();
+        self.made_temporary.clear();
     }
 
     fn let_made_last(&mut self) {
         self.made_before.append(&mut self.made);
+        self.temporary.append(&mut self.made_temporary);
     }
 
     /// Forgets what ends with a transaction.
@@ -226,14 +247,33 @@ impl Past {
 
     fn make(&mut self, form: &Form) {
         let made = match form {
-            Form::CreateTable(table) if !table.if_not_exists => table.name.clone(),
-            Form::CreateTableAs { name, if_not_exists: false } | Form::Make(Some(name)) => name.clone(),
+            // A temporary one is meant whether it was there or not.
+            Form::CreateTable(table) if !table.if_not_exists || table.temporary => table.name.clone(),
+            Form::CreateTableAs { name, temporary: true, .. }
+            | Form::CreateTableAs { name, if_not_exists: false, .. }
+            | Form::Make(Some(name)) => name.clone(),
             Form::Rename(rename) if self.is_new(&rename.target) => {
                 RelationName { name: rename.to.clone(), ..rename.target.clone() }
             }
             _ => return,
         };
+        let lasts = match form {
+            Form::CreateTable(table) => table.temporary && !table.until_commit,
+            Form::CreateTableAs { temporary, .. } => *temporary,
+            _ => false,
+        };
+        if lasts {
+            self.made_temporary.add(&made);
+        }
         self.made.add(&made);
+    }
+
+    fn make_index(&mut self, form: &Form) {
+        let Form::CreateIndex(index) = form else { return };
+        let columns: Option<Vec<String>> = index.columns.iter().map(|column| column.name.clone()).collect();
+        if let (Some(name), Some(columns)) = (&index.name, columns) {
+            self.indexes.insert(name.clone(), columns);
+        }
     }
 
     fn drop_indexes(&mut self, form: &Form, effects: &Effects) {

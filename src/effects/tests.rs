@@ -20,11 +20,12 @@ fn facts() -> Facts {
     };
     Facts {
         server_version: 150_018,
-        relations: vec![
+        relations: [
             (RelationName::bare("t"), relation(1, RelationKind::Table)),
             (RelationName::bare("i"), Relation { index: Some(index), ..relation(2, RelationKind::Index) }),
             (RelationName::bare("mine"), Relation { temporary: true, ..relation(3, RelationKind::Table) }),
-        ],
+        ]
+        .into(),
         ..Facts::default()
     }
 }

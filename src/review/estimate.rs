@@ -1,5 +1,6 @@
 //! How long work takes, as far as bytes tell.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::{LockMode, RelationName};
@@ -76,13 +77,14 @@ pub(super) fn of(effects: &Effects) -> Vec<Estimate> {
 
 fn passes(work: &[Work]) -> Vec<Estimate> {
     let mut felt: Vec<&Work> = Vec::new();
+    let mut passes = BTreeMap::new();
     for work in work.iter().filter(|work| work.exposed) {
         if !in_one_pass(work) {
             felt.push(work);
             continue;
         }
-        let same = |other: &&mut &Work| in_one_pass(other) && other.relation == work.relation;
-        match felt.iter_mut().find(same) {
+        let place = *passes.entry(&work.relation).or_insert(felt.len());
+        match felt.get_mut(place) {
             None => felt.push(work),
             Some(pass) if pass.task == Task::Scan => *pass = work,
             Some(_) => {}

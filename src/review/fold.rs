@@ -7,10 +7,11 @@ use super::lint::{self, Lint};
 use super::options::Options;
 use super::place::Lines;
 use super::report::{At, FileReport, Found, Told};
+use super::share::{Share, Whole};
 use super::split::split;
-use super::{estimate, step};
+use super::step;
 use crate::effects::facts::{Facts, Source};
-use crate::effects::{Effects, Past, need};
+use crate::effects::{Past, need};
 use crate::hazard::{Finding, HazardSetting, Remedy};
 use crate::judge::setting::{self, Setting};
 use crate::judge::{self, Policy, Scene};
@@ -84,16 +85,17 @@ impl<'a> Fold<'a> {
             let at = shifted(&scene.in_message(&flaw.span), self.offset);
             self.flaw(flaw.lint, at, &flaw.what, flaw.why);
         }
+        let whole = Whole::of(scene.effects);
         for finding in findings {
             let own = finding.span.as_ref().map(|own| shifted(&scene.in_message(own), self.offset));
-            let found = self.found(scene, &finding, facts);
+            let found = self.found(scene, &finding, whole.about(finding.about.as_ref()), facts);
             let allowed = policy.allowance(finding.hazard).map(|allowance| allowance.reason.clone());
             let denied = allowed.is_none() && found.denied;
             let at = self.at(own.as_ref().unwrap_or(&span));
             self.report.findings.push(Found { denied, allowed, at, ..found });
         }
         if scene.runs_now() {
-            self.tell(scene.statement, scene.effects, &span);
+            self.tell(scene, whole, &span);
             self.set(scene.statement, &span);
         }
     }
@@ -189,7 +191,7 @@ impl<'a> Fold<'a> {
     }
 
     /// What a hazard's finding says; where it is and whether it is allowed is for the caller.
-    fn found(&self, scene: &Scene<'_>, finding: &Finding, facts: &Facts) -> Found {
+    fn found(&self, scene: &Scene<'_>, finding: &Finding, share: Share, facts: &Facts) -> Found {
         let called = !scene.runs_now();
         let level = judge::gravity(finding);
         // Nobody knows when it is called, or on what.
@@ -205,8 +207,9 @@ impl<'a> Fold<'a> {
             at: At::nowhere(),
             what: if called { format!("when the function is called: {what}") } else { what },
             why: finding.why.clone(),
-            locks: step::locks(scene.effects),
-            work: estimate::of(scene.effects),
+            locks: share.locks,
+            locks_left_out: share.locks_left_out,
+            work: share.work,
             in_transaction,
             online: step::online(finding, facts).filter(|_| scene.within.is_none()),
             by_hand,
@@ -230,6 +233,7 @@ impl<'a> Fold<'a> {
             what: what.to_owned(),
             why: why.to_owned(),
             locks: Vec::new(),
+            locks_left_out: 0,
             work: Vec::new(),
             in_transaction: self.past.in_transaction,
             online: None,
@@ -238,11 +242,11 @@ impl<'a> Fold<'a> {
         self.report.findings.push(found);
     }
 
-    fn tell(&mut self, statement: &Statement, effects: &Effects, span: &Range<usize>) {
-        let locks = step::locks(effects);
-        if locks.iter().any(|lock| lock.mode.is_strong()) || effects.beyond {
-            let (start, work) = (self.lines.place(span.start), estimate::of(effects));
-            self.report.statements.push(Told { tag: statement.tag, start, locks, work });
+    fn tell(&mut self, scene: &Scene<'_>, whole: Whole, span: &Range<usize>) {
+        let Whole { locks, work, .. } = whole;
+        if locks.iter().any(|lock| lock.mode.is_strong()) || scene.effects.beyond {
+            let start = self.lines.place(span.start);
+            self.report.statements.push(Told { tag: scene.statement.tag, start, locks, work });
         }
     }
 

@@ -15,6 +15,7 @@ mod options;
 mod place;
 pub mod render;
 pub mod report;
+mod share;
 mod split;
 mod step;
 

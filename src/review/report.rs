@@ -58,6 +58,8 @@ pub struct Found {
     pub why: String,
     /// What the statement locks.
     pub locks: Vec<LockTold>,
+    /// So many more locks of a long statement are not repeated here.
+    pub locks_left_out: usize,
     /// What it does meanwhile.
     pub work: Vec<Estimate>,
     /// Whether the statement stands in a transaction.

@@ -1,5 +1,7 @@
 //! Steps and locks as they are told.
 
+use std::collections::BTreeMap;
+
 use super::report::{LockTold, StepTold};
 use crate::effects::facts::Facts;
 use crate::effects::{self, Effects, Past};
@@ -10,8 +12,10 @@ use crate::sql::{Encoding, parse};
 /// The locks that others can meet, each relation once with its strongest mode.
 pub(super) fn locks(effects: &Effects) -> Vec<LockTold> {
     let mut locks: Vec<LockTold> = Vec::new();
+    let mut places = BTreeMap::new();
     for touched in effects.touched.iter().filter(|touched| touched.exposed) {
-        match locks.iter_mut().find(|lock| lock.relation == touched.name) {
+        let place = *places.entry(&touched.name).or_insert(locks.len());
+        match locks.get_mut(place) {
             Some(lock) => lock.mode = lock.mode.max(touched.mode),
             None => locks.push(LockTold { relation: touched.name.clone(), mode: touched.mode }),
         }

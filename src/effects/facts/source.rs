@@ -110,12 +110,12 @@ fn missing<K: Clone + Eq + Hash, V>(known: &Known<K, V>, wanted: &[K]) -> Vec<K>
     wanted.iter().filter(|name| !known.contains_key(*name)).cloned().collect()
 }
 
-fn learn<K: Eq + Hash, V>(known: &mut Known<K, V>, asked: Vec<K>, found: Vec<(K, V)>) {
+fn learn<K: Eq + Hash, V>(known: &mut Known<K, V>, asked: Vec<K>, found: impl IntoIterator<Item = (K, V)>) {
     known.extend(asked.into_iter().map(|name| (name, None)));
     known.extend(found.into_iter().map(|(name, facts)| (name, Some(facts))));
 }
 
-fn recall<K: Clone + Eq + Hash, V: Clone>(known: &Known<K, V>, wanted: &[K]) -> Vec<(K, V)> {
+fn recall<K: Clone + Eq + Hash, V: Clone, C: FromIterator<(K, V)>>(known: &Known<K, V>, wanted: &[K]) -> C {
     let facts = |name: &K| Some((name.clone(), known.get(name)?.clone()?));
     wanted.iter().filter_map(facts).collect()
 }

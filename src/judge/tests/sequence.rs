@@ -64,6 +64,40 @@ fn only_what_was_made_for_sure_is_new() {
     }
 }
 
+/// What the file makes is known beside what the catalogue tells.
+#[test]
+fn indexes_of_the_file_are_known() {
+    let text =
+        "CREATE UNIQUE INDEX CONCURRENTLY k ON orders (no); ALTER TABLE orders ADD PRIMARY KEY USING INDEX k";
+    let (known, mut past, mut last) = (facts(150_018), Past::nothing(), Vec::new());
+    for text in text.split("; ") {
+        let script = parse(text.as_bytes(), Encoding::Utf8);
+        past = review(&script, &known, past, &Policy::default(), &mut |_, findings| {
+            last = findings.iter().map(|finding| finding.hazard).collect();
+        });
+    }
+    assert!(last.contains(&"nullable-primary-key"), "{last:?}");
+}
+
+#[test]
+fn temporary_relations_are_nobodys_business() {
+    let refused = vec!["drop-table"];
+    for (messages, expected) in [
+        (vec!["CREATE TEMP TABLE t (a int)", "CREATE INDEX ON t (a)"], vec![]),
+        (vec!["CREATE TEMP TABLE t (a int)", "DROP TABLE t"], vec![]),
+        (vec!["CREATE TEMP TABLE t AS SELECT 1", "UPDATE t SET a = 1"], vec![]),
+        (vec!["SELECT 1 INTO TEMP t", "DROP TABLE t"], vec![]),
+        (vec!["DROP TABLE pg_temp.t"], vec![]),
+        (vec!["BEGIN", "CREATE TEMP TABLE t (a int)", "COMMIT", "DROP TABLE t"], vec![]),
+        (vec!["BEGIN", "CREATE TEMP TABLE t (a int)", "ROLLBACK", "DROP TABLE t"], refused.clone()),
+        (vec!["BEGIN", "CREATE TEMP TABLE t (a int) ON COMMIT DROP", "DROP TABLE t"], vec![]),
+        (vec!["CREATE TEMP TABLE t (a int)", "DROP TABLE public.t"], refused.clone()),
+        (vec!["CREATE TEMP TABLE IF NOT EXISTS t (a int)", "DROP TABLE t"], vec![]),
+    ] {
+        assert_eq!(last_of_file(&messages), expected, "{messages:?}");
+    }
+}
+
 #[test]
 fn transactions_end_where_postgres_ends_them() {
     const VALIDATE: &str = "ALTER TABLE t VALIDATE CONSTRAINT c";

@@ -33,6 +33,7 @@ fn found(found: &Found) -> Value {
         "why": found.why,
         "in_transaction": found.in_transaction,
         "locks": found.locks.iter().map(lock).collect::<Vec<_>>(),
+        "locks_left_out": found.locks_left_out,
         "work": found.work.iter().map(|work| json!({
             "task": work.task_name(),
             "relation": estimate::spelled(&work.relation),

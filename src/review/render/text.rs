@@ -79,6 +79,9 @@ fn locks(found: &Found) -> Vec<String> {
         format!("{} on {}: {}", lock.mode, estimate::spelled(&lock.relation), lock.blocks())
     };
     let mut lines: Vec<String> = found.locks.iter().map(lock).collect();
+    if found.locks_left_out > 0 {
+        lines.push(format!("and so on for {} more relations", found.locks_left_out));
+    }
     if !found.work.is_empty() {
         let time = estimate::total(&found.work);
         let time = time.map_or_else(|| "as long as it works".to_owned(), about);

@@ -36,6 +36,8 @@ pub enum Form {
         name: RelationName,
         /// With `IF NOT EXISTS`.
         if_not_exists: bool,
+        /// `TEMPORARY`, and not `ON COMMIT DROP`.
+        temporary: bool,
     },
     /// `DROP`
     Drop(Dropped),

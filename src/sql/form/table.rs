@@ -240,6 +240,8 @@ pub struct CreateTable {
     pub name: RelationName,
     /// `TEMPORARY`
     pub temporary: bool,
+    /// `ON COMMIT DROP`
+    pub until_commit: bool,
     /// With `IF NOT EXISTS`.
     pub if_not_exists: bool,
     /// `PARTITION OF`

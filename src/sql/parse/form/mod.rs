@@ -8,7 +8,7 @@ mod table;
 mod writes;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CreateTableAsStmt, Node, RangeVar, RoleSpecType, TypeName as TypeNode};
+use pg_query::protobuf::{IntoClause, Node, OnCommitAction, RangeVar, RoleSpecType, TypeName as TypeNode};
 
 pub(super) use self::places::Places;
 pub(super) use self::writes::of as writes;
@@ -31,11 +31,8 @@ pub(super) fn form(node: &NodeEnum, places: &Places<'_>) -> Form {
             .as_ref()
             .and_then(|base| table::create(base, places))
             .map_or(Form::Plain, |it| Form::CreateTable(Box::new(it))),
-        NodeEnum::CreateTableAsStmt(it) => create_as(it),
-        NodeEnum::SelectStmt(it) => match it.into_clause.as_ref().and_then(|into| into.rel.as_ref()) {
-            Some(made) => Form::CreateTableAs { name: relation(made), if_not_exists: false },
-            None => Form::Plain,
-        },
+        NodeEnum::CreateTableAsStmt(it) => create_as(it.into.as_deref(), it.if_not_exists),
+        NodeEnum::SelectStmt(it) => create_as(it.into_clause.as_deref(), false),
         NodeEnum::DropStmt(it) => Form::Drop(object::drop(it)),
         NodeEnum::DropdbStmt(it) => Form::DropDatabase(it.dbname.clone()),
         NodeEnum::RenameStmt(it) => object::rename(it).map_or(Form::Plain, Form::Rename),
@@ -76,11 +73,12 @@ fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
     }
 }
 
-fn create_as(statement: &CreateTableAsStmt) -> Form {
-    let made = statement.into.as_ref().and_then(|into| into.rel.as_ref());
-    made.map_or(Form::Plain, |made| Form::CreateTableAs {
+fn create_as(into: Option<&IntoClause>, if_not_exists: bool) -> Form {
+    let made = into.and_then(|into| Some((into, into.rel.as_ref()?)));
+    made.map_or(Form::Plain, |(into, made)| Form::CreateTableAs {
         name: relation(made),
-        if_not_exists: statement.if_not_exists,
+        if_not_exists,
+        temporary: table::is_temporary(made) && into.on_commit() != OnCommitAction::OncommitDrop,
     })
 }
 

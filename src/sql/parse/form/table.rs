@@ -6,7 +6,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ColumnDef, ColumnRef, ConstrType,
     Constraint as ConstraintNode, CreateStmt, DropBehavior, IndexElem, IndexStmt, Node, ObjectType,
-    PartitionCmd, SortByDir, SortByNulls,
+    OnCommitAction, PartitionCmd, RangeVar, SortByDir, SortByNulls,
 };
 
 use super::{Places, relation, relation_of, type_name};
@@ -252,7 +252,8 @@ pub(super) fn create(statement: &CreateStmt, places: &Places<'_>) -> Option<Crea
     let parent = statement.partbound.as_ref().and(statement.inh_relations.first());
     Some(CreateTable {
         name: relation(made),
-        temporary: made.relpersistence == "t",
+        temporary: is_temporary(made),
+        until_commit: statement.oncommit() == OnCommitAction::OncommitDrop,
         if_not_exists: statement.if_not_exists,
         partition_of: parent.and_then(relation_of),
         default_partition: statement.partbound.as_ref().is_some_and(|bound| bound.is_default),
@@ -260,6 +261,11 @@ pub(super) fn create(statement: &CreateStmt, places: &Places<'_>) -> Option<Crea
         columns,
         constraints,
     })
+}
+
+/// `TEMPORARY`
+pub(super) fn is_temporary(made: &RangeVar) -> bool {
+    made.relpersistence == "t"
 }
 
 /// `CREATE INDEX`
