@@ -5,11 +5,13 @@
 
 mod bookkeeping;
 mod finding;
+mod naming;
+mod new_column;
 mod setting;
 
 use std::ops::Range;
 
-use crate::base::name::{choose, written};
+use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
@@ -172,47 +174,6 @@ impl<'a> Subject<'a> {
         let named = constraint.name.as_deref().is_some_and(|name| self.taken(table).contains(&name));
         named
             || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
-    }
-
-    /// The names of a table's constraints and indexes, which a new one may not have.
-    pub fn taken(&self, table: &RelationName) -> Vec<&'a str> {
-        let Some(table) = self.facts.table(table) else { return Vec::new() };
-        let constraints = table.constraints.iter().map(|constraint| constraint.name.as_str());
-        constraints.chain(table.indexes.iter().map(|index| index.name.name.as_str())).collect()
-    }
-
-    /// Whether a table has heirs or is one: what is taken back there would take from its heirs what they had before.
-    pub fn has_kin(&self, table: &RelationName) -> bool {
-        self.facts.table(table).is_some_and(|facts| facts.has_kin)
-    }
-
-    /// The name that Postgres picks for a constraint without an index: no constraint of the schema may have it
-    /// (`ChooseConstraintName` in `pg_constraint.c`).
-    pub fn constraint_name(&self, table: &RelationName, parts: &[&str]) -> String {
-        choose(parts, &self.constraints_taken(table))
-    }
-
-    /// The name that Postgres picks for the index of a constraint: nothing of the schema may have it
-    /// (`ChooseIndexName` in `indexcmds.c`).
-    pub fn key_name(&self, table: &RelationName, constraint: &Constraint) -> String {
-        let mut taken = self.taken(table);
-        let beside = self.facts.taken(table);
-        taken.extend(
-            beside.iter().flat_map(|it| it.relations.iter().chain(&it.constraints)).map(String::as_str),
-        );
-        if constraint.kind == ConstraintKind::PrimaryKey {
-            return choose(&[&table.name, "pkey"], &taken);
-        }
-        let columns = constraint.columns.iter().chain(&constraint.include).map(String::as_str);
-        let parts: Vec<&str> = [table.name.as_str()].into_iter().chain(columns).chain(["key"]).collect();
-        choose(&parts, &taken)
-    }
-
-    /// The names of constraints that a new one of a table does not get without being asked.
-    pub fn constraints_taken(&self, table: &RelationName) -> Vec<&'a str> {
-        let own = self.facts.table(table).map(|facts| facts.constraints.as_slice()).unwrap_or_default();
-        let beside = self.facts.taken(table).map(|it| it.constraints.as_slice()).unwrap_or_default();
-        own.iter().map(|it| it.name.as_str()).chain(beside.iter().map(String::as_str)).collect()
     }
 
     /// Whether it writes rows that others can see, and not only those of one key or those that it lists.

@@ -1,6 +1,7 @@
 //! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
 
 pub mod by_hand;
+pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
 
