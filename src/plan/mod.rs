@@ -4,6 +4,7 @@ pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod refresh;
 
 pub use self::by_hand::HandStep;
 use crate::base::{LockMode, Notice, RelationName};

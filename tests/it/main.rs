@@ -33,6 +33,7 @@ mod plans;
 mod plans_column;
 mod plans_kin;
 mod plans_names;
+mod plans_views;
 mod plans_not_null;
 mod plans_undo;
 mod operate;

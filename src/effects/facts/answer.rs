@@ -170,6 +170,7 @@ fn table(value: &Value) -> TableFacts {
                 bytes: partition.get("bytes").and_then(Value::as_u64),
             })
         }),
+        refreshable: truth(value, "refreshable"),
         has_kin: truth(value, "has_kin"),
         parent: named(value, "parent"),
         default_beside: named(value, "default_beside"),

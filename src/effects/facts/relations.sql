@@ -143,6 +143,8 @@ SELECT pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
             'default', sized.is_default, 'parent', sized.parent, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
         FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
+    'refreshable', named.relkind = 'm' AND named.relispopulated AND pg_catalog.has_database_privilege(
+        named.relowner, (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()), 'TEMP'),
     'has_kin', EXISTS (
         SELECT 1 FROM pg_catalog.pg_inherits h
         WHERE (h.inhparent = named.oid AND named.relkind <> 'p') OR (h.inhrelid = named.oid AND NOT named.relispartition)),

@@ -5,6 +5,7 @@ use crate::base::RelationName;
 use crate::sql::form::{ConstraintKind, FunctionName};
 
 /// The parts of one table.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableFacts {
     /// Its name with its schema.
@@ -21,6 +22,8 @@ pub struct TableFacts {
     pub referenced_by: Vec<Reference>,
     /// The whole tree below it, parents before children.
     pub partitions: Vec<PartitionFacts>,
+    /// A materialized view that holds data, whose owner may make the temporary table that a concurrent refresh needs.
+    pub refreshable: bool,
     /// It inherits from another table, or another one from it: not as a partition.
     pub has_kin: bool,
     /// The table that it is a partition of.

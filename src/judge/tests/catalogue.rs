@@ -162,6 +162,13 @@ fn events() -> TableFacts {
     }
 }
 
+/// A materialized view with a key.
+fn daily() -> TableFacts {
+    let key = TableIndex { unique: true, ..table_index("daily_day_idx", "day", None) };
+    let columns = vec![column("day", "date", "date", -1)];
+    TableFacts { refreshable: true, columns, indexes: vec![key], ..TableFacts::default() }
+}
+
 /// A table with ten indexes.
 fn crowded() -> TableFacts {
     let indexes = (0..10).map(|number| table_index(&format!("crowded_{number}_idx"), "a", None)).collect();
@@ -199,6 +206,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),
         ("fresh", Relation { new_in_transaction: true, ..relation(5, RelationKind::Table) }),
         ("totals", relation(6, RelationKind::MaterializedView)),
+        ("daily", with(15, RelationKind::MaterializedView, daily())),
         ("bookings", Relation { plain_reindex_only: true, ..relation(7, RelationKind::Table) }),
         ("pg_class", Relation { system: true, ..relation(1259, RelationKind::Table) }),
         ("a_view", relation(8, RelationKind::View)),
