@@ -4,6 +4,7 @@
 //! below is the one place where ids are known; a hazard's id is its file's name, and reads well after "allow".
 
 mod bookkeeping;
+mod bounds;
 mod finding;
 mod naming;
 mod new_column;
@@ -135,17 +136,22 @@ impl<'a> Subject<'a> {
 
     /// The table of an `ALTER TABLE` that a plan may take the place of; `None` where that cannot be done beyond doubt.
     pub fn replaceable(&self, mode: LockMode) -> Option<Target> {
-        let (target, script) = (self.target()?, self.script);
+        let target = self.target()?;
         let whole = matches!(&self.statement.form, Form::AlterTable(alter) if !alter.only);
         let relation = self.facts.relation(target)?;
-        let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
-        let one = script.statements.len() == 1 && self.all_parts().len() == 1;
         let plain = relation.kind == RelationKind::Table && !relation.system && self.is_exposed(target);
-        (readable && one && plain && whole).then(|| Target {
+        (self.is_alone_and_readable() && plain && whole).then(|| Target {
             name: target.clone(),
             oid: Some(relation.oid),
             mode,
         })
+    }
+
+    /// Whether the message is one statement of one part, whose words can be sent again as they are.
+    pub fn is_alone_and_readable(&self) -> bool {
+        let script = self.script;
+        let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
+        readable && script.statements.len() == 1 && self.all_parts().len() == 1
     }
 
     /// Whether the index of a unique constraint can be built by itself: not with options that only the whole has.

@@ -30,6 +30,7 @@ mod lifecycle;
 mod oracle;
 mod oracle_forms;
 mod plans;
+mod plans_attach;
 mod plans_column;
 mod plans_kin;
 mod plans_names;

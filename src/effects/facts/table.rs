@@ -26,6 +26,8 @@ pub struct TableFacts {
     pub refreshable: bool,
     /// It inherits from another table, or another one from it: not as a partition.
     pub has_kin: bool,
+    /// For a partitioned table: how rows find their partitions, where one column says it as its type does by itself.
+    pub partition_key: Option<PartitionKey>,
     /// The table that it is a partition of.
     pub parent: Option<RelationName>,
     /// That table's default partition, if it is another one.
@@ -61,6 +63,15 @@ impl TableFacts {
     pub fn default_partition(&self) -> Option<&PartitionFacts> {
         self.partitions.iter().find(|partition| partition.default)
     }
+}
+
+/// `PARTITION BY` one column, whose operators and collation are those that `=` and `<` mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionKey {
+    /// `RANGE` (true) or `LIST`.
+    pub range: bool,
+    /// The column.
+    pub column: String,
 }
 
 /// A column.

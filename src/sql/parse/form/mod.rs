@@ -1,6 +1,7 @@
 //! From one statement's tree to its form: what it says in detail.
 
 mod body;
+mod bound;
 mod object;
 mod places;
 mod table;

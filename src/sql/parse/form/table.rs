@@ -11,7 +11,7 @@ use pg_query::protobuf::{
 
 use super::{Places, relation, relation_of, type_name};
 use crate::sql::form::{
-    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable,
+    Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, CreateTable,
     Expression, Generated, Index, IndexColumn, Part, References, Using,
 };
 use crate::sql::parse::names::string;
@@ -125,7 +125,8 @@ fn partition(kind: Kind, node: &NodeEnum) -> Action {
     let child = relation(child);
     match kind {
         Kind::AtAttachPartition => {
-            Action::Attach { child, default: bound.as_ref().is_some_and(|bound| bound.is_default) }
+            let default = bound.as_ref().is_some_and(|bound| bound.is_default);
+            Action::Attach { child, bound: bound.as_ref().map_or(Bound::Other, super::bound::bound), default }
         }
         _ => Action::Detach {
             child,
