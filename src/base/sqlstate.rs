@@ -25,6 +25,8 @@ impl SqlState {
     pub const INVALID_PARAMETER_VALUE: Self = Self(*b"22023");
     /// `not_null_violation`
     pub const NOT_NULL_VIOLATION: Self = Self(*b"23502");
+    /// `check_violation`
+    pub const CHECK_VIOLATION: Self = Self(*b"23514");
     /// `active_sql_transaction`
     pub const ACTIVE_TRANSACTION: Self = Self(*b"25001");
     /// `in_failed_sql_transaction`

@@ -135,7 +135,7 @@ impl Part<'_> {
         if let Some((_, cause)) = rewrites.into_iter().find(|(holds, _)| *holds) {
             self.work(Task::Rewrite, cause, reader);
         }
-        for constraint in &column.constraints {
+        for constraint in column.constraints.iter().filter(|it| !it.not_enforced) {
             match constraint.kind {
                 ConstraintKind::Check => self.work(Task::Scan, Cause::ColumnCheck, reader),
                 ConstraintKind::Unique | ConstraintKind::PrimaryKey => {

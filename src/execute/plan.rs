@@ -1,12 +1,12 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
 use crate::base::relation::quote_literal;
-use crate::base::{Notice, SqlState};
+use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target};
+use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -18,13 +18,14 @@ use super::catalogue::{self, InvalidIndex};
 use super::guard::{self, Work};
 use super::outcome::Outcome;
 use super::progress::Watch;
-use super::take_back::take_back;
+use super::take_back::{insist, take_back};
 use super::tell::tell;
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
         let settled = match &step.pace {
+            Pace::Tidy(targets) => tidy(run, step, targets).await?,
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
             }
@@ -46,6 +47,19 @@ enum Settled {
 
 fn cancelled() -> Outcome {
     Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+}
+
+/// A step behind the one that counts: what cannot be done is left with a warning.
+async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
+    let work = Undo { sql: step.sql.clone(), locks: targets.to_vec() };
+    if !insist(run, &work).await? {
+        let by_hand = format!("Run by hand: {}.", String::from_utf8_lossy(&step.sql));
+        let what = "what the statement asked for is done, but something of the way there is left";
+        let notice = Notice::new(Severity::Warning, SqlState::WARNING, what).hint(by_hand);
+        tell(run.link, &[notice]).await;
+    }
+    run.take_cancel();
+    Ok(Settled::Complete)
 }
 
 /// A step that locks strongly for a moment.

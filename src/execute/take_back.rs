@@ -52,7 +52,7 @@ pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Re
 /// for waiting is over.
 ///
 /// It waits here and not in the server: a cancel request ends what the client asked for, not what is owed to others.
-async fn insist(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
+pub async fn insist(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
     let guard = Guard { targets: undo.locks.clone(), retry: Retry::Transaction };
     let time = run.policy.retry_for.max(INSIST_AT_LEAST);
     let mut wait = Wait::within(run, &guard, time);

@@ -2,8 +2,6 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::effects::Cause;
-use crate::plan::HandStep;
-use crate::sql::form::Action;
 
 /// The hazard's id.
 pub const ID: &str = "add-referencing-column";
@@ -12,15 +10,14 @@ pub const ID: &str = "add-referencing-column";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// Finds a new column with a default that refers to another table.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::ColumnReference])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let Action::AddColumn { column, .. } = &part.action else { return None };
-    let _ = column;
+    let (steps, plan) = subject.new_column(ID, part);
     let why = format!(
         "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
         work.under
@@ -33,8 +30,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         )
         .about(target)
         .at(part.span.clone())
-        .by_hand(vec![HandStep::words(
-            "add the column without the reference, then the foreign key NOT VALID, then VALIDATE it",
-        )]),
+        .by_hand(steps)
+        .online(plan, "steps that add the column and prove it while others work"),
     )
 }

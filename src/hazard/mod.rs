@@ -4,13 +4,16 @@
 //! below is the one place where ids are known; a hazard's id is its file's name, and reads well after "allow".
 
 mod bookkeeping;
+mod bounds;
 mod finding;
+mod naming;
+mod new_column;
 mod setting;
 mod views;
 
 use std::ops::Range;
 
-use crate::base::name::{choose, written};
+use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
@@ -134,17 +137,22 @@ impl<'a> Subject<'a> {
 
     /// The table of an `ALTER TABLE` that a plan may take the place of; `None` where that cannot be done beyond doubt.
     pub fn replaceable(&self, mode: LockMode) -> Option<Target> {
-        let (target, script) = (self.target()?, self.script);
+        let target = self.target()?;
         let whole = matches!(&self.statement.form, Form::AlterTable(alter) if !alter.only);
         let relation = self.facts.relation(target)?;
-        let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
-        let one = script.statements.len() == 1 && self.all_parts().len() == 1;
         let plain = relation.kind == RelationKind::Table && !relation.system && self.is_exposed(target);
-        (readable && one && plain && whole).then(|| Target {
+        (self.is_alone_and_readable() && plain && whole).then(|| Target {
             name: target.clone(),
             oid: Some(relation.oid),
             mode,
         })
+    }
+
+    /// Whether the message is one statement of one part, whose words can be sent again as they are.
+    pub fn is_alone_and_readable(&self) -> bool {
+        let script = self.script;
+        let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
+        readable && script.statements.len() == 1 && self.all_parts().len() == 1
     }
 
     /// Whether the index of a unique constraint can be built by itself: not with options that only the whole has.
@@ -173,47 +181,6 @@ impl<'a> Subject<'a> {
         let named = constraint.name.as_deref().is_some_and(|name| self.taken(table).contains(&name));
         named
             || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
-    }
-
-    /// The names of a table's constraints and indexes, which a new one may not have.
-    pub fn taken(&self, table: &RelationName) -> Vec<&'a str> {
-        let Some(table) = self.facts.table(table) else { return Vec::new() };
-        let constraints = table.constraints.iter().map(|constraint| constraint.name.as_str());
-        constraints.chain(table.indexes.iter().map(|index| index.name.name.as_str())).collect()
-    }
-
-    /// Whether a table has heirs or is one: what is taken back there would take from its heirs what they had before.
-    pub fn has_kin(&self, table: &RelationName) -> bool {
-        self.facts.table(table).is_some_and(|facts| facts.has_kin)
-    }
-
-    /// The name that Postgres picks for a constraint without an index: no constraint of the schema may have it
-    /// (`ChooseConstraintName` in `pg_constraint.c`).
-    pub fn constraint_name(&self, table: &RelationName, parts: &[&str]) -> String {
-        choose(parts, &self.constraints_taken(table))
-    }
-
-    /// The name that Postgres picks for the index of a constraint: nothing of the schema may have it
-    /// (`ChooseIndexName` in `indexcmds.c`).
-    pub fn key_name(&self, table: &RelationName, constraint: &Constraint) -> String {
-        let mut taken = self.taken(table);
-        let beside = self.facts.taken(table);
-        taken.extend(
-            beside.iter().flat_map(|it| it.relations.iter().chain(&it.constraints)).map(String::as_str),
-        );
-        if constraint.kind == ConstraintKind::PrimaryKey {
-            return choose(&[&table.name, "pkey"], &taken);
-        }
-        let columns = constraint.columns.iter().chain(&constraint.include).map(String::as_str);
-        let parts: Vec<&str> = [table.name.as_str()].into_iter().chain(columns).chain(["key"]).collect();
-        choose(&parts, &taken)
-    }
-
-    /// The names of constraints that a new one of a table does not get without being asked.
-    pub fn constraints_taken(&self, table: &RelationName) -> Vec<&'a str> {
-        let own = self.facts.table(table).map(|facts| facts.constraints.as_slice()).unwrap_or_default();
-        let beside = self.facts.taken(table).map(|it| it.constraints.as_slice()).unwrap_or_default();
-        own.iter().map(|it| it.name.as_str()).chain(beside.iter().map(String::as_str)).collect()
     }
 
     /// Whether rows are written that others can see, and not only those of one key or those that are listed.

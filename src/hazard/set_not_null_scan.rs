@@ -77,6 +77,6 @@ fn added(
     let name = constraint
         .name
         .clone()
-        .unwrap_or_else(|| subject.constraint_name(table, &[&table.name, column, "not_null"]));
+        .unwrap_or_else(|| subject.constraint_name(table, &[&table.name, column, "not_null"], &[]));
     Some(by_hand::add_then_validate(table, &name, &subject.constraint(constraint, &name)?))
 }

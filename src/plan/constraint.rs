@@ -8,7 +8,7 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::Oid;
 
 /// The command tag of every plan here.
-const TAG: &str = "ALTER TABLE";
+pub(super) const TAG: &str = "ALTER TABLE";
 
 /// `ADD .. NOT VALID`, which takes `locks` for a moment, and `VALIDATE CONSTRAINT`.
 pub fn validated(
@@ -69,18 +69,27 @@ pub fn of_index(
 ) -> Plan {
     let mut steps: Vec<Step> =
         nullable.iter().flat_map(|(column, hand)| not_null_steps(table, column, hand)).collect();
-    if let [build, add] = hand {
-        let scope = Scope::Table(oid);
-        let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
-        let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
-        let away = HandStep::anywhere(format!("DROP INDEX {}", spelled(index)));
-        steps.push(Step { undo: Some(undo(&away, std::slice::from_ref(table))), ..built });
-        steps.push(brief(add, vec![table.clone()], None));
-    }
+    steps.extend(index_steps((table, oid), index, hand));
     Plan { hazard, steps, tag: TAG }
 }
 
-fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
+/// A unique index built while others write, and the constraint made of it.
+pub(super) fn index_steps(
+    (table, oid): (&Target, Oid),
+    index: &RelationName,
+    hand: &[HandStep],
+) -> Vec<Step> {
+    let [build, add] = hand else { return Vec::new() };
+    let scope = Scope::Table(oid);
+    let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
+    let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
+    let away = HandStep::anywhere(format!("DROP INDEX {}", spelled(index)));
+    let built = Step { undo: Some(undo(&away, std::slice::from_ref(table))), ..built };
+    vec![built, brief(add, vec![table.clone()], None)]
+}
+
+/// A step that locks strongly for a moment.
+pub(super) fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
     let strongest = locks.iter().map(|target| target.mode).max().unwrap_or(LockMode::AccessExclusive);
     let undo = back.map(|back| undo(back, &locks));
     Step {
@@ -96,7 +105,8 @@ fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
     }
 }
 
-fn long(step: &HandStep, on: Option<&Target>) -> Step {
+/// A step that reads a table for as long as it takes, and stops nobody.
+pub(super) fn long(step: &HandStep, on: Option<&Target>) -> Step {
     Step {
         sql: step.sql.clone().into_bytes(),
         lock: LockMode::ShareUpdateExclusive,

@@ -1,8 +1,11 @@
 //! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
 
+pub mod attach;
 pub mod by_hand;
+pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod refresh;
 
 pub use self::by_hand::HandStep;
 use crate::base::{LockMode, Notice, RelationName};
@@ -58,6 +61,9 @@ pub enum Pace {
     Unhurried,
     /// Under the ladder of patience: these relations are locked strongly, for a moment.
     Ladder(Vec<Target>),
+    /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
+    /// that is only told.
+    Tidy(Vec<Target>),
 }
 
 /// One relation that is locked.

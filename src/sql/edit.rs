@@ -1,5 +1,6 @@
 //! Changes a statement's text by inserting words; everything else stays to the letter.
 
+use super::form::Form;
 use super::lex::{Lexer, Token, TokenKind};
 use super::parse::differs_only_by_concurrently;
 use super::statement::{Kind, Script, Statement};
@@ -31,6 +32,7 @@ fn place(text: &str, statement: &Statement, conforming: bool) -> Option<usize> {
     let after: &[&str] = match statement.kind {
         Kind::CreateIndex(_) | Kind::DropIndex(_) => &["index"],
         Kind::Reindex(_) => &["index", "table", "schema", "database"],
+        _ if matches!(statement.form, Form::Refresh { .. }) => &["view"],
         _ => return None,
     };
     let body = text.get(statement.span.clone())?;

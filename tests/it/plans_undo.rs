@@ -75,3 +75,55 @@ fn it_ends_with_the_server() {
     stage.cluster.stop(Stop::Immediate).expect("stopped");
     client.raw.until_end();
 }
+
+/// A step of the plan for a new column, and how it is held up.
+const HELD_UP: [(&str, &str, &str); 3] = [
+    ("ALTER TABLE orders ADD x int DEFAULT 1 CHECK (slow(x + id)) UNIQUE", "SELECT 1", "VALIDATE"),
+    (
+        "ALTER TABLE orders ADD x int UNIQUE CHECK (x > 0)",
+        "SELECT count(*) FROM other",
+        "CREATE UNIQUE INDEX",
+    ),
+    (
+        "ALTER TABLE orders ADD x int UNIQUE CHECK (x > 0)",
+        "SELECT count(*) FROM orders",
+        "SELECT pg_catalog.pg_sleep",
+    ),
+];
+
+#[test]
+fn a_new_column_goes_with_whoever_wanted_it() {
+    let stage = Stage::new();
+    stage.straight().all(&[SLOW, "CREATE TABLE other ()"]);
+    let columns = "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0 AND NOT attisdropped";
+    let before = stage.now(columns);
+    for (sql, holds_up, step) in HELD_UP {
+        let reached = format!(
+            "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '{step}%' AND state = 'active' AND pid <> pg_backend_pid()"
+        )
+        .replace("'VALIDATE", "'%VALIDATE");
+        for leaves in [false, true] {
+            let mut other = stage.straight();
+            other.all(&["BEGIN ISOLATION LEVEL REPEATABLE READ", holds_up]);
+            let mut client = Some(stage.through());
+            client.as_mut().expect("there").send(Way::Simple, sql);
+            stage.until(&reached);
+            if leaves {
+                client = None;
+            } else {
+                client.as_ref().expect("there").cancel();
+            }
+            // What is taken back locks the table for a moment, which needs it to be free.
+            if holds_up.contains("orders") {
+                other.all(&["COMMIT"]);
+            }
+            if let Some(client) = &mut client {
+                assert_eq!(client.answer().failure(), "57014", "{sql}");
+                assert_eq!(client.table("SELECT 1"), "1");
+            }
+            let gone = format!("SELECT ({columns}) = '{before}'");
+            stage.until(&gone);
+            stage.until("SELECT count(*) = 1 FROM pg_index WHERE indrelid = 'orders'::regclass");
+        }
+    }
+}

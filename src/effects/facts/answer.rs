@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, Reference, Relation, RelationKind,
-    TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
+    ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, PartitionKey, Reference, Relation,
+    RelationKind, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -186,7 +186,11 @@ fn table(value: &Value) -> TableFacts {
                 bytes: partition.get("bytes").and_then(Value::as_u64),
             })
         }),
+        refreshable: truth(value, "refreshable"),
         has_kin: truth(value, "has_kin"),
+        partition_key: value.get("partition_key").and_then(|key| {
+            Some(PartitionKey { range: truth(key, "range"), column: text(key, "column")?.to_owned() })
+        }),
         parent: named(value, "parent"),
         default_beside: named(value, "default_beside"),
     }

@@ -185,6 +185,16 @@ SELECT pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
             'default', sized.is_default, 'parent', sized.parent, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
         FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
+    'refreshable', named.relkind = 'm' AND named.relispopulated AND pg_catalog.has_database_privilege(
+        named.relowner, (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()), 'TEMP'),
+    'partition_key', (
+        SELECT pg_catalog.json_build_object('range', k.partstrat = 'r', 'column', a.attname)
+        FROM pg_catalog.pg_partitioned_table k
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.partrelid AND a.attnum = k.partattrs[0]
+        JOIN pg_catalog.pg_opclass o ON o.oid = k.partclass[0]
+        JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
+        WHERE k.partrelid = named.oid AND k.partnatts = 1 AND k.partexprs IS NULL AND k.partstrat <> 'h'
+        AND o.opcdefault AND m.amname = 'btree' AND k.partcollation[0] = a.attcollation),
     'has_kin', EXISTS (
         SELECT 1 FROM pg_catalog.pg_inherits h
         WHERE (h.inhparent = named.oid AND named.relkind <> 'p') OR (h.inhrelid = named.oid AND NOT named.relispartition)),

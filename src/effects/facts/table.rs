@@ -6,6 +6,7 @@ use crate::sql::form::{ConstraintKind, FunctionName};
 use crate::sql::lex::{Lexer, Token, TokenKind};
 
 /// The parts of one table.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableFacts {
     /// Its name with its schema.
@@ -26,8 +27,12 @@ pub struct TableFacts {
     pub views: Vec<ViewFacts>,
     /// The whole tree below it, parents before children.
     pub partitions: Vec<PartitionFacts>,
+    /// A materialized view that holds data, whose owner may make the temporary table that a concurrent refresh needs.
+    pub refreshable: bool,
     /// It inherits from another table, or another one from it: not as a partition.
     pub has_kin: bool,
+    /// For a partitioned table: how rows find their partitions, where one column says it as its type does by itself.
+    pub partition_key: Option<PartitionKey>,
     /// The table that it is a partition of.
     pub parent: Option<RelationName>,
     /// That table's default partition, if it is another one.
@@ -69,6 +74,15 @@ impl TableFacts {
     pub fn default_partition(&self) -> Option<&PartitionFacts> {
         self.partitions.iter().find(|partition| partition.default)
     }
+}
+
+/// `PARTITION BY` one column, whose operators and collation are those that `=` and `<` mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionKey {
+    /// `RANGE` (true) or `LIST`.
+    pub range: bool,
+    /// The column.
+    pub column: String,
 }
 
 /// A column.

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{
-    ColumnFacts, ConstraintFacts, Facts, IndexFacts, PartitionFacts, Reference, Relation, RelationKind,
-    TableFacts, TableIndex, TypeFacts, TypeKind,
+    ColumnFacts, ConstraintFacts, Facts, IndexFacts, PartitionFacts, PartitionKey, Reference, Relation,
+    RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind,
 };
 use crate::judge::{Decision, Guard, Judgement};
 use crate::plan::{Context, Inverse, Pace, Plan, Probe, Target};
@@ -169,6 +169,23 @@ fn events() -> TableFacts {
     }
 }
 
+/// A partitioned table without a default partition.
+fn measures() -> TableFacts {
+    let partition_key = Some(PartitionKey { range: true, column: "price".to_owned() });
+    TableFacts {
+        columns: vec![column("price", "integer", "int4", -1)],
+        partition_key,
+        ..TableFacts::default()
+    }
+}
+
+/// A materialized view with a key.
+fn daily() -> TableFacts {
+    let key = TableIndex { unique: true, ..table_index("daily_day_idx", "day", None) };
+    let columns = vec![column("day", "date", "date", -1)];
+    TableFacts { refreshable: true, columns, indexes: vec![key], ..TableFacts::default() }
+}
+
 /// A table with ten indexes.
 fn crowded() -> TableFacts {
     let indexes = (0..10).map(|number| table_index(&format!("crowded_{number}_idx"), "a", None)).collect();
@@ -207,6 +224,8 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),
         ("fresh", Relation { new_in_transaction: true, ..relation(5, RelationKind::Table) }),
         ("totals", relation(6, RelationKind::MaterializedView)),
+        ("measures", with(16, RelationKind::PartitionedTable, measures())),
+        ("daily", with(15, RelationKind::MaterializedView, daily())),
         ("bookings", Relation { plain_reindex_only: true, ..relation(7, RelationKind::Table) }),
         ("pg_class", Relation { system: true, ..relation(1259, RelationKind::Table) }),
         ("a_view", relation(8, RelationKind::View)),
@@ -267,7 +286,11 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::FinishDrop(_) => "FinishDrop",
         };
         writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
-        let pace = if step.pace == Pace::Unhurried { "" } else { " under the ladder" };
+        let pace = match step.pace {
+            Pace::Unhurried => "",
+            Pace::Ladder(_) => " under the ladder",
+            Pace::Tidy(_) => " to tidy up",
+        };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         if let Some(back) = &step.undo {
             writeln!(shown, "  back {}", String::from_utf8_lossy(&back.sql)).unwrap();

@@ -2,12 +2,14 @@
 //!
 //! `Kind` tells the data plane how to treat a statement; its form tells the analysis what it would do.
 
+mod bound;
 mod expression;
 mod object;
 mod table;
 
 use crate::base::RelationName;
 
+pub use self::bound::Bound;
 pub use self::expression::{Expression, FunctionName, TypeName};
 pub use self::object::{
     AlterDomain, Body, Change, Dropped, DroppedObject, EnumChange, Inner, Rename, Renamed, Runs, Unseen,

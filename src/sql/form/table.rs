@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Expression, TypeName};
+use super::{Bound, Expression, TypeName};
 use crate::base::RelationName;
 
 /// `ALTER TABLE`
@@ -106,6 +106,8 @@ pub enum Action {
     Attach {
         /// The table that becomes a partition.
         child: RelationName,
+        /// What it is to hold.
+        bound: Bound,
         /// `DEFAULT`
         default: bool,
     },

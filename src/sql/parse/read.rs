@@ -90,6 +90,9 @@ pub(in crate::sql) fn differs_only_by_concurrently(old: &str, new: &str, dialect
         (NodeEnum::DropStmt(old), NodeEnum::DropStmt(new)) => {
             switched_on(&mut old.concurrent, new.concurrent)
         }
+        (NodeEnum::RefreshMatViewStmt(old), NodeEnum::RefreshMatViewStmt(new)) => {
+            switched_on(&mut old.concurrent, new.concurrent)
+        }
         (NodeEnum::ReindexStmt(old), NodeEnum::ReindexStmt(new)) => {
             let before = new.params.len();
             new.params.retain(|param| !is_concurrently(param));

@@ -1,6 +1,7 @@
 //! From one statement's tree to its form: what it says in detail.
 
 mod body;
+mod bound;
 mod flow;
 mod object;
 mod places;

@@ -11,7 +11,7 @@ use pg_query::protobuf::{
 
 use super::{Places, relation, relation_of, type_name};
 use crate::sql::form::{
-    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable,
+    Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, CreateTable,
     Expression, Generated, Index, IndexColumn, Part, References, Using,
 };
 use crate::sql::parse::names::string;
@@ -126,7 +126,8 @@ fn partition(kind: Kind, node: &NodeEnum) -> Action {
     let child = relation(child);
     match kind {
         Kind::AtAttachPartition => {
-            Action::Attach { child, default: bound.as_ref().is_some_and(|bound| bound.is_default) }
+            let default = bound.as_ref().is_some_and(|bound| bound.is_default);
+            Action::Attach { child, bound: bound.as_ref().map_or(Bound::Other, super::bound::bound), default }
         }
         _ => Action::Detach {
             child,
@@ -151,7 +152,8 @@ fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'
     };
     for (at, node) in nodes.iter().enumerate() {
         let own = span.as_ref().and_then(|span| {
-            let next = nodes.get(at + 1).and_then(|next| places.at(next.location));
+            let next = nodes.iter().skip(at + 1).find(|next| !is_attribute(next));
+            let next = next.and_then(|next| places.at(next.location));
             Some(places.at(node.location)?..next.unwrap_or(span.end))
         });
         match node.contype() {
@@ -167,25 +169,35 @@ fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'
                 let virtual_kind = node.generated_kind == "v";
                 column.generated = Some(if virtual_kind { Generated::Virtual } else { Generated::Stored });
             }
+            _ if is_attribute(node) => note_attribute(node, column.constraints.last_mut()),
             _ => column.constraints.extend(constraint(node, Some(&definition.colname), own.as_ref(), places)),
         }
     }
-    note_attributes(&nodes, &mut column.constraints);
     column
 }
 
-/// `DEFERRABLE` and its like are nodes of their own behind the constraint that they are about.
-fn note_attributes(nodes: &[&ConstraintNode], constraints: &mut [Constraint]) {
-    let Some(last) = constraints.last_mut() else { return };
-    for node in nodes {
-        match node.contype() {
-            ConstrType::ConstrAttrDeferrable => last.deferrable = true,
-            ConstrType::ConstrAttrDeferred => {
-                (last.deferrable, last.initially_deferred) = (true, true);
-            }
-            ConstrType::ConstrAttrNotEnforced => last.not_enforced = true,
-            _ => {}
+/// `DEFERRABLE` and its like are nodes of their own behind the constraint of a column that they are about.
+fn is_attribute(node: &ConstraintNode) -> bool {
+    matches!(
+        node.contype(),
+        ConstrType::ConstrAttrDeferrable
+            | ConstrType::ConstrAttrNotDeferrable
+            | ConstrType::ConstrAttrDeferred
+            | ConstrType::ConstrAttrImmediate
+            | ConstrType::ConstrAttrEnforced
+            | ConstrType::ConstrAttrNotEnforced
+    )
+}
+
+fn note_attribute(node: &ConstraintNode, constraint: Option<&mut Constraint>) {
+    let Some(constraint) = constraint else { return };
+    match node.contype() {
+        ConstrType::ConstrAttrDeferrable => constraint.deferrable = true,
+        ConstrType::ConstrAttrDeferred => {
+            (constraint.deferrable, constraint.initially_deferred) = (true, true);
         }
+        ConstrType::ConstrAttrNotEnforced => constraint.not_enforced = true,
+        _ => {}
     }
 }
 
