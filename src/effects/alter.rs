@@ -3,14 +3,13 @@
 //! Source: `src/backend/commands/tablecmds.c`, measured by `tests/it/oracle.rs`.
 
 use super::Past;
-use super::facts::{ConstraintFacts, TableFacts, TableIndex, TypeKind, Volatility};
+use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;
-use super::type_change::{self, TypeChange};
-use super::work::{Cause, Loss, Task, Work};
+use super::work::{Cause, Task, Work};
 use crate::base::LockMode::{AccessExclusive, RowShare, ShareRowExclusive, ShareUpdateExclusive};
 use crate::base::{LockMode, RelationName};
 use crate::sql::form::{
-    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated, Using,
+    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated,
 };
 
 /// `DETACH PARTITION` takes an `AccessExclusiveLock` on the partition since it can do so concurrently (14).
@@ -50,9 +49,9 @@ const fn goes_down(action: &Action) -> bool {
 }
 
 /// One part of the statement.
-struct Part<'a> {
-    target: &'a RelationName,
-    part: usize,
+pub(super) struct Part<'a> {
+    pub(super) target: &'a RelationName,
+    pub(super) part: usize,
 }
 
 impl Part<'_> {
@@ -65,57 +64,35 @@ impl Part<'_> {
                     self.add_column(column, reader);
                 }
             }
-            Action::DropColumn { column, cascade, .. } => self.drop_column(column, *cascade, reader),
-            Action::SetType { column, to, collate, using } => {
-                let change = match (*using, reader.table(self.target).and_then(|table| table.column(column)))
-                {
-                    (Using::Expression, _) => TypeChange::Rewrite,
-                    (_, None) if reader.is_unknown(self.target) => TypeChange::Rewrite,
-                    (_, None) => return,
-                    (_, Some(old)) => type_change::of(old, to, reader.facts),
-                };
-                self.set_type(column, change, *collate, reader);
-            }
-            Action::SetNotNull(column) => {
-                let table = reader.table(self.target);
-                if !table.is_some_and(|table| is_proved_not_null(table, column)) {
-                    self.work(Task::Scan, Cause::NotNull, reader);
-                }
-                reader.breaks(format!("writes that leave out or empty {column} fail"));
-            }
-            Action::DropNotNull(column) => {
-                reader.breaks(format!("{column} may be null, which readers may not expect"));
-            }
-            Action::DropDefault(column) => {
-                reader.breaks(format!("writes that leave out {column} store null, or fail"));
-            }
             Action::AddConstraint(constraint) => self.add_constraint(constraint, reader),
             Action::ValidateConstraint(name) => self.validate(name, reader),
-            Action::DropConstraint { name, .. } => self.drop_constraint(name, reader),
+            Action::DropConstraint { name, cascade, .. } => self.drop_constraint(name, *cascade, reader),
             Action::AlterConstraint(AlterConstraint { name, enforced: Some(enforced) }) => {
                 self.enforce(name, *enforced, reader);
             }
-            Action::SetExpression(column) => {
-                let stored =
-                    reader.table(self.target).and_then(|table| table.column(column)).map(|it| it.stored);
-                if stored != Some(false) {
-                    self.work(Task::Rewrite, Cause::Expression, reader);
-                }
-            }
             Action::Attach { child, .. } => self.attach(child, reader),
             Action::Detach { concurrently: false, finalize: false, child } => self.detach(child, reader),
-            Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_) => {
+            Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_)
+                if !self.is_stored_so(action, reader) =>
+            {
                 self.work(Task::Rewrite, Cause::Storage, reader);
             }
-            Action::SetDefault(_)
-            | Action::AlterConstraint(_)
-            | Action::DropExpression(_)
-            | Action::Detach { .. }
-            | Action::Brief => {}
+            other => self.read_column(other, reader),
         }
     }
 
-    fn work(&self, task: Task, cause: Cause, reader: &mut Reader<'_>) {
+    /// Whether a relation is known to be stored as asked for already.
+    fn is_stored_so(&self, action: &Action, reader: &Reader<'_>) -> bool {
+        let Some(relation) = reader.facts.relation(self.target) else { return false };
+        match action {
+            Action::SetTablespace(name) => relation.storage.tablespace.as_ref() == Some(name),
+            Action::SetLogged(logged) => relation.storage.unlogged != *logged,
+            Action::SetAccessMethod(method) => method.is_some() && relation.storage.method == *method,
+            _ => false,
+        }
+    }
+
+    pub(super) fn work(&self, task: Task, cause: Cause, reader: &mut Reader<'_>) {
         reader.work((task, cause), self.target, AccessExclusive, self.part);
     }
 
@@ -151,64 +128,6 @@ impl Part<'_> {
                     reader.breaks(format!("writes that leave out {} fail", column.name));
                 }
                 _ => {}
-            }
-        }
-    }
-
-    fn drop_column(&self, column: &str, cascade: bool, reader: &mut Reader<'_>) {
-        let lost = Loss::Column { table: self.target.clone(), column: column.to_owned() };
-        reader.loses(self.target, lost);
-        reader.breaks(format!("statements that name {column} fail"));
-        // Foreign keys on the column go with it, and their other tables are locked.
-        let table = reader.table(self.target);
-        let keys = table.map(|table| &table.constraints).into_iter().flatten();
-        for other in keys
-            .filter(|key| key.columns.iter().any(|it| it == column))
-            .filter_map(|key| key.references.as_ref())
-        {
-            reader.lock(other, None, AccessExclusive);
-        }
-        let Some(table) = table.filter(|_| cascade) else { return };
-        for key in table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column)) {
-            reader.lock(&key.table, Some(key.oid), AccessExclusive);
-        }
-        reader.drop_views(self.target, Some(column), cascade);
-    }
-
-    fn set_type(&self, column: &str, change: TypeChange, collate: bool, reader: &mut Reader<'_>) {
-        if change == TypeChange::Rewrite {
-            self.work(Task::Rewrite, Cause::TypeChange, reader);
-            reader.breaks(format!("{column} has another type"));
-        }
-        let Some(table) = reader.table(self.target) else { return };
-        if change != TypeChange::Rewrite {
-            let checked = |kind| kind == ConstraintKind::Check;
-            let of_column = |it: &&ConstraintFacts| it.columns.iter().any(|it| it == column);
-            if table.constraints.iter().filter(of_column).any(|it| checked(it.kind) && it.validated) {
-                self.work(Task::Scan, Cause::TypeCheck, reader);
-            }
-            let again = |index: &TableIndex| {
-                collate || change == TypeChange::Reindex || index.reads_in_expressions(column)
-            };
-            if table.indexes_on(column).any(again) {
-                self.work(Task::BuildIndex, Cause::TypeIndex, reader);
-            }
-        }
-        let own = table.constraints.iter().filter(|it| it.columns.iter().any(|it| it == column));
-        let own = own.filter_map(|key| Some((key.references.as_ref()?, None, key.validated)));
-        let others = table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column));
-        for (other, oid, checked) in own.chain(others.map(|key| (&key.table, Some(key.oid), true))) {
-            reader.lock(other, oid, AccessExclusive);
-            if checked && change == TypeChange::Rewrite {
-                reader.work_on_other(Work {
-                    task: Task::Scan,
-                    cause: Cause::TypeReference,
-                    relation: other.clone(),
-                    under: AccessExclusive,
-                    part: self.part,
-                    exposed: true,
-                    bytes: None,
-                });
             }
         }
     }
@@ -282,10 +201,23 @@ impl Part<'_> {
         reader.work_on_other(Work { task: Task::Scan, cause, relation, under, part, exposed: true, bytes });
     }
 
-    fn drop_constraint(&self, name: &str, reader: &mut Reader<'_>) {
+    fn drop_constraint(&self, name: &str, cascade: bool, reader: &mut Reader<'_>) {
+        self.may_reach_others(reader);
         let Some(table) = reader.table(self.target) else { return };
-        if let Some(other) = table.constraint(name).and_then(|it| it.references.as_ref()) {
+        let Some(constraint) = table.constraint(name) else { return };
+        if let Some(other) = &constraint.references {
             reader.lock(other, None, AccessExclusive);
+        }
+        // The foreign keys that need a key go with it.
+        for key in table.referenced_by.iter().filter(|key| cascade && key.columns == constraint.columns) {
+            reader.lock(&key.table, Some(key.oid), AccessExclusive);
+        }
+    }
+
+    /// Foreign keys lead to tables that only a catalogue can name.
+    pub(super) fn may_reach_others(&self, reader: &mut Reader<'_>) {
+        if reader.is_unknown(self.target) && !reader.past.is_new(self.target) {
+            reader.effects.beyond = true;
         }
     }
 
@@ -293,6 +225,7 @@ impl Part<'_> {
         if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) {
             reader.lower(child, ShareUpdateExclusive);
         }
+        reader.lock_partitions(child, AccessExclusive);
         self.lock_default_partition(reader);
     }
 
@@ -329,7 +262,7 @@ fn fills_itself(column: &Column) -> bool {
 
 /// Whether Postgres knows already that a column holds no null: `NOT NULL`, or a valid CHECK that says so
 /// (`NotNullImpliedByRelConstraints` in `tablecmds.c`), in the form in which `pg_get_constraintdef` writes it.
-fn is_proved_not_null(table: &TableFacts, column: &str) -> bool {
+pub(super) fn is_proved_not_null(table: &TableFacts, column: &str) -> bool {
     let quoted = crate::base::relation::quote_identifier(column);
     // Since 18 a NOT NULL may be NOT VALID.
     let valid = !table.constraints.iter().any(|it| {

@@ -152,6 +152,8 @@ pub struct Relation {
     pub index: Option<IndexFacts>,
     /// `pg_table_size` of it and of its partitions, for an index that of its table, in bytes; `None` when unknown.
     pub bytes: Option<u64>,
+    /// How it is stored.
+    pub storage: Storage,
     /// For tables, views and materialized views: their parts.
     pub table: Option<Box<TableFacts>>,
 }
@@ -168,9 +170,21 @@ impl Relation {
             plain_reindex_only: false,
             index: None,
             bytes: None,
+            storage: Storage { tablespace: None, method: None, unlogged: false },
             table: None,
         }
     }
+}
+
+/// How a relation is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// Its tablespace, by name; `None` when unknown.
+    pub tablespace: Option<String>,
+    /// Its access method, likewise.
+    pub method: Option<String>,
+    /// `UNLOGGED`
+    pub unlogged: bool,
 }
 
 /// What is known of an index beyond its `pg_class` row.

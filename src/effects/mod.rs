@@ -3,6 +3,7 @@
 //! Texts name relations; facts say what they are. Together they tell which locks stand in whose way.
 
 mod alter;
+mod alter_column;
 mod create;
 pub mod facts;
 mod inverse;
@@ -18,7 +19,7 @@ use crate::base::{LockMode, RelationName};
 use crate::sql::form::Form;
 use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
-use self::facts::{Facts, Oid, Seen};
+use self::facts::{Facts, Oid, RelationKind, Seen};
 pub use self::need::{Need, need};
 pub use self::past::Past;
 use self::reader::Reader;
@@ -84,7 +85,7 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     }
     let mut effects = Effects {
         touched,
-        beyond: statement.reach == Reach::Beyond,
+        beyond: statement.reach == Reach::Beyond || drops_from_partitions(statement, facts),
         work: Vec::new(),
         losses: Vec::new(),
         breaks: Vec::new(),
@@ -92,6 +93,9 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
         place: statement.place,
     };
     let mut reader = Reader { facts, past, effects: &mut effects };
+    for write in &statement.writes {
+        reader.write(&write.table);
+    }
     match &statement.form {
         Form::AlterTable(alter) => alter::read(alter, &mut reader),
         Form::Plain if matches!(statement.kind, Kind::Reindex(_)) => object::reindex(statement, &mut reader),
@@ -121,6 +125,14 @@ fn touch(lock: &Lock, facts: &Facts, past: &Past) -> Option<Touched> {
     Some(Touched { name: lock.name.clone(), oid, mode: lock.mode, exposed })
 }
 
+/// Whether an index goes with those of all partitions, whose tables are locked too and are not looked up.
+fn drops_from_partitions(statement: &Statement, facts: &Facts) -> bool {
+    let partitioned = |lock: &Lock| {
+        facts.relation(&lock.name).is_some_and(|relation| relation.kind == RelationKind::PartitionedIndex)
+    };
+    matches!(statement.kind, Kind::DropIndex(_)) && statement.locks.iter().any(partitioned)
+}
+
 /// The lock that index work takes on the index's table, which the statement does not name.
 ///
 /// An index made in this transaction may belong to an old table, so that only temporary ones are nobody's business.
@@ -132,7 +144,8 @@ fn table_of(statement: &Statement, lock: &Lock, facts: &Facts) -> Option<Touched
     };
     let relation = facts.relation(&lock.name).filter(|_| lock.resolvable)?;
     let index = relation.index.as_ref()?;
-    Some(Touched { name: lock.name.clone(), oid: Some(index.table), mode, exposed: !relation.temporary })
+    let name = index.table_name.clone().unwrap_or_else(|| lock.name.clone());
+    Some(Touched { name, oid: Some(index.table), mode, exposed: !relation.temporary })
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn unless_exists(statement: &Statement) -> Option<&RelationName> {
 fn matters(statement: &Statement) -> bool {
     let index_work = matches!(statement.kind, Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_));
     index_work
-        || statement.is_strong()
+        || !statement.locks.is_empty()
         || !statement.writes.is_empty()
         || matches!(statement.form, Form::AlterTable(_) | Form::AlterDomain(_))
 }

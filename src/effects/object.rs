@@ -86,6 +86,8 @@ fn drop(dropped: &Dropped, reader: &mut Reader<'_>) {
 fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
     reader.loses(name, Loss::Table(name.clone()));
     reader.breaks(format!("statements that name {name} fail"));
+    // Foreign keys lead to tables that only a catalogue can name.
+    reader.effects.beyond |= reader.is_unknown(name) && !reader.past.is_new(name);
     let Some(table) = reader.table(name) else { return };
     for other in table.constraints.iter().filter_map(|it| it.references.as_ref()) {
         reader.lock(other, None, AccessExclusive);
@@ -117,6 +119,7 @@ fn truncate(tables: &[RelationName], cascade: bool, reader: &mut Reader<'_>) {
     for name in tables {
         reader.loses(name, Loss::Rows(name.clone()));
         reader.lock_partitions(name, AccessExclusive);
+        reader.effects.beyond |= cascade && reader.is_unknown(name) && !reader.past.is_new(name);
         let Some(table) = reader.table(name) else { continue };
         for (other, oid) in table.truncated_with.iter().filter(|_| cascade) {
             reader.lock(other, Some(*oid), AccessExclusive);

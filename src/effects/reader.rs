@@ -47,6 +47,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The lock under which rows are written.
+    pub(super) fn write(&mut self, table: &RelationName) {
+        let (oid, exposed) = match self.facts.see(table) {
+            Seen::Known(relation) => (Some(relation.oid), is_exposed(relation)),
+            _ => (None, !self.past.is_new(table)),
+        };
+        let mode = LockMode::RowExclusive;
+        self.effects.touched.push(Touched { name: table.clone(), oid, mode, exposed });
+    }
+
     /// A weaker lock than the text tells, on a server of this version.
     pub(super) fn lower(&mut self, name: &RelationName, mode: LockMode) {
         for touched in self.effects.touched.iter_mut().filter(|touched| touched.name == *name) {

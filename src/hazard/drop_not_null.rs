@@ -1,6 +1,7 @@
 #![doc = include_str!("drop_not_null.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::base::RelationName;
 use crate::sql::form::Action;
 
 /// The hazard's id.
@@ -16,7 +17,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target().filter(|target| subject.is_exposed(target))?;
     let (part, column) = subject.parts().iter().find_map(|part| match &part.action {
-        Action::DropNotNull(column) => Some((part, column)),
+        Action::DropNotNull(column) if !is_nullable(subject, target, column) => Some((part, column)),
         _ => None,
     })?;
     let why = "Applications that read it may not expect a null; and it takes a scan, or a validated CHECK, to \
@@ -26,4 +27,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             .about(target)
             .at(part.span.clone()),
     )
+}
+
+fn is_nullable(subject: &Subject<'_>, table: &RelationName, column: &str) -> bool {
+    subject.facts.table(table).and_then(|table| table.column(column)).is_some_and(|it| !it.not_null)
 }

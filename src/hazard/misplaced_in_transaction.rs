@@ -23,10 +23,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let what = format!("{} cannot run inside a transaction block", name(subject));
     let why = "It works in several transactions of its own. A message of several statements is a transaction block too, and so is a DO \
                block or a function.";
-    let steps = vec![HandStep::words(
-        "run it outside the transaction, as a message of its own: in Alembic \"with op.get_context().autocommit_block():\", in Django \
+    let steps = vec![HandStep {
+        outside: true,
+        ..HandStep::words(
+            "move this statement out of the transaction, into a message of its own: in Alembic \"with op.get_context().autocommit_block():\", in Django \
          \"atomic = False\" in the migration, in Rails \"disable_ddl_transaction!\", in psql without BEGIN and without -1",
-    )];
+        )
+    }];
     let refusal = Notice::error(SqlState::ACTIVE_TRANSACTION, what).detail(why);
     Some(Finding::new(ID, why, Remedy::Refuse(refusal)).by_hand(steps))
 }

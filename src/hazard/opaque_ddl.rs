@@ -1,7 +1,8 @@
 #![doc = include_str!("opaque_ddl.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject};
-use crate::sql::form::{Body, Form, Runs, Unseen};
+use crate::plan::HandStep;
+use crate::sql::form::{Body, DroppedObject, Form, Runs, Unseen};
 use crate::sql::statement::{Kind, Opaque};
 
 /// The hazard's id.
@@ -17,6 +18,15 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if let Form::Body(Body { unseen: Some(unseen), runs, .. }) = &subject.statement.form {
         return Some(unseen_code(subject, *unseen, *runs));
+    }
+    if matches!(&subject.statement.form, Form::Drop(dropped) if dropped.cascade && dropped.object == DroppedObject::Other)
+    {
+        let what = "what CASCADE drops is known to the server only";
+        let why = "Columns, defaults, triggers and views that need it go with it, each under an AccessExclusiveLock on its table.";
+        let steps = vec![HandStep::words(
+            "leave out CASCADE: Postgres then names what needs it (2BP01), to be changed one by one",
+        )];
+        return Some(Finding::warning(ID, what, why).by_hand(steps));
     }
     let Kind::Opaque(opaque) = subject.statement.kind else { return None };
     let (why, remedy) = match opaque {

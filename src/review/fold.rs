@@ -262,7 +262,7 @@ fn what(tag: &str, finding: &Finding, in_transaction: bool) -> String {
         (_, Some(notice)) | (Remedy::Refuse(notice) | Remedy::Ladder { warning: Some(notice) }, None) => {
             notice.message.clone()
         }
-        (Remedy::Plan { form, .. }, None) => format!("{tag} is not online as {form} is"),
+        (Remedy::Plan { form, .. }, None) => format!("{tag} has an online way: {form}"),
         (Remedy::Ladder { warning: None } | Remedy::Record, None) => format!("{tag} waits for its locks"),
     }
 }

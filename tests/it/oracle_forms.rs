@@ -61,6 +61,9 @@ pub(crate) const SETUP: &str = "
     CREATE TABLE pointing (a int REFERENCES near);
     INSERT INTO near SELECT g FROM generate_series(1, 100) g;
     INSERT INTO pointing SELECT a FROM near;
+    CREATE TABLE sub (a int) PARTITION BY LIST (a);
+    CREATE TABLE sub1 PARTITION OF sub FOR VALUES IN (1) PARTITION BY LIST (a);
+    CREATE TABLE sub11 PARTITION OF sub1 FOR VALUES IN (1);
     CREATE UNLOGGED TABLE unlogged (a int);
     INSERT INTO unlogged SELECT g FROM generate_series(1, 100) g;
     CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
@@ -171,6 +174,18 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER TABLE near ALTER a TYPE int",
     "ALTER TABLE pointing ALTER a TYPE bigint",
     "ALTER TABLE big ALTER n TYPE int",
+    "ALTER MATERIALIZED VIEW m SET TABLESPACE pg_default",
+    "ALTER INDEX t_i SET TABLESPACE pg_default",
+    "ALTER TABLE t SET LOGGED",
+    "ALTER TABLE unlogged SET UNLOGGED",
+    "ALTER TABLE big ALTER id SET NOT NULL",
+    "ALTER TABLE big ALTER x DROP NOT NULL",
+    "ALTER TABLE big DROP COLUMN IF EXISTS nope",
+    "ALTER TABLE r DROP CONSTRAINT r_pkey CASCADE",
+    "ALTER TABLE sub DETACH PARTITION sub1",
+    "ALTER TABLE sub ATTACH PARTITION loose FOR VALUES IN (2)",
+    "DROP TABLE sub1",
+    "DROP INDEX p_i",
     "DROP TABLE t CASCADE",
     "ALTER TABLE t DROP COLUMN a CASCADE",
     "ALTER TABLE t DROP COLUMN b CASCADE",

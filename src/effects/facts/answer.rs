@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, PartitionKey, Reference, Relation,
-    RelationKind, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
+    RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -84,6 +84,11 @@ pub fn relation(answer: &str, need: &Need) -> Option<(RelationName, Relation)> {
     let kind = kind(text(&value, "kind")?);
     let mut relation = Relation::new(oid(&value, "oid")?, kind);
     relation.temporary = truth(&value, "temporary");
+    relation.storage = Storage {
+        tablespace: text(&value, "tablespace").map(str::to_owned),
+        method: text(&value, "method").map(str::to_owned),
+        unlogged: truth(&value, "unlogged"),
+    };
     relation.new_in_transaction = truth(&value, "new");
     relation.system = truth(&value, "system");
     relation.plain_reindex_only = truth(&value, "plain_reindex_only");

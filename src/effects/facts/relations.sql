@@ -51,6 +51,12 @@ SELECT pg_catalog.json_build_object(
     'kind', named.relkind,
     'name', ARRAY[named.nspname, named.relname],
     'temporary', named.relpersistence = 't',
+    'unlogged', named.relpersistence = 'u',
+    'method', (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = named.relam),
+    'tablespace', (
+        SELECT t.spcname FROM pg_catalog.pg_tablespace t
+        WHERE t.oid = CASE WHEN named.reltablespace <> 0::pg_catalog.oid THEN named.reltablespace ELSE (
+            SELECT d.dattablespace FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) END),
     'new', coalesce((
         SELECT pg_catalog.pg_xact_status(x.xid::text::pg_catalog.xid8) = 'in progress'
         FROM (
