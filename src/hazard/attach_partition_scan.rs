@@ -4,10 +4,10 @@ use super::{Finding, HazardSetting, Subject, bounds};
 use crate::base::name::{choose, written};
 use crate::base::{LockMode, RelationName};
 use crate::effects::Cause;
-use crate::effects::facts::{Relation, RelationKind};
+use crate::effects::facts::{ConstraintFacts, Relation, RelationKind, TableFacts, TableIndex};
 use crate::plan::by_hand::{alter, validate};
 use crate::plan::{HandStep, Plan, Target, attach};
-use crate::sql::form::{Action, Part};
+use crate::sql::form::{Action, ConstraintKind, Part};
 
 /// The hazard's id.
 pub const ID: &str = "attach-partition-scan";
@@ -60,15 +60,42 @@ fn in_steps(subject: &Subject<'_>, part: &Part) -> Option<(Vec<HandStep>, Option
     let name = choose(&[&child.name, "bounds", "check"], &subject.taken(child));
     let quoted = written(&name);
     let attach = subject.text(part.span.as_ref()?);
-    let steps = vec![
+    let mut steps = vec![
         alter(child, &format!("ADD CONSTRAINT {quoted} CHECK ({condition}) NOT VALID")),
         validate(child, &name),
         alter(target, &attach),
         alter(child, &format!("DROP CONSTRAINT {quoted}")),
     ];
+    if lacks_something(parent, partition) {
+        let words = "make the parent's indexes and foreign keys on the table, which are made under the lock otherwise";
+        steps.insert(0, HandStep::words(words));
+        return Some((steps, None));
+    }
     let plan = locks(subject, target, child)
         .and_then(|(parent, child)| attach::proved(ID, (&parent, &child), &name, &steps));
     Some((steps, plan))
+}
+
+/// Whether the table would get indexes or foreign keys while it is attached (`AttachPartitionEnsureIndexes`,
+/// `CloneForeignKeyConstraints`): then it is the making that takes long.
+fn lacks_something(parent: &TableFacts, partition: &TableFacts) -> bool {
+    let indexed = |index: &TableIndex| {
+        partition.indexes.iter().any(|own| {
+            let same = own.columns == index.columns && own.method == index.method;
+            let kind = own.unique == index.unique && own.constraint.is_some() == index.constraint.is_some();
+            same && kind && own.valid && !own.expressions && !index.expressions
+        })
+    };
+    let keyed = |key: &ConstraintFacts| {
+        partition.constraints.iter().any(|own| {
+            own.kind == key.kind
+                && own.columns == key.columns
+                && own.references == key.references
+                && own.validated
+        })
+    };
+    let keys = parent.constraints.iter().filter(|key| key.kind == ConstraintKind::Foreign);
+    !parent.indexes.iter().all(indexed) || !keys.into_iter().all(keyed)
 }
 
 /// Parent and child, where a plan may take the place of the statement.

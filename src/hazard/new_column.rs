@@ -71,7 +71,7 @@ impl Subject<'_> {
             return None;
         }
         let mut locks = vec![own];
-        for key in moved().filter_map(|it| it.references.as_ref()) {
+        for key in column.constraints.iter().filter_map(|it| it.references.as_ref()) {
             let known = self.facts.relation(&key.table)?.oid;
             if !locks.iter().any(|it| it.oid == Some(known)) {
                 let mode = LockMode::ShareRowExclusive;

@@ -68,6 +68,53 @@ fn the_partition_is_the_one_that_was_asked_for() {
     }
 }
 
+/// What the parent demands of its partitions, and what the table has of it before.
+const PARTS: &[(bool, &str, &str)] = &[
+    (false, "CREATE INDEX ON p (a)", ""),
+    (true, "CREATE INDEX ON p (a)", "CREATE INDEX ON c (a)"),
+    (false, "CREATE INDEX ON p (a)", "CREATE INDEX ON c (a) WHERE a > 0"),
+    (
+        false,
+        "ALTER TABLE p ADD PRIMARY KEY (k, a)",
+        "CREATE UNIQUE INDEX ON c (k, a); ALTER TABLE c ALTER a SET NOT NULL",
+    ),
+    (true, "ALTER TABLE p ADD PRIMARY KEY (k, a)", "ALTER TABLE c ADD PRIMARY KEY (k, a)"),
+    (false, "ALTER TABLE p ADD FOREIGN KEY (a) REFERENCES o", ""),
+    (
+        true,
+        "ALTER TABLE p ADD FOREIGN KEY (a) REFERENCES o",
+        "ALTER TABLE c ADD FOREIGN KEY (a) REFERENCES o",
+    ),
+    (true, "ALTER TABLE p ADD CHECK (a > 0)", "ALTER TABLE c ADD CONSTRAINT p_a_check CHECK (a > 0)"),
+];
+
+#[test]
+fn what_would_be_made_under_the_lock_is_to_be_made_before() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for (steps, parent, table) in PARTS {
+            let made = setup("k int NOT NULL", "RANGE", "11");
+            let mut made: Vec<&str> = made.iter().map(String::as_str).collect();
+            let other = "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o SELECT generate_series(1, 50)";
+            made.extend([other, parent, table].into_iter().filter(|sql| !sql.is_empty()));
+            twins.begin(&made);
+            if *steps {
+                twins.alike(&[], SQL);
+                continue;
+            }
+            twins.plain.all(&[SQL]);
+            let answer = twins.through(&[]).query(SQL);
+            assert_eq!(answer.tag(), "ALTER TABLE", "{parent}, {table}");
+            let notices = answer.notices().join("\n");
+            assert!(
+                notices.contains("WARNING") && !notices.contains("runs as"),
+                "{parent}, {table}: {notices}"
+            );
+            twins.compare(SQL);
+        }
+    }
+}
+
 #[test]
 fn what_does_not_belong_there_leaves_the_table_as_it_was() {
     for installation in each_major() {

@@ -52,6 +52,8 @@ pub(crate) struct Twins {
     /// Prepares and looks at the database that gets it through the proxy.
     pub(crate) beside: Person,
     major: u32,
+    /// By which protocol the last statement went through the proxy: they take turns.
+    way: Way,
 }
 
 impl Twins {
@@ -62,7 +64,7 @@ impl Twins {
         stage.straight().all(&["CREATE DATABASE plain", "CREATE DATABASE online"]);
         let person = |name| Person::called(stage.cluster.addr(), &[("database", name)]);
         let (plain, beside) = (person("plain"), person("online"));
-        Self { stage, plain, beside, major }
+        Self { stage, plain, beside, major, way: Way::Extended }
     }
 
     /// Begins again in both, with these statements.
@@ -88,7 +90,8 @@ impl Twins {
     #[track_caller]
     pub(crate) fn alike(&mut self, settings: &[&str], sql: &str) -> Answer {
         let plain = self.plainly(settings, sql);
-        let online = self.through(settings).ask(Way::Simple, sql);
+        let way = self.next_way();
+        let online = self.through(settings).ask(way, sql);
         assert_eq!(online.tag(), plain.tag(), "{}: {sql}", self.major);
         let notices = online.notices().join("\n");
         assert!(notices.contains(" runs as "), "{}: {sql}: {notices}", self.major);
@@ -102,7 +105,7 @@ impl Twins {
         let before = self.beside.table(STATE);
         let plain = self.plainly(settings, sql);
         let mut client = self.through(settings);
-        let online = client.ask(Way::Simple, sql);
+        let online = client.ask(self.next_way(), sql);
         assert_eq!(online.failure(), plain.failure(), "{}: {sql}", self.major);
         let words = |answer: &Answer| answer.error().map(super::raw::Frame::message);
         assert_eq!(words(&online), words(&plain), "{}: {sql}", self.major);
@@ -127,6 +130,11 @@ impl Twins {
         if let (Some(plain), Some(online)) = (self.dump("plain"), self.dump("online")) {
             assert_eq!(online, plain, "{}: {sql}", self.major);
         }
+    }
+
+    fn next_way(&mut self) -> Way {
+        self.way = if self.way == Way::Simple { Way::Extended } else { Way::Simple };
+        self.way
     }
 
     fn plainly(&mut self, settings: &[&str], sql: &str) -> Answer {
