@@ -86,7 +86,8 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match report(args) {
         Ok(report) => {
             write!(std::io::stdout().lock(), "{}", rendered(&report, args)?)?;
-            Ok(ExitCode::from(u8::from(report.is_denied())))
+            let read = if report.is_unread() { UNREADABLE } else { u8::from(report.is_denied()) };
+            Ok(ExitCode::from(read))
         }
         Err(error) => {
             writeln!(std::io::stderr().lock(), "lockkeeper: {error:#}")?;
@@ -222,17 +223,21 @@ fn rendered(report: &Report, args: &CheckArgs) -> anyhow::Result<String> {
     })
 }
 
-/// Every hazard with what becomes of it by default.
+/// Every hazard, and every flaw of files, with what becomes of it by default.
 fn list(format: Format) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     if format == Format::Json {
         let hazard = |it: &hazard::Hazard| serde_json::json!({ "id": it.id, "default": it.default.word(), "since": it.since, "what": lint::summary(it.page) });
-        let all: Vec<_> = hazard::ALL.iter().map(hazard).collect();
+        let flaw = |it: &lint::Lint| serde_json::json!({ "id": it.id, "default": it.default(), "since": null, "what": lint::summary(it.page) });
+        let all: Vec<_> = hazard::ALL.iter().map(hazard).chain(lint::LINTS.iter().map(flaw)).collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     for hazard in hazard::ALL {
         writeln!(out, "{:28} {:7} {}", hazard.id, hazard.default.word(), lint::summary(hazard.page))?;
+    }
+    for flaw in &lint::LINTS {
+        writeln!(out, "{:28} {:7} {}", flaw.id, flaw.default(), lint::summary(flaw.page))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -154,7 +154,7 @@ impl Part<'_> {
             (ConstraintKind::PrimaryKey, Some(index))
                 if reader
                     .table(self.target)
-                    .is_none_or(|table| !has_key_without_nulls(table, index, reader.past)) =>
+                    .is_none_or(|table| !has_key_without_nulls((self.target, table), index, reader.past)) =>
             {
                 self.work(Task::Scan, Cause::NullableKey, reader);
             }
@@ -282,9 +282,10 @@ pub(super) fn is_proved_not_null(table: &TableFacts, column: &str) -> bool {
 }
 
 /// Whether the columns of an index cannot be null; one that does not exist is for the server to speak of.
-fn has_key_without_nulls(table: &TableFacts, index: &str, past: &Past) -> bool {
+fn has_key_without_nulls((target, table): (&RelationName, &TableFacts), index: &str, past: &Past) -> bool {
     let known = table.indexes.iter().find(|it| it.name.name == index).map(|index| &index.columns);
     // One that the file has made is not among the facts; where there is none, the server will say so.
     let columns = known.or_else(|| past.made_index(index));
-    columns.is_none_or(|columns| columns.iter().all(|column| is_proved_not_null(table, column)))
+    let proved = |column: &String| is_proved_not_null(table, column) || past.is_not_null(target, column);
+    columns.is_none_or(|columns| columns.iter().all(proved))
 }

@@ -33,7 +33,8 @@ impl Part<'_> {
                 if table.is_some_and(is_already) {
                     return;
                 }
-                if !table.is_some_and(|table| is_proved_not_null(table, column)) {
+                let proved = table.is_some_and(|table| is_proved_not_null(table, column));
+                if !proved && !reader.past.is_not_null(self.target, column) {
                     self.work(Task::Scan, Cause::NotNull, reader);
                 }
                 reader.breaks(format!("writes that leave out or empty {column} fail"));

@@ -4,7 +4,7 @@
 //! it is careful: what a part has locked or written that was rolled back to a savepoint still counts, what such a part may have
 //! made does not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Effects;
 use super::names::Names;
@@ -15,6 +15,16 @@ use crate::sql::statement::{Kind, Opaque, Statement, Transaction};
 /// More of one kind is not kept of an open session's transaction, whose statements have no end, and of what must be looked
 /// through one by one.
 const KEPT_MAX: usize = 256;
+
+/// A constraint that was added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Made {
+    kind: ConstraintKind,
+    table: RelationName,
+    /// Columns that it proves to hold no null, once it is valid.
+    proves: Vec<String>,
+    validated: bool,
+}
 
 /// What came before.
 #[expect(clippy::struct_excessive_bools, reason = "independent of each other")]
@@ -34,12 +44,18 @@ pub struct Past {
     made_before: Names,
     /// Indexes made earlier in the same file, by name, with their columns.
     indexes: BTreeMap<String, Vec<String>>,
+    /// Constraints that were added earlier in the same file, by name.
+    constraints: BTreeMap<String, Made>,
+    /// Columns that were made NOT NULL earlier in the same file.
+    not_null: BTreeSet<(RelationName, String)>,
     /// The strongest lock that the open transaction holds.
     strongest: Option<(RelationName, LockMode)>,
     /// It may hold strong locks on what nobody has named.
     beyond: bool,
     /// Tables that the open transaction has written to.
     written: Names,
+    /// Values that the open transaction has added to enums.
+    enum_values: Vec<String>,
     /// Tables on which the open transaction has added foreign keys, with how many.
     foreign_keys: usize,
     /// Tables that an `ALTER TABLE` of the open transaction has read or rewritten.
@@ -86,6 +102,11 @@ impl Past {
         self.worked.may_hold(name)
     }
 
+    /// Values that the open transaction has added to enums.
+    pub fn enum_values(&self) -> &[String] {
+        &self.enum_values
+    }
+
     /// How many foreign keys the open transaction has added.
     pub const fn foreign_keys(&self) -> usize {
         self.foreign_keys
@@ -94,6 +115,19 @@ impl Past {
     /// The columns of an index that was made earlier in the same file.
     pub fn made_index(&self, name: &str) -> Option<&Vec<String>> {
         self.indexes.get(name)
+    }
+
+    /// What a constraint demands that was added earlier in the same file.
+    pub fn made_constraint(&self, name: &str) -> Option<ConstraintKind> {
+        self.constraints.get(name).map(|made| made.kind)
+    }
+
+    /// Whether the file has made a column NOT NULL, or proved it by a valid constraint.
+    pub fn is_not_null(&self, table: &RelationName, column: &str) -> bool {
+        let proves = |made: &Made| {
+            made.validated && made.table == *table && made.proves.iter().any(|proved| proved == column)
+        };
+        self.not_null.contains(&(table.clone(), column.to_owned())) || self.constraints.values().any(proves)
     }
 
     /// Indexes that were dropped, with their definitions where they are known.
@@ -121,6 +155,7 @@ impl Past {
         if !matches!(statement.kind, Kind::Transaction(_)) {
             self.make(&statement.form);
             self.make_index(&statement.form);
+            self.make_constraints(&statement.form);
             self.drop_indexes(&statement.form, effects);
         }
         self.after_perhaps(statement, effects);
@@ -142,6 +177,9 @@ impl Past {
         match &statement.form {
             Form::AlterTable(alter) if alter.object == Altered::Table => self.alter(alter, effects),
             Form::ConstraintsImmediate => self.written.clear(),
+            Form::AlterEnum(change) if !change.rename && self.enum_values.len() < KEPT_MAX => {
+                self.enum_values.push(change.value.clone());
+            }
             _ => {}
         }
     }
@@ -154,6 +192,8 @@ impl Past {
         (self.made, self.made_before) = (Names::default(), Names::default());
         (self.made_temporary, self.temporary) = (Names::default(), Names::default());
         self.indexes.clear();
+        self.constraints.clear();
+        self.not_null.clear();
         for names in [&mut self.written, &mut self.worked] {
             if names.len() > KEPT_MAX {
                 names.clear();
@@ -230,6 +270,7 @@ impl Past {
         self.beyond = false;
         self.written.clear();
         self.foreign_keys = 0;
+        self.enum_values.clear();
         self.worked.clear();
     }
 
@@ -273,6 +314,41 @@ impl Past {
         let columns: Option<Vec<String>> = index.columns.iter().map(|column| column.name.clone()).collect();
         if let (Some(name), Some(columns)) = (&index.name, columns) {
             self.indexes.insert(name.clone(), columns);
+        }
+    }
+
+    fn make_constraints(&mut self, form: &Form) {
+        let Form::AlterTable(alter) = form else { return };
+        for part in &alter.parts {
+            match &part.action {
+                Action::AddConstraint(constraint) => {
+                    let Some(name) = &constraint.name else { continue };
+                    let made = Made {
+                        kind: constraint.kind,
+                        table: alter.target.clone(),
+                        proves: constraint.proves.clone(),
+                        validated: !constraint.not_valid,
+                    };
+                    self.constraints.insert(name.clone(), made);
+                }
+                Action::ValidateConstraint(name) => {
+                    if let Some(made) =
+                        self.constraints.get_mut(name).filter(|made| made.table == alter.target)
+                    {
+                        made.validated = true;
+                    }
+                }
+                Action::DropConstraint { name, .. } => {
+                    self.constraints.remove(name);
+                }
+                Action::SetNotNull(column) => {
+                    self.not_null.insert((alter.target.clone(), column.clone()));
+                }
+                Action::DropNotNull(column) => {
+                    self.not_null.remove(&(alter.target.clone(), column.clone()));
+                }
+                _ => {}
+            }
         }
     }
 

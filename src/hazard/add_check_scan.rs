@@ -22,7 +22,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
-    let name = constraint.name.clone().unwrap_or_else(|| subject.check_name(target, constraint, &[]));
+    let name = subject.name_for(target, constraint);
     let steps = by_hand::add_then_validate(target, &name, &subject.constraint(constraint, &name)?);
     let why = format!(
         "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",

@@ -26,10 +26,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
-    let mut parts = vec![target.name.as_str()];
-    parts.extend(constraint.columns.iter().map(String::as_str));
-    parts.push("fkey");
-    let name = constraint.name.clone().unwrap_or_else(|| subject.constraint_name(target, &parts, &[]));
+    let name = subject.name_for(target, constraint);
     let definition = subject.constraint(constraint, &name)?;
     let partitioned =
         subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);

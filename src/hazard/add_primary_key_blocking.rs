@@ -24,7 +24,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let part = subject.part(work)?;
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
-    let name = constraint.name.clone().unwrap_or_else(|| subject.key_name(target, constraint));
+    let name = subject.name_for(target, constraint);
     let nullable = nullable(subject, target, &constraint.columns);
     let built = by_hand::unique_using_index(target, &name, constraint);
     let locked = subject

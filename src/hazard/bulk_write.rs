@@ -16,8 +16,8 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds DML whose condition may hold for many rows.
 pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let bulk = |write: &&Write| {
-        let changes = matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) && write.filtered;
-        changes && subject.are_many_rows(write)
+        let whole = matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) && !write.filtered;
+        !whole && subject.are_many_rows(write)
     };
     subject.statement.writes.iter().filter(bulk).map(found).collect()
 }

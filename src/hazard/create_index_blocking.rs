@@ -26,6 +26,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     };
     let table = subject.effects.strongest()?;
+    if subject.builds_nothing() {
+        return Some(Finding::new(ID, why(table), Remedy::Ladder { warning: None }).about(&table.name));
+    }
     let relation = subject.facts.relation(&table.name);
     let online = |oid| match edit::concurrently(subject.script) {
         _ if subject.facts.corrupts_concurrent_builds() => {

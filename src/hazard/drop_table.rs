@@ -36,7 +36,12 @@ fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
             .filter(|key| key.references.is_some())
             .map(|key| alter(table, &format!("DROP CONSTRAINT {}", written(&key.name)))),
     );
-    steps.push(HandStep::anywhere(format!("DROP TABLE {}", spelled(table))));
+    let word = |says: bool, word: &'static str| if says { word } else { "" };
+    let (if_exists, with) = match &subject.statement.form {
+        Form::Drop(it) => (word(it.if_exists, "IF EXISTS "), word(it.cascade, " CASCADE")),
+        _ => ("", ""),
+    };
+    steps.push(HandStep::anywhere(format!("DROP TABLE {if_exists}{}{with}", spelled(table))));
     let cascade = matches!(&subject.statement.form, Form::Drop(dropped) if dropped.cascade);
     let views = subject.fate_of_views(table, None, cascade);
     let why = format!(

@@ -16,6 +16,9 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Form::CreateIndex(index) = &subject.statement.form else { return None };
     let table = subject.facts.table(&index.table).filter(|_| subject.is_exposed(&index.table))?;
+    if subject.builds_nothing() {
+        return None;
+    }
     let columns: Option<Vec<String>> =
         index.columns.iter().map(|column| column.name.clone().filter(|_| column.plain)).collect();
     let columns = columns.filter(|_| !index.partial)?;

@@ -19,12 +19,11 @@ use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
 use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
-use crate::sql::lex::Lexer;
 use crate::sql::{Encoding, edit};
 
 pub use self::finding::{Finding, Remedy};
 pub use self::setting::HazardSetting;
-use crate::sql::statement::{Script, Statement};
+use crate::sql::statement::{Kind, Script, Statement};
 
 /// A hazard: its name, its page, and how it is found.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +57,10 @@ pub struct Subject<'a> {
     looked_at: &'a [Part],
     /// Their work.
     work: &'a [Work],
+    /// The place of the first of them.
+    first: usize,
+    /// The name that the constraint of each part gets; empty where nobody has asked.
+    names: &'a [String],
 }
 
 impl<'a> Subject<'a> {
@@ -70,7 +73,8 @@ impl<'a> Subject<'a> {
         past: &'a Past,
     ) -> Self {
         let looked_at = parts(statement);
-        Self { script, statement, effects, facts, past, looked_at, work: &effects.work }
+        let work = &effects.work;
+        Self { script, statement, effects, facts, past, looked_at, work, first: 0, names: &[] }
     }
 
     /// The statement part by part: an `ALTER TABLE` of several, the whole of any other.
@@ -80,10 +84,11 @@ impl<'a> Subject<'a> {
             if count == 1 {
                 return self;
             }
-            let first = self.work.partition_point(|work| work.part < part);
+            let start = self.work.partition_point(|work| work.part < part);
             let behind = self.work.partition_point(|work| work.part <= part);
             let looked_at = self.looked_at.get(part..=part).unwrap_or_default();
-            Self { looked_at, work: self.work.get(first..behind).unwrap_or_default(), ..self }
+            let work = self.work.get(start..behind).unwrap_or_default();
+            Self { looked_at, work, first: part, ..self }
         })
     }
 
@@ -155,15 +160,12 @@ impl<'a> Subject<'a> {
         readable && script.statements.len() == 1 && self.all_parts().len() == 1
     }
 
-    /// Whether the index of a unique constraint can be built by itself: not with options that only the whole has.
-    pub fn can_be_built_apart(&self, constraint: &Constraint) -> bool {
-        const OPTIONS: [&str; 4] = ["with", "without", "using", "tablespace"];
-        let Some(span) = &constraint.span else { return false };
-        let words = self.text(span);
+    /// Whether the index of a unique constraint can be built by itself.
+    pub const fn can_be_built_apart(&self, constraint: &Constraint) -> bool {
         constraint.using_index.is_none()
+            && !constraint.without_overlaps
+            && constraint.span.is_some()
             && !self.facts.corrupts_concurrent_builds()
-            && !Lexer::new(&words, true)
-                .any(|token| OPTIONS.iter().any(|option| token.is_word(&words, option)))
     }
 
     /// The index of that name beside a table, in the table's own schema as the catalogue has it: what is dropped by its name
@@ -181,6 +183,13 @@ impl<'a> Subject<'a> {
         let named = constraint.name.as_deref().is_some_and(|name| self.taken(table).contains(&name));
         named
             || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
+    }
+
+    /// Whether an index of that name is there, so that `IF NOT EXISTS` builds nothing.
+    pub fn builds_nothing(&self) -> bool {
+        let Kind::CreateIndex(create) = &self.statement.kind else { return false };
+        let there = create.unless_exists.as_ref().and_then(|name| self.facts.relation(name));
+        there.and_then(|relation| relation.index.as_ref()).is_some_and(|index| index.valid)
     }
 
     /// Whether rows are written that others can see, and not only those of one key or those that are listed.
@@ -309,7 +318,9 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     if bookkeeping::is_about(subject.statement) {
         return lock_queue::find(subject).into_iter().collect();
     }
-    ALL.iter().flat_map(|hazard| one(hazard, subject)).collect()
+    let names = subject.names_of_parts();
+    let named = Subject { names: &names, ..*subject };
+    ALL.iter().flat_map(|hazard| one(hazard, &named)).collect()
 }
 
 /// One hazard in every part; what is said of the statement as a whole is said once.

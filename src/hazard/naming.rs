@@ -16,10 +16,51 @@ impl<'a> Subject<'a> {
         choose(parts, &taken)
     }
 
+    /// The name that the constraint of the part that is looked at has or gets: Postgres picks one after the other.
+    pub fn name_for(&self, table: &RelationName, constraint: &Constraint) -> String {
+        let picked = || self.names.get(self.first).filter(|name| !name.is_empty()).cloned();
+        let given = constraint.name.clone().or_else(picked);
+        given.unwrap_or_else(|| self.pick(table, constraint, &[]))
+    }
+
+    /// The names of the constraints that the parts add; an empty one for any other part.
+    pub(super) fn names_of_parts(&self) -> Vec<String> {
+        // So that the time does not grow with the square of their number.
+        const PARTS_MAX: usize = 1000;
+        let parts = self.all_parts();
+        let Some(table) = self.target().filter(|_| (2..=PARTS_MAX).contains(&parts.len())) else {
+            return Vec::new();
+        };
+        let mut names = Vec::new();
+        for part in parts {
+            names.push(match &part.action {
+                Action::AddConstraint(it) => it.name.clone().unwrap_or_else(|| self.pick(table, it, &names)),
+                _ => String::new(),
+            });
+        }
+        names
+    }
+
+    fn pick(&self, table: &RelationName, constraint: &Constraint, also: &[String]) -> String {
+        let with_columns = |last| {
+            let columns = constraint.columns.iter().map(String::as_str);
+            [table.name.as_str()].into_iter().chain(columns).chain([last]).collect::<Vec<_>>()
+        };
+        match constraint.kind {
+            ConstraintKind::Check => self.check_name(table, constraint, also),
+            ConstraintKind::Foreign => self.constraint_name(table, &with_columns("fkey"), also),
+            ConstraintKind::NotNull => self.constraint_name(table, &with_columns("not_null"), also),
+            ConstraintKind::PrimaryKey | ConstraintKind::Unique | ConstraintKind::Exclusion => {
+                self.key_name(table, constraint, also)
+            }
+        }
+    }
+
     /// The name that Postgres picks for the index of a constraint: nothing of the schema may have it
     /// (`ChooseIndexName` in `indexcmds.c`).
-    pub fn key_name(&self, table: &RelationName, constraint: &Constraint) -> String {
+    pub fn key_name(&self, table: &RelationName, constraint: &Constraint, also: &[String]) -> String {
         let mut taken = self.taken(table);
+        taken.extend(also.iter().map(String::as_str));
         let beside = self.facts.taken(table);
         taken.extend(
             beside.iter().flat_map(|it| it.relations.iter().chain(&it.constraints)).map(String::as_str),

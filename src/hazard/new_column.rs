@@ -121,7 +121,7 @@ impl Subject<'_> {
             ConstraintKind::Foreign => {
                 self.constraint_name(target, &[&target.name, &column.name, "fkey"], also)
             }
-            _ => self.key_name(target, constraint),
+            _ => self.key_name(target, constraint, also),
         })
     }
 

@@ -74,9 +74,6 @@ fn added(
     {
         return None;
     }
-    let name = constraint
-        .name
-        .clone()
-        .unwrap_or_else(|| subject.constraint_name(table, &[&table.name, column, "not_null"], &[]));
+    let name = subject.name_for(table, constraint);
     Some(by_hand::add_then_validate(table, &name, &subject.constraint(constraint, &name)?))
 }

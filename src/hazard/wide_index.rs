@@ -15,7 +15,11 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds an index on many columns.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Form::CreateIndex(index) = &subject.statement.form else { return None };
-    if index.unique || index.columns.len() <= 3 || !subject.is_exposed(&index.table) {
+    if subject.builds_nothing()
+        || index.unique
+        || index.columns.len() <= 3
+        || !subject.is_exposed(&index.table)
+    {
         return None;
     }
     let why = "An index on more than three columns is large, slows every write, and rarely serves more queries \

@@ -1,6 +1,7 @@
 #![doc = include_str!("work_under_strong_lock.md")]
 
 use super::{Finding, HazardSetting, Subject};
+use crate::effects::Cause;
 use crate::plan::HandStep;
 
 /// The hazard's id.
@@ -17,7 +18,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let (locked, mode) = subject.past.strongest()?;
     let mode = mode.with_article();
     let writes = subject.statement.writes.iter().any(|write| subject.are_many_rows(write));
-    let works = subject.effects.work.iter().any(|work| work.exposed && work.bytes != Some(0));
+    let works = subject.effects.work.iter().any(|work| {
+        // A validation has a hazard of its own.
+        work.exposed && work.bytes != Some(0) && work.cause != Cause::Validation
+    });
     if !writes && !works {
         return None;
     }

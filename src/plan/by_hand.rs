@@ -140,6 +140,11 @@ const PARTITIONS_SHOWN: usize = 6;
 
 /// Builds a unique index while others write, and makes it a constraint.
 pub fn unique_using_index(table: &RelationName, name: &str, constraint: &Constraint) -> Vec<HandStep> {
+    if constraint.without_overlaps {
+        return vec![HandStep::words(
+            "there is no way to build the index of WITHOUT OVERLAPS while others write: do it in a quiet hour",
+        )];
+    }
     let list =
         |columns: &[String]| columns.iter().map(|column| written(column)).collect::<Vec<_>>().join(", ");
     let name = written(name);
@@ -153,6 +158,12 @@ pub fn unique_using_index(table: &RelationName, name: &str, constraint: &Constra
     }
     if constraint.nulls_not_distinct {
         index.push_str(" NULLS NOT DISTINCT");
+    }
+    if let Some(storage) = &constraint.storage {
+        index = format!("{index} WITH ({storage})");
+    }
+    if let Some(tablespace) = &constraint.tablespace {
+        index = format!("{index} TABLESPACE {}", written(tablespace));
     }
     let keyword = if constraint.kind == ConstraintKind::PrimaryKey { "PRIMARY KEY" } else { "UNIQUE" };
     let mut add = format!("ADD CONSTRAINT {name} {keyword} USING INDEX {name}");

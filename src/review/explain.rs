@@ -13,7 +13,7 @@ use crate::effects::{Effects, Loss, Past};
 use crate::hazard::Finding;
 use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing};
 use crate::sql::Script;
-use crate::sql::form::Runs;
+use crate::sql::form::{Runs, Write, WriteVerb};
 use crate::sql::statement::Place;
 
 /// What is told of one statement.
@@ -23,6 +23,7 @@ pub struct Explanation {
     /// It stands in the message itself, rather than in a body of code.
     in_message: bool,
     effects: Effects,
+    writes: Vec<Write>,
     findings: Vec<Finding>,
     judgement: Rc<Judgement>,
     facts: Rc<Facts>,
@@ -39,6 +40,7 @@ pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Poli
             title: title(scene),
             in_message: scene.within.is_none(),
             effects: scene.effects.clone(),
+            writes: scene.statement.writes.clone(),
             findings,
             judgement: Rc::clone(&judgement),
             facts: Rc::clone(&facts),
@@ -114,6 +116,10 @@ impl Explanation {
             let time = work.time().map_or_else(|| "an unknown time".to_owned(), about);
             let _ = writeln!(out, "work: {time} ({})", work.basis());
         }
+        for write in &self.writes {
+            let _ =
+                writeln!(out, "writes: {} of {}: {}", write.verb.name(), spelled(&write.table), rows(write));
+        }
         for loss in &self.effects.losses {
             let _ = writeln!(out, "destroys: {}", loss_told(loss));
         }
@@ -141,6 +147,12 @@ impl Explanation {
                 "under": work.under.name(),
                 "bytes": work.bytes,
                 "basis": work.basis(),
+            })).collect::<Vec<_>>(),
+            "writes": self.writes.iter().map(|write| json!({
+                "verb": write.verb.name(),
+                "table": spelled(&write.table),
+                "filtered": write.filtered,
+                "pinned": write.pinned,
             })).collect::<Vec<_>>(),
             "destroys": self.effects.losses.iter().map(loss_told).collect::<Vec<_>>(),
             "breaks_older_application": self.effects.breaks,
@@ -187,6 +199,17 @@ fn step_json(step: &StepTold) -> Value {
 
 fn lock(lock: &LockTold) -> Value {
     json!({ "relation": spelled(&lock.relation), "mode": lock.mode.name(), "blocks": lock.blocks() })
+}
+
+/// How many rows a write may touch, as far as its text tells.
+fn rows(write: &Write) -> &'static str {
+    match write.verb {
+        WriteVerb::Insert => "those that it lists",
+        WriteVerb::InsertSelect => "as many as its query finds",
+        _ if !write.filtered => "every row",
+        _ if write.pinned.is_empty() => "as many as its condition finds",
+        _ => "those with one value in a column",
+    }
 }
 
 fn loss_told(loss: &Loss) -> String {

@@ -15,6 +15,13 @@ pub struct Lint {
     pub quiet: bool,
 }
 
+impl Lint {
+    /// What becomes of it where nothing else is asked for: `pass` or `warn`.
+    pub const fn default(&self) -> &'static str {
+        if self.quiet { "pass" } else { "warn" }
+    }
+}
+
 /// A statement that the grammar refuses.
 pub(super) const UNREADABLE: Lint =
     Lint { id: "unreadable-statement", page: include_str!("lint/unreadable_statement.md"), quiet: false };

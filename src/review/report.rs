@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::estimate::Estimate;
+use super::lint;
 use super::place::Place;
 use crate::base::{LockMode, RelationName};
 use crate::hazard::HazardSetting;
@@ -169,5 +170,10 @@ impl Report {
     /// Whether something was found that must not be.
     pub fn is_denied(&self) -> bool {
         self.findings().any(|(_, found)| found.denied)
+    }
+
+    /// Whether a statement could not be read, and nobody has allowed that.
+    pub fn is_unread(&self) -> bool {
+        self.findings().any(|(_, found)| found.id == lint::UNREADABLE.id && found.allowed.is_none())
     }
 }

@@ -161,11 +161,38 @@ fn ten_thousand_statements_are_reviewed() {
     assert_eq!(found(&report), Vec::<String>::new());
 }
 
+/// Postgres picks the names one after the other.
+#[test]
+fn constraints_of_one_statement_get_names_of_their_own() {
+    let file = "ALTER TABLE t ADD CHECK (a > 0 AND b > 0), ADD CHECK (b > 0 AND a > 1), ADD UNIQUE (a), ADD UNIQUE (a), \
+                ADD FOREIGN KEY (a) REFERENCES u, ADD FOREIGN KEY (a) REFERENCES v;";
+    let text = said(&lockkeeper(&["check", "-"], file));
+    for name in ["t_check ", "t_check1 ", "t_a_key ", "t_a_key1 ", "t_a_fkey ", "t_a_fkey1 "] {
+        assert!(text.contains(&format!("ADD CONSTRAINT {name}")), "{name}: {text}");
+    }
+}
+
+#[test]
+fn statements_that_cannot_be_read_end_with_2() {
+    const ALLOWED: [&str; 2] = ["--allow", "unreadable-statement"];
+    for (file, options, code) in [
+        ("SELCT 1;", [].as_slice(), 2),
+        ("DROP TABLE t; SELCT 1;", &[], 2),
+        ("SELCT 1;", &["--deny", "refuse"], 2),
+        ("SELCT 1;", &ALLOWED, 0),
+        ("DROP TABLE t; SELCT 1;", &ALLOWED, 1),
+        ("SELECT 1;", &[], 0),
+    ] {
+        let ran = lockkeeper(&[&["check"], options, &["-"]].concat(), file);
+        assert_eq!(ran.status.code(), Some(code), "{file}");
+    }
+}
+
 #[test]
 fn every_hazard_is_listed_and_explained() {
     let list = json(&lockkeeper(&["check", "--list", "--format", "json"], ""));
     let list = list.as_array().expect("list");
-    assert_eq!(list.len(), lockkeeper::hazard::ALL.len());
+    assert_eq!(list.len(), lockkeeper::review::lint::ids().count());
     let page = said(&lockkeeper(&["explain", "--hazard", "drop-table"], ""));
     assert!(page.starts_with("# drop-table\n"), "{page}");
     assert_eq!(lockkeeper(&["explain", "--hazard", "drop-tabel"], "").status.code(), Some(1));

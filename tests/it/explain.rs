@@ -90,6 +90,7 @@ fn programs_get_all_of_it() {
     steps: []
     transactional: true
     work: [{"basis":"scan of orders: size unknown; 5 s per GB at an assumed 200 MB/s","bytes":null,"relation":"orders","task":"scan","under":"AccessExclusiveLock"}]
+    writes: []
     "#);
 }
 

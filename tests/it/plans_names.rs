@@ -119,3 +119,28 @@ fn of_two_tables_the_one_that_is_meant_is_altered() {
         }
     }
 }
+
+/// What a key says of its index goes to the index.
+#[test]
+fn options_of_keys_are_kept() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for sql in [
+            "ADD CONSTRAINT k UNIQUE (a) WITH (fillfactor = 70)",
+            "ADD UNIQUE (a) INCLUDE (b) WITH (fillfactor = 70, deduplicate_items = off) USING INDEX TABLESPACE pg_default",
+            "ADD PRIMARY KEY (a) WITH (fillfactor = 70) USING INDEX TABLESPACE pg_default DEFERRABLE INITIALLY DEFERRED",
+            "ADD PRIMARY KEY (b) INCLUDE (c)",
+        ] {
+            twins.begin(&[TABLE]);
+            twins.alike(&[], &format!("ALTER TABLE t {sql}"));
+        }
+        if major >= 15 {
+            twins.begin(&[TABLE]);
+            twins.alike(
+                &[],
+                "ALTER TABLE t ADD UNIQUE NULLS NOT DISTINCT (b) INCLUDE (c) WITH (fillfactor = 70)",
+            );
+        }
+    }
+}

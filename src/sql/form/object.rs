@@ -98,6 +98,8 @@ pub enum Change {
 pub struct EnumChange {
     /// The type.
     pub ty: TypeName,
+    /// The value that is new.
+    pub value: String,
     /// `RENAME VALUE` rather than `ADD VALUE`
     pub rename: bool,
     /// With `BEFORE` or `AFTER`.

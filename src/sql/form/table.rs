@@ -219,10 +219,18 @@ pub struct Constraint {
     pub initially_deferred: bool,
     /// `NULLS NOT DISTINCT` (15)
     pub nulls_not_distinct: bool,
+    /// `WITHOUT OVERLAPS` (18)
+    pub without_overlaps: bool,
+    /// What stands between the parentheses of `WITH` for its index.
+    pub storage: Option<String>,
+    /// `USING INDEX TABLESPACE`
+    pub tablespace: Option<String>,
     /// Its place in the message's text, from `CONSTRAINT` or its first word to its last; `None` when it cannot be told.
     pub span: Option<Range<usize>>,
     /// The expression of a CHECK, without the parentheses.
     pub expression: Option<Expression>,
+    /// The columns that it proves to hold no null: those of a NOT NULL, those of `c IS NOT NULL` in a CHECK.
+    pub proves: Vec<String>,
 }
 
 /// What a foreign key refers to.

@@ -103,6 +103,7 @@ pub(super) fn alter_domain(statement: &AlterDomainStmt) -> AlterDomain {
 pub(super) fn alter_enum(statement: &AlterEnumStmt) -> EnumChange {
     EnumChange {
         ty: named_type(&statement.type_name),
+        value: statement.new_val.clone(),
         rename: !statement.old_val.is_empty(),
         placed: !statement.new_val_neighbor.is_empty(),
     }

@@ -162,6 +162,21 @@ impl<'a> Places<'a> {
         self.tokens.get(first..last).unwrap_or_default()
     }
 
+    /// What stands in the parentheses behind a word within `span`.
+    pub(super) fn text_behind(&self, word: &str, span: &Range<usize>) -> Option<String> {
+        let mut depth = 0_usize;
+        let at = self.between(span.start, span.end).iter().find(|token| {
+            match token.kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && token.is_word(self.text, word)
+        })?;
+        let found = self.in_parentheses(&(at.end..span.end))?;
+        self.text.get(found.span).map(str::to_owned)
+    }
+
     /// What stands in the first parentheses within `span`.
     pub(super) fn in_parentheses(&self, span: &Range<usize>) -> Option<Expression> {
         let tokens = self.between(span.start, span.end);

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ColumnDef, ColumnRef, ConstrType,
-    Constraint as ConstraintNode, CreateStmt, DropBehavior, IndexElem, IndexStmt, Node, ObjectType,
-    OnCommitAction, PartitionCmd, RangeVar, SortByDir, SortByNulls,
+    AlterTableCmd, AlterTableStmt, AlterTableType as Kind, BoolExprType, ColumnDef, ColumnRef, ConstrType,
+    Constraint as ConstraintNode, CreateStmt, DropBehavior, IndexElem, IndexStmt, Node, NullTestType,
+    ObjectType, OnCommitAction, PartitionCmd, RangeVar, SortByDir, SortByNulls,
 };
 
 use super::{Places, relation, relation_of, type_name};
@@ -230,7 +230,17 @@ fn constraint(
     columns.extend(column.filter(|_| own.is_empty()).cloned());
     let span = places.at(node.location).and_then(|start| places.element(start, span));
     let expression = span.as_ref().filter(|_| kind == ConstraintKind::Check);
+    let proves = match kind {
+        ConstraintKind::NotNull => columns.clone(),
+        ConstraintKind::Check => node.raw_expr.as_deref().map(not_null).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let storage = span.as_ref().filter(|_| !node.options.is_empty());
     Some(Constraint {
+        proves,
+        without_overlaps: node.without_overlaps,
+        storage: storage.and_then(|span| places.text_behind("with", span)),
+        tablespace: Some(node.indexspace.clone()).filter(|name| !name.is_empty()),
         name: Some(node.conname.clone()).filter(|name| !name.is_empty()),
         kind,
         columns,
@@ -248,6 +258,24 @@ fn constraint(
         expression: expression.and_then(|span| places.in_parentheses(span)),
         span,
     })
+}
+
+/// The columns that a condition proves to hold no null.
+fn not_null(condition: &Node) -> Vec<String> {
+    match &condition.node {
+        Some(NodeEnum::NullTest(it)) if it.nulltesttype() == NullTestType::IsNotNull => {
+            let column = it.arg.as_ref().and_then(|arg| match &arg.node {
+                Some(NodeEnum::ColumnRef(it)) => it.fields.last().and_then(string),
+                _ => None,
+            });
+            column.into_iter().collect()
+        }
+        // The decoder bounds the depth of trees, and so of this recursion.
+        Some(NodeEnum::BoolExpr(it)) if it.boolop() == BoolExprType::AndExpr => {
+            it.args.iter().flat_map(not_null).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// `CREATE TABLE`

@@ -3,6 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExprKind, BoolExprType, DeleteStmt, InsertStmt, MergeStmt, Node, RangeVar, UpdateStmt, WithClause,
+    a_const,
 };
 
 use super::relation;
@@ -76,7 +77,7 @@ fn merge(statement: &MergeStmt) -> Option<Write> {
 
 fn insert(statement: &InsertStmt) -> Option<Write> {
     let selects = match statement.select_stmt.as_ref().and_then(|node| node.node.as_ref()) {
-        Some(NodeEnum::SelectStmt(select)) => select.values_lists.is_empty(),
+        Some(NodeEnum::SelectStmt(select)) => !select.from_clause.is_empty() || select.larg.is_some(),
         _ => false,
     };
     let verb = if selects { WriteVerb::InsertSelect } else { WriteVerb::Insert };
@@ -88,7 +89,7 @@ fn write(verb: WriteVerb, table: Option<&RangeVar>, condition: Option<&Node>) ->
     if let Some(condition) = condition {
         pins(condition, &mut pinned);
     }
-    let filtered = condition.is_some();
+    let filtered = condition.is_some_and(|condition| !is_always_true(condition));
     Some(Write { verb, table: relation(table?), filtered, columns: Vec::new(), pinned })
 }
 
@@ -96,6 +97,22 @@ fn target(node: &Node) -> Option<String> {
     match &node.node {
         Some(NodeEnum::ResTarget(target)) => Some(target.name.clone()),
         _ => None,
+    }
+}
+
+/// `true`, `1 = 1`
+fn is_always_true(condition: &Node) -> bool {
+    let constant = |node: Option<&Node>| match node.and_then(|node| node.node.as_ref()) {
+        Some(NodeEnum::AConst(it)) => it.val.clone(),
+        _ => None,
+    };
+    match &condition.node {
+        Some(NodeEnum::AConst(it)) => matches!(&it.val, Some(a_const::Val::Boolval(it)) if it.boolval),
+        Some(NodeEnum::AExpr(it)) if it.name.last().and_then(string).as_deref() == Some("=") => {
+            let left = constant(it.lexpr.as_deref());
+            left.is_some() && left == constant(it.rexpr.as_deref())
+        }
+        _ => false,
     }
 }
 
