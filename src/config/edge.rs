@@ -16,7 +16,7 @@ use crate::upstream::settings::{
 
 use super::address::Address;
 use super::file::File;
-use super::libpq;
+use super::passfile;
 use super::word;
 
 /// The proxy's own login must not keep sessions waiting for long.
@@ -119,7 +119,9 @@ fn login(
         .dbname(database)
         .connect_timeout(LOGIN_WITHIN)
         .ssl_mode(LoginSsl::Prefer);
-    if let Some(password) = libpq::password(environment, None, [&name, &port.to_string(), database, user]) {
+    // A file that others can read is left alone, as libpq does.
+    let found = passfile::password(environment, None, [&name, &port.to_string(), database, user]);
+    if let Ok(Some(password)) = found {
         login.password(password);
     }
     Some(login)

@@ -3,17 +3,16 @@
 //! Invariant: no message repeats a value: passwords stand among them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, Host as LoginHost};
+use tokio_postgres::config::{ChannelBinding, Host as LoginHost, TargetSessionAttrs};
 
 use crate::upstream::UpstreamSettings;
 use crate::upstream::settings::{Host, KeyPair, Roots, SslMode, SslNegotiation};
 
 use super::conninfo;
-use super::suggest;
+use super::{passfile, suggest};
 
 /// Where a connection string leads to.
 #[derive(Clone)]
@@ -67,6 +66,23 @@ const KNOWN: [&str; 19] = [
     "passfile",
 ];
 
+/// Variables that would change where or how libpq connects and that have no counterpart here, with the values that ask for
+/// nothing more.
+const UNHONOURED: [(&str, &[&str]); 12] = [
+    ("PGSERVICE", &[]),
+    ("PGREQUIREAUTH", &[]),
+    ("PGREQUIREPEER", &[]),
+    ("PGSSLCRL", &[]),
+    ("PGSSLCRLDIR", &[]),
+    ("PGSSLCERTMODE", &["allow"]),
+    ("PGSSLMINPROTOCOLVERSION", &["TLSv1", "TLSv1.1", "TLSv1.2"]),
+    ("PGSSLMAXPROTOCOLVERSION", &["TLSv1.3"]),
+    ("PGGSSENCMODE", &["disable", "prefer"]),
+    ("PGLOADBALANCEHOSTS", &["disable"]),
+    ("PGMINPROTOCOLVERSION", &["3.0"]),
+    ("PGREQUIRESSL", &["0"]),
+];
+
 /// Reads a connection string; what it does not say, libpq's variables and files do.
 pub fn target(text: &str, environment: &BTreeMap<String, String>) -> Result<Target, String> {
     let mut read = conninfo::read(text).ok_or_else(malformed)?;
@@ -74,7 +90,16 @@ pub fn target(text: &str, environment: &BTreeMap<String, String>) -> Result<Targ
         if !TLS.iter().chain(&NEEDLESS).chain(&KNOWN).any(|known| *known == key) {
             let near = suggest::nearest(key, KNOWN.into_iter().chain(TLS));
             let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            return Err(format!("the connection parameter {key:?} is not known{hint}"));
+            // Its name is not repeated: where quotes or escapes are missing, it is a piece of the password.
+            return Err(format!("a parameter of the connection string is not known{hint}"));
+        }
+    }
+    for (name, harmless) in UNHONOURED {
+        if environment.get(name).is_some_and(|value| !value.is_empty() && !harmless.contains(&value.as_str()))
+        {
+            return Err(format!(
+                "the variable {name} is set, and cannot be honoured here; unset it, and say in the connection string what it means"
+            ));
         }
     }
     let passfile = read.take("passfile");
@@ -86,7 +111,7 @@ pub fn target(text: &str, environment: &BTreeMap<String, String>) -> Result<Targ
     let mut login: Config = read.rest().parse().map_err(|_| malformed())?;
     fill(&mut login, &read, environment)?;
     if login.get_password().is_none()
-        && let Some(password) = password_of(&login, passfile.as_deref(), environment)
+        && let Some(password) = password_of(&login, passfile.as_deref(), environment)?
     {
         login.password(password);
     }
@@ -136,6 +161,48 @@ fn fill(
     {
         let seconds = seconds.parse().map_err(|_| wrong("PGCONNECT_TIMEOUT"))?;
         login.connect_timeout(std::time::Duration::from_secs(seconds));
+    }
+    how(login, read, environment)
+}
+
+/// How to connect, where the string leaves it out.
+fn how(
+    login: &mut Config,
+    read: &conninfo::Read,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let wrong = |name: &str| format!("the variable {name} has a value that cannot be used");
+    if login.get_hostaddrs().is_empty()
+        && let Some(addresses) = variable("PGHOSTADDR")
+    {
+        for address in addresses.split(',') {
+            login.hostaddr(address.parse().map_err(|_| wrong("PGHOSTADDR"))?);
+        }
+    }
+    if login.get_options().is_none()
+        && let Some(options) = variable("PGOPTIONS")
+    {
+        login.options(options);
+    }
+    if !read.says("sslnegotiation")
+        && let Some(word) = variable("PGSSLNEGOTIATION")
+    {
+        login.ssl_negotiation(match word.as_str() {
+            "postgres" => tokio_postgres::config::SslNegotiation::Postgres,
+            "direct" => tokio_postgres::config::SslNegotiation::Direct,
+            _ => return Err(wrong("PGSSLNEGOTIATION")),
+        });
+    }
+    if !read.says("target_session_attrs")
+        && let Some(word) = variable("PGTARGETSESSIONATTRS")
+    {
+        login.target_session_attrs(match word.as_str() {
+            "any" => TargetSessionAttrs::Any,
+            "read-write" => TargetSessionAttrs::ReadWrite,
+            "read-only" => TargetSessionAttrs::ReadOnly,
+            _ => return Err(wrong("PGTARGETSESSIONATTRS")),
+        });
     }
     if !read.says("channel_binding")
         && let Some(word) = variable("PGCHANNELBINDING")
@@ -217,66 +284,36 @@ impl Words<'_> {
 
 fn password_of(
     login: &Config,
-    passfile: Option<&str>,
+    file: Option<&str>,
     environment: &BTreeMap<String, String>,
-) -> Option<String> {
-    let host = match (login.get_hosts().first(), login.get_hostaddrs().first()) {
-        (Some(LoginHost::Tcp(name)), _) => name.clone(),
-        (Some(LoginHost::Unix(directory)), _) => directory.display().to_string(),
-        (None, addr) => addr?.to_string(),
-    };
-    let port = login.get_ports().first().copied().unwrap_or(5432);
-    let (user, database) = (login.get_user()?, login.get_dbname()?);
-    password(environment, passfile, [&host, &port.to_string(), database, user])
-}
-
-/// `PGPASSWORD`, or what the password file says for host, port, database and user.
-pub(super) fn password(
-    environment: &BTreeMap<String, String>,
-    passfile: Option<&str>,
-    wanted: [&str; 4],
-) -> Option<String> {
-    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    let from_file = || {
-        let path = passfile.or_else(|| variable("PGPASSFILE").map(String::as_str)).map(PathBuf::from);
-        let path = path.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".pgpass")))?;
-        line(&fs::read_to_string(path).ok()?, wanted)
-    };
-    variable("PGPASSWORD").cloned().or_else(from_file)
-}
-
-/// The password of the first line that fits: `host:port:database:user:password`, `*` for any, `\` before `:` and `\`.
-///
-/// Source: the manual, "The Password File".
-fn line(file: &str, wanted: [&str; 4]) -> Option<String> {
-    file.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let mut fields = vec![String::new()];
-        let mut chars = line.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                ':' if fields.len() < 5 => fields.push(String::new()),
-                '\\' => fields.last_mut()?.extend(chars.next()),
-                c => fields.last_mut()?.push(c),
-            }
+) -> Result<Option<String>, String> {
+    let named = login.get_hosts().iter().map(|host| match host {
+        LoginHost::Tcp(name) => name.clone(),
+        LoginHost::Unix(directory) => directory.display().to_string(),
+    });
+    let mut hosts: Vec<String> = named.collect();
+    if hosts.is_empty() {
+        hosts = login.get_hostaddrs().iter().map(ToString::to_string).collect();
+    }
+    let ports = login.get_ports();
+    let (Some(user), Some(database)) = (login.get_user(), login.get_dbname()) else { return Ok(None) };
+    let mut found: Option<Option<String>> = None;
+    for (at, host) in hosts.iter().enumerate() {
+        let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432).to_string();
+        let own = passfile::password(environment, file, [host, &port, database, user])?;
+        if found.as_ref().is_some_and(|before| *before != own) {
+            let why =
+                "the password file has different passwords for the hosts; name one host, or set PGPASSWORD";
+            return Err(why.to_owned());
         }
-        let password = fields.pop()?;
-        let fits = fields.len() == 4
-            && fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-        fits.then_some(password)
-    })
+        found = Some(own);
+    }
+    Ok(found.flatten())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_line_that_fits() {
-        let file = "# comment\nother:5432:*:ann:no\ndb:5432:*:ann:a\\:b\\\\c\n*:*:*:*:last\nbroken";
-        assert_eq!(line(file, ["db", "5432", "shop", "ann"]).as_deref(), Some("a:b\\c"));
-        assert_eq!(line(file, ["db", "5432", "shop", "bob"]).as_deref(), Some("last"));
-        assert_eq!(line("broken\n", ["db", "5432", "shop", "bob"]), None);
-    }
 
     fn said(text: &str, variables: &[(&str, &str)]) -> String {
         let environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -306,6 +343,16 @@ mod tests {
             said("shop", &[]),
             said("postgres://db/shop?sslcert=/a", &[]),
             said("host=db gssencmode=disable", &[("PGPORT", "secret")]),
+            said("postgres://bob:p?secret=x@db/shop", &[]),
+            said("host=db password=a secret=b", &[]),
+            said("host=db", &[("PGSERVICE", "secret")]),
+            said("host=db", &[("PGREQUIREAUTH", "scram-sha-256"), ("PGGSSENCMODE", "prefer")]),
+            said("host=db", &[("PGHOSTADDR", "secret")]),
+            said("host=db", &[("PGTARGETSESSIONATTRS", "secret")]),
+            said(
+                "host=db",
+                &[("PGHOSTADDR", "10.0.0.1"), ("PGSSLNEGOTIATION", "direct"), ("PGOPTIONS", "-c a=b")],
+            ),
         ];
         insta::assert_snapshot!(shown.join("\n"), @r#"
         bob@db:5432/shop None VerifyFull File("/a b.crt")
@@ -314,12 +361,19 @@ mod tests {
         ann@db:5432/ann Some("a b") Require File("/it's")
         ann@localhost:5432/ann Some("secret") Require Unset
         postgres@db:5432/postgres None VerifyFull System
-        the connection parameter "sslmod" is not known; did you mean "sslmode"?
+        a parameter of the connection string is not known; did you mean "sslmode"?
         sslmode is one of disable, allow, prefer, require, verify-ca, verify-full
         expected postgres://user@host:port/database, or key=value pairs
         expected postgres://user@host:port/database, or key=value pairs
         sslcert needs sslkey, the file of its private key
         the variable PGPORT has a value that cannot be used
+        a parameter of the connection string is not known
+        a parameter of the connection string is not known
+        the variable PGSERVICE is set, and cannot be honoured here; unset it, and say in the connection string what it means
+        the variable PGREQUIREAUTH is set, and cannot be honoured here; unset it, and say in the connection string what it means
+        the variable PGHOSTADDR has a value that cannot be used
+        the variable PGTARGETSESSIONATTRS has a value that cannot be used
+        postgres@db:5432/postgres None Prefer Unset
         "#);
     }
 }

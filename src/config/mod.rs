@@ -14,6 +14,7 @@ mod files;
 pub mod hazards;
 pub mod key;
 pub mod libpq;
+mod passfile;
 mod load;
 pub mod problem;
 pub mod reference;

@@ -1,5 +1,6 @@
 //! The review with a real database: how it connects, and what it asks.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -112,6 +113,10 @@ fn passwords_come_as_for_psql() {
     let folder = TempDir::new().expect("folder");
     let file = folder.path().join("passwords");
     std::fs::write(&file, "localhost:*:*:app:wonderland\n").expect("write");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("mode");
+    let open = checked(&url, &[("PGPASSFILE", path(&file))]);
+    assert!(open.code == 2 && open.stderr.contains("chmod 0600"), "{}", open.stderr);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("mode");
     assert_eq!(checked(&url, &[("PGPASSWORD", "wonderland")]).code, 0);
     assert_eq!(checked(&url, &[("PGPASSFILE", path(&file))]).code, 0);
     assert_eq!(checked(&format!("{url} passfile={}", file.display()), &[]).code, 0);
@@ -125,6 +130,10 @@ fn passwords_come_as_for_psql() {
         ("PGSSLMODE", "require"),
     ];
     assert_eq!(checked("postgres://", &variables).code, 0);
+    let elsewhere = [variables.as_slice(), &[("PGHOSTADDR", "127.0.0.1")]].concat();
+    assert_eq!(checked("postgres://", &elsewhere).code, 0);
+    let service = checked("postgres://", &[variables.as_slice(), &[("PGSERVICE", "shop")]].concat());
+    assert!(service.code == 2 && service.stderr.contains("PGSERVICE"), "{}", service.stderr);
     for (variables, part) in [
         (vec![], "the server asks for a password; give it by PGPASSWORD"),
         (vec![("PGPASSWORD", "looking-glass")], "password authentication failed"),
