@@ -60,6 +60,11 @@ pub fn main() -> ExitCode {
         Command::Ping(args) => ping::run(&args),
     };
     result.unwrap_or_else(|error| {
+        // Whoever reads has seen enough, as `| head` has.
+        let closed = |io: &std::io::Error| io.kind() == std::io::ErrorKind::BrokenPipe;
+        if error.downcast_ref::<std::io::Error>().is_some_and(closed) {
+            return ExitCode::SUCCESS;
+        }
         let mut err = std::io::stderr().lock();
         let _ = match error.downcast_ref::<Problems>() {
             // One line each, with their places.

@@ -18,7 +18,7 @@ const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
     for (part, asked) in alter.parts.iter().enumerate() {
-        let one = Part { target: &alter.target, part };
+        let one = Asked { target: &alter.target, part, only: alter.only };
         if alter.object != Altered::Table {
             if matches!(alter.object, Altered::Index | Altered::MaterializedView) && moves(&asked.action) {
                 one.read(&asked.action, reader);
@@ -31,6 +31,7 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
                 matches!(&asked.action, Action::AddConstraint(it) if it.kind == ConstraintKind::Foreign);
             let mode = if foreign { ShareRowExclusive } else { AccessExclusive };
             reader.lock_partitions(&alter.target, mode);
+            reader.lock_heirs(&alter.target, mode);
         }
     }
 }
@@ -49,12 +50,14 @@ const fn goes_down(action: &Action) -> bool {
 }
 
 /// One part of the statement.
-pub(super) struct Part<'a> {
+pub(super) struct Asked<'a> {
     pub(super) target: &'a RelationName,
     pub(super) part: usize,
+    /// Without its heirs.
+    only: bool,
 }
 
-impl Part<'_> {
+impl Asked<'_> {
     fn read(&self, action: &Action, reader: &mut Reader<'_>) {
         match action {
             Action::AddColumn { column, if_not_exists } => {
@@ -94,6 +97,20 @@ impl Part<'_> {
 
     pub(super) fn work(&self, task: Task, cause: Cause, reader: &mut Reader<'_>) {
         reader.work((task, cause), self.target, AccessExclusive, self.part);
+        if self.only || matches!(task, Task::BuildIndex) {
+            return;
+        }
+        for heir in reader.facts.table(self.target).map(|table| &table.heirs).into_iter().flatten() {
+            reader.work_on_other(Work {
+                task,
+                cause,
+                relation: heir.name.clone(),
+                under: AccessExclusive,
+                part: self.part,
+                exposed: true,
+                bytes: heir.bytes,
+            });
+        }
     }
 
     fn add_column(&self, column: &Column, reader: &mut Reader<'_>) {

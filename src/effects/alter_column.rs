@@ -1,6 +1,6 @@
 //! What the parts of an `ALTER TABLE` that are about one column do.
 
-use super::alter::{Part, is_proved_not_null};
+use super::alter::{Asked, is_proved_not_null};
 use super::facts::{ConstraintFacts, TableFacts, TableIndex};
 use super::reader::Reader;
 use super::type_change::{self, TypeChange};
@@ -8,7 +8,7 @@ use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::AccessExclusive;
 use crate::sql::form::{Action, ConstraintKind, Using};
 
-impl Part<'_> {
+impl Asked<'_> {
     /// The parts that are about one column; nothing of others.
     pub(super) fn read_column(&self, action: &Action, reader: &mut Reader<'_>) {
         match action {

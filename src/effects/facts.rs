@@ -9,7 +9,7 @@ mod table;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, PartitionFacts, PartitionKey, Reference, TableFacts, TableIndex,
+    ColumnFacts, ConstraintFacts, Heir, PartitionFacts, PartitionKey, Reference, TableFacts, TableIndex,
     TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
 };
 

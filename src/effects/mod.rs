@@ -16,7 +16,7 @@ pub mod type_change;
 pub mod work;
 
 use crate::base::{LockMode, RelationName};
-use crate::sql::form::Form;
+use crate::sql::form::{CreateTable, Form};
 use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
 use self::facts::{Facts, Oid, RelationKind, Seen};
@@ -77,7 +77,14 @@ impl Effects {
 /// What a statement would do, given what is known of the relations that it names, and what came before it.
 pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     let mut touched: Vec<Touched> = Vec::new();
-    for lock in &statement.locks {
+    let is_there =
+        |table: &CreateTable| table.if_not_exists && matches!(facts.see(&table.name), Seen::Known(_));
+    let locks = match &statement.form {
+        // Then it ends before it looks at anything else.
+        Form::CreateTable(table) if is_there(table) => &[],
+        _ => statement.locks.as_slice(),
+    };
+    for lock in locks {
         let Some(direct) = touch(lock, facts, past) else { continue };
         let table = table_of(statement, lock, facts);
         touched.push(direct);
@@ -95,6 +102,14 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     let mut reader = Reader { facts, past, effects: &mut effects };
     for write in &statement.writes {
         reader.write(&write.table);
+    }
+    if matches!(statement.kind, Kind::Lock { .. }) || statement.tag == "CREATE TRIGGER" {
+        for lock in &statement.locks {
+            reader.lock_partitions(&lock.name, lock.mode);
+            if statement.tag != "CREATE TRIGGER" {
+                reader.lock_heirs(&lock.name, lock.mode);
+            }
+        }
     }
     match &statement.form {
         Form::AlterTable(alter) => alter::read(alter, &mut reader),

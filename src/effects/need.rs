@@ -92,6 +92,7 @@ fn of_form(form: &Form, need: &mut Need) {
                 }
             }
         }
+        Form::CreateTable(table) if table.if_not_exists => need.relations.push(table.name.clone()),
         Form::AlterDomain(alter) if alter.change == Change::Checks => add(&mut need.types, &alter.domain),
         _ => {}
     }

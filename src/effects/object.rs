@@ -109,6 +109,7 @@ fn renames(rename: &Rename, reader: &mut Reader<'_>) {
         Renamed::Column => {
             reader.breaks(format!("statements that name {from} fail"));
             reader.lock_partitions(target, AccessExclusive);
+            reader.lock_heirs(target, AccessExclusive);
         }
         Renamed::Schema => reader.breaks(format!("statements that name something in {from} fail")),
         Renamed::Index | Renamed::Constraint | Renamed::Sequence => {}
@@ -119,6 +120,7 @@ fn truncate(tables: &[RelationName], cascade: bool, reader: &mut Reader<'_>) {
     for name in tables {
         reader.loses(name, Loss::Rows(name.clone()));
         reader.lock_partitions(name, AccessExclusive);
+        reader.lock_heirs(name, AccessExclusive);
         reader.effects.beyond |= cascade && reader.is_unknown(name) && !reader.past.is_new(name);
         let Some(table) = reader.table(name) else { continue };
         for (other, oid) in table.truncated_with.iter().filter(|_| cascade) {

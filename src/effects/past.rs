@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Effects;
 use super::names::Names;
 use crate::base::{LockMode, RelationName};
-use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, Dropped, DroppedObject, Form};
+use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, Dropped, DroppedObject, Form, TypeName};
 use crate::sql::statement::{Kind, Opaque, Statement, Transaction};
 
 /// More of one kind is not kept of an open session's transaction, whose statements have no end, and of what must be looked
@@ -44,6 +44,8 @@ pub struct Past {
     made_before: Names,
     /// Indexes made earlier in the same file, by name, with their columns.
     indexes: BTreeMap<String, Vec<String>>,
+    /// Enums that were made earlier in the same file.
+    enums: BTreeSet<TypeName>,
     /// Constraints that were added earlier in the same file, by name.
     constraints: BTreeMap<String, Made>,
     /// Columns that were made NOT NULL earlier in the same file.
@@ -115,6 +117,11 @@ impl Past {
     /// The columns of an index that was made earlier in the same file.
     pub fn made_index(&self, name: &str) -> Option<&Vec<String>> {
         self.indexes.get(name)
+    }
+
+    /// Whether a type was made earlier in the same file that is no domain.
+    pub fn made_type(&self, ty: &TypeName) -> bool {
+        self.enums.contains(ty)
     }
 
     /// What a constraint demands that was added earlier in the same file.
@@ -194,6 +201,7 @@ impl Past {
         self.indexes.clear();
         self.constraints.clear();
         self.not_null.clear();
+        self.enums.clear();
         for names in [&mut self.written, &mut self.worked] {
             if names.len() > KEPT_MAX {
                 names.clear();
@@ -310,6 +318,9 @@ impl Past {
     }
 
     fn make_index(&mut self, form: &Form) {
+        if let Form::CreateEnum(ty) = form {
+            self.enums.insert(ty.clone());
+        }
         let Form::CreateIndex(index) = form else { return };
         let columns: Option<Vec<String>> = index.columns.iter().map(|column| column.name.clone()).collect();
         if let (Some(name), Some(columns)) = (&index.name, columns) {

@@ -75,6 +75,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A lock on every table that inherits from a table.
+    pub(super) fn lock_heirs(&mut self, of: &RelationName, mode: LockMode) {
+        for heir in self.facts.table(of).map(|table| &table.heirs).into_iter().flatten() {
+            self.lock(&heir.name, Some(heir.oid), mode);
+        }
+    }
+
     /// The views that need what is dropped go with it.
     pub(super) fn drop_views(&mut self, of: &RelationName, column: Option<&str>, cascade: bool) {
         let Some(table) = self.facts.table(of).filter(|_| cascade) else { return };

@@ -26,10 +26,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     };
     let table = subject.effects.strongest()?;
-    if subject.builds_nothing() {
+    let relation = subject.facts.relation(&table.name);
+    let only = matches!(&subject.statement.form, Form::CreateIndex(index) if index.only)
+        && relation.is_some_and(|relation| relation.kind == RelationKind::PartitionedTable);
+    if only || subject.builds_nothing() {
         return Some(Finding::new(ID, why(table), Remedy::Ladder { warning: None }).about(&table.name));
     }
-    let relation = subject.facts.relation(&table.name);
     let online = |oid| match edit::concurrently(subject.script) {
         _ if subject.facts.corrupts_concurrent_builds() => {
             Remedy::Refuse(not_on_this_server("CREATE INDEX", ID))
@@ -68,7 +70,7 @@ fn why(table: &Touched) -> String {
     format!("A plain build holds a {} on {} and stops every write until it is done.", table.mode, table.name)
 }
 
-fn on_partitions(subject: &Subject<'_>) -> Vec<HandStep> {
+pub(super) fn on_partitions(subject: &Subject<'_>) -> Vec<HandStep> {
     let Form::CreateIndex(index) = &subject.statement.form else { return Vec::new() };
     let Some(table) = subject.facts.table(&index.table) else { return Vec::new() };
     let Some(definition) = edit::index_definition(subject.script) else { return Vec::new() };

@@ -245,6 +245,7 @@ macro_rules! hazards {
 
 hazards![
     concurrent_index_corruption,
+    concurrently_unsupported,
     create_index_blocking,
     drop_index_blocking,
     reindex_blocking,

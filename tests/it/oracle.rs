@@ -9,7 +9,6 @@ use lockkeeper::base::LockMode;
 use lockkeeper::cluster::Options;
 use lockkeeper::effects::facts::{Facts, answer};
 use lockkeeper::effects::{self, Effects, Past, Task};
-use lockkeeper::sql::statement::Statement;
 use lockkeeper::sql::{Encoding, Script, parse};
 
 use crate::oracle_forms::{LATER, OUTSIDE, SETUP, STATEMENTS};
@@ -47,7 +46,7 @@ fn what_runs_outside_transactions_asks_for_the_locks_that_are_declared() {
         for (_, text, table) in OUTSIDE.iter().filter(|(since, ..)| *since <= major) {
             let script = parse(text.as_bytes(), Encoding::Utf8);
             let effects = effects::of(&script.statements[0], &facts(&mut holder, &script), &Past::nothing());
-            let declared = declared(&effects, &script.statements[0], &relations);
+            let declared = declared(&effects, &relations);
             let locked = declared.get(*table).copied();
             holder.rows(&format!("BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE"));
             session.send(&raw::query(text));
@@ -106,7 +105,7 @@ fn differences(session: &mut Raw, relations: &BTreeMap<String, String>, text: &s
         Ok(had) => had,
         Err(error) => return vec![format!("{text}: {error}")],
     };
-    let declared = declared(&effects, statement, relations);
+    let declared = declared(&effects, relations);
     let mut differences = Vec::new();
     let named: Vec<&String> = statement.locks.iter().map(|lock| &lock.name.name).collect();
     for (name, mode) in declared.iter().filter(|(name, _)| named.contains(name)) {
@@ -162,20 +161,12 @@ const QUERIES: [&str; 5] = ["SELECT", "CREATE TABLE fresh AS", "REFRESH", "DELET
 const PARTITIONS: [&str; 2] = ["ranges1", "rest"];
 
 /// The strongest mode that is declared on each relation.
-fn declared(
-    effects: &Effects,
-    statement: &Statement,
-    relations: &BTreeMap<String, String>,
-) -> BTreeMap<String, LockMode> {
+fn declared(effects: &Effects, relations: &BTreeMap<String, String>) -> BTreeMap<String, LockMode> {
     let mut declared: BTreeMap<String, LockMode> = BTreeMap::new();
     for touched in &effects.touched {
         let name = touched.oid.and_then(|oid| relations.get(&oid.to_string())).unwrap_or(&touched.name.name);
         let strongest = declared.entry(name.clone()).or_insert(touched.mode);
         *strongest = touched.mode.max(*strongest);
-    }
-    // Names that nobody looked up, since they are locked weakly.
-    for lock in &statement.locks {
-        declared.entry(lock.name.name.clone()).or_insert(lock.mode);
     }
     declared
 }

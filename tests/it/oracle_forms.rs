@@ -64,6 +64,12 @@ pub(crate) const SETUP: &str = "
     CREATE TABLE sub (a int) PARTITION BY LIST (a);
     CREATE TABLE sub1 PARTITION OF sub FOR VALUES IN (1) PARTITION BY LIST (a);
     CREATE TABLE sub11 PARTITION OF sub1 FOR VALUES IN (1);
+    CREATE TABLE mother (a int, b int);
+    CREATE TABLE daughter () INHERITS (mother);
+    CREATE TABLE granddaughter () INHERITS (daughter);
+    INSERT INTO mother SELECT g, g FROM generate_series(1, 100) g;
+    INSERT INTO daughter SELECT g, g FROM generate_series(1, 100) g;
+    INSERT INTO granddaughter SELECT g, g FROM generate_series(1, 100) g;
     CREATE UNLOGGED TABLE unlogged (a int);
     INSERT INTO unlogged SELECT g FROM generate_series(1, 100) g;
     CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
@@ -186,6 +192,22 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER TABLE sub ATTACH PARTITION loose FOR VALUES IN (2)",
     "DROP TABLE sub1",
     "DROP INDEX p_i",
+    "ALTER TABLE mother ADD COLUMN c int",
+    "ALTER TABLE mother ADD COLUMN c float DEFAULT random()",
+    "ALTER TABLE mother DROP COLUMN b",
+    "ALTER TABLE mother ADD CHECK (a > 0)",
+    "ALTER TABLE mother ALTER a SET NOT NULL",
+    "ALTER TABLE mother ALTER a TYPE bigint",
+    "ALTER TABLE mother ADD UNIQUE (a)",
+    "ALTER TABLE mother ADD FOREIGN KEY (a) REFERENCES r",
+    "ALTER TABLE mother RENAME COLUMN a TO z",
+    "ALTER TABLE ONLY mother ALTER a SET DEFAULT 1",
+    "TRUNCATE mother",
+    "LOCK TABLE mother IN SHARE MODE",
+    "LOCK TABLE p IN SHARE MODE",
+    "ANALYZE t",
+    "CREATE TABLE IF NOT EXISTS old (a int REFERENCES r)",
+    "CREATE TRIGGER tp AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION f()",
     "DROP TABLE t CASCADE",
     "ALTER TABLE t DROP COLUMN a CASCADE",
     "ALTER TABLE t DROP COLUMN b CASCADE",

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    ColumnFacts, ConstraintFacts, IndexFacts, Oid, PartitionFacts, PartitionKey, Reference, Relation,
+    ColumnFacts, ConstraintFacts, Heir, IndexFacts, Oid, PartitionFacts, PartitionKey, Reference, Relation,
     RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
@@ -180,6 +180,10 @@ fn table(value: &Value) -> TableFacts {
                 oid: oid(view, "oid")?,
                 columns: texts(view, "columns"),
             })
+        }),
+        heirs: list(value, "heirs", |heir| {
+            let bytes = heir.get("bytes").and_then(Value::as_u64);
+            Some(Heir { name: named(heir, "name")?, oid: oid(heir, "oid")?, bytes })
         }),
         partitions: list(value, "partitions", |partition| {
             Some(PartitionFacts {

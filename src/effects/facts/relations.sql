@@ -201,6 +201,17 @@ SELECT pg_catalog.json_build_object(
         JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
         WHERE k.partrelid = named.oid AND k.partnatts = 1 AND k.partexprs IS NULL AND k.partstrat <> 'h'
         AND o.opcdefault AND m.amname = 'btree' AND k.partcollation[0] = a.attcollation),
+    'heirs', (
+        WITH RECURSIVE below(oid) AS (
+            SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = named.oid AND named.relkind = 'r'
+            UNION
+            SELECT h.inhrelid FROM below JOIN pg_catalog.pg_inherits h ON h.inhparent = below.oid
+        )
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint,
+            'bytes', r.relpages::bigint * pg_catalog.current_setting('block_size')::bigint) ORDER BY r.oid)
+        FROM below JOIN pg_catalog.pg_class r ON r.oid = below.oid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace),
     'has_kin', EXISTS (
         SELECT 1 FROM pg_catalog.pg_inherits h
         WHERE (h.inhparent = named.oid AND named.relkind <> 'p') OR (h.inhrelid = named.oid AND NOT named.relispartition)),

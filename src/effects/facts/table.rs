@@ -29,6 +29,8 @@ pub struct TableFacts {
     pub partitions: Vec<PartitionFacts>,
     /// A materialized view that holds data, whose owner may make the temporary table that a concurrent refresh needs.
     pub refreshable: bool,
+    /// Tables that inherit from it, and those that inherit from these: not its partitions.
+    pub heirs: Vec<Heir>,
     /// It inherits from another table, or another one from it: not as a partition.
     pub has_kin: bool,
     /// For a partitioned table: how rows find their partitions, where one column says it as its type does by itself.
@@ -181,6 +183,17 @@ pub struct ViewFacts {
     pub oid: Oid,
     /// The columns of the table that it needs.
     pub columns: Vec<String>,
+}
+
+/// A table that inherits from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heir {
+    /// Its name with its schema.
+    pub name: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// Its pages as last counted, in bytes.
+    pub bytes: Option<u64>,
 }
 
 /// A partition, or a partition of one.

@@ -101,6 +101,23 @@ fn proofs_of_the_file_are_known() {
     }
 }
 
+/// Offline a type may be anything that the file does not say.
+#[test]
+fn types_that_nobody_knows_may_be_domains() {
+    let told = vec!["add-constrained-domain"];
+    for (messages, expected) in [
+        (vec!["ALTER TABLE t ADD c email_address"], told.clone()),
+        (vec!["ALTER TABLE t ADD c shop.email_address"], told.clone()),
+        (vec!["CREATE TYPE mood AS ENUM ('glad')", "ALTER TABLE t ADD c mood"], vec![]),
+        (vec!["CREATE TABLE t (a int)", "ALTER TABLE t ADD c email_address"], vec![]),
+        (vec!["ALTER TABLE t ADD c text"], vec![]),
+        (vec!["ALTER TABLE t ADD c double precision, ADD d uuid, ADD e pg_catalog.int4"], vec![]),
+        (vec!["ALTER TABLE t ADD c int, ADD d email_address"], told),
+    ] {
+        assert_eq!(last_of_file(&messages), expected, "{messages:?}");
+    }
+}
+
 #[test]
 fn temporary_relations_are_nobodys_business() {
     let refused = vec!["drop-table"];

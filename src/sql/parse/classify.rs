@@ -12,7 +12,7 @@ use super::{alter, block, drop, setting};
 use crate::base::LockMode::{
     self, AccessExclusive, Exclusive, Share, ShareRowExclusive, ShareUpdateExclusive,
 };
-use crate::sql::statement::{CreateIndex, Kind, Opaque, Reindex, ReindexObject, Setting, Transaction};
+use crate::sql::statement::{CreateIndex, Kind, Lock, Opaque, Reindex, ReindexObject, Setting, Transaction};
 
 /// What a statement is. What is not listed takes no table lock that matters, in all of section 2 of the manual's
 /// commands; `classify_rare` has those that seldom come.
@@ -181,15 +181,21 @@ fn do_block(statement: &DoStmt) -> Found {
 
 fn vacuum(statement: &VacuumStmt, names: &Names) -> Found {
     if !statement.is_vacuumcmd {
-        return Found::ordinary("ANALYZE");
+        let relations = vacuumed(statement, ShareUpdateExclusive, names);
+        return Found::ordinary("ANALYZE").locks(relations);
     }
     let full = option_is_on(&statement.options, "full").unwrap_or(false);
     let mode = if full { AccessExclusive } else { ShareUpdateExclusive };
+    let relations = vacuumed(statement, mode, names);
+    Found::locking("VACUUM").locks(relations).beyond(full && statement.rels.is_empty()).outside_only(true)
+}
+
+fn vacuumed(statement: &VacuumStmt, mode: LockMode, names: &Names) -> Vec<Lock> {
     let relations = statement.rels.iter().filter_map(|node| match &node.node {
         Some(NodeEnum::VacuumRelation(it)) => names.lock(it.relation.as_ref(), mode),
         _ => None,
     });
-    Found::locking("VACUUM").locks(relations).beyond(full && statement.rels.is_empty()).outside_only(true)
+    relations.collect()
 }
 
 fn create_trigger(statement: &CreateTrigStmt, names: &Names) -> Found {

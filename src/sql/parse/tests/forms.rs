@@ -243,7 +243,7 @@ fn the_rest() {
     SELECT 1; INSERT INTO t VALUES (1) ;; ANALYZE t
         statement | Ordinary
         statement | Ordinary
-        ANALYZE | Ordinary
+        ANALYZE | Ordinary | t=ShareUpdateExclusive
     WITH a AS (DELETE FROM t RETURNING 1) SELECT * FROM a
         statement | Ordinary
     EXPLAIN ANALYZE UPDATE t SET a = 1
