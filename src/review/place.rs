@@ -1,5 +1,6 @@
 //! Lines and columns.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::report::At;
@@ -13,25 +14,36 @@ pub struct Place {
     pub column: usize,
 }
 
+/// Of lines with more bytes only what is near the place is shown, so that many places in one line take no more than they must.
+const WHOLE_MAX: usize = 4000;
+
+/// So many bytes are shown on either side of the place, and so many of the place itself.
+const NEAR: usize = 200;
+
 /// Where the lines of a text begin.
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// The last place asked for, and its column: the next is mostly not far behind it.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let after = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(after).collect() }
+        Self { text, starts: std::iter::once(0).chain(after).collect(), last: Cell::new((0, 1)) }
     }
 
     /// The place of a byte.
     pub(super) fn place(&self, at: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= at).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let before = self.text.get(start..at).map_or(0, |before| before.chars().count());
-        Place { line, column: before + 1 }
+        let (known, column) = self.last.get();
+        let (from, first) = if (start..=at).contains(&known) { (known, column) } else { (start, 1) };
+        let column = first + self.text.get(from..at).map_or(0, |before| before.chars().count());
+        self.last.set((at, column));
+        Place { line, column }
     }
 
     /// A place with its lines.
@@ -40,7 +52,17 @@ impl<'a> Lines<'a> {
         let lines = self.around(span);
         let line_start = self.starts.get(start.line - 1).copied().unwrap_or(0);
         let inner = span.start.saturating_sub(line_start)..span.end.saturating_sub(line_start);
-        At { start, end, lines: lines.to_owned(), span: inner }
+        if lines.len() <= WHOLE_MAX {
+            return At { start, end, lines: lines.to_owned(), span: inner, cut: false };
+        }
+        let shown_to = inner.end.min(inner.start + NEAR);
+        let from = lines.floor_char_boundary(inner.start.saturating_sub(NEAR));
+        let to = lines.ceil_char_boundary((shown_to + NEAR).min(lines.len()));
+        let shown_to = lines.floor_char_boundary(shown_to.min(to));
+        let near = lines.get(from..to).unwrap_or_default();
+        // One line of it is enough to find the place.
+        let inner = inner.start - from..shown_to.max(inner.start) - from;
+        At { start, end, lines: near.to_owned(), span: inner, cut: true }
     }
 
     /// The whole lines that a span touches.
@@ -59,7 +81,7 @@ impl At {
     /// Before anybody knows.
     pub(super) const fn nowhere() -> Self {
         let place = Place { line: 1, column: 1 };
-        Self { start: place, end: place, lines: String::new(), span: 0..0 }
+        Self { start: place, end: place, lines: String::new(), span: 0..0, cut: false }
     }
 }
 
@@ -75,5 +97,26 @@ mod tests {
         assert_eq!(lines.place(9), Place { line: 3, column: 1 });
         assert_eq!(lines.around(&(2..3)), "é = b");
         assert_eq!(lines.around(&(0..8)), "a\né = b");
+    }
+
+    #[test]
+    fn long_lines_are_shown_near_the_place() {
+        let text = format!("x\n{}here{}", "é".repeat(5000), "ü".repeat(5000));
+        let at = Lines::new(&text).at(&(2 + 10_000..2 + 10_004));
+        assert_eq!((at.start, at.end), (Place { line: 2, column: 5001 }, Place { line: 2, column: 5005 }));
+        assert_eq!(at.lines.get(at.span.clone()), Some("here"));
+        assert!(at.cut && at.lines.len() < 500, "{}", at.lines.len());
+        let whole = Lines::new(&text).at(&(2..text.len()));
+        assert!(whole.lines.len() < 500 && whole.lines.get(whole.span).is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn columns_do_not_hang_on_what_was_asked_before(text in "[aé\n]{0,40}", places in proptest::collection::vec(0..60_usize, 0..8)) {
+            let lines = Lines::new(&text);
+            for at in places.into_iter().filter(|at| text.is_char_boundary(*at)) {
+                proptest::prop_assert_eq!(lines.place(at), Lines::new(&text).place(at));
+            }
+        }
     }
 }

@@ -89,6 +89,8 @@ pub struct At {
     pub lines: String,
     /// The place in `lines`, in bytes.
     pub span: Range<usize>,
+    /// The lines are too long: only what is near the place is in `lines`.
+    pub cut: bool,
 }
 
 /// A statement and its locks.

@@ -85,7 +85,6 @@ fn what_is_not_beyond_doubt_runs_as_sent() {
         "ALTER TABLE t ADD x text CHECK (x > 'a') COLLATE \"C\"",
         "ALTER TABLE t ADD x int CHECK (x > 0), ADD y int",
         "ALTER TABLE ONLY t ADD x int CHECK (x > 0)",
-        "ALTER TABLE t ADD x int UNIQUE WITH (fillfactor = 70)",
         "ALTER TABLE t ADD x int GENERATED ALWAYS AS (a) VIRTUAL CHECK (x > 0)",
     ] {
         twins.begin(&SETUP);

@@ -131,6 +131,7 @@ fn options_of_keys_are_kept() {
             "ADD UNIQUE (a) INCLUDE (b) WITH (fillfactor = 70, deduplicate_items = off) USING INDEX TABLESPACE pg_default",
             "ADD PRIMARY KEY (a) WITH (fillfactor = 70) USING INDEX TABLESPACE pg_default DEFERRABLE INITIALLY DEFERRED",
             "ADD PRIMARY KEY (b) INCLUDE (c)",
+            "ADD x int UNIQUE WITH (fillfactor = 70) USING INDEX TABLESPACE pg_default",
         ] {
             twins.begin(&[TABLE]);
             twins.alike(&[], &format!("ALTER TABLE t {sql}"));

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::hazard::HazardSetting;
 use crate::review::alembic;
 use crate::review::estimate::{self, Estimate, about};
+use crate::review::place::Place;
 use crate::review::report::{FileReport, Found, Report, StepTold};
 
 /// How much is told, and with which ornament.
@@ -40,9 +41,16 @@ fn group<'a>(file: &'a FileReport, found: &'a Found) -> Group<'a> {
     let level = if found.level == HazardSetting::Refuse { Level::ERROR } else { Level::WARNING };
     let snippet = Snippet::source(found.at.lines.as_str())
         .line_start(found.at.start.line)
-        .path(file.name.as_str())
+        .path((!found.at.cut).then_some(file.name.as_str()))
         .annotation(AnnotationKind::Primary.span(found.at.span.clone()));
-    let mut group = level.primary_title(found.what.as_str()).id(found.id).element(snippet);
+    let title = level.primary_title(found.what.as_str()).id(found.id);
+    let mut group = if found.at.cut {
+        // Counted in the piece that is shown, the column would be wrong.
+        let Place { line, column } = found.at.start;
+        title.element(Origin::path(file.name.as_str()).line(line).char_column(column)).element(snippet)
+    } else {
+        title.element(snippet)
+    };
     group = group.element(Level::NOTE.message(found.why.clone()));
     for line in locks(found) {
         group = group.element(Level::NOTE.message(line));
