@@ -3,13 +3,14 @@
 //! Source: `src/backend/commands/tablecmds.c`, measured by `tests/it/oracle.rs`.
 
 use super::Past;
+use super::attach;
 use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;
 use super::work::{Cause, Task, Work};
 use crate::base::LockMode::{AccessExclusive, RowShare, ShareRowExclusive, ShareUpdateExclusive};
 use crate::base::{LockMode, RelationName};
 use crate::sql::form::{
-    Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, Generated,
+    Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, Generated,
 };
 
 /// `DETACH PARTITION` takes an `AccessExclusiveLock` on the partition since it can do so concurrently (14).
@@ -73,7 +74,7 @@ impl Asked<'_> {
             Action::AlterConstraint(AlterConstraint { name, enforced: Some(enforced) }) => {
                 self.enforce(name, *enforced, reader);
             }
-            Action::Attach { child, .. } => self.attach(child, reader),
+            Action::Attach { child, bound, .. } => self.attach(child, bound, reader),
             Action::Detach { concurrently: false, finalize: false, child } => self.detach(child, reader),
             Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_)
                 if !self.is_stored_so(action, reader) =>
@@ -246,8 +247,11 @@ impl Asked<'_> {
         self.lock_default_partition(reader);
     }
 
-    fn attach(&self, child: &RelationName, reader: &mut Reader<'_>) {
-        reader.work((Task::Scan, Cause::Attach), child, AccessExclusive, self.part);
+    fn attach(&self, child: &RelationName, bound: &Bound, reader: &mut Reader<'_>) {
+        let known = reader.table(self.target).zip(reader.table(child));
+        if !known.is_some_and(|(parent, child)| attach::is_proved(parent, child, bound)) {
+            reader.work((Task::Scan, Cause::Attach), child, AccessExclusive, self.part);
+        }
         reader.lock_partitions(child, AccessExclusive);
         self.lock_default_partition(reader);
         let table = reader.table(self.target);

@@ -3,6 +3,7 @@
 //! Texts name relations; facts say what they are. Together they tell which locks stand in whose way.
 
 mod alter;
+mod attach;
 mod alter_column;
 mod create;
 pub mod facts;

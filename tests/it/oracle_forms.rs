@@ -70,6 +70,18 @@ pub(crate) const SETUP: &str = "
     INSERT INTO mother SELECT g, g FROM generate_series(1, 100) g;
     INSERT INTO daughter SELECT g, g FROM generate_series(1, 100) g;
     INSERT INTO granddaughter SELECT g, g FROM generate_series(1, 100) g;
+    CREATE TABLE spans (a int) PARTITION BY RANGE (a);
+    CREATE TABLE fits (a int NOT NULL CHECK (a >= 10 AND a < 20));
+    CREATE TABLE proves (a int CHECK (a IS NOT NULL AND a >= 10 AND a < 20));
+    CREATE TABLE nulls (a int CHECK (a >= 10 AND a < 20));
+    INSERT INTO fits SELECT g FROM generate_series(10, 19) g;
+    INSERT INTO proves SELECT g FROM generate_series(10, 19) g;
+    INSERT INTO nulls SELECT g FROM generate_series(10, 19) g;
+    CREATE TABLE lists (a text) PARTITION BY LIST (a);
+    CREATE TABLE one (a text NOT NULL CHECK (a = 'x'));
+    CREATE TABLE two (a text CHECK (a IS NOT NULL AND a IN ('x', 'y')));
+    INSERT INTO one SELECT 'x' FROM generate_series(1, 10);
+    INSERT INTO two SELECT 'y' FROM generate_series(1, 10);
     CREATE UNLOGGED TABLE unlogged (a int);
     INSERT INTO unlogged SELECT g FROM generate_series(1, 100) g;
     CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
@@ -208,6 +220,15 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "ANALYZE t",
     "CREATE TABLE IF NOT EXISTS old (a int REFERENCES r)",
     "CREATE TRIGGER tp AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION f()",
+    "ALTER TABLE spans ATTACH PARTITION fits FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE spans ATTACH PARTITION fits FOR VALUES FROM (0) TO (100)",
+    "ALTER TABLE spans ATTACH PARTITION fits FOR VALUES FROM (MINVALUE) TO (20)",
+    "ALTER TABLE spans ATTACH PARTITION fits FOR VALUES FROM (-5) TO (20)",
+    "ALTER TABLE spans ATTACH PARTITION proves FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE spans ATTACH PARTITION nulls FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE lists ATTACH PARTITION one FOR VALUES IN ('x')",
+    "ALTER TABLE lists ATTACH PARTITION one FOR VALUES IN ('x', 'z')",
+    "ALTER TABLE lists ATTACH PARTITION two FOR VALUES IN ('y', 'x')",
     "DROP TABLE t CASCADE",
     "ALTER TABLE t DROP COLUMN a CASCADE",
     "ALTER TABLE t DROP COLUMN b CASCADE",
