@@ -255,6 +255,20 @@ impl Asked<'_> {
         reader.lock_partitions(child, AccessExclusive);
         self.lock_default_partition(reader);
         let table = reader.table(self.target);
+        // The parent's foreign keys become the table's own.
+        let keys = table.map(|table| table.constraints.as_slice()).unwrap_or_default();
+        for other in keys.iter().filter_map(|key| key.references.as_ref()) {
+            reader.lock(other, None, ShareRowExclusive);
+            reader.work_on_other(Work {
+                task: Task::Scan,
+                cause: Cause::Attach,
+                relation: other.clone(),
+                under: ShareRowExclusive,
+                part: self.part,
+                exposed: true,
+                bytes: None,
+            });
+        }
         if let Some(default) = table.and_then(TableFacts::default_partition) {
             reader.work_on_other(Work {
                 task: Task::Scan,

@@ -77,6 +77,12 @@ pub(crate) const SETUP: &str = "
     INSERT INTO fits SELECT g FROM generate_series(10, 19) g;
     INSERT INTO proves SELECT g FROM generate_series(10, 19) g;
     INSERT INTO nulls SELECT g FROM generate_series(10, 19) g;
+    CREATE TABLE keyed (a int) PARTITION BY RANGE (a);
+    CREATE INDEX ON keyed (a);
+    CREATE TABLE indexed (a int NOT NULL CHECK (a >= 10 AND a < 20));
+    CREATE INDEX ON indexed (a);
+    INSERT INTO indexed SELECT g FROM generate_series(10, 19) g;
+    CREATE TABLE pointed (a int REFERENCES r) PARTITION BY RANGE (a);
     CREATE TABLE lists (a text) PARTITION BY LIST (a);
     CREATE TABLE one (a text NOT NULL CHECK (a = 'x'));
     CREATE TABLE two (a text CHECK (a IS NOT NULL AND a IN ('x', 'y')));
@@ -226,9 +232,13 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER TABLE spans ATTACH PARTITION fits FOR VALUES FROM (-5) TO (20)",
     "ALTER TABLE spans ATTACH PARTITION proves FOR VALUES FROM (10) TO (20)",
     "ALTER TABLE spans ATTACH PARTITION nulls FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE keyed ATTACH PARTITION fits FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE keyed ATTACH PARTITION indexed FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE pointed ATTACH PARTITION fits FOR VALUES FROM (10) TO (20)",
     "ALTER TABLE lists ATTACH PARTITION one FOR VALUES IN ('x')",
     "ALTER TABLE lists ATTACH PARTITION one FOR VALUES IN ('x', 'z')",
     "ALTER TABLE lists ATTACH PARTITION two FOR VALUES IN ('y', 'x')",
+    "CREATE PUBLICATION pb FOR TABLE t",
     "DROP TABLE t CASCADE",
     "ALTER TABLE t DROP COLUMN a CASCADE",
     "ALTER TABLE t DROP COLUMN b CASCADE",

@@ -76,6 +76,16 @@ fn classify_on_relation(node: &NodeEnum, names: &Names) -> Found {
         NodeEnum::SecLabelStmt(it) => {
             drop::remark("SECURITY LABEL", it.objtype(), it.object.as_deref(), names)
         }
+        NodeEnum::CreatePublicationStmt(it) => {
+            Found::ordinary("CREATE PUBLICATION").locks(it.pubobjects.iter().filter_map(|node| {
+                match &node.node {
+                    Some(NodeEnum::PublicationObjSpec(it)) => {
+                        names.lock(it.pubtable.as_ref()?.relation.as_ref(), ShareUpdateExclusive)
+                    }
+                    _ => None,
+                }
+            }))
+        }
         NodeEnum::CreateStatsStmt(it) => Found::locking("CREATE STATISTICS")
             .locks(it.relations.iter().filter_map(|node| names.lock(range_var(node), ShareUpdateExclusive))),
         other => classify_rare(other),
