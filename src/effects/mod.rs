@@ -146,7 +146,9 @@ fn drops_from_partitions(statement: &Statement, facts: &Facts) -> bool {
     let partitioned = |lock: &Lock| {
         facts.relation(&lock.name).is_some_and(|relation| relation.kind == RelationKind::PartitionedIndex)
     };
-    matches!(statement.kind, Kind::DropIndex(_)) && statement.locks.iter().any(partitioned)
+    // Offline not even its table can be named.
+    let unknown = facts.offline && !statement.locks.iter().any(|lock| lock.mode < LockMode::Share);
+    matches!(statement.kind, Kind::DropIndex(_)) && (unknown || statement.locks.iter().any(partitioned))
 }
 
 /// The lock that index work takes on the index's table, which the statement does not name.

@@ -1,5 +1,6 @@
 //! What happens to others when something is dropped, renamed, emptied or made anew.
 
+use super::facts::Seen;
 use super::reader::{Reader, is_exposed};
 use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::{AccessExclusive, Exclusive, Share};
@@ -84,6 +85,9 @@ fn drop(dropped: &Dropped, reader: &mut Reader<'_>) {
 
 /// Tables at the other end of its foreign keys lose their triggers, and are locked for it.
 fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
+    if reader.facts.see(name) == Seen::Absent && !reader.past.is_young(name) {
+        return;
+    }
     reader.loses(name, Loss::Table(name.clone()));
     reader.breaks(format!("statements that name {name} fail"));
     // Foreign keys lead to tables that only a catalogue can name.
