@@ -1,28 +1,53 @@
 //! The statement that takes another back, where text and facts tell it.
 
-use super::facts::{Facts, RelationKind, Seen};
+use super::Naming;
+use super::facts::{Facts, RelationKind, Seen, TableFacts};
+use super::type_change::{self, TypeChange};
 use crate::base::RelationName;
 use crate::base::relation::quote_identifier;
-use crate::sql::form::{Action, AlterTable, Altered, Form, Rename, Renamed};
+use crate::sql::form::{
+    Action, AlterTable, Altered, Constraint, ConstraintKind, DroppedObject, Form, Index, Rename, Renamed,
+    Using,
+};
+use crate::sql::statement::Statement;
 
 /// The inverse of a statement; `None` where something is lost or not known.
-pub(super) fn of(form: &Form, facts: &Facts) -> Option<String> {
-    match form {
-        Form::CreateIndex(index) if !index.if_not_exists => {
-            let name = RelationName { schema: index.table.schema.clone(), name: index.name.clone()? };
-            Some(format!("DROP INDEX CONCURRENTLY {name}"))
-        }
+pub(super) fn of(statement: &Statement, facts: &Facts) -> Option<String> {
+    match &statement.form {
+        Form::CreateIndex(index) if !index.if_not_exists => of_index(index, facts),
         Form::CreateTable(table) if !table.if_not_exists || is_absent(&table.name, facts) => {
             Some(format!("DROP TABLE {}", table.name))
         }
-        Form::AlterTable(alter) if alter.object == Altered::Table => of_alter(alter, facts),
+        Form::CreateTableAs { name, if_not_exists, .. } if !if_not_exists || is_absent(name, facts) => {
+            let what =
+                if statement.tag == "CREATE MATERIALIZED VIEW" { "MATERIALIZED VIEW" } else { "TABLE" };
+            Some(format!("DROP {what} {name}"))
+        }
+        Form::CreateEnum(name) => Some(format!("DROP TYPE {name}")),
+        Form::CreateDomain { name, .. } => Some(format!("DROP DOMAIN {name}")),
+        Form::Make { back, .. } => back.clone(),
+        Form::AlterTable(alter) => of_alter(alter, facts),
         Form::Rename(rename) => Some(of_rename(rename)),
-        Form::Drop(dropped) => match dropped.names.as_slice() {
+        Form::Drop(dropped) if dropped.object == DroppedObject::Index => match dropped.names.as_slice() {
             [name] => definition_of_index(name, facts),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// An index is dropped by its name, which Postgres may pick.
+fn of_index(index: &Index, facts: &Facts) -> Option<String> {
+    let known = facts.taken(&index.table).is_some();
+    let name =
+        index.name.clone().or_else(|| known.then(|| Naming { facts, parts: &[] }.index_name(index)))?;
+    let kind = facts.relation(&index.table).map(|relation| relation.kind);
+    // A partition's own index may have become part of it, and would go with it.
+    let alone = kind != Some(RelationKind::PartitionedTable);
+    alone.then(|| {
+        let name = RelationName { schema: index.table.schema.clone(), name };
+        format!("DROP INDEX CONCURRENTLY {name}")
+    })
 }
 
 /// Whether there is no such relation for sure, so that `IF NOT EXISTS` makes it.
@@ -68,44 +93,105 @@ fn of_rename(rename: &Rename) -> String {
 
 /// The parts' inverses in reverse order; `None` as soon as one has none.
 fn of_alter(alter: &AlterTable, facts: &Facts) -> Option<String> {
-    let table = facts.table(&alter.target);
+    let what = match alter.object {
+        Altered::Table => "TABLE",
+        Altered::Index => "INDEX",
+        Altered::MaterializedView => "MATERIALIZED VIEW",
+        Altered::Type | Altered::Other => return None,
+    };
+    // A name that Postgres picks is known where the names beside it are.
+    let picks = facts.taken(&alter.target).is_some();
+    let naming = Naming { facts, parts: &alter.parts };
+    let picked = if picks { naming.of_parts(&alter.target) } else { Vec::new() };
     let parts: Option<Vec<String>> = alter
         .parts
         .iter()
+        .enumerate()
         .rev()
-        .map(|part| {
-            let column = |name: &str| table.and_then(|table| table.column(name));
-            match &part.action {
-                Action::AddColumn { column: new, if_not_exists } => {
-                    let made = !if_not_exists || (table.is_some() && column(&new.name).is_none());
-                    made.then(|| format!("DROP COLUMN {}", quote_identifier(&new.name)))
-                }
-                Action::SetNotNull(name) if !column(name).is_some_and(|it| it.not_null) => {
-                    Some(format!("ALTER COLUMN {} DROP NOT NULL", quote_identifier(name)))
-                }
-                Action::DropNotNull(name) if column(name).is_none_or(|it| it.not_null) => {
-                    Some(format!("ALTER COLUMN {} SET NOT NULL", quote_identifier(name)))
-                }
-                Action::SetDefault(name) | Action::DropDefault(name) => {
-                    Some(match (&column(name)?.default, quote_identifier(name)) {
-                        (Some(default), name) => format!("ALTER COLUMN {name} SET DEFAULT {default}"),
-                        (None, name) => format!("ALTER COLUMN {name} DROP DEFAULT"),
-                    })
-                }
-                Action::AddConstraint(constraint) => {
-                    Some(format!("DROP CONSTRAINT {}", quote_identifier(constraint.name.as_ref()?)))
-                }
-                Action::DropConstraint { name, .. } => {
-                    let definition = Some(&table?.constraint(name)?.definition)
-                        .filter(|definition| !definition.is_empty())?;
-                    Some(format!("ADD CONSTRAINT {} {definition}", quote_identifier(name)))
-                }
-                _ => None,
-            }
-        })
+        .map(|(part, it)| of_part(&it.action, picked.get(part), &alter.target, facts))
         .collect();
     let mut parts = parts?;
     // SET DEFAULT and DROP DEFAULT of one column have the same inverse.
     parts.dedup();
-    Some(format!("ALTER TABLE {} {}", alter.target, parts.join(", ")))
+    Some(format!("ALTER {what} {} {}", alter.target, parts.join(", ")))
+}
+
+fn of_part(action: &Action, picked: Option<&String>, target: &RelationName, facts: &Facts) -> Option<String> {
+    let table = facts.table(target);
+    match action {
+        Action::AddConstraint(constraint) => of_constraint(constraint, picked, table),
+        // What goes with it is not told.
+        Action::DropConstraint { name, cascade, .. }
+            if !cascade || table.is_some_and(|table| table.referenced_by.is_empty()) =>
+        {
+            let definition = Some(&table?.constraint(name)?.definition).filter(|it| !it.is_empty())?;
+            Some(format!("ADD CONSTRAINT {} {definition}", quote_identifier(name)))
+        }
+        // The partition keeps the indexes and keys that it got.
+        Action::Attach { child, .. } => {
+            let plain = |table: &TableFacts| table.indexes.is_empty() && table.constraints.is_empty();
+            table.is_some_and(plain).then(|| format!("DETACH PARTITION {child}"))
+        }
+        Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_) => {
+            of_storage(action, target, facts)
+        }
+        Action::SetType { column, to, collate: false, using: Using::Cast | Using::SameColumn } => {
+            let old = table?.column(column)?;
+            // To xml there is no cast that is taken without being asked for.
+            let kept = type_change::of(old, to, facts) != TypeChange::Rewrite && old.base.0 != "xml";
+            kept.then(|| format!("ALTER COLUMN {} TYPE {}", quote_identifier(column), old.ty))
+        }
+        other => of_column(other, table),
+    }
+}
+
+/// A constraint goes, and so does the NOT NULL that a primary key brought; an index that it took over would go with it.
+fn of_constraint(
+    constraint: &Constraint,
+    picked: Option<&String>,
+    table: Option<&TableFacts>,
+) -> Option<String> {
+    let name = constraint.name.as_ref().or(picked).filter(|_| constraint.using_index.is_none())?;
+    let mut back = vec![format!("DROP CONSTRAINT {}", quote_identifier(name))];
+    if constraint.kind == ConstraintKind::PrimaryKey {
+        for column in &constraint.columns {
+            if !table?.column(column).is_some_and(|known| known.not_null) {
+                back.push(format!("ALTER COLUMN {} DROP NOT NULL", quote_identifier(column)));
+            }
+        }
+    }
+    Some(back.join(", "))
+}
+
+/// How the relation was stored before.
+fn of_storage(action: &Action, target: &RelationName, facts: &Facts) -> Option<String> {
+    let relation = facts.relation(target)?;
+    let before = |name: &Option<String>| name.as_deref().map(quote_identifier);
+    match action {
+        Action::SetTablespace(_) => Some(format!("SET TABLESPACE {}", before(&relation.storage.tablespace)?)),
+        Action::SetAccessMethod(_) => {
+            Some(format!("SET ACCESS METHOD {}", before(&relation.storage.method)?))
+        }
+        _ => Some(if relation.storage.unlogged { "SET UNLOGGED" } else { "SET LOGGED" }.to_owned()),
+    }
+}
+
+fn of_column(action: &Action, table: Option<&TableFacts>) -> Option<String> {
+    let column = |name: &str| table.and_then(|table| table.column(name));
+    let alter = |name: &str, what: &str| Some(format!("ALTER COLUMN {} {what}", quote_identifier(name)));
+    match action {
+        Action::AddColumn { column: new, if_not_exists } => {
+            let made = !if_not_exists || (table.is_some() && column(&new.name).is_none());
+            made.then(|| format!("DROP COLUMN {}", quote_identifier(&new.name)))
+        }
+        Action::SetNotNull(name) if !column(name).is_some_and(|it| it.not_null) => {
+            alter(name, "DROP NOT NULL")
+        }
+        Action::DropNotNull(name) if column(name).is_none_or(|it| it.not_null) => alter(name, "SET NOT NULL"),
+        Action::SetDefault(name) | Action::DropDefault(name) => match &column(name)?.default {
+            Some(default) => alter(name, &format!("SET DEFAULT {default}")),
+            None => alter(name, "DROP DEFAULT"),
+        },
+        _ => None,
+    }
 }

@@ -9,6 +9,7 @@ mod create;
 pub mod facts;
 mod inverse;
 mod names;
+mod naming;
 mod need;
 mod object;
 pub mod past;
@@ -21,6 +22,7 @@ use crate::sql::form::{CreateTable, Form};
 use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
 use self::facts::{Facts, Oid, RelationKind, Seen};
+pub use self::naming::Naming;
 pub use self::need::{Need, need};
 pub use self::past::Past;
 use self::reader::Reader;
@@ -97,7 +99,7 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
         work: Vec::new(),
         losses: Vec::new(),
         breaks: Vec::new(),
-        inverse: inverse::of(&statement.form, facts),
+        inverse: inverse::of(statement, facts),
         place: statement.place,
     };
     let mut reader = Reader { facts, past, effects: &mut effects };

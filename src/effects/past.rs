@@ -300,7 +300,7 @@ impl Past {
             Form::CreateTable(table) if !table.if_not_exists || table.temporary => table.name.clone(),
             Form::CreateTableAs { name, temporary: true, .. }
             | Form::CreateTableAs { name, if_not_exists: false, .. }
-            | Form::Make(Some(name)) => name.clone(),
+            | Form::Make { relation: Some(name), .. } => name.clone(),
             Form::Rename(rename) if self.is_new(&rename.target) => {
                 RelationName { name: rename.to.clone(), ..rename.target.clone() }
             }

@@ -70,7 +70,7 @@ fn nullable(
     let table = subject.facts.table(target);
     let known =
         |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
-    let (taken, version) = (subject.constraints_taken(target), subject.facts.server_version);
+    let (taken, version) = (subject.naming().constraints_taken(target), subject.facts.server_version);
     let steps = |column: &String| (column.clone(), by_hand::set_not_null(target, column, &taken, version));
     columns.iter().filter(|column| !known(column)).map(steps).collect()
 }

@@ -36,7 +36,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     steps.extend(set_not_null(
         target,
         &column.name,
-        &subject.constraints_taken(target),
+        &subject.naming().constraints_taken(target),
         subject.facts.server_version,
     ));
     let why = format!(

@@ -38,7 +38,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     ];
     steps.extend(backfill(&spelled(target), &name, "DEFAULT"));
     steps.push(HandStep::anywhere(format!("ALTER SEQUENCE {sequence} OWNED BY {}.{name}", spelled(target))));
-    let (taken, version) = (subject.constraints_taken(target), subject.facts.server_version);
+    let (taken, version) = (subject.naming().constraints_taken(target), subject.facts.server_version);
     steps.extend(by_hand::set_not_null(target, &column.name, &taken, version));
     let why = format!(
         "Every row of {target} and every index is written again under an {}, so that all reads and writes \

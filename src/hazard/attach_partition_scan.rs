@@ -57,7 +57,7 @@ fn in_steps(subject: &Subject<'_>, part: &Part) -> Option<(Vec<HandStep>, Option
         return None;
     }
     let condition = bounds::condition(key, column, bound)?;
-    let name = choose(&[&child.name, "bounds", "check"], &subject.taken(child));
+    let name = choose(&[&child.name, "bounds", "check"], &subject.naming().taken(child));
     let quoted = written(&name);
     let attach = subject.text(part.span.as_ref()?);
     let mut steps = vec![

@@ -16,7 +16,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Warn;
 /// Finds a constraint that is put on a domain rather than on tables.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let known = match &subject.statement.form {
-        Form::CreateDomain { constrained: true } => true,
+        Form::CreateDomain { constrained: true, .. } => true,
         // Those that are used, or may be, are told by what they read.
         Form::AlterDomain(alter) if alter.change == Change::Checks => {
             subject.facts.ty(&alter.domain).map_or(!subject.facts.offline, |ty| ty.users.is_empty())

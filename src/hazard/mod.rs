@@ -180,7 +180,7 @@ impl<'a> Subject<'a> {
         let primary = |facts: &TableFacts| {
             facts.constraints.iter().any(|known| known.kind == ConstraintKind::PrimaryKey)
         };
-        let named = constraint.name.as_deref().is_some_and(|name| self.taken(table).contains(&name));
+        let named = constraint.name.as_deref().is_some_and(|name| self.naming().taken(table).contains(&name));
         named
             || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
     }
@@ -319,7 +319,8 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     if bookkeeping::is_about(subject.statement) {
         return lock_queue::find(subject).into_iter().collect();
     }
-    let names = subject.names_of_parts();
+    let several = subject.target().filter(|_| subject.all_parts().len() > 1);
+    let names = several.map(|table| subject.naming().of_parts(table)).unwrap_or_default();
     let named = Subject { names: &names, ..*subject };
     ALL.iter().flat_map(|hazard| one(hazard, &named)).collect()
 }

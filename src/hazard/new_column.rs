@@ -117,11 +117,11 @@ impl Subject<'_> {
         also: &[String],
     ) -> String {
         constraint.name.clone().unwrap_or_else(|| match constraint.kind {
-            ConstraintKind::Check => self.check_name(target, constraint, also),
+            ConstraintKind::Check => self.naming().check_name(target, constraint, also),
             ConstraintKind::Foreign => {
-                self.constraint_name(target, &[&target.name, &column.name, "fkey"], also)
+                self.naming().constraint_name(target, &[&target.name, &column.name, "fkey"], also)
             }
-            _ => self.key_name(target, constraint, also),
+            _ => self.naming().key_name(target, constraint, also),
         })
     }
 

@@ -55,7 +55,7 @@ fn set(subject: &Subject<'_>, table: &RelationName, column: &str) -> Vec<HandSte
         None => by_hand::set_not_null(
             table,
             column,
-            &subject.constraints_taken(table),
+            &subject.naming().constraints_taken(table),
             subject.facts.server_version,
         ),
     }

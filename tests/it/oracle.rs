@@ -13,6 +13,7 @@ use lockkeeper::sql::{Encoding, Script, parse};
 
 use crate::oracle_forms::{LATER, OUTSIDE, SETUP, STATEMENTS};
 use crate::support::raw::{self, Raw};
+use crate::support::twins::STATE;
 use crate::support::{cluster_with, each_major, eventually};
 
 #[test]
@@ -60,6 +61,57 @@ fn what_runs_outside_transactions_asks_for_the_locks_that_are_declared() {
             holder.rows("ROLLBACK");
         }
     }
+}
+
+/// The inverse that is told leads back to the schema that was there before.
+#[test]
+fn inverses_take_back_what_was_done() {
+    for installation in each_major() {
+        let major = installation.major;
+        let cluster = cluster_with(&Options::new().installation(installation));
+        let mut session = Raw::session(cluster.addr());
+        let later: Vec<_> = LATER.iter().filter(|(since, ..)| *since <= major).collect();
+        for sql in [SETUP].into_iter().chain(later.iter().map(|(_, setup, _)| *setup)) {
+            assert!(session.query(sql).iter().all(|frame| frame.tag != b'E'), "{sql}");
+        }
+        let forms = STATEMENTS.iter().chain(later.iter().flat_map(|(.., forms)| forms.iter()));
+        let taken_back: Vec<Result<(), String>> =
+            forms.filter_map(|text| taken_back(&mut session, text)).collect();
+        assert!(taken_back.len() > 100, "{}", taken_back.len());
+        let wrong: Vec<String> = taken_back.into_iter().filter_map(Result::err).collect();
+        assert!(wrong.is_empty(), "Postgres {major}:\n{}", wrong.join("\n"));
+    }
+}
+
+/// Runs a statement and its inverse; `None` where it has none.
+fn taken_back(session: &mut Raw, text: &str) -> Option<Result<(), String>> {
+    let script = parse(text.as_bytes(), Encoding::Utf8);
+    let effects = effects::of(&script.statements[0], &facts(session, &script), &Past::nothing());
+    // In a transaction, where the server does nothing concurrently.
+    let inverse = effects.inverse?.replace("INDEX CONCURRENTLY", "INDEX");
+    session.query("BEGIN");
+    let before = schema(session);
+    let mut told = session.query(text);
+    told.extend(session.query(&inverse));
+    let failed = told.into_iter().find(|frame| frame.tag == b'E').map(|frame| frame.message());
+    let after = if failed.is_none() { schema(session) } else { BTreeSet::new() };
+    session.query("ROLLBACK");
+    Some(match failed {
+        Some(failed) => Err(format!("{text}: {inverse}: {failed}")),
+        None if after == before => Ok(()),
+        None => Err(format!(
+            "{text}: {inverse}: more {:?}, missing {:?}",
+            after.difference(&before).collect::<Vec<_>>(),
+            before.difference(&after).collect::<Vec<_>>()
+        )),
+    })
+}
+
+/// What the catalogue says, without what a dropped column leaves behind.
+fn schema(session: &mut Raw) -> BTreeSet<String> {
+    let line = |row: Vec<Option<String>>| row.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let lines = session.rows(STATE).into_iter().map(line);
+    lines.filter(|line| !line.starts_with("depends") && !line.contains("........pg.dropped")).collect()
 }
 
 /// Every relation that stands there before, by oid.

@@ -12,12 +12,18 @@ pub struct Expression {
     pub span: Range<usize>,
     /// The functions that it calls, `current_timestamp` and its like included; each once.
     pub functions: Vec<FunctionName>,
+    /// The words that may be its columns, with what stands before their dot: neither functions, types nor fields.
+    pub columns: Vec<(Option<String>, String)>,
 }
 
 impl Expression {
     /// An expression whose text cannot be told: it calls a function that nobody knows.
     pub fn unseen() -> Self {
-        Self { span: 0..0, functions: vec![FunctionName { schema: None, name: String::new() }] }
+        Self {
+            span: 0..0,
+            functions: vec![FunctionName { schema: None, name: String::new() }],
+            columns: Vec::new(),
+        }
     }
 }
 

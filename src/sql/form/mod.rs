@@ -71,8 +71,10 @@ pub enum Form {
         /// False with `WITH NO DATA`.
         data: bool,
     },
-    /// `CREATE DOMAIN`: whether it has constraints.
+    /// `CREATE DOMAIN`
     CreateDomain {
+        /// What is made.
+        name: TypeName,
         /// With a CHECK or NOT NULL.
         constrained: bool,
     },
@@ -86,8 +88,13 @@ pub enum Form {
     Body(Body),
     /// `SET CONSTRAINTS ALL IMMEDIATE` and the like: pending trigger events are done with.
     ConstraintsImmediate,
-    /// `CREATE SEQUENCE`, `CREATE VIEW`, `CREATE SCHEMA`: what it makes, if that is a relation.
-    Make(Option<RelationName>),
+    /// `CREATE SEQUENCE`, `CREATE VIEW`, `CREATE SCHEMA`, `CREATE TRIGGER`, ..
+    Make {
+        /// What it makes for sure, if that is a relation.
+        relation: Option<RelationName>,
+        /// The statement that takes away what it makes for sure.
+        back: Option<String>,
+    },
 }
 
 impl Form {

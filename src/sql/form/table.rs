@@ -201,7 +201,7 @@ pub struct Constraint {
     pub name: Option<String>,
     /// What it demands.
     pub kind: ConstraintKind,
-    /// The columns that it names; that of the column it stands at.
+    /// The columns that it names; that of the column it stands at; of an EXCLUDE, what its elements are called.
     pub columns: Vec<String>,
     /// For a foreign key.
     pub references: Option<References>,
@@ -297,6 +297,8 @@ pub struct Index {
 pub struct IndexColumn {
     /// `None` for an expression.
     pub name: Option<String>,
+    /// What Postgres calls it in the names that it picks.
+    pub label: String,
     /// Without operator class, collation, order: what a constraint can use.
     pub plain: bool,
 }

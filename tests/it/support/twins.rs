@@ -8,7 +8,7 @@ use super::programs;
 use super::stage::{Answer, Person, Stage, Way};
 
 /// Everything that the catalogue says of the objects of people; numbers of objects left out.
-const STATE: &str = "
+pub(crate) const STATE: &str = "
     WITH own AS (
         SELECT n.oid, n.nspname FROM pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
     ), relation AS (

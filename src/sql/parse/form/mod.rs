@@ -3,6 +3,7 @@
 mod body;
 mod bound;
 mod flow;
+mod made;
 mod object;
 mod places;
 mod table;
@@ -57,7 +58,8 @@ fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
         NodeEnum::AlterTableMoveAllStmt(it) => Form::MoveAll(it.orig_tablespacename.clone()),
         NodeEnum::DropOwnedStmt(it) => Form::DropOwned(it.roles.iter().map(role).collect()),
         NodeEnum::CreateDomainStmt(it) => {
-            Form::CreateDomain { constrained: object::is_constrained(&it.constraints) }
+            let constrained = object::is_constrained(&it.constraints);
+            Form::CreateDomain { name: named_type(&it.domainname), constrained }
         }
         NodeEnum::AlterDomainStmt(it) => Form::AlterDomain(object::alter_domain(it)),
         NodeEnum::CreateEnumStmt(it) => Form::CreateEnum(named_type(&it.type_name)),
@@ -65,12 +67,7 @@ fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
         NodeEnum::DoStmt(it) => Form::Body(body::block(&it.args, places)),
         NodeEnum::CreateFunctionStmt(it) => Form::Body(body::function(it, places)),
         NodeEnum::ConstraintsSetStmt(it) if !it.deferred => Form::ConstraintsImmediate,
-        NodeEnum::CreateSeqStmt(it) => {
-            Form::Make(it.sequence.as_ref().filter(|_| !it.if_not_exists).map(relation))
-        }
-        NodeEnum::ViewStmt(it) => Form::Make(it.view.as_ref().filter(|_| !it.replace).map(relation)),
-        NodeEnum::CreateSchemaStmt(_) => Form::Make(None),
-        _ => Form::Plain,
+        other => made::of(other).unwrap_or_default(),
     }
 }
 

@@ -224,7 +224,31 @@ impl<'a> Places<'a> {
                 functions.push(function);
             }
         }
-        Expression { span, functions }
+        Expression { columns: self.columns(tokens), span, functions }
+    }
+
+    /// The words that may be columns.
+    fn columns(&self, tokens: &[Token]) -> Vec<(Option<String>, String)> {
+        let text = |at: Option<usize>| {
+            at.and_then(|at| tokens.get(at)).map(|token| token.text(self.text)).unwrap_or_default()
+        };
+        let column = |(at, token): (usize, &Token)| {
+            let name = self.name(*token)?;
+            let next = tokens.get(at + 1);
+            let called = next.is_some_and(|next| {
+                next.kind == TokenKind::Literal || matches!(next.text(self.text), "(" | ".")
+            });
+            let [before, second] = [1, 2].map(|by| text(at.checked_sub(by)));
+            let cast = (before == ":" && second == ":") || before.eq_ignore_ascii_case("as");
+            if called || cast {
+                return None;
+            }
+            match before {
+                "." => Some((Some(self.name(*tokens.get(at.checked_sub(2)?)?)?), name)),
+                _ => Some((None, name)),
+            }
+        };
+        tokens.iter().enumerate().filter_map(column).collect()
     }
 
     /// A word or quoted identifier as Postgres folds it.

@@ -228,6 +228,7 @@ fn constraint(
     let own = if kind == ConstraintKind::Foreign { &node.fk_attrs } else { &node.keys };
     let mut columns = named(own);
     columns.extend(column.filter(|_| own.is_empty()).cloned());
+    columns.extend(node.exclusions.iter().filter_map(excluded));
     let span = places.at(node.location).and_then(|start| places.element(start, span));
     let expression = span.as_ref().filter(|_| kind == ConstraintKind::Check);
     let proves = match kind {
@@ -258,6 +259,14 @@ fn constraint(
         expression: expression.and_then(|span| places.in_parentheses(span)),
         span,
     })
+}
+
+/// What an element of an EXCLUDE is called in the name that Postgres picks.
+fn excluded(element: &Node) -> Option<String> {
+    match &element.node {
+        Some(NodeEnum::List(it)) => Some(index_column(it.items.first()?)?.label),
+        _ => None,
+    }
 }
 
 /// The columns that a condition proves to hold no null.
@@ -333,6 +342,29 @@ fn index_column(node: &Node) -> Option<IndexColumn> {
         || !matches!(element.nulls_ordering(), SortByNulls::SortbyNullsDefault | SortByNulls::Undefined);
     Some(IndexColumn {
         name: Some(name.clone()).filter(|name| !name.is_empty()),
+        label: if name.is_empty() { label(element.expr.as_deref()) } else { name.clone() },
         plain: collation.is_empty() && opclass.is_empty() && opclassopts.is_empty() && !ordered,
     })
+}
+
+/// What Postgres calls an expression in the names that it picks (`FigureColnameInternal` in `parse_target.c`).
+fn label(expression: Option<&Node>) -> String {
+    named_like(expression).unwrap_or_else(|| "expr".to_owned())
+}
+
+fn named_like(expression: Option<&Node>) -> Option<String> {
+    // The decoder bounds the depth of trees, and so of this recursion.
+    match expression?.node.as_ref()? {
+        NodeEnum::ColumnRef(it) => it.fields.iter().rev().find_map(string),
+        NodeEnum::FuncCall(it) => it.funcname.last().and_then(string),
+        NodeEnum::CollateClause(it) => named_like(it.arg.as_deref()),
+        NodeEnum::TypeCast(it) => {
+            named_like(it.arg.as_deref()).or_else(|| it.type_name.as_ref()?.names.last().and_then(string))
+        }
+        NodeEnum::CoalesceExpr(_) => Some("coalesce".to_owned()),
+        NodeEnum::CaseExpr(it) => {
+            Some(named_like(it.defresult.as_deref()).unwrap_or_else(|| "case".to_owned()))
+        }
+        _ => None,
+    }
 }
