@@ -4,7 +4,6 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::RangeVar;
 
 use super::{relation, relation_from};
-use crate::base::RelationName;
 use crate::base::relation::quote_identifier;
 use crate::sql::form::Form;
 use crate::sql::parse::names::string;
