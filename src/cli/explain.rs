@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::config;
 use crate::effects::facts::{Facts, Offline, Source as _};
-use crate::effects::need;
+use crate::effects::need_in_full;
 use crate::judge::Standing;
 use crate::review::explain::{Explanation, explain, text};
 use crate::review::lint;
@@ -95,7 +95,7 @@ async fn facts(args: &ExplainArgs, script: &Script) -> anyhow::Result<Facts> {
     match &args.basis.url {
         Some(url) => {
             let mut live = database::connect(url).await?;
-            live.look_up(&need(script)).await.context("the server refused to answer")
+            live.look_up(&need_in_full(script)).await.context("the server refused to answer")
         }
         None => Ok(Offline { server_version: args.basis.pg_version * 10_000 }.facts()),
     }

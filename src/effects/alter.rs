@@ -7,7 +7,7 @@ use super::attach;
 use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;
 use super::work::{Cause, Task, Work};
-use crate::base::LockMode::{AccessExclusive, RowShare, ShareRowExclusive, ShareUpdateExclusive};
+use crate::base::LockMode::{AccessExclusive, RowShare, Share, ShareRowExclusive, ShareUpdateExclusive};
 use crate::base::{LockMode, RelationName};
 use crate::sql::form::{
     Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, Generated,
@@ -15,6 +15,9 @@ use crate::sql::form::{
 
 /// `DETACH PARTITION` takes an `AccessExclusiveLock` on the partition since it can do so concurrently (14).
 const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
+
+/// A key or foreign key of one table looks at the heirs of it since 18.
+const VERSION_KEYS_GO_DOWN: u32 = 180_000;
 
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
@@ -24,16 +27,35 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
             if matches!(alter.object, Altered::Index | Altered::MaterializedView) && moves(&asked.action) {
                 one.read(&asked.action, reader);
             }
+            if let Action::Attach { child, .. } = &asked.action {
+                [&alter.target, child].into_iter().for_each(|index| reader.look_at_table_of(index));
+            }
             continue;
         }
         one.read(&asked.action, reader);
         if !alter.only && goes_down(&asked.action) {
-            let foreign =
-                matches!(&asked.action, Action::AddConstraint(it) if it.kind == ConstraintKind::Foreign);
-            let mode = if foreign { ShareRowExclusive } else { AccessExclusive };
-            reader.lock_partitions(&alter.target, mode);
-            reader.lock_heirs(&alter.target, mode);
+            let key = match &asked.action {
+                Action::AddConstraint(it) => Some(it.kind),
+                _ => None,
+            };
+            lock_below(key, &alter.target, reader);
         }
+    }
+}
+
+/// The locks on partitions and heirs of a part that is carried out there too; of one that adds a constraint, by its kind.
+fn lock_below(constraint: Option<ConstraintKind>, target: &RelationName, reader: &mut Reader<'_>) {
+    let before = reader.facts.is_older_than(VERSION_KEYS_GO_DOWN);
+    let key = matches!(constraint, Some(ConstraintKind::Unique | ConstraintKind::Exclusion));
+    let foreign = constraint == Some(ConstraintKind::Foreign);
+    let mode = match constraint {
+        _ if foreign => ShareRowExclusive,
+        _ if key && before => Share,
+        _ => AccessExclusive,
+    };
+    reader.lock_partitions(target, mode);
+    if !(before && (key || foreign)) {
+        reader.lock_heirs(target, mode);
     }
 }
 
@@ -98,10 +120,20 @@ impl Asked<'_> {
 
     pub(super) fn work(&self, task: Task, cause: Cause, reader: &mut Reader<'_>) {
         reader.work((task, cause), self.target, AccessExclusive, self.part);
-        if self.only || matches!(task, Task::BuildIndex) {
-            return;
+        if task != Task::BuildIndex {
+            self.work_on_heirs(task, cause, reader);
         }
-        for heir in reader.facts.table(self.target).map(|table| &table.heirs).into_iter().flatten() {
+    }
+
+    fn work_on_heirs(&self, task: Task, cause: Cause, reader: &mut Reader<'_>) {
+        for heir in reader
+            .facts
+            .table(self.target)
+            .map(|table| &table.heirs)
+            .into_iter()
+            .flatten()
+            .filter(|_| !self.only)
+        {
             reader.work_on_other(Work {
                 task,
                 cause,
@@ -168,7 +200,15 @@ impl Asked<'_> {
                 }
             }
             (ConstraintKind::Unique, None) => self.work(Task::BuildIndex, Cause::Unique, reader),
-            (ConstraintKind::PrimaryKey, None) => self.work(Task::BuildIndex, Cause::PrimaryKey, reader),
+            (ConstraintKind::PrimaryKey, None) => {
+                self.work(Task::BuildIndex, Cause::PrimaryKey, reader);
+                // Its columns become NOT NULL in the heirs too.
+                let proved =
+                    |table| constraint.columns.iter().all(|column| is_proved_not_null(table, column));
+                if !reader.table(self.target).is_some_and(proved) {
+                    self.work_on_heirs(Task::Scan, Cause::PrimaryKey, reader);
+                }
+            }
             (ConstraintKind::PrimaryKey, Some(index))
                 if reader
                     .table(self.target)
@@ -192,6 +232,7 @@ impl Asked<'_> {
         if known.is_none_or(|constraint| !constraint.validated) {
             reader.work((Task::Scan, Cause::Validation), self.target, ShareUpdateExclusive, self.part);
             if let Some(other) = known.and_then(|constraint| constraint.references.as_ref()) {
+                reader.lock(other, None, RowShare);
                 self.scan_other(Cause::Validation, other, RowShare, reader);
             }
             reader.lock_partitions(self.target, ShareUpdateExclusive);

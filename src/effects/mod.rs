@@ -23,7 +23,7 @@ use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
 use self::facts::{Facts, Oid, RelationKind, Seen};
 pub use self::naming::Naming;
-pub use self::need::{Need, need};
+pub use self::need::{Need, need, need_in_full};
 pub use self::past::Past;
 use self::reader::Reader;
 pub use self::work::{Cause, Loss, Task, Work};
@@ -103,8 +103,9 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
         place: statement.place,
     };
     let mut reader = Reader { facts, past, effects: &mut effects };
+    statement.reads.iter().for_each(|read| reader.read(read));
     for write in &statement.writes {
-        reader.write(&write.table);
+        reader.write(write);
     }
     if matches!(statement.kind, Kind::Lock { .. }) || statement.tag == "CREATE TRIGGER" {
         for lock in &statement.locks {

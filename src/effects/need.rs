@@ -39,6 +39,15 @@ pub fn need(script: &Script) -> Need {
     need
 }
 
+/// The same, with what is only looked at: for whoever tells all locks, not just those that hurt.
+pub fn need_in_full(script: &Script) -> Need {
+    let mut need = need(script);
+    let mut known: HashSet<RelationName> = need.relations.iter().cloned().collect();
+    let read = script.statements.iter().flat_map(|statement| &statement.reads).map(|read| &read.table);
+    need.relations.extend(read.filter(|table| known.insert((*table).clone())).cloned());
+    need
+}
+
 fn of_script(script: &Script, need: &mut Need) {
     for statement in &script.statements {
         if let Form::Body(body) = &statement.form {
@@ -52,7 +61,7 @@ fn of_script(script: &Script, need: &mut Need) {
             need.relations.push(name.clone());
         }
         for write in &statement.writes {
-            if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) {
+            if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete | WriteVerb::Merge) {
                 need.relations.push(write.table.clone());
             }
         }

@@ -3,7 +3,7 @@
 use super::facts::Seen;
 use super::reader::{Reader, is_exposed};
 use super::work::{Cause, Loss, Task, Work};
-use crate::base::LockMode::{AccessExclusive, Exclusive, Share};
+use crate::base::LockMode::{AccessExclusive, AccessShare, Exclusive, Share};
 use crate::base::RelationName;
 use crate::sql::form::{Change, Dropped, DroppedObject, Form, Rename, Renamed};
 use crate::sql::statement::Statement;
@@ -28,6 +28,7 @@ pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
             let (task, mode) =
                 if *concurrently { (Task::Scan, Exclusive) } else { (Task::Rewrite, AccessExclusive) };
             reader.work((task, Cause::Refresh), view, mode, 0);
+            reader.lock_sources(view, AccessShare);
         }
         Form::AlterDomain(alter) if alter.change == Change::Checks => {
             let users = reader.facts.ty(&alter.domain).map(|ty| ty.users.as_slice()).unwrap_or_default();

@@ -1,10 +1,14 @@
 //! Puts effects together, with what is known of each relation.
 
-use super::facts::{Facts, Relation, Seen, TableFacts};
+use super::facts::{Facts, Relation, RelationKind, Seen, TableFacts};
 use super::work::{Cause, Loss, Task, Work};
 use super::{Effects, Past, Touched};
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::Oid;
+use crate::sql::form::{Read, Reading, Write, WriteVerb};
+
+/// `GRANT` locks the tables that it is about since 18.
+const VERSION_LOCKS_FOR_RIGHTS: u32 = 180_000;
 
 /// The effects of a statement while they are read.
 pub(super) struct Reader<'a> {
@@ -47,13 +51,56 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The lock under which the table of an index is looked at.
+    pub(super) fn look_at_table_of(&mut self, index: &RelationName) {
+        let known = self.facts.relation(index).and_then(|relation| relation.index.as_ref());
+        if let Some((name, oid)) = known.and_then(|index| Some((index.table_name.as_ref()?, index.table))) {
+            self.lock(name, Some(oid), LockMode::AccessShare);
+        }
+    }
+
     /// The lock under which rows are written.
-    pub(super) fn write(&mut self, table: &RelationName) {
+    pub(super) fn write(&mut self, write: &Write) {
+        let mode = LockMode::RowExclusive;
+        self.touch(&write.table, mode);
+        // Where new rows go, only they tell.
+        if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete | WriteVerb::Merge) {
+            self.lock_partitions(&write.table, mode);
+            self.lock_heirs(&write.table, mode);
+        }
+    }
+
+    /// The lock under which a table is looked at.
+    pub(super) fn read(&mut self, read: &Read) {
+        let mode = match read.how {
+            Reading::LockedRows => LockMode::RowShare,
+            Reading::Explained => LockMode::RowExclusive,
+            Reading::Rights if self.facts.is_older_than(VERSION_LOCKS_FOR_RIGHTS) => return,
+            Reading::Rows | Reading::Definition | Reading::Rights => LockMode::AccessShare,
+        };
+        self.touch(&read.table, mode);
+        if matches!(read.how, Reading::Rows | Reading::LockedRows | Reading::Explained) {
+            self.lock_partitions(&read.table, mode);
+            self.lock_heirs(&read.table, mode);
+            let view = self.facts.relation(&read.table).is_some_and(|it| it.kind == RelationKind::View);
+            if view {
+                self.lock_sources(&read.table, mode);
+            }
+        }
+    }
+
+    /// A lock on every relation that a view reads.
+    pub(super) fn lock_sources(&mut self, of: &RelationName, mode: LockMode) {
+        for (source, oid) in self.facts.table(of).map(|view| &view.reads).into_iter().flatten() {
+            self.lock(source, Some(*oid), mode);
+        }
+    }
+
+    fn touch(&mut self, table: &RelationName, mode: LockMode) {
         let (oid, exposed) = match self.facts.see(table) {
             Seen::Known(relation) => (Some(relation.oid), is_exposed(relation)),
             _ => (None, !self.past.is_new(table)),
         };
-        let mode = LockMode::RowExclusive;
         self.effects.touched.push(Touched { name: table.clone(), oid, mode, exposed });
     }
 

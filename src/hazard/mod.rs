@@ -194,7 +194,7 @@ impl<'a> Subject<'a> {
 
     /// Whether rows are written that others can see, and not only those of one key or those that are listed.
     pub fn are_many_rows(&self, write: &Write) -> bool {
-        let listed = write.verb == WriteVerb::Insert;
+        let listed = matches!(write.verb, WriteVerb::Insert | WriteVerb::Copy);
         let pinned = match self.facts.table(&write.table) {
             Some(table) => table.indexes.iter().any(|index| {
                 let whole = index.unique && index.valid && !index.expressions && !index.columns.is_empty();

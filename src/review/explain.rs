@@ -205,6 +205,7 @@ fn lock(lock: &LockTold) -> Value {
 fn rows(write: &Write) -> &'static str {
     match write.verb {
         WriteVerb::Insert => "those that it lists",
+        WriteVerb::Copy => "as many as are sent",
         WriteVerb::InsertSelect => "as many as its query finds",
         _ if !write.filtered => "every row",
         _ if write.pinned.is_empty() => "as many as its condition finds",

@@ -11,7 +11,7 @@ use super::share::{Share, Whole};
 use super::split::split;
 use super::step;
 use crate::effects::facts::{Facts, Source};
-use crate::effects::{Past, need};
+use crate::effects::{Past, need_in_full};
 use crate::hazard::{Finding, HazardSetting, Remedy};
 use crate::judge::setting::{self, Setting};
 use crate::judge::{self, Policy, Scene};
@@ -30,7 +30,7 @@ pub async fn review<S: Source>(
     for piece in split.pieces {
         let sql = split.text.get(piece.clone()).unwrap_or_default();
         let script = parse(sql.as_bytes(), Encoding::Utf8);
-        let facts = source.look_up(&need(&script)).await?;
+        let facts = source.look_up(&need_in_full(&script)).await?;
         fold.take(piece.start, &script, &facts);
     }
     Ok(fold.finish())

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::directive::Directive;
 use super::encoding::Dialect;
-use super::form::{Form, Write};
+use super::form::{Form, Read, Write};
 use crate::base::{LockMode, RelationName};
 
 /// Everything that one `Query` or `Parse` message asks for.
@@ -82,6 +82,8 @@ pub struct Statement {
     pub form: Form,
     /// The rows that it writes, its own first, then those in its `WITH`.
     pub writes: Vec<Write>,
+    /// The tables that it only looks at.
+    pub reads: Vec<Read>,
 }
 
 impl Statement {

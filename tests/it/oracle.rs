@@ -124,7 +124,7 @@ fn relations(session: &mut Raw) -> BTreeMap<String, String> {
 
 /// What the proxy would know, asked in its own words.
 fn facts(session: &mut Raw, script: &Script) -> Facts {
-    let need = effects::need(script);
+    let need = effects::need_in_full(script);
     let literal = |text: String| format!("'{}'", text.replace('\'', "''"));
     let mut ask = |text: &str, arrays: &[String]| -> Vec<String> {
         let sql = arrays.iter().enumerate().fold(text.to_owned(), |sql, (at, array)| {
@@ -159,17 +159,18 @@ fn differences(session: &mut Raw, relations: &BTreeMap<String, String>, text: &s
     };
     let declared = declared(&effects, relations);
     let mut differences = Vec::new();
-    let named: Vec<&String> = statement.locks.iter().map(|lock| &lock.name.name).collect();
-    for (name, mode) in declared.iter().filter(|(name, _)| named.contains(name)) {
+    for (name, mode) in declared.iter().filter(|(name, _)| relations.values().any(|it| it == *name)) {
         if had.locks.get(name) != Some(mode) {
             differences.push(format!("{text}: {name} declared {mode}, taken {:?}", had.locks.get(name)));
         }
     }
-    for (name, mode) in had.locks.iter().filter(|(_, mode)| mode.is_strong()) {
-        let known = declared.get(name).is_some_and(|declared| declared >= mode)
+    for (name, mode) in &had.locks {
+        let known = declared.get(name) == Some(mode)
             || effects.beyond
+            // The sequence that a default reads is nobody's matter.
+            || name == "q"
             // Indexes and sequences, told by the underscore in their names here, follow their tables.
-            || (effects.is_strong() && name.contains('_'));
+            || name.contains('_');
         if !known {
             differences.push(format!("{text}: {name} taken {mode}, declared {:?}", declared.get(name)));
         }
@@ -207,7 +208,8 @@ fn work_differences(text: &str, effects: &Effects, had: &Had) -> Vec<String> {
 }
 
 /// What a query reads is not declared.
-const QUERIES: [&str; 5] = ["SELECT", "CREATE TABLE fresh AS", "REFRESH", "DELETE", "UPDATE"];
+const QUERIES: [&str; 7] =
+    ["SELECT", "INSERT", "COPY", "CREATE TABLE fresh AS", "REFRESH", "DELETE", "UPDATE"];
 
 /// The partitions of `ranges`.
 const PARTITIONS: [&str; 2] = ["ranges1", "rest"];

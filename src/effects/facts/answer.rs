@@ -181,6 +181,7 @@ fn table(value: &Value) -> TableFacts {
                 columns: texts(view, "columns"),
             })
         }),
+        reads: list(value, "reads", |it| Some((named(it, "name")?, oid(it, "oid")?))),
         heirs: list(value, "heirs", |heir| {
             let bytes = heir.get("bytes").and_then(Value::as_u64);
             Some(Heir { name: named(heir, "name")?, oid: oid(heir, "oid")?, bytes })

@@ -186,6 +186,22 @@ SELECT pg_catalog.json_build_object(
                 AND a.attnum IN (SELECT reached.number FROM reached WHERE reached.oid = r.oid))) ORDER BY r.oid)
         FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
         WHERE r.oid IN (SELECT reached.oid FROM reached) AND r.relkind = ANY (ARRAY['v', 'm']::"char"[])),
+    'reads', (
+        WITH RECURSIVE reached(oid) AS (
+            SELECT named.oid WHERE named.relkind = ANY (ARRAY['v', 'm']::"char"[])
+            UNION
+            SELECT d.refobjid FROM reached
+            JOIN pg_catalog.pg_class v ON v.oid = reached.oid AND (v.relkind = 'v' OR v.oid = named.oid)
+            JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
+            JOIN pg_catalog.pg_depend d ON d.objid = w.oid
+            WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+        )
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint) ORDER BY r.oid)
+        FROM reached JOIN pg_catalog.pg_class r ON r.oid = reached.oid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE r.oid <> named.oid),
     'partitions', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,

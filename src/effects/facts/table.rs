@@ -25,6 +25,8 @@ pub struct TableFacts {
     pub truncated_with: Vec<(RelationName, Oid)>,
     /// Views that read it, and those that read these.
     pub views: Vec<ViewFacts>,
+    /// For a view or materialized view: what it reads, and what the views among that read.
+    pub reads: Vec<(RelationName, Oid)>,
     /// The whole tree below it, parents before children.
     pub partitions: Vec<PartitionFacts>,
     /// A materialized view that holds data, whose owner may make the temporary table that a concurrent refresh needs.

@@ -12,8 +12,8 @@ use crate::base::RelationName;
 pub use self::bound::Bound;
 pub use self::expression::{Expression, FunctionName, TypeName};
 pub use self::object::{
-    AlterDomain, Body, Change, Dropped, DroppedObject, EnumChange, Inner, Rename, Renamed, Runs, Unseen,
-    Write, WriteVerb,
+    AlterDomain, Body, Change, Dropped, DroppedObject, EnumChange, Inner, Read, Reading, Rename, Renamed,
+    Runs, Unseen, Write, WriteVerb,
 };
 pub use self::table::{
     Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable, Generated,

@@ -106,6 +106,30 @@ pub struct EnumChange {
     pub placed: bool,
 }
 
+/// A table that a statement only looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The table.
+    pub table: RelationName,
+    /// How.
+    pub how: Reading,
+}
+
+/// How a table is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// A query reads its rows.
+    Rows,
+    /// A query reads its rows with `FOR UPDATE`, `FOR SHARE` and the like.
+    LockedRows,
+    /// What would be written by a statement that is only explained.
+    Explained,
+    /// Its definition: `LIKE`, `OWNED BY`.
+    Definition,
+    /// `GRANT`, `REVOKE`
+    Rights,
+}
+
 /// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -128,6 +152,8 @@ pub enum WriteVerb {
     Insert,
     /// `INSERT .. SELECT`
     InsertSelect,
+    /// `COPY .. FROM`
+    Copy,
     /// `UPDATE`
     Update,
     /// `DELETE`
@@ -141,6 +167,7 @@ impl WriteVerb {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Insert | Self::InsertSelect => "INSERT",
+            Self::Copy => "COPY",
             Self::Update => "UPDATE",
             Self::Delete => "DELETE",
             Self::Merge => "MERGE",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::sql::form::{Form, Write};
+use crate::sql::form::Form;
 use crate::sql::statement::{Kind, Lock, Place, Reach, Statement};
 
 /// A statement without its place in the text.
@@ -57,10 +57,11 @@ impl Found {
         self
     }
 
-    /// The statement at its place, with what it says in detail and writes.
-    pub(super) fn at(self, span: Range<usize>, form: Form, writes: Vec<Write>) -> Statement {
+    /// The statement at its place.
+    pub(super) fn at(self, span: Range<usize>) -> Statement {
         let Self { tag, kind, locks, reach, place } = self;
-        Statement { span, tag, kind, locks, reach, place, form, writes }
+        let (form, writes, reads) = (Form::Plain, Vec::new(), Vec::new());
+        Statement { span, tag, kind, locks, reach, place, form, writes, reads }
     }
 
     /// The locks alone, for a statement that contains others.

@@ -108,7 +108,8 @@ impl Source<'_> {
         let found = classify::classify(node, names);
         let span = self.trimmed(start..end);
         let places = form::Places::new(*self, span.clone(), offset);
-        Some(found.at(span, form::form(node, &places), form::writes(node)))
+        let form = form::form(node, &places);
+        Some(Statement { form, writes: form::writes(node), reads: form::reads(node), ..found.at(span) })
     }
 
     /// A span from its first word to its last, comments and white space around it cut off.
@@ -171,6 +172,7 @@ fn told(span: Range<usize>, kind: Kind) -> Statement {
         place: Place::Anywhere,
         form: Form::Plain,
         writes: Vec::new(),
+        reads: Vec::new(),
     }
 }
 

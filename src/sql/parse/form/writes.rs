@@ -56,6 +56,7 @@ fn own(node: &NodeEnum) -> Option<Write> {
         NodeEnum::DeleteStmt(it) => delete(it),
         NodeEnum::MergeStmt(it) => merge(it),
         NodeEnum::InsertStmt(it) => insert(it),
+        NodeEnum::CopyStmt(it) if it.is_from => write(WriteVerb::Copy, it.relation.as_ref(), None),
         _ => None,
     }
 }
