@@ -28,7 +28,8 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
                 one.read(&asked.action, reader);
             }
             if let Action::Attach { child, .. } = &asked.action {
-                [&alter.target, child].into_iter().for_each(|index| reader.look_at_table_of(index));
+                reader.look_at_table_of(&alter.target);
+                reader.look_at_table_of(child);
             }
             continue;
         }
@@ -163,6 +164,7 @@ impl Asked<'_> {
             self.work(Task::Rewrite, cause, reader);
         }
         for constraint in column.constraints.iter().filter(|it| !it.not_enforced) {
+            lock_referenced_partitions(constraint, reader);
             match constraint.kind {
                 ConstraintKind::Check => self.work(Task::Scan, Cause::ColumnCheck, reader),
                 ConstraintKind::Unique | ConstraintKind::PrimaryKey => {
@@ -219,12 +221,7 @@ impl Asked<'_> {
             (ConstraintKind::Exclusion, _) => self.work(Task::BuildIndex, Cause::Exclusion, reader),
             _ => {}
         }
-        if constraint.kind == ConstraintKind::Foreign && !constraint.not_enforced {
-            // The other table's partitions get triggers of their own.
-            if let Some(references) = &constraint.references {
-                reader.lock_partitions(&references.table, ShareRowExclusive);
-            }
-        }
+        lock_referenced_partitions(constraint, reader);
     }
 
     fn validate(&self, name: &str, reader: &mut Reader<'_>) {
@@ -264,9 +261,7 @@ impl Asked<'_> {
         self.may_reach_others(reader);
         let Some(table) = reader.table(self.target) else { return };
         let Some(constraint) = table.constraint(name) else { return };
-        if let Some(other) = &constraint.references {
-            reader.lock(other, None, AccessExclusive);
-        }
+        reader.lock_referenced(constraint, true);
         // The foreign keys that need a key go with it.
         for key in table.referenced_by.iter().filter(|key| cascade && key.columns == constraint.columns) {
             reader.lock(&key.table, Some(key.oid), AccessExclusive);
@@ -328,6 +323,13 @@ impl Asked<'_> {
         if let Some(default) = table.and_then(TableFacts::default_partition) {
             reader.lock(&default.name, Some(default.oid), AccessExclusive);
         }
+    }
+}
+
+/// The partitions of the table that a foreign key refers to get triggers of their own.
+fn lock_referenced_partitions(constraint: &Constraint, reader: &mut Reader<'_>) {
+    if let Some(references) = constraint.references.as_ref().filter(|_| !constraint.not_enforced) {
+        reader.lock_partitions(&references.table, ShareRowExclusive);
     }
 }
 

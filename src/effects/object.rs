@@ -8,6 +8,9 @@ use crate::base::RelationName;
 use crate::sql::form::{Change, Dropped, DroppedObject, Form, Rename, Renamed};
 use crate::sql::statement::Statement;
 
+/// Foreign keys have triggers on partitioned tables themselves since 15.
+const VERSION_PARENTS_HAVE_TRIGGERS: u32 = 150_000;
+
 /// The effects of everything that neither alters a table nor creates.
 pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
     match form {
@@ -94,8 +97,11 @@ fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
     // Foreign keys lead to tables that only a catalogue can name.
     reader.effects.beyond |= reader.is_unknown(name) && !reader.past.is_new(name);
     let Some(table) = reader.table(name) else { return };
-    for other in table.constraints.iter().filter_map(|it| it.references.as_ref()) {
-        reader.lock(other, None, AccessExclusive);
+    for key in &table.constraints {
+        // Of a foreign key to a partitioned table only the partitions had triggers before.
+        let parts_alone =
+            reader.facts.is_older_than(VERSION_PARENTS_HAVE_TRIGGERS) && !key.reference_partitions.is_empty();
+        reader.lock_referenced(key, !parts_alone);
     }
     for key in table.referenced_by.iter().filter(|_| cascade) {
         reader.lock(&key.table, Some(key.oid), AccessExclusive);

@@ -1,6 +1,6 @@
 //! Puts effects together, with what is known of each relation.
 
-use super::facts::{Facts, Relation, RelationKind, Seen, TableFacts};
+use super::facts::{ConstraintFacts, Facts, Relation, RelationKind, Seen, TableFacts};
 use super::work::{Cause, Loss, Task, Work};
 use super::{Effects, Past, Touched};
 use crate::base::{LockMode, RelationName};
@@ -119,6 +119,17 @@ impl<'a> Reader<'a> {
             facts.table(of).map(|table| &table.partitions).into_iter().flatten().filter(|_| exposed)
         {
             self.lock(&partition.name, Some(partition.oid), mode);
+        }
+    }
+
+    /// The lock under which a foreign key's triggers go from the partitions of the table that it refers to, and from the
+    /// table itself.
+    pub(super) fn lock_referenced(&mut self, key: &ConstraintFacts, itself: bool) {
+        if let Some(other) = key.references.as_ref().filter(|_| itself) {
+            self.lock(other, None, LockMode::AccessExclusive);
+        }
+        for (partition, oid) in &key.reference_partitions {
+            self.lock(partition, Some(*oid), LockMode::AccessExclusive);
         }
     }
 

@@ -92,11 +92,21 @@ pub(crate) const SETUP: &str = "
     INSERT INTO unlogged SELECT g FROM generate_series(1, 100) g;
     CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
     ALTER TABLE big ADD CONSTRAINT big_ref FOREIGN KEY (ref) REFERENCES r NOT VALID;
+    CREATE TABLE parts (a int PRIMARY KEY) PARTITION BY LIST (a);
+    CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+    CREATE TABLE points (a int REFERENCES parts);
     ANALYZE;
 ";
 
 /// Each is run in a transaction of its own, which is rolled back.
 pub(crate) const STATEMENTS: &[&str] = &[
+    "ALTER TABLE points DROP CONSTRAINT points_a_fkey",
+    "DROP TABLE points",
+    "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES parts NOT VALID",
+    "ALTER TABLE t ADD COLUMN z int REFERENCES parts",
+    "DROP TABLE parts CASCADE",
+    "ALTER TABLE parts DROP CONSTRAINT parts_pkey CASCADE",
+    "TRUNCATE parts CASCADE",
     "SELECT * FROM t FOR UPDATE",
     "SELECT * FROM t, r, old AS o FOR SHARE OF o, t",
     "SELECT * FROM t JOIN r USING (a) FOR NO KEY UPDATE OF r",

@@ -173,7 +173,7 @@ fn table(value: &Value) -> TableFacts {
                 columns: texts(key, "columns"),
             })
         }),
-        truncated_with: list(value, "truncated_with", |it| Some((named(it, "name")?, oid(it, "oid")?))),
+        truncated_with: list(value, "truncated_with", relation_with_oid),
         views: list(value, "views", |view| {
             Some(ViewFacts {
                 name: named(view, "name")?,
@@ -181,7 +181,7 @@ fn table(value: &Value) -> TableFacts {
                 columns: texts(view, "columns"),
             })
         }),
-        reads: list(value, "reads", |it| Some((named(it, "name")?, oid(it, "oid")?))),
+        reads: list(value, "reads", relation_with_oid),
         heirs: list(value, "heirs", |heir| {
             let bytes = heir.get("bytes").and_then(Value::as_u64);
             Some(Heir { name: named(heir, "name")?, oid: oid(heir, "oid")?, bytes })
@@ -239,6 +239,7 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
         columns: texts(value, "columns"),
         validated: truth(value, "validated"),
         references: named(value, "references"),
+        reference_partitions: list(value, "reference_partitions", relation_with_oid),
         definition: text(value, "definition").unwrap_or_default().to_owned(),
     })
 }
@@ -292,6 +293,10 @@ fn truth(value: &Value, key: &str) -> bool {
 fn named(value: &Value, key: &str) -> Option<RelationName> {
     let value = value.get(key)?;
     Some(RelationName::qualified(value.get(0)?.as_str()?, value.get(1)?.as_str()?))
+}
+
+fn relation_with_oid(value: &Value) -> Option<(RelationName, Oid)> {
+    Some((named(value, "name")?, oid(value, "oid")?))
 }
 
 fn texts(value: &Value, key: &str) -> Vec<String> {

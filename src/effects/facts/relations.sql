@@ -116,6 +116,16 @@ SELECT pg_catalog.json_build_object(
             'references', (
                 SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
                 JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = k.confrelid),
+            'reference_partitions', (
+                WITH RECURSIVE below(oid) AS (
+                    SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = k.confrelid AND k.contype = 'f'
+                    UNION
+                    SELECT h.inhrelid FROM below JOIN pg_catalog.pg_inherits h ON h.inhparent = below.oid
+                )
+                SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                    'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint) ORDER BY r.oid)
+                FROM below JOIN pg_catalog.pg_class r ON r.oid = below.oid AND r.relispartition
+                JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace),
             'columns', (
                 SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
                 FROM ROWS FROM (pg_catalog.unnest(k.conkey)) WITH ORDINALITY u(number, place)

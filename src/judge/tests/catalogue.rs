@@ -53,6 +53,7 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         kind,
         columns: vec![column.to_owned()],
         validated: true,
+        reference_partitions: Vec::new(),
         references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
         definition: definition.to_owned(),
     }
