@@ -107,6 +107,8 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "DROP TABLE parts CASCADE",
     "ALTER TABLE parts DROP CONSTRAINT parts_pkey CASCADE",
     "TRUNCATE parts CASCADE",
+    "ALTER TABLE daughter NO INHERIT mother",
+    "ALTER TABLE heir INHERIT old",
     "SELECT * FROM t FOR UPDATE",
     "SELECT * FROM t, r, old AS o FOR SHARE OF o, t",
     "SELECT * FROM t JOIN r USING (a) FOR NO KEY UPDATE OF r",

@@ -11,7 +11,7 @@ use pg_query::protobuf::{
 
 use super::found::Found;
 use super::names::{Names, range_var};
-use crate::base::LockMode::{self, AccessExclusive, ShareRowExclusive, ShareUpdateExclusive};
+use crate::base::LockMode::{self, AccessExclusive, AccessShare, ShareRowExclusive, ShareUpdateExclusive};
 use crate::sql::statement::Lock;
 
 /// `ALTER TABLE`, `ALTER INDEX`, `ALTER VIEW`, .., `ALTER TYPE .. ADD ATTRIBUTE`.
@@ -126,7 +126,9 @@ fn other_locks(part: &AlterTableCmd, names: &Names) -> Vec<Lock> {
             names.lock(command.name.as_ref(), mode).into_iter().collect()
         }
         Some(NodeEnum::RangeVar(parent)) => {
-            names.lock(Some(parent), ShareUpdateExclusive).into_iter().collect()
+            let leaves = part.subtype() == Part::AtDropInherit;
+            let mode = if leaves { AccessShare } else { ShareUpdateExclusive };
+            names.lock(Some(parent), mode).into_iter().collect()
         }
         _ => references(node, names),
     }

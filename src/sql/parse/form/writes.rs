@@ -1,5 +1,7 @@
 //! The rows that a statement writes, wherever in it that stands: itself, in its `WITH`, in what it explains, prepares or copies.
 
+use std::cmp::Ordering;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExprKind, BoolExprType, DeleteStmt, InsertStmt, MergeStmt, Node, RangeVar, UpdateStmt, WithClause,
@@ -101,19 +103,47 @@ fn target(node: &Node) -> Option<String> {
     }
 }
 
-/// `true`, `1 = 1`
+/// `true`, `1 = 1`, `2 > 1`, `NOT false`, and such joined by AND and OR.
 fn is_always_true(condition: &Node) -> bool {
-    let constant = |node: Option<&Node>| match node.and_then(|node| node.node.as_ref()) {
-        Some(NodeEnum::AConst(it)) => it.val.clone(),
-        _ => None,
-    };
     match &condition.node {
         Some(NodeEnum::AConst(it)) => matches!(&it.val, Some(a_const::Val::Boolval(it)) if it.boolval),
-        Some(NodeEnum::AExpr(it)) if it.name.last().and_then(string).as_deref() == Some("=") => {
-            let left = constant(it.lexpr.as_deref());
-            left.is_some() && left == constant(it.rexpr.as_deref())
+        Some(NodeEnum::AExpr(it)) if it.kind() == AExprKind::AexprOp => {
+            let (left, right) =
+                (it.lexpr.as_deref().and_then(constant), it.rexpr.as_deref().and_then(constant));
+            let (Some(left), Some(right)) = (left, right) else { return false };
+            let numbers = match (left, right) {
+                (a_const::Val::Ival(left), a_const::Val::Ival(right)) => Some(left.ival.cmp(&right.ival)),
+                _ => None,
+            };
+            match it.name.last().and_then(string).as_deref() {
+                Some("=") => left == right,
+                Some("<") => numbers == Some(Ordering::Less),
+                Some(">") => numbers == Some(Ordering::Greater),
+                Some("<=") => numbers.is_some_and(Ordering::is_le),
+                Some(">=") => numbers.is_some_and(Ordering::is_ge),
+                Some("<>") => numbers.is_some_and(Ordering::is_ne),
+                _ => false,
+            }
         }
+        // The decoder bounds the depth of trees, and so of this recursion.
+        Some(NodeEnum::BoolExpr(it)) => match it.boolop() {
+            BoolExprType::AndExpr => it.args.iter().all(is_always_true),
+            BoolExprType::OrExpr => it.args.iter().any(is_always_true),
+            BoolExprType::NotExpr => it.args.iter().all(is_false),
+            BoolExprType::Undefined => false,
+        },
         _ => false,
+    }
+}
+
+fn is_false(condition: &Node) -> bool {
+    matches!(constant(condition), Some(a_const::Val::Boolval(it)) if !it.boolval)
+}
+
+fn constant(node: &Node) -> Option<&a_const::Val> {
+    match &node.node {
+        Some(NodeEnum::AConst(it)) => it.val.as_ref(),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::corpus::{ALTER_TABLE, INDEX_WORK, OTHER_LOCKS, THE_REST};
 use super::show;
+use crate::sql::{Encoding, parse};
 
 /// The forms, one a line, as `text => what is read`.
 fn check(texts: &[&str]) -> String {
@@ -313,4 +314,43 @@ fn spans_are_the_statements() {
     let spans: Vec<&str> =
         super::script(text).statements.iter().map(|it| text.get(it.span.clone()).unwrap()).collect();
     assert_eq!(spans, ["SELECT 1", "DROP TABLE t"]);
+}
+
+#[test]
+fn conditions_that_always_hold_filter_nothing() {
+    let filtered = |condition: &str| {
+        let text = format!("DELETE FROM t WHERE {condition}");
+        parse(text.as_bytes(), Encoding::Utf8).statements[0].writes[0].filtered
+    };
+    for condition in ["true", "1 = 1", "2 > 1", "1 <> 2", "NOT false", "true AND 'a' = 'a'", "a = 1 OR true"]
+    {
+        assert!(!filtered(condition), "{condition}");
+    }
+    for condition in ["false", "1 = 2", "1 > 2", "NOT true", "true AND a = 1", "a = a", "1 = 1.0", "$1 = 1"] {
+        assert!(filtered(condition), "{condition}");
+    }
+}
+
+#[test]
+fn tables_that_are_only_looked_at_are_told() {
+    let read = |text: &str| {
+        let script = parse(text.as_bytes(), Encoding::Utf8);
+        let reads = &script.statements[0].reads;
+        reads.iter().map(|it| format!("{} {:?}", it.table.name, it.how)).collect::<Vec<_>>().join(", ")
+    };
+    for (text, expected) in [
+        ("SELECT * FROM a, s.b AS x FOR UPDATE OF x", "a Rows, b LockedRows"),
+        ("WITH w AS (SELECT * FROM a) SELECT * FROM w JOIN s.w ON true", "w Rows, a Rows"),
+        ("SELECT 1 WHERE EXISTS (SELECT 1 FROM a)", "a Rows"),
+        ("EXPLAIN DELETE FROM a USING b", "b Rows, a Explained"),
+        ("COPY a TO STDOUT", "a Rows"),
+        ("CREATE TABLE n (LIKE a)", "a Definition"),
+        ("ALTER SEQUENCE q OWNED BY s.a.c", "a Definition"),
+        ("ALTER SEQUENCE q OWNED BY NONE", ""),
+        ("GRANT SELECT ON a TO PUBLIC", "a Rights"),
+        ("GRANT USAGE ON SCHEMA a TO PUBLIC", ""),
+        ("CREATE INDEX ON a (b)", ""),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
 }
