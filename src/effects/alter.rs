@@ -155,7 +155,7 @@ impl Asked<'_> {
             reader.facts.ty(&column.ty).is_some_and(|ty| ty.kind == TypeKind::ConstrainedDomain);
         let rewrites = [
             (column.ty.is_serial(), Cause::Serial),
-            (column.identity, Cause::Identity),
+            (column.identity.is_some(), Cause::Identity),
             (column.generated == Some(Generated::Stored), Cause::Stored),
             (volatile, Cause::VolatileDefault),
             (constrained, Cause::ConstrainedDomain),
@@ -335,7 +335,7 @@ fn lock_referenced_partitions(constraint: &Constraint, reader: &mut Reader<'_>) 
 
 /// Whether every row gets a value without anybody writing one.
 fn fills_itself(column: &Column) -> bool {
-    column.identity || column.generated.is_some() || column.ty.is_serial()
+    column.identity.is_some() || column.generated.is_some() || column.ty.is_serial()
 }
 
 /// Whether Postgres knows already that a column holds no null: `NOT NULL`, or a valid CHECK that says so

@@ -26,7 +26,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target()?;
     let name = subject.name_for(target, constraint);
     let nullable = nullable(subject, target, &constraint.columns);
-    let built = by_hand::unique_using_index(target, &name, constraint);
+    let built = subject.built_apart(target, &name, constraint);
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
         .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target))

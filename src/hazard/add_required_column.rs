@@ -24,8 +24,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         _ => None,
     })?;
     let required = column.constraints.iter().any(|constraint| constraint.kind == ConstraintKind::NotNull);
-    let filled =
-        column.default.is_some() || column.identity || column.generated.is_some() || column.ty.is_serial();
+    let filled = column.default.is_some()
+        || column.identity.is_some()
+        || column.generated.is_some()
+        || column.ty.is_serial();
     let empty = subject.facts.relation(target).is_some_and(|relation| relation.bytes == Some(0));
     if !required || filled || empty {
         return None;

@@ -3,9 +3,6 @@
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
 use crate::effects::Cause;
-use crate::effects::facts::RelationKind;
-use crate::plan::HandStep;
-use crate::plan::by_hand;
 use crate::plan::constraint;
 use crate::sql::form::Action;
 
@@ -25,16 +22,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Action::AddConstraint(constraint) = &part.action else { return None };
     let target = subject.target()?;
     let name = subject.name_for(target, constraint);
-    let partitioned =
-        subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
-    let steps = if partitioned {
-        vec![HandStep::words(
-            "on each partition: CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX; then the constraint on \
-             the parent, which finds them and reads nothing",
-        )]
-    } else {
-        by_hand::unique_using_index(target, &name, constraint)
-    };
+    let steps = subject.built_apart(target, &name, constraint);
     let why = format!(
         "Its index is built under an {} on {target}, so that all reads and writes wait until it is done.",
         work.under

@@ -2,8 +2,9 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::effects::Cause;
-use crate::plan::HandStep;
-use crate::sql::form::Action;
+use crate::plan::by_hand::Change;
+use crate::plan::by_hand::through_a_new_column;
+use crate::sql::form::{Action, Using};
 
 /// The hazard's id.
 pub const ID: &str = "change-type-rewrite";
@@ -19,26 +20,18 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::TypeChange])?;
     let part = subject.part(work)?;
     let target = subject.target()?;
-    let Action::SetType { column, to, .. } = &part.action else { return None };
+    let Action::SetType { column, to, using, .. } = &part.action else { return None };
     let why = format!(
         "Every row of {target} and every index is written again under an {}, so that all reads and writes \
          wait until it is done.{}",
         work.under,
         subject.type_of_views(target, column)
     );
-    let steps = vec![
-        HandStep::words(&format!(
-            "add a column of type {to} beside {column}, and a trigger that keeps it equal"
-        )),
-        HandStep::words(
-            "fill it in batches by key; build its indexes CONCURRENTLY; validate its constraints",
-        ),
-        HandStep::words("in one short transaction: drop the trigger and swap the names"),
-    ];
+    let change = Change { table: target, column, ty: &to.to_string(), computed: *using == Using::Expression };
     Some(
         Finding::refusal(ID, format!("changing {column} to {to} rewrites the table"), why)
             .about(target)
             .at(part.span.clone())
-            .by_hand(steps),
+            .by_hand(through_a_new_column(&change)),
     )
 }

@@ -37,7 +37,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     steps.extend(
         own.map(|index| HandStep::outside(format!("DROP INDEX CONCURRENTLY {}", spelled(&index.name)))),
     );
-    steps.push(alter(table, &format!("DROP COLUMN {}", written(column))));
+    let with = if cascade { " CASCADE" } else { "" };
+    steps.push(alter(table, &format!("DROP COLUMN {}{with}", written(column))));
     Some(
         Finding::refusal(ID, format!("dropping column {column} destroys data"), why)
             .about(table)

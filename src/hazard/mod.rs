@@ -17,6 +17,7 @@ use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
+use crate::plan::by_hand::unique_using_index;
 use crate::plan::{HandStep, Target};
 use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
 use crate::sql::{Encoding, edit};
@@ -166,6 +167,17 @@ impl<'a> Subject<'a> {
             && !constraint.without_overlaps
             && constraint.span.is_some()
             && !self.facts.corrupts_concurrent_builds()
+    }
+
+    /// The way by hand to the index of a unique constraint, and to the constraint.
+    pub fn built_apart(&self, table: &RelationName, name: &str, constraint: &Constraint) -> Vec<HandStep> {
+        if self.facts.relation(table).is_some_and(|it| it.kind == RelationKind::PartitionedTable) {
+            return vec![HandStep::words(
+                "on each partition: CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX; then the constraint \
+                 on the parent, which finds them and reads nothing",
+            )];
+        }
+        unique_using_index(table, name, constraint)
     }
 
     /// The index of that name beside a table, in the table's own schema as the catalogue has it: what is dropped by its name

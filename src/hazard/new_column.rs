@@ -65,7 +65,7 @@ impl Subject<'_> {
         let moved = || column.constraints.iter().filter(|it| is_proved_later(column, it));
         let of = |kind| moved().filter(move |it| it.kind == kind).count();
         let apart = moved().all(|it| it.kind != ConstraintKind::Unique || self.can_be_built_apart(it));
-        let made = column.generated.is_some() || column.identity;
+        let made = column.generated.is_some() || column.identity.is_some();
         let unsure = of(ConstraintKind::PrimaryKey) > 0 || of(ConstraintKind::Unique) > 1;
         if !only || !apart || made || unsure || self.has_kin(&own.name) {
             return None;

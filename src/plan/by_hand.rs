@@ -44,6 +44,11 @@ pub fn spelled(name: &RelationName) -> String {
     name.schema.as_ref().map_or_else(|| own.clone(), |schema| format!("{}.{own}", written(schema)))
 }
 
+/// A string as SQL writes it.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Adds a constraint without reading the table, then reads it while others write.
 ///
 /// `definition` begins with `CONSTRAINT name`.
@@ -174,4 +179,62 @@ pub fn unique_using_index(table: &RelationName, name: &str, constraint: &Constra
         add.push_str(" INITIALLY DEFERRED");
     }
     vec![HandStep::outside(index), alter(table, &add)]
+}
+
+/// A column that gets another type.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Its table.
+    pub table: &'a RelationName,
+    /// Its name.
+    pub column: &'a str,
+    /// Its new type.
+    pub ty: &'a str,
+    /// `USING` with an expression.
+    pub computed: bool,
+}
+
+/// A new column beside the old one takes its place: kept equal by a trigger, filled in batches, swapped in a moment.
+pub fn through_a_new_column(change: &Change<'_>) -> Vec<HandStep> {
+    let Change { table, column, ty, computed } = *change;
+    let of = |last| written(&choose(&[column, last], &[]));
+    let (old, new, before) = (written(column), of("new"), of("old"));
+    let copy = written(&choose(&[&table.name, column, "copy"], &[]));
+    let function = spelled(&RelationName {
+        schema: table.schema.clone(),
+        name: choose(&[&table.name, column, "copy"], &[]),
+    });
+    let name = spelled(table);
+    let value = if computed { "<the expression of USING>".to_owned() } else { format!("{old}::{ty}") };
+    let keep = |value: &str| {
+        format!(
+            "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.{new} := {value}; RETURN NEW; END $$"
+        )
+    };
+    vec![
+        alter(table, &format!("ADD COLUMN {new} {ty}")),
+        if computed {
+            HandStep::words(&keep("<the expression, of NEW>"))
+        } else {
+            HandStep::anywhere(keep(&format!("NEW.{old}")))
+        },
+        HandStep::anywhere(format!(
+            "CREATE TRIGGER {copy} BEFORE INSERT OR UPDATE ON {name} FOR EACH ROW EXECUTE FUNCTION {function}()"
+        )),
+        HandStep::words(&format!(
+            "in batches by key, until no row is left: UPDATE {name} SET {new} = {value} WHERE {new} IS NULL AND {old} IS \
+             NOT NULL AND <key range>"
+        )),
+        HandStep::words(&format!(
+            "build the indexes of {old} on {new} too, CONCURRENTLY; add its constraints NOT VALID and validate them; set its \
+             default"
+        )),
+        HandStep::anywhere(format!(
+            "BEGIN; DROP TRIGGER {copy} ON {name}; /* lockkeeper: allow rename-column because the new one takes its name */ \
+             ALTER TABLE {name} RENAME COLUMN {old} TO {before}; ALTER TABLE {name} RENAME COLUMN {new} TO {old}; COMMIT"
+        )),
+        HandStep::words(&format!(
+            "when no application needs the old values: ALTER TABLE {name} DROP COLUMN {before}; DROP FUNCTION {function}()"
+        )),
+    ]
 }

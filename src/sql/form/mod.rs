@@ -17,7 +17,7 @@ pub use self::object::{
 };
 pub use self::table::{
     Action, AlterConstraint, AlterTable, Altered, Column, Constraint, ConstraintKind, CreateTable, Generated,
-    Index, IndexColumn, Part, References, Using,
+    Identity, Index, IndexColumn, Part, References, Using,
 };
 
 /// What a statement says.

@@ -12,7 +12,7 @@ use pg_query::protobuf::{
 use super::{Places, relation, relation_of, type_name};
 use crate::sql::form::{
     Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, CreateTable,
-    Expression, Generated, Index, IndexColumn, Part, References, Using,
+    Expression, Generated, Identity, Index, IndexColumn, Part, References, Using,
 };
 use crate::sql::parse::names::string;
 
@@ -147,7 +147,7 @@ fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'
         ty,
         default: None,
         generated: None,
-        identity: false,
+        identity: None,
         constraints: Vec::new(),
     };
     for (at, node) in nodes.iter().enumerate() {
@@ -164,7 +164,10 @@ fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'
                     .and_then(|own| places.default(own.start, own.end))
                     .or_else(|| Some(Expression::unseen()));
             }
-            ConstrType::ConstrIdentity => column.identity = true,
+            ConstrType::ConstrIdentity => {
+                let by_default = node.generated_when == "d";
+                column.identity = Some(if by_default { Identity::ByDefault } else { Identity::Always });
+            }
             ConstrType::ConstrGenerated => {
                 let virtual_kind = node.generated_kind == "v";
                 column.generated = Some(if virtual_kind { Generated::Virtual } else { Generated::Stored });
