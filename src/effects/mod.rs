@@ -22,7 +22,7 @@ use crate::sql::form::{CreateTable, Form};
 use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
 use self::facts::{Facts, Oid, RelationKind, Seen};
-pub use self::naming::Naming;
+pub use self::naming::{Naming, columns_in_name};
 pub use self::need::{Need, need, need_in_full};
 pub use self::past::Past;
 use self::reader::Reader;

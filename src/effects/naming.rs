@@ -124,26 +124,25 @@ impl<'a> Naming<'a> {
         })
     }
 
-    /// The name that Postgres picks for an index: from the names of its columns, those of INCLUDE too
-    /// (`ChooseIndexName` in `indexcmds.c`).
+    /// The name that Postgres picks for an index (`ChooseIndexName` in `indexcmds.c`).
     pub fn index_name(&self, index: &Index) -> String {
-        let mut columns: Vec<String> = Vec::new();
-        for label in index
-            .columns
-            .iter()
-            .map(|column| column.label.as_str())
-            .chain(index.include.iter().map(String::as_str))
-        {
-            let taken: Vec<&str> = columns.iter().map(String::as_str).collect();
-            columns.push(choose(&[label], &taken));
-        }
+        let beside = self.facts.taken(&index.table);
         let mut taken = self.taken(&index.table);
-        taken.extend(
-            self.facts.taken(&index.table).into_iter().flat_map(|it| &it.relations).map(String::as_str),
-        );
-        let columns = columns.iter().map(String::as_str);
-        let parts: Vec<&str> =
-            [index.table.name.as_str()].into_iter().chain(columns).chain(["idx"]).collect();
-        choose(&parts, &taken)
+        taken.extend(beside.into_iter().flat_map(|it| &it.relations).map(String::as_str));
+        choose(&[&index.table.name, &columns_in_name(index), "idx"], &taken)
     }
+}
+
+/// What the names of an index and of those on its partitions say of its columns, those of INCLUDE too
+/// (`ChooseIndexColumnNames` in `indexcmds.c`).
+pub fn columns_in_name(index: &Index) -> String {
+    /// `INDEX_MAX_KEYS`: the server refuses more.
+    const COLUMNS_MAX: usize = 32;
+    let labels = index.columns.iter().map(|column| column.label.as_str());
+    let mut columns: Vec<String> = Vec::new();
+    for label in labels.chain(index.include.iter().map(String::as_str)).take(COLUMNS_MAX) {
+        let taken: Vec<&str> = columns.iter().map(String::as_str).collect();
+        columns.push(choose(&[label], &taken));
+    }
+    columns.join("_")
 }

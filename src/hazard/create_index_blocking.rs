@@ -1,10 +1,9 @@
 #![doc = include_str!("create_index_blocking.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
-use crate::base::name::choose;
 use crate::base::{Notice, Severity, SqlState};
-use crate::effects::Touched;
 use crate::effects::facts::RelationKind;
+use crate::effects::{Touched, columns_in_name};
 use crate::plan::by_hand::index_on_partitions;
 use crate::plan::{HandStep, concurrent_index};
 use crate::sql::edit;
@@ -74,10 +73,8 @@ pub(super) fn on_partitions(subject: &Subject<'_>) -> Vec<HandStep> {
     let Form::CreateIndex(index) = &subject.statement.form else { return Vec::new() };
     let Some(table) = subject.facts.table(&index.table) else { return Vec::new() };
     let Some(definition) = edit::index_definition(subject.script) else { return Vec::new() };
-    let columns: Vec<&str> =
-        index.columns.iter().map(|column| column.name.as_deref().unwrap_or("expr")).collect();
-    let label = columns.join("_");
-    let name = index.name.clone().unwrap_or_else(|| choose(&[&index.table.name, &label, "idx"], &[]));
+    let label = columns_in_name(index);
+    let name = index.name.clone().unwrap_or_else(|| subject.naming().index_name(index));
     index_on_partitions(&index.table, &name, (index.unique, &definition), &label, &table.partitions)
 }
 

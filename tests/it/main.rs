@@ -6,6 +6,7 @@
 
 mod alembic;
 mod auth;
+mod by_hand;
 mod check;
 mod check_formats;
 mod check_live;
