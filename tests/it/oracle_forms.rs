@@ -109,6 +109,8 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "TRUNCATE parts CASCADE",
     "ALTER TABLE daughter NO INHERIT mother",
     "ALTER TABLE heir INHERIT old",
+    "CREATE MATERIALIZED VIEW fresh AS SELECT * FROM old",
+    "SELECT * INTO fresh FROM old",
     "SELECT * FROM t FOR UPDATE",
     "SELECT * FROM t, r, old AS o FOR SHARE OF o, t",
     "SELECT * FROM t JOIN r USING (a) FOR NO KEY UPDATE OF r",

@@ -2,7 +2,7 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterDomainStmt, CopyStmt, CreateTrigStmt, DiscardMode, DoStmt, IndexStmt, LockStmt, Node,
+    AlterDomainStmt, CopyStmt, CreateTrigStmt, DiscardMode, DoStmt, IndexStmt, LockStmt, Node, ObjectType,
     ReindexObjectType, ReindexStmt, TransactionStmt, TransactionStmtKind, VacuumStmt,
 };
 
@@ -111,7 +111,49 @@ fn classify_rare(node: &NodeEnum) -> Found {
                 .unwrap_or_else(|| option_is_on(&it.options, "connect").unwrap_or(true)),
         ),
         NodeEnum::DropSubscriptionStmt(_) => Found::ordinary("DROP SUBSCRIPTION").outside_only(true),
-        _ => Found::ordinary("statement"),
+        other => Found::ordinary(ordinary_tag(other)),
+    }
+}
+
+/// The command of a statement that takes no lock worth a word.
+fn ordinary_tag(node: &NodeEnum) -> &'static str {
+    match node {
+        NodeEnum::SelectStmt(it) if it.into_clause.is_none() => "SELECT",
+        NodeEnum::SelectStmt(_) => "SELECT INTO",
+        NodeEnum::InsertStmt(_) => "INSERT",
+        NodeEnum::UpdateStmt(_) => "UPDATE",
+        NodeEnum::DeleteStmt(_) => "DELETE",
+        NodeEnum::MergeStmt(_) => "MERGE",
+        NodeEnum::ExplainStmt(_) => "EXPLAIN",
+        NodeEnum::PrepareStmt(_) => "PREPARE",
+        NodeEnum::ExecuteStmt(_) => "EXECUTE",
+        NodeEnum::DeclareCursorStmt(_) => "DECLARE CURSOR",
+        NodeEnum::GrantStmt(it) => {
+            if it.is_grant {
+                "GRANT"
+            } else {
+                "REVOKE"
+            }
+        }
+        NodeEnum::CreateTableAsStmt(it) if it.objtype() == ObjectType::ObjectMatview => {
+            "CREATE MATERIALIZED VIEW"
+        }
+        NodeEnum::CreateTableAsStmt(_) => "CREATE TABLE AS",
+        NodeEnum::ViewStmt(_) => "CREATE VIEW",
+        NodeEnum::CreateSeqStmt(_) => "CREATE SEQUENCE",
+        NodeEnum::CreateFunctionStmt(it) => {
+            if it.is_procedure {
+                "CREATE PROCEDURE"
+            } else {
+                "CREATE FUNCTION"
+            }
+        }
+        NodeEnum::CreateDomainStmt(_) => "CREATE DOMAIN",
+        NodeEnum::CreateEnumStmt(_) | NodeEnum::CompositeTypeStmt(_) | NodeEnum::CreateRangeStmt(_) => {
+            "CREATE TYPE"
+        }
+        NodeEnum::AlterEnumStmt(_) => "ALTER TYPE",
+        _ => "statement",
     }
 }
 

@@ -181,7 +181,7 @@ fn other_locks() {
     CREATE TABLE t (LIKE u)
         CREATE TABLE | Locking
     CREATE TABLE t AS SELECT 1
-        statement | Ordinary
+        CREATE TABLE AS | Ordinary
     CREATE TRIGGER tr AFTER INSERT ON t EXECUTE FUNCTION f()
         CREATE TRIGGER | Locking | t=ShareRowExclusive
     CREATE CONSTRAINT TRIGGER tr AFTER INSERT ON t FROM u DEFERRABLE FOR EACH ROW EXECUTE FUNCTION f()
@@ -199,7 +199,7 @@ fn other_locks() {
     CREATE OR REPLACE VIEW v AS SELECT 1
         CREATE VIEW | Locking | v=AccessExclusive
     CREATE VIEW v AS SELECT 1
-        statement | Ordinary
+        CREATE VIEW | Ordinary
     CREATE SCHEMA s CREATE TABLE t (a int REFERENCES public.r)
         CREATE SCHEMA | Locking | public.r=ShareRowExclusive
     REFRESH MATERIALIZED VIEW m
@@ -242,17 +242,17 @@ fn other_locks() {
 fn the_rest() {
     insta::assert_snapshot!(check(THE_REST), @r#"
     SELECT 1; INSERT INTO t VALUES (1) ;; ANALYZE t
-        statement | Ordinary
-        statement | Ordinary
+        SELECT | Ordinary
+        INSERT | Ordinary
         ANALYZE | Ordinary | t=ShareUpdateExclusive
     WITH a AS (DELETE FROM t RETURNING 1) SELECT * FROM a
-        statement | Ordinary
+        SELECT | Ordinary
     EXPLAIN ANALYZE UPDATE t SET a = 1
-        statement | Ordinary
+        EXPLAIN | Ordinary
     GRANT SELECT ON t TO u
-        statement | Ordinary
+        GRANT | Ordinary
     ALTER TYPE e ADD VALUE 'x'
-        statement | Ordinary
+        ALTER TYPE | Ordinary
     BEGIN; SAVEPOINT a; ROLLBACK TO a; RELEASE a; PREPARE TRANSACTION 'x'; COMMIT PREPARED 'x'; COMMIT; ABORT
         BEGIN | Transaction(Begin)
         SAVEPOINT | Transaction(Savepoint)
