@@ -3,6 +3,7 @@
 //! Asked on the client's connection on purpose: its role, search path, temporary tables and open transaction decide
 //! what a name means. Every function and operator is schema-qualified, since that search path is not ours.
 
+use crate::base::RelationName;
 use crate::base::SqlState;
 use crate::effects::Need;
 use crate::effects::facts::{Facts, Oid, answer};
@@ -153,6 +154,15 @@ pub async fn invalid_indexes(
     }
     let index = |row: &Row| Some(InvalidIndex { oid: number(row, 0)?, name: text(row, 1)?.to_owned() });
     Ok(Ok(answer.rows_of(0).filter_map(index).collect()))
+}
+
+/// Whether an index is there and valid.
+pub async fn is_valid(link: &mut Link, index: &RelationName) -> Result<bool, Lost> {
+    const VALID: &str = "SELECT 1 FROM pg_catalog.pg_index i \
+         WHERE i.indisvalid AND i.indexrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid";
+    let name = index.to_string();
+    let answer = Call::run(link, &[Item::ours(VALID).with(vec![&name])]).await?;
+    Ok(answer.rows_of(0).next().is_some())
 }
 
 fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {

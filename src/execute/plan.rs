@@ -1,7 +1,7 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
 use crate::base::relation::quote_literal;
-use crate::base::{Notice, Severity, SqlState};
+use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::Moment;
@@ -66,7 +66,10 @@ async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Sett
 async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
     let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction };
     Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
-        Outcome::Complete(_) | Outcome::Answered => Settled::Complete,
+        Outcome::Complete(_) | Outcome::Answered => match &step.probe {
+            Probe::Valid(index) => put_together(run, index).await?,
+            Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,
+        },
         failed @ Outcome::Failed(_) => Settled::Failed(failed),
     })
 }
@@ -170,6 +173,17 @@ async fn verify(run: &mut Run<'_>, step: &Step, before: &[InvalidIndex]) -> Resu
         }
     }
     Ok(Settled::Complete)
+}
+
+/// What the last step has put together: a partition that came meanwhile may lack its part.
+async fn put_together(run: &mut Run<'_>, index: &RelationName) -> Result<Settled, Lost> {
+    if catalogue::is_valid(run.link, index).await? {
+        return Ok(Settled::Complete);
+    }
+    let message = format!("index {index} was put together but is not valid");
+    let error = Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+        .hint("A partition without such an index may have been attached meanwhile. Try again.");
+    Ok(Settled::Failed(Outcome::own_error(&error)))
 }
 
 /// Takes away what the failed step left; returns what could not be taken away.

@@ -27,7 +27,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Kind::CreateIndex(it) if it.concurrently && is(subject, first, RelationKind::PartitionedTable) => {
             let why = "Postgres refuses it (0A000): an index on a partitioned table is put together from those of its partitions.";
             let what = "no index is built concurrently on a partitioned table";
-            Some(Finding::warning(ID, what, why).by_hand(on_partitions(subject)))
+            Some(
+                Finding::warning(ID, what, why)
+                    .by_hand(on_partitions(subject).map(|way| way.by_hand()).unwrap_or_default()),
+            )
         }
         Kind::DropIndex(it) if it.concurrently && is(subject, first, RelationKind::PartitionedIndex) => {
             let why = "Postgres refuses it (0A000); the plain form locks the table and all its partitions with an AccessExclusiveLock.";

@@ -1,14 +1,15 @@
 #![doc = include_str!("create_index_blocking.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
+use crate::base::name::choose;
 use crate::base::{Notice, Severity, SqlState};
-use crate::effects::facts::RelationKind;
+use crate::effects::facts::{PartitionFacts, Relation, RelationKind};
 use crate::effects::{Touched, columns_in_name};
-use crate::plan::by_hand::index_on_partitions;
-use crate::plan::{HandStep, concurrent_index};
-use crate::sql::edit;
+use crate::plan::concurrent_index;
+use crate::plan::partitions::IndexOnPartitions;
 use crate::sql::form::Form;
 use crate::sql::statement::{CreateIndex, Kind};
+use crate::sql::{Encoding, edit};
 
 /// The hazard's id.
 pub const ID: &str = "create-index-blocking";
@@ -44,10 +45,15 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         // The server refuses those by itself, before it locks them for long.
         Some((_, relation)) if relation.system => return None,
         Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => online(relation.oid),
-        Some((RelationKind::PartitionedTable, _)) => {
+        Some((RelationKind::PartitionedTable, relation)) => {
+            let way = on_partitions(subject);
+            let by_hand = way.as_ref().map(IndexOnPartitions::by_hand).unwrap_or_default();
+            let plan =
+                way.filter(|_| can_be_put_together(subject, relation)).map(|way| way.plan(ID, relation.oid));
             let remedy = Remedy::Ladder { warning: Some(partitioned()) };
+            let finding = Finding::new(ID, why(table), remedy).about(&table.name).by_hand(by_hand);
             let finding =
-                Finding::new(ID, why(table), remedy).about(&table.name).by_hand(on_partitions(subject));
+                finding.online(plan, "CREATE INDEX CONCURRENTLY on each partition, then ATTACH PARTITION");
             return Some(finding.elsewhere(in_transaction(&table.name.to_string())));
         }
         Some(_) => return None,
@@ -69,13 +75,43 @@ fn why(table: &Touched) -> String {
     format!("A plain build holds a {} on {} and stops every write until it is done.", table.mode, table.name)
 }
 
-pub(super) fn on_partitions(subject: &Subject<'_>) -> Vec<HandStep> {
-    let Form::CreateIndex(index) = &subject.statement.form else { return Vec::new() };
-    let Some(table) = subject.facts.table(&index.table) else { return Vec::new() };
-    let Some(definition) = edit::index_definition(subject.script) else { return Vec::new() };
+/// The index and those of the partitions, named as Postgres names them.
+pub(super) fn on_partitions<'a>(subject: &Subject<'a>) -> Option<IndexOnPartitions<'a>> {
+    let Form::CreateIndex(index) = &subject.statement.form else { return None };
+    let table = subject.facts.table(&index.table)?;
     let label = columns_in_name(index);
     let name = index.name.clone().unwrap_or_else(|| subject.naming().index_name(index));
-    index_on_partitions(&index.table, &name, (index.unique, &definition), &label, &table.partitions)
+    let beside = subject.facts.taken(&index.table).map(|it| it.relations.as_slice()).unwrap_or_default();
+    let mut taken: Vec<&str> = beside.iter().map(String::as_str).collect();
+    taken.push(&name);
+    let names = table.partitions.iter().map(|it| choose(&[&it.name.name, &label, "idx"], &taken)).collect();
+    Some(IndexOnPartitions {
+        table: &index.table,
+        index: subject.beside(&index.table, &name),
+        unique: index.unique,
+        definition: edit::index_definition(subject.script)?,
+        partitions: &table.partitions,
+        names,
+    })
+}
+
+/// Whether the index can be built partition by partition, and ends as if it were made at once.
+fn can_be_put_together(subject: &Subject<'_>, relation: &Relation) -> bool {
+    let Form::CreateIndex(index) = &subject.statement.form else { return false };
+    let columns: Vec<&str> =
+        index.columns.iter().map(|column| column.name.as_deref().unwrap_or_default()).collect();
+    // The server would take such an index of a partition rather than build one.
+    let has_alike = |partition: &PartitionFacts| partition.indexes.iter().any(|own| *own == columns);
+    let partitions = relation.table.as_ref().map(|table| table.partitions.as_slice()).unwrap_or_default();
+    let readable =
+        subject.script.dialect.encoding == Encoding::Utf8 || subject.script.text.as_bytes().is_ascii();
+    readable
+        && subject.script.statements.len() == 1
+        && !relation.temporary
+        && !relation.new_in_transaction
+        && !subject.facts.corrupts_concurrent_builds()
+        && !partitions.iter().any(|it| it.foreign || has_alike(it))
+        && partitions.iter().any(|it| it.leaf)
 }
 
 fn warning(message: &str) -> Notice {
@@ -83,7 +119,7 @@ fn warning(message: &str) -> Notice {
 }
 
 fn partitioned() -> Notice {
-    warning("CREATE INDEX on a partitioned table is not online yet: it stops writes on every partition")
+    warning("CREATE INDEX on this partitioned table stops writes on every partition until it is done")
         .detail("CREATE INDEX CONCURRENTLY does not work on partitioned tables.")
 }
 

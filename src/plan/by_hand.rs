@@ -4,7 +4,6 @@
 
 use crate::base::RelationName;
 use crate::base::name::{choose, written};
-use crate::effects::facts::PartitionFacts;
 use crate::sql::form::{Constraint, ConstraintKind};
 
 /// One step of the way by hand.
@@ -90,58 +89,6 @@ pub fn set_not_null(
     steps.push(alter(table, &format!("DROP CONSTRAINT {quoted}")));
     steps
 }
-
-/// Builds an index on a partitioned table while others write: on the parents alone, on each leaf concurrently, then put
-/// together; the parent's becomes valid with the last one.
-///
-/// `definition` is what stands behind the table's name; `label` what Postgres puts behind it in names that it picks.
-pub fn index_on_partitions(
-    table: &RelationName,
-    name: &str,
-    (unique, definition): (bool, &str),
-    label: &str,
-    partitions: &[PartitionFacts],
-) -> Vec<HandStep> {
-    let unique = if unique { "UNIQUE " } else { "" };
-    let own = |relation: &RelationName| choose(&[&relation.name, label, "idx"], &[]);
-    let in_schema = |of: &RelationName, index: &str| {
-        spelled(&RelationName { schema: of.schema.clone(), name: index.to_owned() })
-    };
-    let only = |relation: &RelationName, index: &str| {
-        HandStep::anywhere(format!(
-            "CREATE {unique}INDEX {} ON ONLY {} {definition}",
-            written(index),
-            spelled(relation)
-        ))
-    };
-    let mut steps = vec![only(table, name)];
-    let shown = partitions.get(..PARTITIONS_SHOWN).unwrap_or(partitions);
-    for partition in shown {
-        let (on, index) = (spelled(&partition.name), own(&partition.name));
-        steps.push(if partition.leaf {
-            HandStep::outside(format!(
-                "CREATE {unique}INDEX CONCURRENTLY {} ON {on} {definition}",
-                written(&index)
-            ))
-        } else {
-            only(&partition.name, &index)
-        });
-        let parent = shown
-            .iter()
-            .find(|it| it.name == partition.parent)
-            .map_or_else(|| name.to_owned(), |it| own(&it.name));
-        let (parent, child) = (in_schema(&partition.parent, &parent), in_schema(&partition.name, &index));
-        steps.push(HandStep::anywhere(format!("ALTER INDEX {parent} ATTACH PARTITION {child}")));
-    }
-    let more = partitions.len() - shown.len();
-    if more > 0 {
-        steps.push(HandStep::words(&format!("the last two for each of the other {more} partitions, too")));
-    }
-    steps
-}
-
-/// More steps than these are told in words.
-const PARTITIONS_SHOWN: usize = 6;
 
 /// Builds a unique index while others write, and makes it a constraint.
 pub fn unique_using_index(table: &RelationName, name: &str, constraint: &Constraint) -> Vec<HandStep> {

@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod partitions;
 pub mod refresh;
 
 pub use self::by_hand::HandStep;
@@ -95,6 +96,8 @@ pub enum Probe {
     NoNewInvalidIndex(Scope),
     /// The index is gone.
     Gone(Oid),
+    /// The index is valid, which is put together of others.
+    Valid(RelationName),
 }
 
 /// What a failed step leaves behind and must be taken away.

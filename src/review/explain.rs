@@ -117,13 +117,8 @@ impl Explanation {
             let _ = writeln!(out, "work: {time} ({})", work.basis());
         }
         for write in &self.writes {
-            let _ = writeln!(
-                out,
-                "writes: {} on {}: {}",
-                write.verb.name(),
-                spelled(&write.table),
-                rows(write)
-            );
+            let _ =
+                writeln!(out, "writes: {} on {}: {}", write.verb.name(), spelled(&write.table), rows(write));
         }
         for loss in &self.effects.losses {
             let _ = writeln!(out, "destroys: {}", loss_told(loss));

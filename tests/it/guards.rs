@@ -285,7 +285,7 @@ fn in_a_transaction_the_plain_form_is_warned_about() {
 }
 
 #[test]
-fn partitioned_tables_are_warned_about() {
+fn partitioned_tables_get_their_index_leaf_by_leaf() {
     let stage = Stage::new();
     stage.straight().all(&[
         "CREATE TABLE events (at int) PARTITION BY RANGE (at)",
@@ -295,7 +295,8 @@ fn partitioned_tables_are_warned_about() {
         let answer = stage.through().ask(way, "CREATE INDEX ON events (at)");
         assert_eq!(answer.tag(), "CREATE INDEX");
         let said = answer.notices().join("\n");
-        assert!(said.starts_with("WARNING: CREATE INDEX on a partitioned table is not online yet"), "{said}");
+        assert!(said.contains("CREATE INDEX CONCURRENTLY on each partition"), "{said}");
+        assert!(stage.was_run("CREATE INDEX CONCURRENTLY events_1_at_idx"));
         assert_eq!(
             stage.now("SELECT indisvalid FROM pg_index WHERE indexrelid = 'events_at_idx'::regclass"),
             "t"

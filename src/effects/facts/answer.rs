@@ -193,6 +193,10 @@ fn table(value: &Value) -> TableFacts {
                 parent: named(partition, "parent")?,
                 leaf: truth(partition, "leaf"),
                 default: truth(partition, "default"),
+                foreign: truth(partition, "foreign"),
+                indexes: list(partition, "indexes", |columns| {
+                    Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                }),
                 bytes: partition.get("bytes").and_then(Value::as_u64),
             })
         }),

@@ -32,7 +32,7 @@ tree AS (
     WHERE named.relkind <> 'p'
 ),
 sized AS (
-    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, s.nspname,
+    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, s.nspname,
         (SELECT ARRAY[ps.nspname, pc.relname] FROM pg_catalog.pg_class pc
             JOIN pg_catalog.pg_namespace ps ON ps.oid = pc.relnamespace WHERE pc.oid = tree.parent) AS parent,
         EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
@@ -215,6 +215,16 @@ SELECT pg_catalog.json_build_object(
     'partitions', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
+            'foreign', sized.relkind = 'f',
+            'indexes', (
+                SELECT pg_catalog.json_agg((
+                    SELECT pg_catalog.json_agg(coalesce(a.attname::text, '') ORDER BY u.place)
+                    FROM ROWS FROM (pg_catalog.unnest(x.indkey::pg_catalog.int2[])) WITH ORDINALITY u(number, place)
+                    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
+                    WHERE u.place <= x.indnkeyatts))
+                FROM pg_catalog.pg_index x
+                WHERE x.indrelid = sized.oid AND NOT EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.indexrelid)),
             'default', sized.is_default, 'parent', sized.parent, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
         FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
     'refreshable', named.relkind = 'm' AND named.relispopulated AND pg_catalog.has_database_privilege(

@@ -214,6 +214,10 @@ pub struct PartitionFacts {
     pub leaf: bool,
     /// `DEFAULT`
     pub default: bool,
+    /// A foreign table, which has no indexes.
+    pub foreign: bool,
+    /// The key columns of each of its indexes that is not part of its parent's; empty for an expression.
+    pub indexes: Vec<Vec<String>>,
     /// `pg_table_size`
     pub bytes: Option<u64>,
 }

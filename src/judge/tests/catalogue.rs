@@ -80,6 +80,8 @@ fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
         parent: public("events"),
         leaf: true,
         default,
+        foreign: false,
+        indexes: Vec::new(),
         bytes: Some(10 << 30),
     }
 }
@@ -235,10 +237,17 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("orders_pkey", index(12, true, false)),
         ("events_idx", index(13, false, true)),
     ];
+    let leaf =
+        |partition: &PartitionFacts| (partition.name.clone(), relation(partition.oid, RelationKind::Table));
+    let leaves: Vec<_> = events().partitions.iter().map(leaf).collect();
     Facts {
         server_version,
         utc: Some(false),
-        relations: relations.into_iter().map(|(name, it)| (RelationName::bare(name), it)).collect(),
+        relations: relations
+            .into_iter()
+            .map(|(name, it)| (RelationName::bare(name), it))
+            .chain(leaves)
+            .collect(),
         types: types(),
         ..Facts::default()
     }
@@ -280,6 +289,7 @@ fn show_plan(plan: &Plan) -> String {
             Probe::Tag => "Tag",
             Probe::NoNewInvalidIndex(_) => "NoNewInvalidIndex",
             Probe::Gone(_) => "Gone",
+            Probe::Valid(_) => "Valid",
         };
         let undo = match step.inverse {
             Inverse::Nothing => "Nothing",

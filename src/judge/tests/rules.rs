@@ -32,7 +32,7 @@ fn one_statement_outside_a_transaction() {
         ("CREATE INDEX ON orders (no)", "run"),
         ("CREATE INDEX CONCURRENTLY ON orders (no)", "run"),
         ("CREATE INDEX ON totals (no)", "run"),
-        ("CREATE INDEX ON events (no)", "Transaction"),
+        ("CREATE INDEX ON events (no)", "run"),
         ("CREATE INDEX ON scratch (no)", "forward"),
         ("CREATE INDEX ON nowhere (no)", "forward"),
         ("CREATE INDEX ON pg_class (relname)", "forward"),

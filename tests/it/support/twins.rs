@@ -157,6 +157,6 @@ impl Twins {
 }
 
 /// A state without the marks that a dropped column leaves in the catalogue.
-fn kept(state: &str) -> Vec<&str> {
+pub(crate) fn kept(state: &str) -> Vec<&str> {
     state.lines().filter(|line| !line.contains("........pg.dropped.")).collect()
 }

@@ -1,0 +1,84 @@
+//! Every plan, made to fail at every one of its steps: what was done is taken back.
+//!
+//! An event trigger counts the commands and strikes at one of them; those that take steps back come behind it.
+
+use crate::support::each_major;
+use crate::support::twins::{STATE, Twins, kept};
+
+const SETUP: [&str; 1] = ["
+    CREATE TABLE r (id int PRIMARY KEY);
+    INSERT INTO r SELECT generate_series(1, 30);
+    CREATE TABLE t (a int NOT NULL, b int, c text, ref int);
+    INSERT INTO t SELECT n, n, n::text, n FROM generate_series(1, 30) n;
+    CREATE INDEX t_b ON t (b);
+    CREATE TABLE p (a int NOT NULL, b int) PARTITION BY RANGE (a);
+    CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+    CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
+    CREATE TABLE p21 PARTITION OF p2 FOR VALUES FROM (10) TO (20);
+    INSERT INTO p SELECT n, n FROM generate_series(0, 19) n;
+    CREATE TABLE ready (a int NOT NULL, b int);
+    INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
+    CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
+    CREATE UNIQUE INDEX m_a ON m (a);
+
+    CREATE SEQUENCE strokes;
+    CREATE TABLE target AS SELECT 0 AS stroke, false AS cancels;
+    CREATE FUNCTION strike() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('public.strokes') = (SELECT stroke FROM public.target) THEN
+            IF (SELECT cancels FROM public.target) THEN PERFORM pg_cancel_backend(pg_backend_pid()), pg_sleep(10); END IF;
+            RAISE 'struck';
+        END IF;
+    END $$"];
+
+/// Each with the least number of its steps.
+const STATEMENTS: &[(&str, usize)] = &[
+    ("CREATE INDEX ON t (b)", 1),
+    ("CREATE INDEX ON p (b)", 7),
+    ("ALTER TABLE t ADD CHECK (b > 0)", 2),
+    ("ALTER TABLE t ADD FOREIGN KEY (ref) REFERENCES r", 2),
+    ("ALTER TABLE t ADD UNIQUE (b)", 2),
+    ("ALTER TABLE t ADD PRIMARY KEY (a, b)", 4),
+    ("ALTER TABLE t ALTER b SET NOT NULL", 2),
+    ("ALTER TABLE t ADD x int CHECK (x > 0) UNIQUE", 4),
+    ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),
+    ("ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 3),
+];
+
+#[test]
+fn whatever_fails_is_taken_back() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (sql, least) in STATEMENTS {
+            let steps = (1..100).take_while(|stroke| strike(&mut twins, sql, *stroke)).count();
+            assert!(steps >= *least, "{major}: {sql}: {steps} steps");
+        }
+    }
+}
+
+/// Strikes at one command; false where the plan has no more of them.
+fn strike(twins: &mut Twins, sql: &str, stroke: usize) -> bool {
+    twins.beside.all(&["DROP EVENT TRIGGER IF EXISTS strike"]);
+    twins.begin(&SETUP);
+    let before = twins.beside.table(STATE);
+    // They take turns.
+    let cancels = stroke.is_multiple_of(2);
+    twins.beside.all(&[
+        &format!("UPDATE target SET stroke = {stroke}, cancels = {cancels}"),
+        "CREATE EVENT TRIGGER strike ON ddl_command_start EXECUTE FUNCTION strike()",
+    ]);
+    let mut client = twins.through(&["SET lock_timeout = '7s'"]);
+    let answer = client.query(sql);
+    if answer.error().is_none() {
+        return false;
+    }
+    assert_eq!(answer.failure(), if cancels { "57014" } else { "P0001" }, "{sql}: {answer:?}");
+    assert!(answer.hint().is_empty(), "{sql} at {stroke}: {answer:?}");
+    twins.beside.all(&["DROP EVENT TRIGGER strike"]);
+    let after = twins.beside.table(STATE);
+    let (before, after) = (kept(&before), kept(&after));
+    let left: Vec<&&str> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert!(left.is_empty() && before.len() == after.len(), "{sql} at {stroke} left {left:#?}");
+    assert_eq!(client.table("SHOW lock_timeout"), "7s");
+    true
+}
