@@ -47,7 +47,9 @@ pub fn load_text(sources: &Sources, text: &str) -> Result<Loaded, Problems> {
 }
 
 fn finish(sources: &Sources, file: File, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
-    problems.extend(check::contradictions(&file));
+    // What could not be read is not wrong in another way too.
+    let unread: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+    problems.extend(check::contradictions(&file).into_iter().filter(|it| !unread.contains(&it.key)));
     if problems.is_empty() {
         let settings = Settings::new(&file, &sources.environment);
         Ok(Loaded { file, settings })

@@ -14,5 +14,5 @@ pub use process::{
     Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, LoginAdvice, NeedsRestart,
     SessionPanicked, Started, Stopped, Stopping, Unaccepted, VariableUnknown,
 };
-pub use statement::{ClientLeft, Judged, SessionBroken};
+pub use statement::{ClientLeft, Judged, Overridden, SessionBroken};
 pub use trouble::{ControlSilent, LoginFailed};

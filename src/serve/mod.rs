@@ -5,6 +5,7 @@ pub mod drain;
 pub mod engage;
 pub mod eye;
 mod failed;
+mod held;
 pub mod greet;
 pub mod limits;
 pub mod listener;

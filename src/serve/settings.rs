@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::live::gate::Hours;
 use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Upstream, UpstreamSettings};
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub oversize: Oversize,
     /// Which policy holds for whom.
     pub rules: Rules,
+    /// Peak hours, and what a freeze does.
+    pub hours: Hours,
     /// How to wait for locks.
     pub waiting: Waiting,
     /// The way to Postgres, and the proxy's own login.
@@ -85,7 +88,9 @@ impl std::fmt::Debug for Ready {
 impl Serving {
     /// Nobody is served yet.
     pub fn new(ready: Ready) -> Self {
-        Self { live: Live::new(), ready: ArcSwap::from_pointee(ready) }
+        let live = Live::new();
+        live.gate().set(ready.settings.hours.clone());
+        Self { live, ready: ArcSwap::from_pointee(ready) }
     }
 
     /// What holds now.
@@ -95,6 +100,7 @@ impl Serving {
 
     /// What holds from now on.
     pub fn replace(&self, ready: Ready) {
+        self.live.gate().set(ready.settings.hours.clone());
         self.ready.store(Arc::new(ready));
     }
 }

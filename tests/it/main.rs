@@ -23,6 +23,7 @@ mod guards_hazards;
 mod guards_modes;
 mod guards_unseen;
 mod guards_waiting;
+mod hold;
 mod ladder;
 mod ladder_scripts;
 mod ladder_settings;
