@@ -228,8 +228,10 @@ fn peaks(file: &File, found: &mut Found) {
 /// The longest port in the name counts: which one it is shows at the start.
 fn operator(file: &File, found: &mut Found) {
     let directory = &file.operator.socket_directory;
-    let bytes =
-        directory.value.as_ref().map_or(0, |path| path.as_os_str().len() + "/lockkeeper.65535.sock".len());
+    let bytes = directory
+        .value
+        .as_ref()
+        .map_or(0, |path| path.as_os_str().len() + "/lockkeeper.65535.4194304.sock".len());
     if bytes > UNIX_PATH_BYTES_MAX {
         let why =
             format!("the socket's path would have {bytes} bytes, at most {UNIX_PATH_BYTES_MAX} are possible");

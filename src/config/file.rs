@@ -169,7 +169,8 @@ section! {
 section! {
     /// What people may do while the proxy runs: `lockkeeper status`, `freeze`, `thaw`, and overrides.
     ["operator"] Operator {
-        /// The directory of the control socket, `lockkeeper.<port>.sock`, which is the owner's only. Without it there is none, and
+        /// The directory of the control socket, `lockkeeper.<port>.sock` (with `reuse_port` also the process
+        /// is in its name), which is the owner's only. Without it there is none, and
         /// the proxy can neither be asked nor frozen. Proxies of one host may share a directory.
         socket_directory: Option<PathBuf> = None, example "/run/lockkeeper" => restart;
         /// What becomes of work that others would feel while the proxy is frozen: `hold`, `refuse` or `warn`.

@@ -1,6 +1,7 @@
 //! The file's values as the modules' own settings. Whatever gets here has been checked.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::{Period, Size};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub workers: Option<u32>,
     /// How long busy sessions may go on after SIGTERM.
     pub stop_deadline: Duration,
+    /// Where the control socket is, if there is one.
+    pub socket_directory: Option<PathBuf>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -55,6 +58,7 @@ impl Settings {
             listen: listen(file),
             sessions: sessions(file, environment),
             workers: file.limits.workers.0,
+            socket_directory: file.operator.socket_directory.value.clone(),
             stop_deadline: file.stop.deadline.duration(),
             log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
         }
