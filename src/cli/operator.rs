@@ -87,11 +87,10 @@ pub(super) fn freeze(args: &FreezeArgs) -> anyhow::Result<ExitCode> {
             || "until somebody thaws it".to_owned(),
             |until| format!("until {}", seconds(until)),
         );
-        let running = match (at(answer, "/cancelled"), at(answer, "/running")) {
-            (Value::Number(cancelled), _) if args.cancel_running => {
-                format!("{cancelled} statements were cancelled")
-            }
-            (_, running) => format!("{running} statements end the step that they are at"),
+        let running = if args.cancel_running {
+            format!("{} running, all cancelled", at(answer, "/cancelled"))
+        } else {
+            format!("{} running, each ends with the step that it is at", at(answer, "/running"))
         };
         format!("{}: frozen {end}; {running}\n", socket.display())
     })
@@ -259,8 +258,8 @@ fn statement(out: &mut String, entry: &Value) {
     if let (Some(step), Some(of)) = (at(entry, "/step").as_u64(), at(entry, "/steps").as_u64()) {
         let _ = write!(out, ", step {step} of {of}");
     }
-    if let Some(waiting) = at(entry, "/waiting").as_str() {
-        let _ = write!(out, ", waits for {}", Clean(waiting));
+    if let Some(now) = at(entry, "/at").as_str() {
+        let _ = write!(out, ", {}", Clean(now));
     }
     if let Some(stall) = at(entry, "/stall_at_most_ms").as_u64().filter(|stall| *stall > 0) {
         let _ = write!(out, ", stall at most {stall} ms");

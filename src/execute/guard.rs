@@ -57,7 +57,7 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             },
             Next::WaitOutside { sleep } => {
                 let words = wait.words(&blockers);
-                run.record.waits(blocker::processes(&blockers));
+                run.record.is_at(blocker::processes(&blockers));
                 match nap(run, &wait, sleep, words).await? {
                     Nap::Over(blockers) => seen = blockers,
                     Nap::Ended(failed) => {
@@ -79,7 +79,7 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
 async fn once(run: &mut Run<'_>, work: Work<'_>, retry: Retry, patience: Duration) -> Result<Attempt, Lost> {
     let own = &run.session.lock_timeout;
     let patience = client_timeout(own).map_or(patience, |own| own.min(patience));
-    run.record.waits(None);
+    run.record.is_at(None);
     let began = Moment::now();
     let attempt = match work {
         Work::Statement(sql) => attempt::statement(run, sql, retry, patience).await,

@@ -123,6 +123,7 @@ async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
             },
             None => {
                 if let Some(notice) = watch.look().await {
+                    run.record.is_at(Some(notice.message.clone()));
                     tell(run.link, &[notice]).await;
                 }
             }

@@ -58,8 +58,9 @@ pub(super) fn apply(
 fn hold(asked: Asked<'_>, curb: &Curb) -> Hold {
     let told = Notice::info(format!("{} is held: {}", asked.tag, in_force(curb)))
         .detail(format!(
-            "{}It waits outside every lock queue; nothing is locked meanwhile.",
-            because(asked.loads)
+            "{}{} It waits outside every lock queue; nothing is locked meanwhile.",
+            because(asked.loads),
+            cause(curb)
         ))
         .hint(format!("It goes on by itself. Cancel it if it cannot wait. {OVERRIDE}"));
     Hold {
@@ -148,7 +149,7 @@ fn cause(curb: &Curb) -> String {
 
 fn because(loads: Loads) -> String {
     let words = loads.gravest().map(crate::peak::Load::words);
-    words.map_or_else(String::new, |words| format!("Of the statement: {words}. "))
+    words.map_or_else(String::new, |words| format!("{words} "))
 }
 
 fn later(curb: &Curb) -> String {

@@ -110,8 +110,8 @@ pub struct Entry {
     pub ended: Option<Timestamp>,
     /// The step that is being done, counted from 1, and of how many.
     pub step: Option<(usize, usize)>,
-    /// What it waits for.
-    pub waiting: Option<String>,
+    /// What it waits for, or how far its step is.
+    pub at: Option<String>,
     /// The longest that anybody can have waited for it, as far as is known.
     pub stall: Duration,
     /// Why it passed peak hours or a freeze.
@@ -155,7 +155,7 @@ impl Ledger {
             began: now,
             ended: None,
             step: None,
-            waiting: None,
+            at: None,
             stall: Duration::ZERO,
             overridden: None,
             stopped: false,
@@ -218,9 +218,9 @@ impl Record<'_> {
         self.change(|entry| entry.step = Some((step, of)));
     }
 
-    /// It waits for something, or no more.
-    pub fn waits(&self, what: Option<String>) {
-        self.change(|entry| entry.waiting = what);
+    /// What it waits for, or how far its step is; nothing that anybody has sent.
+    pub fn is_at(&self, what: Option<String>) {
+        self.change(|entry| entry.at = what);
     }
 
     /// Somebody may have waited so long for it.
@@ -249,7 +249,7 @@ impl Record<'_> {
         if book.ended.len() == RECENT_MAX {
             book.ended.pop_front();
         }
-        book.ended.push_back(Entry { state, ended: now, waiting: None, ..entry });
+        book.ended.push_back(Entry { state, ended: now, at: None, ..entry });
     }
 }
 

@@ -50,12 +50,12 @@ impl Load {
         }
     }
 
-    /// What it is called when people are told.
+    /// What people are told of it: a sentence about the statement.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Strong => "it locks out reads or writes",
-            Self::Bulk => "it reads or writes a whole table",
-            Self::Destructive => "it destroys data",
+            Self::Strong => "It locks out reads or writes.",
+            Self::Bulk => "It reads or writes a whole table.",
+            Self::Destructive => "It destroys data.",
         }
     }
 }
@@ -188,7 +188,9 @@ impl InForce {
 /// A moment by a clock that people know: `2026-11-23 20:00 Europe/Berlin`.
 pub fn when(moment: Timestamp, zone: &TimeZone) -> String {
     let name = zone.iana_name().unwrap_or("UTC");
-    format!("{} {name}", zone.to_datetime(moment).strftime("%Y-%m-%d %H:%M"))
+    let clock = zone.to_datetime(moment);
+    let format = if clock.second() == 0 { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %H:%M:%S" };
+    format!("{} {name}", clock.strftime(format))
 }
 
 #[cfg(test)]

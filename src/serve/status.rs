@@ -93,7 +93,7 @@ fn statement(entry: &Entry) -> Value {
         "ended": entry.ended.map(|ended| ended.to_string()),
         "step": entry.step.map(|(step, _)| step),
         "steps": entry.step.map(|(_, of)| of),
-        "waiting": entry.waiting,
+        "at": entry.at,
         "stall_at_most_ms": u64::try_from(entry.stall.as_millis()).unwrap_or(u64::MAX),
         "override": entry.overridden,
         "stopped": entry.stopped,

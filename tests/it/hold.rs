@@ -53,7 +53,12 @@ fn strong_work_waits_until_the_window_is_gone() {
             told.message().starts_with("ALTER TABLE is held: peak hours are in force until "),
             "{told:?}"
         );
-        assert!(told.field(b'D').expect("a detail").contains("it locks out reads or writes"), "{told:?}");
+        assert!(
+            told.field(b'D')
+                .expect("a detail")
+                .contains("It locks out reads or writes. The window is daily 00:00-24:00 UTC."),
+            "{told:?}"
+        );
         stage.until(&sleeps(&client));
         // Nobody waits behind it, and what locks nobody out passes.
         let mut application = stage.through();

@@ -87,6 +87,7 @@ fn strong_work_is_held_until_somebody_thaws() {
         client.send(way, "ALTER TABLE orders ADD c int");
         let told = until_held(&mut client);
         assert_eq!(told.message(), "ALTER TABLE is held: the proxy is frozen");
+        assert!(told.field(b'D').expect("a detail").contains("Frozen by ann: incident 7."), "{told:?}");
         // Ordinary traffic, and work that nobody feels.
         let mut application = operated.stage.through();
         application.all(&[
@@ -159,7 +160,7 @@ fn what_waits_for_a_lock_is_stopped() {
     client.send(Way::Simple, "ALTER TABLE orders ADD c int");
     eventually("it waits", || {
         let status = operated.status();
-        status["running"][0]["waiting"]
+        status["running"][0]["at"]
             .as_str()
             .is_some_and(|it| it.contains(&reader.pid().to_string()))
             .then_some(())
@@ -187,7 +188,9 @@ fn a_plan_stops_between_its_steps() {
         (&1.into(), &2.into()),
         "{status}"
     );
-    assert!(operated.tell(&["freeze", "incident"]).contains("1 statements end the step that they are at"));
+    assert!(
+        operated.tell(&["freeze", "incident"]).contains("1 running, each ends with the step that it is at")
+    );
     writer.all(&["COMMIT"]);
     let answer = client.answer();
     assert_eq!(answer.failure(), "55000");
@@ -208,9 +211,7 @@ fn what_runs_is_cancelled_where_that_is_asked_for() {
             "SELECT EXISTS (SELECT 1 FROM pg_stat_progress_create_index WHERE phase = 'waiting for old snapshots')",
         );
         assert!(
-            operated
-                .tell(&["freeze", "incident", "--cancel-running"])
-                .contains("1 statements were cancelled")
+            operated.tell(&["freeze", "incident", "--cancel-running"]).contains("1 running, all cancelled")
         );
         let answer = client.answer();
         assert_eq!(answer.failure(), "57014", "{way:?}");
