@@ -173,6 +173,9 @@ section! {
         /// is in its name), which is the owner's only. Without it there is none, and
         /// the proxy can neither be asked nor frozen. Proxies of one host may share a directory.
         socket_directory: Option<PathBuf> = None, example "/run/lockkeeper" => restart;
+        /// Users of the console, which is psql on the database `lockkeeper`, in a file of lines `"user" "SCRAM-SHA-256$..."`. Without it
+        /// there is none, and a database of that name is the server's.
+        console_users: Option<PathBuf> = None, example "/etc/lockkeeper/console.txt";
         /// What becomes of work that others would feel while the proxy is frozen: `hold`, `refuse` or `warn`.
         frozen_work: TreatmentWord = TreatmentWord::Hold;
         /// How long a statement may be held by a freeze; then it fails with SQLSTATE 55000.

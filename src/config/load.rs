@@ -76,18 +76,21 @@ impl Loaded {
         let upstream = Upstream::load(sessions.upstream.clone());
         let client_tls = ClientTls::load(&sessions.client_tls);
         let verifiers = VerifierSource::load(&sessions.verifiers);
-        match (upstream, client_tls, verifiers) {
-            (Ok(upstream), Ok(client_tls), Ok(verifiers)) => Ok(Ready {
+        let console_users = VerifierSource::load(&sessions.console_users);
+        match (upstream, client_tls, verifiers, console_users) {
+            (Ok(upstream), Ok(client_tls), Ok(verifiers), Ok(console_users)) => Ok(Ready {
                 settings: sessions.clone(),
                 upstream: Arc::new(upstream),
                 client_tls: Arc::new(client_tls),
                 verifiers,
+                console_users,
             }),
-            (upstream, client_tls, verifiers) => {
+            (upstream, client_tls, verifiers, console_users) => {
                 let found = [
                     ("upstream", upstream.err()),
                     ("listen.tls", client_tls.err()),
                     ("auth", verifiers.err()),
+                    ("operator", console_users.err()),
                 ];
                 let found = found
                     .into_iter()

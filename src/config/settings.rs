@@ -114,6 +114,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
             (None, Some(query)) => Verifiers::Query(query.clone()),
             (None, None) => Verifiers::None,
         },
+        console_users: file.operator.console_users.value.clone().map_or(Verifiers::None, Verifiers::File),
     }
 }
 

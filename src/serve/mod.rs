@@ -1,6 +1,7 @@
 //! Serving sessions: listening, workers, the relay, and stopping.
 
 pub mod accept;
+pub mod console;
 pub mod drain;
 pub mod engage;
 pub mod eye;

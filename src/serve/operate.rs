@@ -93,9 +93,9 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// What questions are answered from.
-struct Desk {
-    serving: Arc<Serving>,
-    process: Process,
+pub(super) struct Desk {
+    pub(super) serving: Arc<Serving>,
+    pub(super) process: Process,
 }
 
 async fn serve(listener: UnixListener, desk: Rc<Desk>) {
@@ -152,7 +152,8 @@ async fn question(client: &mut UnixStream) -> Result<Value, String> {
 }
 
 impl Desk {
-    async fn answer(&self, question: &Value) -> Result<Value, String> {
+    /// Answers a question.
+    pub(super) async fn answer(&self, question: &Value) -> Result<Value, String> {
         let now = clock::wall();
         match text(question, "ask").as_str() {
             "status" => Ok(json!({ "ok": status::report(&self.serving.live, &self.process, now) })),

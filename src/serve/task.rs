@@ -27,6 +27,7 @@ use crate::upstream::{Link, Lost, Stream};
 use crate::wire::notice;
 use crate::wire::startup::Replication;
 
+use super::console;
 use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
@@ -112,7 +113,7 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
     let limit = ready.settings.startup_timeout;
     let client = stream(accepted.socket).ok()?;
     let greeted = match greet(client, &ready.client_tls, limit).await {
-        Greeting::Session(greeted) => greeted,
+        Greeting::Session(greeted) => console::unless_meant(greeted, &state.serving, &ready).await?,
         Greeting::Cancel { client, packet } => {
             pass_cancel(&state.serving.live, &ready, &packet).await;
             drop(client);

@@ -202,7 +202,7 @@ to = "08:00"
     lockkeeper.toml:3: guard.hazards: drop-table: expected one of "pass", "warn", "plan", "hold", "refuse"
     lockkeeper.toml:6: operator.frozen_work: expected one of "hold", "refuse", "warn"
     lockkeeper.toml:7: operator.override_roles: expected a name or a pattern with "*", found nothing
-    lockkeeper.toml:8: operator.socket_directory: the socket's path would have 116 bytes, at most 107 are possible
+    lockkeeper.toml:8: operator.socket_directory: the socket's path would have 124 bytes, at most 107 are possible
     lockkeeper.toml:11: peak.1.days: "funday" is no day: expected mon, tue, wed, thu, fri, sat, sun, a range such as mon-fri, or daily
     lockkeeper.toml:12: peak.1.from: expected a time of day from "00:00" to "24:00"
     lockkeeper.toml:13: peak.1.to: expected a time of day from "00:00" to "24:00"

@@ -24,6 +24,7 @@ mod guards_modes;
 mod guards_unseen;
 mod guards_waiting;
 mod hold;
+mod hold_console;
 mod hold_freeze;
 mod ladder;
 mod ladder_scripts;
