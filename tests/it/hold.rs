@@ -1,10 +1,11 @@
 //! Work that peak hours hold back: what is held, refused or warned of, who is told what, and how every wait can end.
 
+use lockkeeper::cluster::Stop;
 use rustix::process::Signal;
 
-use crate::support::eventually;
 use crate::support::raw::{self, Frame};
 use crate::support::stage::{Answer, Person, Stage, Way};
+use crate::support::{each_major, eventually};
 
 /// Peak hours that do not end.
 fn always(more: &str) -> String {
@@ -211,6 +212,51 @@ fn a_server_that_goes_away_is_heard_of() {
         let last = client.raw.until_end();
         let error = last.last().expect("last words");
         assert_eq!((error.tag, error.sqlstate().as_str()), (b'E', "57P01"), "{last:?}");
+    }
+}
+
+#[test]
+fn a_server_that_restarts_ends_the_wait() {
+    let mut stage = Stage::with(&always(""));
+    for how in [Stop::Fast, Stop::Immediate] {
+        let mut client = stage.through();
+        client.send(Way::Simple, "ALTER TABLE orders ADD c int");
+        until_held(&mut client);
+        stage.cluster.restart(how).expect("restarted");
+        let last = client.raw.until_end();
+        // A server that crashes may say nothing.
+        let heard = |frame: &Frame| frame.sqlstate().starts_with("57P0") || frame.sqlstate() == "08006";
+        assert!(last.iter().any(|frame| frame.tag == b'E' && heard(frame)), "{last:?}");
+        assert!(!column(&stage, "c"));
+    }
+    let mut client = stage.through();
+    client.send(Way::Simple, "ALTER TABLE orders ADD c int");
+    until_held(&mut client);
+    reload(&stage, "");
+    assert_eq!(client.answer().tag(), "ALTER TABLE");
+}
+
+#[test]
+fn every_version_can_hold() {
+    for installation in each_major() {
+        let stage = Stage::on_with(installation, &always(""));
+        let mut alone = stage.through();
+        alone.send(Way::Extended, "CREATE INDEX by_note ON orders (note)");
+        until_held(&mut alone);
+        let mut block = stage.through();
+        block.all(&["BEGIN"]);
+        block.send(Way::Simple, "ALTER TABLE orders ADD c int");
+        until_held(&mut block);
+        let mut refused = stage.through();
+        refused.all(&["BEGIN", "INSERT INTO orders VALUES (700)"]);
+        assert_eq!(refused.query("ALTER TABLE orders ADD d int").failure(), "55000");
+        refused.all(&["ROLLBACK"]);
+        block.cancel();
+        let answer = block.answer();
+        assert_eq!((answer.failure().as_str(), answer.status()), ("57014", 'E'));
+        reload(&stage, "");
+        assert_eq!(alone.answer().tag(), "CREATE INDEX");
+        assert_eq!(stage.indexes(), "by_note+");
     }
 }
 

@@ -147,7 +147,15 @@ fn it_may_be_refused_instead() {
 fn sessions_that_are_only_observed_are_frozen_too() {
     let operated = Operated::with("frozen_work = \"refuse\"", "[guard]\nmode = \"observe\"");
     operated.tell(&["freeze", "incident"]);
-    assert_eq!(operated.stage.through().query("ALTER TABLE orders ADD c int").failure(), "55000");
+    let mut client = operated.stage.through();
+    assert_eq!(client.query("ALTER TABLE orders ADD c int").failure(), "55000");
+    // Behind the end of a failed transaction too.
+    client.query("BEGIN").tag();
+    client.query("SELECT 1 / 0").failure();
+    let answer = client.query("ROLLBACK; ALTER TABLE orders ADD c int");
+    assert_eq!(answer.error().map(Frame::sqlstate).as_deref(), Some("55000"), "{answer:?}");
+    operated.tell(&["thaw"]);
+    assert_eq!(client.query("ALTER TABLE orders ADD c int").tag(), "ALTER TABLE");
 }
 
 /// What waits for its lock outside the queue has not begun.
