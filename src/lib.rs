@@ -3,8 +3,9 @@
 //! A module imports only modules that stand above it in this list; a test keeps that rule.
 //! `ARCHITECTURE.md` tells what each of them is for.
 
-// Ten that think: pure, no sockets, no clock, no environment.
+// Eleven that think: pure, no sockets, no clock, no environment.
 pub mod base;
+pub mod peak;
 pub mod wire;
 pub mod sql;
 pub mod effects;

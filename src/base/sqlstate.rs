@@ -39,6 +39,10 @@ impl SqlState {
     pub const DEADLOCK_DETECTED: Self = Self(*b"40P01");
     /// `duplicate_table`, which indexes are called too
     pub const DUPLICATE_TABLE: Self = Self(*b"42P07");
+    /// `insufficient_privilege`
+    pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    /// `syntax_error`
+    pub const SYNTAX_ERROR: Self = Self(*b"42601");
     /// `undefined_object`
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     /// `too_many_connections`

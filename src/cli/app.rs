@@ -11,13 +11,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Loaded, Sources};
 use crate::event::{
-    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, LoginAdvice, NeedsRestart,
-    Started, Stopped, Stopping,
+    Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, ControlSocket, LoginAdvice,
+    NeedsRestart, Started, Stopped, Stopping,
 };
 use crate::serve::accept::Accepting;
 use crate::serve::drain;
 use crate::serve::listener::{Accepted, Listener};
+use crate::serve::operate::Operating;
 use crate::serve::settings::{Ready, Serving};
+use crate::serve::status::Process;
 use crate::serve::task::{self, WorkerState};
 use crate::serve::worker::Workers;
 
@@ -35,6 +37,8 @@ pub(super) struct App {
     serving: Arc<Serving>,
     workers: Arc<Workers>,
     accepting: Option<Accepting>,
+    /// The control socket, as long as the process lives.
+    _operating: Option<Operating>,
 }
 
 /// The signals that mean something.
@@ -60,8 +64,10 @@ impl App {
         let signals = Signals::new().context("cannot hear signals")?;
         let listeners = Listener::bind_all(&loaded.settings.listen)?;
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.address().to_owned()).collect();
+        let port = listeners.first().map_or(0, Listener::port);
         advise(&ready);
         let serving = Arc::new(Serving::new(ready));
+        let operating = operate(&loaded, (port, &addresses), &serving)?;
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;
         let workers = Arc::new(workers);
@@ -77,6 +83,7 @@ impl App {
             serving,
             workers,
             accepting: Some(accepting),
+            _operating: operating,
         })
     }
 
@@ -146,6 +153,21 @@ impl App {
         Stopped { left: self.workers.sockets() }.emit();
         code
     }
+}
+
+/// The control socket, where one is configured. Processes that share a port must not share it.
+fn operate(
+    loaded: &Loaded,
+    (port, addresses): (u16, &[String]),
+    serving: &Arc<Serving>,
+) -> anyhow::Result<Option<Operating>> {
+    let Some(directory) = &loaded.settings.socket_directory else { return Ok(None) };
+    let of_its_own = loaded.settings.listen.reuse_port.then(|| format!(".{}", std::process::id()));
+    let name = format!("lockkeeper.{port}{}.sock", of_its_own.unwrap_or_default());
+    let process = Process { addresses: addresses.to_vec() };
+    let operating = Operating::start(directory.join(name), process, serving)?;
+    ControlSocket { path: operating.path() }.emit();
+    Ok(Some(operating))
 }
 
 /// Says what will keep some logins from passing although the settings are right by themselves.

@@ -7,6 +7,7 @@ mod database;
 mod demo;
 mod explain;
 mod log;
+mod operator;
 mod ping;
 mod serve;
 mod sources;
@@ -45,6 +46,16 @@ enum Command {
     ///
     /// Needs Postgres server binaries and a Python with Alembic; everything it starts ends with it.
     Demo(demo::DemoArgs),
+    /// Show what running proxies are doing.
+    ///
+    /// What is held, what runs and what has run, peak hours, and the freeze.
+    Status(operator::StatusArgs),
+    /// Stop schema changes at once, until somebody thaws.
+    ///
+    /// What would be felt is held or refused, as `operator.frozen_work` says. What is being carried out ends with the step that it is at, and is taken back. Ordinary traffic passes.
+    Freeze(operator::FreezeArgs),
+    /// End a freeze; what was held goes on in the order of its arrival.
+    Thaw(operator::ThawArgs),
     /// Ask whether a proxy answers, for health checks.
     Ping(ping::PingArgs),
 }
@@ -57,6 +68,9 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Status(args) => operator::status(&args),
+        Command::Freeze(args) => operator::freeze(&args),
+        Command::Thaw(args) => operator::thaw(&args),
         Command::Ping(args) => ping::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret as _;
 
 use crate::hazard;
+use crate::peak::Clock;
 
 use super::address::Address;
 use super::file::File;
@@ -24,6 +25,8 @@ pub(super) fn contradictions(file: &File) -> Vec<Problem> {
     guard(file, &mut found);
     rules(file, &mut found);
     hazards(file, &mut found);
+    peaks(file, &mut found);
+    operator(file, &mut found);
     log(file, &mut found);
     found.0
 }
@@ -195,6 +198,44 @@ fn unknown_hazards<'a, T>(
         let near = suggest::nearest(id, hazard::ALL.iter().map(|hazard| hazard.id));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
         found.at(entry, path, format!("there is no hazard {id:?}{hint}"));
+    }
+}
+
+fn peaks(file: &File, found: &mut Found) {
+    for (index, peak) in file.peaks.iter().enumerate() {
+        let path = |key: &str| format!("peak.{}.{key}", index + 1);
+        match (peak.from.0, peak.to.0) {
+            (Some(from), Some(to)) if from == to => {
+                let why =
+                    format!("is the same as peak.{}.from; a whole day is \"00:00\" to \"24:00\"", index + 1);
+                found.at(&peak.to, &path("to"), why);
+            }
+            (Some(Clock::MIDNIGHT), _) => {
+                found.at(&peak.from, &path("from"), "a day ends at 24:00; the next one begins at \"00:00\"");
+            }
+            (from, to) => {
+                for (key, given) in [("from", from), ("to", to)] {
+                    if given.is_none() {
+                        let why = "is missing: a window needs \"from\" and \"to\"";
+                        found.0.push(Problem::new(peak.source(), path(key), why));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The longest port in the name counts: which one it is shows at the start.
+fn operator(file: &File, found: &mut Found) {
+    let directory = &file.operator.socket_directory;
+    let bytes = directory
+        .value
+        .as_ref()
+        .map_or(0, |path| path.as_os_str().len() + "/lockkeeper.65535.4194304.sock".len());
+    if bytes > UNIX_PATH_BYTES_MAX {
+        let why =
+            format!("the socket's path would have {bytes} bytes, at most {UNIX_PATH_BYTES_MAX} are possible");
+        found.at(directory, "operator.socket_directory", why);
     }
 }
 

@@ -4,6 +4,7 @@ use toml_edit::{Document, Item, Table, TableLike};
 
 use super::file::File;
 use super::key::{Raw, Section, Source, path};
+use super::peak::Peak;
 use super::problem::Problem;
 use super::rule::Rule;
 use super::suggest;
@@ -41,7 +42,11 @@ impl Walk<'_> {
             let here = path(section, name);
             let source = self.source(table, name, item);
             if here == "rule" {
-                self.rules(item, source);
+                let rules: Vec<Rule> = self.list(&here, item, source);
+                self.file.rules.extend(rules);
+            } else if here == "peak" {
+                let peaks: Vec<Peak> = self.list(&here, item, source);
+                self.file.peaks.extend(peaks);
             } else if is_section(&here) {
                 match item.as_table_like() {
                     Some(inner) => self.table(&here, inner),
@@ -70,7 +75,8 @@ impl Walk<'_> {
         }
     }
 
-    fn rules(&mut self, item: &Item, source: Source) {
+    /// A list of tables, `[[rule]]`.
+    fn list<S: Section + Default>(&mut self, word: &str, item: &Item, source: Source) -> Vec<S> {
         let tables: Vec<&dyn TableLike> = match item {
             Item::ArrayOfTables(tables) => {
                 tables.iter().map(|table: &Table| table as &dyn TableLike).collect()
@@ -84,22 +90,23 @@ impl Walk<'_> {
                     .map(|t| t as &dyn TableLike)
                     .collect()
             }
-            _ => return self.problem(source, "rule", "is a list of rules: write [[rule]]"),
+            _ => {
+                self.problem(source, word, format!("is a list of {word}s: write [[{word}]]"));
+                return Vec::new();
+            }
         };
-        for (index, table) in tables.into_iter().enumerate() {
-            let rule = self.rule(index, table);
-            self.file.rules.push(rule);
-        }
+        let one = |(index, table)| self.one_of(&format!("{word}.{}", index + 1), table);
+        tables.into_iter().enumerate().map(one).collect()
     }
 
-    fn rule(&mut self, index: usize, table: &dyn TableLike) -> Rule {
-        let mut rule = Rule::default();
-        let known: Vec<_> = Rule::keys().iter().map(|key| key.name).collect();
+    fn one_of<S: Section + Default>(&mut self, section: &str, table: &dyn TableLike) -> S {
+        let mut one = S::default();
+        let known: Vec<_> = S::keys().iter().map(|key| key.name).collect();
         for (name, item) in table.iter() {
-            let here = format!("rule.{}.{name}", index + 1);
+            let here = path(section, name);
             let source = self.source(table, name, item);
             let result = if known.contains(&name) {
-                assign(&mut rule, name, item, source.clone())
+                assign(&mut one, name, item, source.clone())
             } else {
                 Err(unknown_among(name, known.iter().copied()))
             };
@@ -107,7 +114,7 @@ impl Walk<'_> {
                 self.problem(source, &here, why);
             }
         }
-        rule
+        one
     }
 
     fn source(&self, table: &dyn TableLike, name: &str, item: &Item) -> Source {
@@ -148,7 +155,10 @@ fn unknown(section: &str, name: &str) -> String {
         "" => Some(*path),
         _ => path.strip_prefix(section)?.strip_prefix('.'),
     });
-    let near = suggest::nearest(name, keys_of(section).into_iter().chain(below).chain(rule_word(section)));
+    let near = suggest::nearest(
+        name,
+        keys_of(section).into_iter().chain(below).chain(list_words(section).iter().copied()),
+    );
     if let Some(near) = near {
         return did_you_mean(near);
     }
@@ -172,8 +182,8 @@ pub(super) fn unknown_path(path: &str) -> String {
         .map_or_else(|| "unknown key".to_owned(), did_you_mean)
 }
 
-fn rule_word(section: &str) -> Option<&'static str> {
-    section.is_empty().then_some("rule")
+fn list_words(section: &str) -> &'static [&'static str] {
+    if section.is_empty() { &["rule", "peak"] } else { &[] }
 }
 
 fn unknown_among<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {

@@ -12,10 +12,12 @@ use crate::base::{Period, Size};
 use super::address::Address;
 use super::hazards::{Hazards, Tables};
 use super::key::{Key, Raw, Section, Shown, Source, section};
+use super::peak::{Peak, Roles};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
 use super::word::{
-    ClientSslMode, LogFormat, ModeWord, Oversize, SslNegotiation, TargetSessionAttrs, UpstreamSslMode,
+    ClientSslMode, LogFormat, ModeWord, Oversize, SslNegotiation, TargetSessionAttrs, TreatmentWord,
+    UpstreamSslMode,
 };
 
 section! {
@@ -152,7 +154,8 @@ section! {
         /// The longest pause between two attempts.
         backoff_max: Period = Period::seconds(2), in Period::millis(1)..=Period::minutes(10);
         /// What is to become of single hazards, instead of their defaults: `pass` (as it is, under the ladder of patience),
-        /// `warn`, `plan` (online, where that is possible), `refuse`: `{ drop-column = "warn" }`.
+        /// `warn`, `plan` (online, where that is possible), `hold` (the same, and while peak hours or a freeze are in force it waits),
+        /// `refuse`: `{ drop-column = "warn" }`.
         hazards: Hazards = Hazards::default();
         /// Tables smaller than that, their partitions counted, are excused from everything but the ladder of patience.
         small_table: Size = Size::megabytes(8), in Size::bytes(0)..=Size::megabytes(1 << 20);
@@ -160,6 +163,25 @@ section! {
         hot_tables: Tables = Tables::default();
         /// Time between two NOTICEs about the progress of a statement.
         progress_interval: Period = Period::seconds(5), in Period::millis(100)..=Period::hours(1);
+    }
+}
+
+section! {
+    /// What people may do while the proxy runs: `lockkeeper status`, `freeze`, `thaw`, and overrides.
+    ["operator"] Operator {
+        /// The directory of the control socket, `lockkeeper.<port>.sock` (with `reuse_port` also the process
+        /// is in its name), which is the owner's only. Without it there is none, and
+        /// the proxy can neither be asked nor frozen. Proxies of one host may share a directory.
+        socket_directory: Option<PathBuf> = None, example "/run/lockkeeper" => restart;
+        /// Users of the console, which is psql on the database `lockkeeper`, in a file of lines `"user" "SCRAM-SHA-256$..."`. Without it
+        /// there is none, and a database of that name is the server's.
+        console_users: Option<PathBuf> = None, example "/etc/lockkeeper/console.txt";
+        /// What becomes of work that others would feel while the proxy is frozen: `hold`, `refuse` or `warn`.
+        frozen_work: TreatmentWord = TreatmentWord::Hold;
+        /// How long a statement may be held by a freeze; then it fails with SQLSTATE 55000.
+        frozen_hold_for: Option<Period> = Some(Period::hours(12)), in Period::millis(1)..=Period::hours(168);
+        /// Roles that may `SET lockkeeper.override = 'ticket: why'`, and so pass peak hours and freezes: `["dba", "oncall_*"]`.
+        override_roles: Roles = Roles::default();
     }
 }
 
@@ -190,6 +212,8 @@ macro_rules! sections {
             $(#[doc = concat!("`[", $path, "]`")] pub $field: $type,)+
             /// `[[rule]]`, the first that matches wins.
             pub rules: Vec<Rule>,
+            /// `[[peak]]`
+            pub peaks: Vec<Peak>,
         }
 
         impl File {
@@ -206,18 +230,22 @@ macro_rules! sections {
                 }
             }
 
-            /// Every key with its value and source; rules last.
+            /// Every key with its value and source; lists last.
             pub fn shown(&self) -> Vec<Shown> {
                 let mut all = Vec::new();
                 $(all.extend(self.$field.shown());)+
-                for (index, rule) in self.rules.iter().enumerate() {
-                    let numbered = |shown: Shown| Shown { path: format!("rule.{}.{}", index + 1, shown.path), ..shown };
-                    all.extend(rule.shown().into_iter().map(numbered));
-                }
+                all.extend(self.rules.iter().enumerate().flat_map(|(index, rule)| numbered("rule", index, rule)));
+                all.extend(self.peaks.iter().enumerate().flat_map(|(index, peak)| numbered("peak", index, peak)));
                 all
             }
         }
     };
+}
+
+/// The keys of one of several, by its place among them.
+fn numbered(list: &str, index: usize, one: &impl Section) -> Vec<Shown> {
+    let path = |shown: &Shown| format!("{list}.{}.{}", index + 1, shown.path);
+    one.shown().into_iter().map(|shown| Shown { path: path(&shown), ..shown }).collect()
 }
 
 sections! {
@@ -228,6 +256,7 @@ sections! {
     auth: Auth = "auth",
     limits: Limits = "limits",
     guard: Guard = "guard",
+    operator: Operator = "operator",
     log: Log = "log",
     stop: Stop = "stop",
 }

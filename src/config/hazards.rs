@@ -16,7 +16,7 @@ impl Setting for Hazards {
     type Scalar = Self;
 
     fn allowed() -> String {
-        "a table of hazards, each \"pass\", \"warn\", \"plan\" or \"refuse\"".into()
+        "a table of hazards, each \"pass\", \"warn\", \"plan\", \"hold\" or \"refuse\"".into()
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
@@ -52,9 +52,9 @@ impl Setting for Hazards {
 }
 
 fn setting(hazard: &str, word: &str) -> Result<(String, HazardSetting), String> {
-    let setting = word
-        .parse()
-        .map_err(|()| format!("{hazard}: expected one of \"pass\", \"warn\", \"plan\", \"refuse\""))?;
+    let setting = word.parse().map_err(|()| {
+        format!("{hazard}: expected one of \"pass\", \"warn\", \"plan\", \"hold\", \"refuse\"")
+    })?;
     Ok((hazard.to_owned(), setting))
 }
 

@@ -47,7 +47,9 @@ pub fn load_text(sources: &Sources, text: &str) -> Result<Loaded, Problems> {
 }
 
 fn finish(sources: &Sources, file: File, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
-    problems.extend(check::contradictions(&file));
+    // What could not be read is not wrong in another way too.
+    let unread: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+    problems.extend(check::contradictions(&file).into_iter().filter(|it| !unread.contains(&it.key)));
     if problems.is_empty() {
         let settings = Settings::new(&file, &sources.environment);
         Ok(Loaded { file, settings })
@@ -74,18 +76,21 @@ impl Loaded {
         let upstream = Upstream::load(sessions.upstream.clone());
         let client_tls = ClientTls::load(&sessions.client_tls);
         let verifiers = VerifierSource::load(&sessions.verifiers);
-        match (upstream, client_tls, verifiers) {
-            (Ok(upstream), Ok(client_tls), Ok(verifiers)) => Ok(Ready {
+        let console_users = VerifierSource::load(&sessions.console_users);
+        match (upstream, client_tls, verifiers, console_users) {
+            (Ok(upstream), Ok(client_tls), Ok(verifiers), Ok(console_users)) => Ok(Ready {
                 settings: sessions.clone(),
                 upstream: Arc::new(upstream),
                 client_tls: Arc::new(client_tls),
                 verifiers,
+                console_users,
             }),
-            (upstream, client_tls, verifiers) => {
+            (upstream, client_tls, verifiers, console_users) => {
                 let found = [
                     ("upstream", upstream.err()),
                     ("listen.tls", client_tls.err()),
                     ("auth", verifiers.err()),
+                    ("operator", console_users.err()),
                 ];
                 let found = found
                     .into_iter()

@@ -18,6 +18,7 @@ mod passfile;
 mod load;
 pub mod problem;
 pub mod reference;
+pub mod peak;
 pub mod rule;
 mod settings;
 pub mod source;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::file::File;
 use super::key::{Applies, Key, Section as _};
+use super::peak::Peak;
 use super::rule::Rule;
 
 /// Where the page stands.
@@ -40,6 +41,7 @@ pub fn page() -> String {
         section(&mut out, &format!("[{path}]"), doc, &keys);
     }
     section(&mut out, "[[rule]]", Rule::DOC, &Rule::keys());
+    section(&mut out, "[[peak]]", Peak::DOC, &Peak::keys());
     out
 }
 
@@ -78,8 +80,10 @@ pub fn example() -> String {
         let _ = write!(out, "\n{}[{path}]\n", comment(doc));
         example_keys(&mut out, &keys);
     }
-    let _ = write!(out, "\n{}#[[rule]]\n", comment(Rule::DOC));
-    example_keys(&mut out, &Rule::keys());
+    for (word, doc, keys) in [("rule", Rule::DOC, Rule::keys()), ("peak", Peak::DOC, Peak::keys())] {
+        let _ = write!(out, "\n{}#[[{word}]]\n", comment(doc));
+        example_keys(&mut out, &keys);
+    }
     out
 }
 

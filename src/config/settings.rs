@@ -1,14 +1,17 @@
 //! The file's values as the modules' own settings. Whatever gets here has been checked.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::{Period, Size};
 use crate::hazard::HazardSetting;
-use crate::judge::policy::Allowance;
+use crate::judge::policy::{Allowance, Overriding};
 use crate::judge::{Mode, Policy};
+use crate::live::gate::Hours;
 use crate::live::rules::Rule as LiveRule;
 use crate::live::{Limits, Rules};
+use crate::peak::{Schedule, Treatments};
 use crate::serve::listener::{ListenSettings, Place};
 use crate::serve::login::Verifiers;
 use crate::serve::settings::{Oversize, Settings as SessionSettings, Waiting};
@@ -18,6 +21,7 @@ use super::address::Address;
 use super::edge;
 use super::file::File;
 use super::hazards::Hazards;
+use super::peak::{self, Peak};
 use super::rule::Rule;
 use super::word::{self, LogFormat, ModeWord};
 
@@ -32,6 +36,8 @@ pub struct Settings {
     pub workers: Option<u32>,
     /// How long busy sessions may go on after SIGTERM.
     pub stop_deadline: Duration,
+    /// Where the control socket is, if there is one.
+    pub socket_directory: Option<PathBuf>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -52,6 +58,7 @@ impl Settings {
             listen: listen(file),
             sessions: sessions(file, environment),
             workers: file.limits.workers.0,
+            socket_directory: file.operator.socket_directory.value.clone(),
             stop_deadline: file.stop.deadline.duration(),
             log: LogSettings { format: *file.log.format, level: file.log.level.value.clone() },
         }
@@ -93,6 +100,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
             word::Oversize::Pass => Oversize::Pass,
         },
         rules: rules(file),
+        hours: hours(file),
         waiting: Waiting {
             patience: guard.patience.0.iter().map(|period| period.duration()).collect(),
             backoff_min: guard.backoff_min.duration(),
@@ -106,6 +114,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
             (None, Some(query)) => Verifiers::Query(query.clone()),
             (None, None) => Verifiers::None,
         },
+        console_users: file.operator.console_users.value.clone().map_or(Verifiers::None, Verifiers::File),
     }
 }
 
@@ -118,8 +127,23 @@ fn rules(file: &File) -> Rules {
         hazards: settings_of(&file.guard.hazards),
         small_table: file.guard.small_table.as_u64(),
         hot_tables: file.guard.hot_tables.0.clone(),
+        overriding: Overriding::Denied,
+        override_for: None,
     };
-    Rules { default, rules: file.rules.iter().map(rule).collect() }
+    Rules {
+        default,
+        rules: file.rules.iter().map(rule).collect(),
+        override_roles: file.operator.override_roles.0.clone(),
+    }
+}
+
+fn hours(file: &File) -> Hours {
+    let operator = &file.operator;
+    Hours {
+        schedule: Schedule { windows: file.peaks.iter().filter_map(Peak::window).collect() },
+        frozen: Treatments::all(peak::treatment(*operator.frozen_work)),
+        frozen_hold_for: operator.frozen_hold_for.map(Period::duration),
+    }
 }
 
 fn rule(rule: &Rule) -> LiveRule {

@@ -125,6 +125,16 @@ words! {
         Off = "off",
     }
 
+    /// What becomes of work while something holds it back.
+    TreatmentWord {
+        /// It waits.
+        Hold = "hold",
+        /// An error.
+        Refuse = "refuse",
+        /// It is done, with a WARNING.
+        Warn = "warn",
+    }
+
     /// What becomes of statements that are too long to be read.
     Oversize {
         /// They are refused.

@@ -5,6 +5,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 /// A point of the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Instant);
@@ -30,6 +32,11 @@ impl Moment {
     pub fn plus(self, time: Duration) -> Self {
         Self(self.0.checked_add(time).unwrap_or(self.0))
     }
+}
+
+/// What the clock on the wall shows; it may be put forward and back.
+pub fn wall() -> Timestamp {
+    Timestamp::now()
 }
 
 /// What `work` brings if it ends in time.

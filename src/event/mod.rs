@@ -11,8 +11,8 @@ mod trouble;
 
 pub use clean::Clean;
 pub use process::{
-    Accepting, ConfigurationRefused, ConfigurationReloaded, FileLimitLow, LoginAdvice, NeedsRestart,
-    SessionPanicked, Started, Stopped, Stopping, Unaccepted, VariableUnknown,
+    Accepting, ConfigurationRefused, ConfigurationReloaded, ControlSocket, FileLimitLow, Frozen, LoginAdvice,
+    NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
-pub use statement::{ClientLeft, Judged, SessionBroken};
+pub use statement::{ClientLeft, Judged, Overridden, SessionBroken};
 pub use trouble::{ControlSilent, LoginFailed};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::clean::Clean;
 
 /// The proxy serves.
@@ -32,6 +34,57 @@ impl Accepting<'_> {
     /// Tells it.
     pub fn emit(self) {
         tracing::info!(address = %Clean(self.address), "accepting connections");
+    }
+}
+
+/// The control socket is served.
+#[derive(Debug)]
+pub struct ControlSocket<'a> {
+    /// Where it is.
+    pub path: &'a std::path::Path,
+}
+
+impl ControlSocket<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::info!(path = %Clean(&self.path.display().to_string()), "control socket is served");
+    }
+}
+
+/// Somebody has frozen the proxy.
+#[derive(Debug)]
+pub struct Frozen<'a> {
+    /// Why.
+    pub reason: &'a str,
+    /// Who.
+    pub by: &'a str,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+    /// How many statements were cancelled.
+    pub cancelled: usize,
+}
+
+impl Frozen<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let until = self.until.map_or_else(|| "thawed".to_owned(), |until| until.to_string());
+        tracing::warn!(reason = %Clean(self.reason), by = %Clean(self.by), until, cancelled = self.cancelled, "frozen");
+    }
+}
+
+/// Somebody has ended a freeze.
+#[derive(Debug)]
+pub struct Thawed<'a> {
+    /// Why it was frozen.
+    pub reason: &'a str,
+    /// Who has thawed it.
+    pub by: &'a str,
+}
+
+impl Thawed<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(reason = %Clean(self.reason), by = %Clean(self.by), "thawed");
     }
 }
 

@@ -24,6 +24,7 @@ impl Judged<'_> {
             Decision::Forward => "forward",
             Decision::Guard(_) => "guard",
             Decision::Run(_) => "run",
+            Decision::Hold(_) => "hold",
             Decision::Refuse(_) => "refuse",
         };
         tracing::info!(
@@ -32,6 +33,32 @@ impl Judged<'_> {
             database = %Clean(self.database),
             pid = self.pid,
             "statement judged"
+        );
+    }
+}
+
+/// A statement passes peak hours or a freeze, since its session may.
+#[derive(Debug)]
+pub struct Overridden<'a> {
+    /// The reason given.
+    pub why: &'a str,
+    /// The user.
+    pub user: &'a str,
+    /// The session's database.
+    pub database: &'a str,
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl Overridden<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            why = %Clean(self.why),
+            user = %Clean(self.user),
+            database = %Clean(self.database),
+            pid = self.pid,
+            "statement passes peak hours or a freeze by override"
         );
     }
 }

@@ -20,6 +20,7 @@ const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'),
      pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout'), \
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
      pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
+     pg_catalog.current_setting('lockkeeper.override', true), \
      pg_catalog.current_setting('TimeZone')";
 
 /// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment.
@@ -167,7 +168,7 @@ pub async fn is_valid(link: &mut Link, index: &RelationName) -> Result<bool, Los
 
 fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
     let Some(row) = row else { return Default::default() };
-    let directives = ["mode", "max_stall", "retry_for", "allow"]
+    let directives = crate::judge::setting::NAMES
         .into_iter()
         .zip(3..)
         .filter_map(|(name, at)| {
@@ -179,7 +180,7 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
         SessionSettings { lock_timeout: own(1), statement_timeout: own(2), directives },
         Facts {
             server_version: number(row, 0).unwrap_or(0),
-            utc: text(row, 7).map(answer::is_utc),
+            utc: text(row, 8).map(answer::is_utc),
             ..Facts::default()
         },
     )

@@ -39,6 +39,10 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
         if run.take_cancel() {
             return wait.cancelled(run.link).await;
         }
+        if let Some(why) = run.stopped() {
+            fail::transaction(run.link).await?;
+            return Ok(Outcome::own_error(&why));
+        }
         let blockers = match seen.take() {
             Some(seen) => seen,
             None if guard.retry == Retry::Never => Vec::new(),
@@ -53,6 +57,7 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             },
             Next::WaitOutside { sleep } => {
                 let words = wait.words(&blockers);
+                run.record.is_at(blocker::processes(&blockers));
                 match nap(run, &wait, sleep, words).await? {
                     Nap::Over(blockers) => seen = blockers,
                     Nap::Ended(failed) => {
@@ -74,11 +79,16 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
 async fn once(run: &mut Run<'_>, work: Work<'_>, retry: Retry, patience: Duration) -> Result<Attempt, Lost> {
     let own = &run.session.lock_timeout;
     let patience = client_timeout(own).map_or(patience, |own| own.min(patience));
-    match work {
+    run.record.is_at(None);
+    let began = Moment::now();
+    let attempt = match work {
         Work::Statement(sql) => attempt::statement(run, sql, retry, patience).await,
         Work::Message(frame) => message::attempt(run.link, frame, retry, own, patience).await,
         Work::Portal(frame) => attempt::portal(run, frame, patience).await,
-    }
+    };
+    // Nobody has waited for it longer than it has taken.
+    run.record.stalled(began.elapsed());
+    attempt
 }
 
 /// The waiting for one statement's locks.

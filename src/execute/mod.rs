@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod catalogue;
 pub mod fail;
 pub mod guard;
+pub mod hold;
 pub mod message;
 pub mod outcome;
 pub mod plan;
@@ -20,8 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::base::Notice;
 use crate::control::Control;
-use crate::judge::Policy;
+use crate::event::clock;
+use crate::judge::{self, Policy};
+use crate::live::ledger::Record;
+use crate::live::{Cancel, Live};
 use crate::pace::ladder::LadderSettings;
 use crate::upstream::{Link, Upstream};
 
@@ -38,19 +43,25 @@ pub struct Run<'a> {
     pub policy: &'a Policy,
     /// What stays the same for all statements of a session.
     pub surroundings: &'a Surroundings<'a>,
+    /// Its entry in the ledger.
+    pub record: &'a Record<'a>,
 }
 
 /// What stays the same for all statements of a session.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
+    /// What runs in the process, and what holds work back.
+    pub live: &'a Live,
     /// The proxy's own connection.
     pub control: &'a Control,
     /// Set when a cancel request for this session has passed.
     pub cancelled: &'a AtomicBool,
+    /// The session's own flag, for those who cancel it from outside; `None` when the server gave no key.
+    pub cancel: Option<&'a Arc<Cancel>>,
     /// Cancels what the session's backend is doing.
     pub canceller: &'a Canceller,
     /// The database and backend of the session.
-    pub place: Place,
+    pub place: &'a Place,
     /// The rungs of patience.
     pub ladder: &'a LadderSettings,
     /// How often progress is told.
@@ -88,6 +99,10 @@ impl Canceller {
 /// Where a session works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    /// The user who has logged in.
+    pub user: String,
+    /// What the client called itself when it did.
+    pub application_name: String,
     /// Database name.
     pub database: String,
     /// Backend process id; 0 when the server did not say.
@@ -95,6 +110,14 @@ pub struct Place {
 }
 
 impl Run<'_> {
+    /// Why what has begun is not to go on: somebody has frozen the proxy.
+    pub fn stopped(&self) -> Option<Notice> {
+        if self.policy.override_for.is_some() {
+            return None;
+        }
+        self.surroundings.live.gate().stops(clock::wall()).map(|curb| judge::stopped(&curb))
+    }
+
     /// Whether the client has asked to cancel since the last time somebody looked.
     pub fn take_cancel(&self) -> bool {
         self.surroundings.cancelled.swap(false, Ordering::Relaxed)

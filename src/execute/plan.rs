@@ -24,8 +24,11 @@ use super::tell::tell;
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
+        run.record.step(at + 1, plan.steps.len());
+        let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
             Pace::Tidy(targets) => tidy(run, step, targets).await?,
+            _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
             }
@@ -123,6 +126,7 @@ async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
             },
             None => {
                 if let Some(notice) = watch.look().await {
+                    run.record.is_at(Some(notice.message.clone()));
                     tell(run.link, &[notice]).await;
                 }
             }

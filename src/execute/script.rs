@@ -75,8 +75,13 @@ async fn guarded(run: &mut Run<'_>, frame: &[u8], guard: &Guard, repeatable: boo
     };
     let retry =
         if repeatable && !run.link.tracker.holds_strong_lock() { Retry::Savepoint } else { Retry::Never };
-    let mut part =
-        Run { link: run.link, session: &session, policy: run.policy, surroundings: run.surroundings };
+    let mut part = Run {
+        link: run.link,
+        session: &session,
+        policy: run.policy,
+        surroundings: run.surroundings,
+        record: run.record,
+    };
     guard::run(&mut part, Work::Message(frame), &Guard { targets: guard.targets.clone(), retry }).await
 }
 

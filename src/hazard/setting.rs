@@ -12,13 +12,15 @@ pub enum HazardSetting {
     Warn,
     /// Replaced by the online plan; where there is none, or it cannot run, as [`Warn`](Self::Warn).
     Plan,
+    /// The same, but while peak hours or a freeze are in force it waits.
+    Hold,
     /// Refused with the steps by hand.
     Refuse,
 }
 
 impl HazardSetting {
     /// Every setting, mildest first.
-    pub const ALL: [Self; 4] = [Self::Pass, Self::Warn, Self::Plan, Self::Refuse];
+    pub const ALL: [Self; 5] = [Self::Pass, Self::Warn, Self::Plan, Self::Hold, Self::Refuse];
 
     /// The word in the configuration and in reports.
     pub const fn word(self) -> &'static str {
@@ -26,6 +28,7 @@ impl HazardSetting {
             Self::Pass => "pass",
             Self::Warn => "warn",
             Self::Plan => "plan",
+            Self::Hold => "hold",
             Self::Refuse => "refuse",
         }
     }

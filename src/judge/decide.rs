@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::curb::Asked;
 use super::decision::{Decision, Guard, Judgement, Retry};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
 use super::setting::{self, Setting};
-use super::{as_sent, exempt, explain, unless_exists};
+use super::{as_sent, curb, exempt, explain, load, unless_exists};
 use crate::base::{Notice, RelationName};
 use crate::effects::facts::{Facts, Oid, RelationKind};
 use crate::effects::{Past, Touched};
 use crate::hazard::{
-    self, Finding, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
+    self, Finding, HazardSetting, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
 };
+use crate::peak::Loads;
 use crate::plan::{Plan, Target};
 use crate::sql::directive::Directive;
 use crate::sql::form::{Form, Runs};
@@ -21,16 +23,22 @@ use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Stat
 
 /// What is to become of a message.
 pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) -> Judgement {
-    if let Some(refusal) = script.statements.iter().find_map(bad_setting) {
+    if let Some(refusal) = script.statements.iter().find_map(|it| bad_setting(it, policy)) {
         return Judgement::of(Decision::Refuse(refusal), moment.past.clone());
     }
-    let (settings, problems) = directives(script);
+    let (settings, problems) = directives(script, policy);
     let policy = policy.with(&settings);
     let case = Case { script, facts, transaction: moment.transaction, policy: &policy };
     let (seen, past) = case.look(moment.past.clone());
     let mut judgement = Judgement::of(Decision::Forward, past);
+    let asked = Asked {
+        tag: case.tag(),
+        loads: seen.loads,
+        waits: case.waits(&seen.found),
+        standing: moment.transaction,
+    };
     if policy.mode == Mode::Off {
-        return judgement;
+        return curb::apply(asked, &moment.in_force, &policy, judgement);
     }
     judgement.notices.extend(problems.into_iter().map(explain::ignored));
     for found in &seen.found {
@@ -38,15 +46,20 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
             judgement.hazards.push(found.finding.hazard);
         }
     }
-    match policy.mode {
+    judgement = match policy.mode {
         Mode::Enforce => case.enforce(seen, judgement),
         Mode::Observe | Mode::Off => case.observe(&seen.found, judgement),
-    }
+    };
+    let loads = match &judgement.decision {
+        Decision::Run(plan) => load::of_plan(plan, asked.loads),
+        _ => asked.loads,
+    };
+    curb::apply(Asked { loads, ..asked }, &moment.in_force, &policy, judgement)
 }
 
 /// The policy with the message's own directives on top: what the ladder climbs by.
 pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
-    policy.with(&directives(script).0)
+    policy.with(&directives(script, policy).0)
 }
 
 /// Shows what the statements of a message do, with every hazard in them as the policy wants it treated, one after the other.
@@ -67,12 +80,12 @@ pub fn review(
 }
 
 /// What the comments ask for, and what is wrong with them.
-fn directives(script: &Script) -> (Vec<Setting>, Vec<Notice>) {
+fn directives(script: &Script, policy: &Policy) -> (Vec<Setting>, Vec<Notice>) {
     let (mut settings, mut problems) = (Vec::new(), Vec::new());
     let mut written: Vec<&Directive> = script.directives.iter().collect();
     within_bodies(script, &mut written);
     for directive in written {
-        match setting::check(&directive.name, &directive.value) {
+        match setting::check_for(policy, &directive.name, &directive.value) {
             Ok(setting) => settings.push(setting),
             Err(problem) => problems.push(problem),
         }
@@ -94,10 +107,10 @@ fn within_bodies<'a>(script: &'a Script, into: &mut Vec<&'a Directive>) {
 }
 
 /// The server takes any `SET lockkeeper.x`, so that slips of the pen must be caught here.
-fn bad_setting(statement: &Statement) -> Option<Notice> {
+fn bad_setting(statement: &Statement, policy: &Policy) -> Option<Notice> {
     let Kind::Setting(Change::Ours(ours)) = &statement.kind else { return None };
     match &ours.value {
-        Some(value) => setting::check(&ours.name, value).err(),
+        Some(value) => setting::check_for(policy, &ours.name, value).err(),
         None if setting::NAMES.contains(&ours.name.as_str()) => None,
         None => setting::check(&ours.name, "").err(),
     }
@@ -117,6 +130,8 @@ struct Seen {
     found: Vec<Found>,
     /// Something in it locks strongly.
     locks: bool,
+    /// What it lays on the database, as sent.
+    loads: Loads,
     /// How many of the relations that it touches others can see.
     exposed: usize,
     /// What is locked strongly, each relation once.
@@ -154,14 +169,10 @@ impl Case<'_> {
             if !scene.runs_now() {
                 return;
             }
-            if self.policy.mode != Mode::Off {
-                let (tag, alone) = (scene.statement.tag, self.stands_alone(scene));
-                seen.found.extend(self.findings(scene).into_iter().map(|finding| Found {
-                    tag,
-                    alone,
-                    finding,
-                }));
-            }
+            let (tag, alone) = (scene.statement.tag, self.stands_alone(scene));
+            let findings = self.findings(scene);
+            load::of_scene(scene, &findings, self.policy, &mut seen.loads);
+            seen.found.extend(findings.into_iter().map(|finding| Found { tag, alone, finding }));
             seen.locks |= scene.effects.is_strong();
             seen.exposed += scene.effects.touched.iter().filter(|touched| touched.exposed).count();
             // Which statements of a block run is not known before it does.
@@ -200,6 +211,20 @@ impl Case<'_> {
     /// Whether it is the whole message, outside any transaction.
     fn stands_alone(&self, scene: &Scene<'_>) -> bool {
         scene.within.is_none() && self.is_alone()
+    }
+
+    /// What the message is called: by the first of its statements that is not ordinary.
+    fn tag(&self) -> &'static str {
+        let matters = self.script.statements.iter().find(|statement| !statement.is_ordinary());
+        matters.or(self.script.statements.first()).map_or("the statement", |statement| statement.tag)
+    }
+
+    /// Whether it is to wait for whatever is in force.
+    fn waits(&self, found: &[Found]) -> bool {
+        found.iter().any(|Found { finding, .. }| {
+            self.policy.setting_of(finding.hazard) == Some(HazardSetting::Hold)
+                && self.policy.allowance(finding.hazard).is_none()
+        })
     }
 
     /// Whether it may lock something strongly, as far as anybody can tell.

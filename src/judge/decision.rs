@@ -1,7 +1,12 @@
 //! The judge's answer, as data.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::base::Notice;
 use crate::effects::Past;
+use crate::peak::Loads;
 use crate::plan::{Plan, Target};
 
 /// A decision and what the client is told about it.
@@ -15,12 +20,25 @@ pub struct Judgement {
     pub hazards: Vec<&'static str>,
     /// What came before the next message of the transaction, once this one has succeeded in it.
     pub past: Past,
+    /// What peak hours or a freeze have made of it.
+    pub curbed: Option<Curbed>,
+}
+
+/// What peak hours or a freeze have made of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Curbed {
+    /// Held back.
+    Held,
+    /// Refused.
+    Refused,
+    /// Nothing: the session may pass, and gave this reason.
+    Overridden(String),
 }
 
 impl Judgement {
     /// A decision about which nothing is said.
     pub const fn of(decision: Decision, past: Past) -> Self {
-        Self { decision, notices: Vec::new(), hazards: Vec::new(), past }
+        Self { decision, notices: Vec::new(), hazards: Vec::new(), past, curbed: None }
     }
 }
 
@@ -33,8 +51,29 @@ pub enum Decision {
     Guard(Guard),
     /// Replaced by an online plan.
     Run(Plan),
+    /// Not sent before peak hours or a freeze are over, and judged again then.
+    Hold(Box<Hold>),
     /// Answered with an error, never sent.
     Refuse(Notice),
+}
+
+/// How a statement is held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// What it lays on the database.
+    pub loads: Loads,
+    /// It waits for whatever is in force, since a hazard of it is set so.
+    pub waits: bool,
+    /// When what holds it ends by itself.
+    pub until: Option<Timestamp>,
+    /// How long it may be held.
+    pub hold_for: Option<Duration>,
+    /// What is said when it begins to wait.
+    pub told: Notice,
+    /// The error when it may wait no longer.
+    pub over: Notice,
+    /// The error where it must not wait, since its transaction holds what others need.
+    pub elsewhere: Notice,
 }
 
 /// How to run a statement as sent without making anyone queue.

@@ -13,7 +13,7 @@ pub(super) fn under(policy: &Policy, facts: &Facts, past: &Past, tag: &str, mut 
         return passed(finding);
     }
     match policy.setting_of(finding.hazard) {
-        None | Some(HazardSetting::Plan) => finding,
+        None | Some(HazardSetting::Plan | HazardSetting::Hold) => finding,
         Some(HazardSetting::Pass) => passed(finding),
         Some(HazardSetting::Warn) => {
             let warning = finding.elsewhere.take().unwrap_or_else(|| explain::warned(tag, &finding));

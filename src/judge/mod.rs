@@ -4,18 +4,21 @@
 //! client is put in words in `explain` alone.
 
 mod as_sent;
+mod curb;
 mod decide;
 pub mod decision;
 mod exempt;
 mod explain;
+mod load;
 pub mod moment;
 pub mod policy;
 mod scene;
 pub mod setting;
 mod unless_exists;
 
+pub use curb::{still_held, stopped};
 pub use decide::{decide, is_repeatable, policy_for, review};
-pub use decision::{Decision, Guard, Judgement, Retry};
+pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry};
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};

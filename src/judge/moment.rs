@@ -1,6 +1,7 @@
 //! What is going on when a message comes.
 
 use crate::effects::Past;
+use crate::peak::InForce;
 
 /// The circumstances of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct Moment {
     pub transaction: Standing,
     /// What came before it in its transaction.
     pub past: Past,
+    /// Peak hours and freezes that it comes into.
+    pub in_force: InForce,
 }
 
 impl Moment {
@@ -23,7 +26,13 @@ impl Moment {
             Standing::Outside => Past::nothing(),
             Standing::Implicit | Standing::Explicit { .. } => past.within_transaction(),
         };
-        Self { transaction, past }
+        Self { transaction, past, in_force: InForce::default() }
+    }
+
+    /// The same while something is in force.
+    #[must_use]
+    pub fn under(self, in_force: InForce) -> Self {
+        Self { in_force, ..self }
     }
 }
 

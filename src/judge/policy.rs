@@ -34,6 +34,20 @@ pub struct Policy {
     pub small_table: u64,
     /// Relations that are never small enough, by name or `schema.name`.
     pub hot_tables: Vec<String>,
+    /// Whether the session's user may pass peak hours and freezes.
+    pub overriding: Overriding,
+    /// Why it does: `ticket: why`.
+    pub override_for: Option<String>,
+}
+
+/// Whether somebody may pass peak hours and freezes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overriding {
+    /// With a reason.
+    Allowed,
+    /// Not at all.
+    #[default]
+    Denied,
 }
 
 impl Policy {
@@ -74,6 +88,8 @@ impl Default for Policy {
             hazards: Vec::new(),
             small_table: 8 << 20,
             hot_tables: Vec::new(),
+            overriding: Overriding::Denied,
+            override_for: None,
         }
     }
 }

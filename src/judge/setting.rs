@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::policy::{Allowance, Mode, Policy};
+use super::policy::{Allowance, Mode, Overriding, Policy};
 use crate::base::{Notice, Period, SqlState};
 use crate::hazard;
 
@@ -17,6 +17,8 @@ pub enum Setting {
     RetryFor(Duration),
     /// `allow`
     Allow(Vec<Allowance>),
+    /// `override`
+    Override(Option<String>),
 }
 
 impl Setting {
@@ -27,6 +29,7 @@ impl Setting {
             Self::MaxStall(_) => "max_stall",
             Self::RetryFor(_) => "retry_for",
             Self::Allow(_) => "allow",
+            Self::Override(_) => "override",
         }
     }
 }
@@ -42,6 +45,7 @@ impl Policy {
                 Setting::MaxStall(max_stall) => policy.max_stall = *max_stall,
                 Setting::RetryFor(retry_for) => policy.retry_for = *retry_for,
                 Setting::Allow(allowances) => policy.allow.extend(allowances.iter().cloned()),
+                Setting::Override(why) => policy.override_for.clone_from(why),
             }
         }
         policy
@@ -49,11 +53,23 @@ impl Policy {
 }
 
 /// The names that `SET lockkeeper.<name>` takes.
-pub const NAMES: [&str; 4] = ["mode", "max_stall", "retry_for", "allow"];
+pub const NAMES: [&str; 5] = ["mode", "max_stall", "retry_for", "allow", "override"];
 
 const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
 const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
 const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+
+/// Checks a setting for a session of this policy, which may not be one that overrides.
+pub fn check_for(policy: &Policy, name: &str, value: &str) -> Result<Setting, Notice> {
+    let setting = check(name, value)?;
+    if matches!(setting, Setting::Override(Some(_))) && policy.overriding == Overriding::Denied {
+        let message = "permission denied to set parameter \"lockkeeper.override\"";
+        return Err(Notice::error(SqlState::INSUFFICIENT_PRIVILEGE, message)
+            .detail("Only roles named in operator.override_roles may pass peak hours and freezes.")
+            .hint("Ask one of them, or wait."));
+    }
+    Ok(setting)
+}
 
 /// Checks a setting; the error says what would be valid.
 pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
@@ -62,6 +78,7 @@ pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
         "max_stall" => duration(name, value, &MAX_STALL, "1ms to 10min").map(Setting::MaxStall),
         "retry_for" => duration(name, value, &RETRY_FOR, "0 to 168h").map(Setting::RetryFor),
         "allow" => allowances(value).map(Setting::Allow),
+        "override" => reason(value).map(Setting::Override),
         _ => Err(unknown_name(name)),
     }
 }
@@ -151,6 +168,25 @@ fn allowance(hazard: &str, reason: &str) -> Result<Allowance, Notice> {
     Ok(Allowance { hazard: id, reason: reason.to_owned() })
 }
 
+/// Longer reasons are stories.
+const REASON_BYTES_MAX: usize = 500;
+
+/// `ticket: why`; nothing takes the override back.
+fn reason(value: &str) -> Result<Option<String>, Notice> {
+    let value = value.trim();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let said = |part: &str| !part.trim().is_empty();
+    let whole = value.split_once(':').is_some_and(|(ticket, why)| said(ticket) && said(why));
+    if whole && value.len() <= REASON_BYTES_MAX {
+        return Ok(Some(value.to_owned()));
+    }
+    Err(invalid("override", value)
+        .detail("Whoever passes peak hours or a freeze says for what and why; the reason is kept and shown.")
+        .hint("Write 'ticket: why', at most 500 bytes, or '' to end it."))
+}
+
 fn without_reason(hazard: &str) -> Notice {
     let hazard = hazard.split_whitespace().next().unwrap_or("<hazard>");
     invalid("allow", hazard)
@@ -182,6 +218,8 @@ mod tests {
             ("retry_for", "1500", Setting::RetryFor(Duration::from_millis(1500))),
             ("retry_for", "0", Setting::RetryFor(Duration::ZERO)),
             ("allow", "", Setting::Allow(vec![])),
+            ("override", " OPS-7: it is us ", Setting::Override(Some("OPS-7: it is us".into()))),
+            ("override", "", Setting::Override(None)),
         ] {
             assert_eq!(check(name, value), Ok(expected), "{name} = {value}");
         }
@@ -216,10 +254,12 @@ mod tests {
             shown("allow", "lock-queue"),
             shown("allow", "lock-queue because"),
             shown("allow", "lock-queue because x, opaque-ddl"),
+            shown("override", "because"),
+            shown("override", "OPS-7: "),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
         42704 unrecognized configuration parameter "lockkeeper.max_stal" | Perhaps you meant "lockkeeper.max_stall".
-        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow.
+        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow, override.
         22023 invalid value for parameter "lockkeeper.mode": "observ" | Perhaps you meant "observe". Available values: enforce, observe, off.
         22023 invalid value for parameter "lockkeeper.mode": "1" | Available values: enforce, observe, off.
         22023 invalid value for parameter "lockkeeper.max_stall": "0" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
@@ -229,6 +269,8 @@ mod tests {
         22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".
         22023 invalid value for parameter "lockkeeper.allow": "lock-queue" | Write "lock-queue because <reason>".
         22023 invalid value for parameter "lockkeeper.allow": "opaque-ddl" | Write "opaque-ddl because <reason>".
+        22023 invalid value for parameter "lockkeeper.override": "because" | Write 'ticket: why', at most 500 bytes, or '' to end it.
+        22023 invalid value for parameter "lockkeeper.override": "OPS-7:" | Write 'ticket: why', at most 500 bytes, or '' to end it.
         "#);
     }
 }

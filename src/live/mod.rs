@@ -2,10 +2,12 @@
 //!
 //! One `Live` is shared by all workers; sessions enter it through permits, which take themselves out again.
 //!
-//! Invariant: nothing here is touched per message, only when sessions begin, end, or are cancelled.
+//! Invariant: nothing here is touched per message, only when sessions begin, end, or are cancelled, and for guarded statements.
 
 mod cancel;
 mod forward;
+pub mod gate;
+pub mod ledger;
 pub mod rules;
 mod seats;
 mod stop;
@@ -22,6 +24,8 @@ use tokio::sync::watch;
 
 use cancel::Cancels;
 use forward::Forwards;
+use gate::Gate;
+use ledger::Ledger;
 use seats::Seats;
 
 /// What runs now.
@@ -31,6 +35,8 @@ pub struct Live {
     cancels: Arc<Cancels>,
     forwards: Forwards,
     stop: watch::Sender<Stop>,
+    gate: Gate,
+    ledger: Ledger,
 }
 
 impl Live {
@@ -41,6 +47,8 @@ impl Live {
             cancels: Arc::default(),
             forwards: Forwards::default(),
             stop: watch::Sender::new(Stop::Running),
+            gate: Gate::default(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -75,6 +83,16 @@ impl Live {
     /// Whether to go on; sessions keep the receiver and look when it changes.
     pub fn stop(&self) -> watch::Receiver<Stop> {
         self.stop.subscribe()
+    }
+
+    /// Peak hours, the freeze, and who waits for their end.
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What is being done, and what was.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Tells every session.

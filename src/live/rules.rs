@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::hazard::HazardSetting;
-use crate::judge::policy::Allowance;
+use crate::judge::policy::{Allowance, Overriding};
 use crate::judge::{Mode, Policy};
 
 /// The policy of everybody, and of those whom a rule names.
@@ -15,6 +15,8 @@ pub struct Rules {
     pub default: Policy,
     /// The first that matches wins.
     pub rules: Vec<Rule>,
+    /// Users who may pass peak hours and freezes.
+    pub override_roles: Vec<Pattern>,
 }
 
 /// What holds for a database, a user or an application.
@@ -44,7 +46,11 @@ impl Rules {
     /// The policy of a session: that of the first rule that matches, filled up from the default.
     pub fn policy_for(&self, database: &str, user: &str, application_name: &str) -> Policy {
         let matching = self.rules.iter().find(|rule| rule.matches(database, user, application_name));
-        matching.map_or_else(|| self.default.clone(), |rule| rule.over(&self.default))
+        let mut policy = matching.map_or_else(|| self.default.clone(), |rule| rule.over(&self.default));
+        if self.override_roles.iter().any(|role| role.matches(user)) {
+            policy.overriding = Overriding::Allowed;
+        }
+        policy
     }
 }
 
@@ -141,6 +147,7 @@ mod tests {
     fn the_first_rule_that_matches_wins() {
         let rules = Rules {
             default: Policy::default(),
+            override_roles: vec![pattern("dba_*")],
             rules: vec![
                 Rule { application_name: Some(pattern("pgroll")), mode: Some(Mode::Off), ..Rule::default() },
                 Rule {
@@ -156,5 +163,7 @@ mod tests {
         assert_eq!((shop.mode, shop.max_stall), (Mode::Enforce, Duration::from_millis(20)));
         assert_eq!(shop.retry_for, Policy::default().retry_for);
         assert_eq!(rules.policy_for("other", "ann", "psql").mode, Mode::Observe);
+        assert_eq!(shop.overriding, Overriding::Denied);
+        assert_eq!(rules.policy_for("shop_eu", "dba_eve", "psql").overriding, Overriding::Allowed);
     }
 }

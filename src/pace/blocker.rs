@@ -49,6 +49,12 @@ pub fn oldest(in_the_way: &[Blocker]) -> Option<Duration> {
     in_the_way.iter().filter(|it| it.worker != Worker::Autovacuum).map(|it| it.age).max()
 }
 
+/// The same in short, without what anybody has sent: for those who look at everything.
+pub fn processes(in_the_way: &[Blocker]) -> Option<String> {
+    let pids: Vec<String> = in_the_way.iter().take(8).map(|blocker| blocker.pid.to_string()).collect();
+    (!pids.is_empty()).then(|| format!("waiting for locks of process {}", pids.join(", ")))
+}
+
 /// Says who is in the way, oldest first, for a NOTICE.
 pub fn describe(in_the_way: &[Blocker]) -> String {
     const SHOWN_MAX: usize = 3;

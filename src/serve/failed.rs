@@ -2,6 +2,7 @@
 //! that the same message may hold statements which then run: they are looked after once it is done.
 
 use crate::base::{Notice, SqlState};
+use crate::event::clock;
 use crate::execute::outcome::Outcome;
 use crate::execute::{message, script};
 use crate::judge::Mode;
@@ -15,7 +16,7 @@ use super::statement;
 /// Looks after the Query at the front of `link.held`.
 pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -> Result<(), Lost> {
     let script = sql::parse(text, desk.link.tracker.reading().dialect());
-    if desk.policy.mode != Mode::Enforce || script.is_ordinary() || !may_end_failure(&script) {
+    if !binds(desk) || script.is_ordinary() || !may_end_failure(&script) {
         desk.link.forward_held(total).await;
         return Ok(());
     }
@@ -32,6 +33,15 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -
     let total = frame.len();
     desk.link.held.splice(..0, frame);
     statement::look_after(desk, Sent { text: &rest, way: Way::Simple, total }).await
+}
+
+/// Whether anything may become of a statement: in observe mode a freeze does.
+fn binds(desk: &Desk<'_>) -> bool {
+    match desk.policy.mode {
+        Mode::Enforce => true,
+        Mode::Observe => desk.surroundings.live.gate().stops(clock::wall()).is_some(),
+        Mode::Off => false,
+    }
 }
 
 /// Whether the first statement is one that the server takes here (`IsTransactionExitStmt` in `postgres.c`), or may be.

@@ -145,6 +145,11 @@ impl Listener {
         &self.address
     }
 
+    /// The real port, or the one in the socket's name.
+    pub fn port(&self) -> u16 {
+        self.address.rsplit([':', '.']).next().and_then(|port| port.parse().ok()).unwrap_or_default()
+    }
+
     /// The next connection. Trouble of one connection, or too many open files, is dealt with here.
     pub async fn accept(&mut self) -> Accepted {
         loop {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
+use crate::live::gate::Hours;
 use crate::live::{Limits, Live, Rules};
-use crate::upstream::{Upstream, UpstreamSettings};
+use crate::upstream::{Upstream, UpstreamSettings, scram};
 
+use super::console::CONSOLES_MAX;
 use super::login::{VerifierSource, Verifiers, Way, binding_warning};
 use super::tls::{ClientTls, ClientTlsSettings};
 
@@ -26,6 +29,8 @@ pub struct Settings {
     pub oversize: Oversize,
     /// Which policy holds for whom.
     pub rules: Rules,
+    /// Peak hours, and what a freeze does.
+    pub hours: Hours,
     /// How to wait for locks.
     pub waiting: Waiting,
     /// The way to Postgres, and the proxy's own login.
@@ -34,6 +39,8 @@ pub struct Settings {
     pub client_tls: ClientTlsSettings,
     /// Where verifiers come from, when logins cannot pass through.
     pub verifiers: Verifiers,
+    /// Those of the console's users.
+    pub console_users: Verifiers,
 }
 
 /// What all sessions of the process have in common.
@@ -41,6 +48,10 @@ pub struct Settings {
 pub struct Serving {
     /// What runs now.
     pub live: Live,
+    /// Room for clients of the console.
+    pub(super) consoles: Semaphore,
+    /// What the salts of users are made of who do not exist.
+    pub(super) console_secret: String,
     ready: ArcSwap<Ready>,
 }
 
@@ -64,6 +75,8 @@ pub struct Ready {
     pub client_tls: Arc<ClientTls>,
     /// Where verifiers come from.
     pub verifiers: VerifierSource,
+    /// Those of the console's users; there is none without.
+    pub console_users: VerifierSource,
 }
 
 impl Ready {
@@ -85,7 +98,14 @@ impl std::fmt::Debug for Ready {
 impl Serving {
     /// Nobody is served yet.
     pub fn new(ready: Ready) -> Self {
-        Self { live: Live::new(), ready: ArcSwap::from_pointee(ready) }
+        let live = Live::new();
+        live.gate().set(ready.settings.hours.clone());
+        Self {
+            live,
+            consoles: Semaphore::new(CONSOLES_MAX),
+            console_secret: scram::nonce().unwrap_or_default(),
+            ready: ArcSwap::from_pointee(ready),
+        }
     }
 
     /// What holds now.
@@ -95,6 +115,7 @@ impl Serving {
 
     /// What holds from now on.
     pub fn replace(&self, ready: Ready) {
+        self.live.gate().set(ready.settings.hours.clone());
         self.ready.store(Arc::new(ready));
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::base::Notice;
 use crate::effects::{self, facts::Facts};
-use crate::event::Judged;
+use crate::event::{Judged, Overridden, clock};
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{Run, fail, guard, plan, script};
-use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing};
+use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing};
+use crate::live::ledger::State;
+use crate::peak::InForce;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
 use crate::upstream::call::{Call, Item};
@@ -16,6 +18,7 @@ use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
 
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
+use super::held::{self, Entry};
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
@@ -28,13 +31,17 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
     }
-    let case = match consider(desk, &script, standing).await? {
+    let considered = consider(desk, &script, standing).await?;
+    let (considered, entry) = held::settle(desk, considered, (&script, sent, standing)).await?;
+    let case = match considered {
         Considered::Judged(case) => *case,
         Considered::Over(outcome) => {
+            entry.end(State::Failed);
             drop_held(desk.link, sent.total);
             return finish(desk.link, sent.way, outcome).await;
         }
         Considered::Forward => {
+            entry.end(State::Passed);
             forward(desk.link, sent.total).await;
             return Ok(());
         }
@@ -43,12 +50,14 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
     let past = case.judgement.past.clone();
     let own_batch = sent.way == Way::Extended && standing == Standing::Outside;
     let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
-    if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) {
+    let batch_ended = own_batch && entry.was_held;
+    if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) && !batch_ended {
+        entry.end(State::Passed);
         desk.link.tracker.remember(past);
         forward(desk.link, sent.total).await;
         return Ok(());
     }
-    if own_batch {
+    if own_batch && !batch_ended {
         end_batch(desk.link).await?;
     }
     let frame: Vec<u8> = desk.link.held.get(..sent.total).unwrap_or_default().to_vec();
@@ -58,31 +67,33 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
         Way::Simple if must_stay_whole(&script) || in_batch => Work::Message(&frame),
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
-    let outcome = carry_out(desk, &case, work, &script).await?;
+    let outcome = carry_out(desk, &case, &entry, (work, &script)).await?;
     if !matches!(outcome, Outcome::Failed(_)) {
         desk.link.tracker.remember(past);
     }
+    let outcome = entry.close(outcome);
     finish(desk.link, sent.way, outcome).await
 }
 
 /// A statement that has been judged, with what the judgement stands on.
-struct Case {
-    session: SessionSettings,
-    policy: Policy,
-    judgement: Judgement,
+pub(super) struct Case {
+    pub(super) session: SessionSettings,
+    pub(super) policy: Policy,
+    pub(super) judgement: Judgement,
 }
 
 async fn carry_out(
     desk: &mut Desk<'_>,
     case: &Case,
-    work: Work<'_>,
-    script: &Script,
+    entry: &Entry<'_>,
+    (work, script): (Work<'_>, &Script),
 ) -> Result<Outcome, Lost> {
     let mut run = Run {
         link: desk.link,
         session: &case.session,
         policy: &case.policy,
         surroundings: desk.surroundings,
+        record: &entry.record,
     };
     match &case.judgement.decision {
         Decision::Forward => as_sent(run.link, script.text.as_bytes()).await,
@@ -91,6 +102,10 @@ async fn carry_out(
         }
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
         Decision::Run(plan) => plan::run(&mut run, plan).await,
+        Decision::Hold(hold) => {
+            fail::transaction(run.link).await?;
+            Ok(Outcome::own_error(&hold.elsewhere))
+        }
         Decision::Refuse(error) => {
             fail::transaction(run.link).await?;
             Ok(Outcome::own_error(error))
@@ -106,8 +121,17 @@ async fn forward(link: &mut Link, total: usize) {
 
 /// Tells the log and the client what was found.
 async fn announce(desk: &mut Desk<'_>, judgement: &Judgement) {
-    if !judgement.hazards.is_empty() {
-        let place = &desk.surroundings.place;
+    log(desk, judgement);
+    tell(desk.link, &judgement.notices).await;
+}
+
+/// Tells the log what was found, and who passes what holds others.
+pub(super) fn log(desk: &Desk<'_>, judgement: &Judgement) {
+    let place = &desk.surroundings.place;
+    if let Some(Curbed::Overridden(why)) = &judgement.curbed {
+        Overridden { why, user: &place.user, database: &place.database, pid: place.pid }.emit();
+    }
+    if !judgement.hazards.is_empty() || judgement.curbed.is_some() {
         Judged {
             hazards: &judgement.hazards,
             decision: &judgement.decision,
@@ -116,7 +140,6 @@ async fn announce(desk: &mut Desk<'_>, judgement: &Judgement) {
         }
         .emit();
     }
-    tell(desk.link, &judgement.notices).await;
 }
 
 /// A statement that the server takes only as the first of its batch, which our own questions have begun.
@@ -128,7 +151,7 @@ async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
     })
 }
 
-enum Considered {
+pub(super) enum Considered {
     Judged(Box<Case>),
     /// The server or the directive reader has spoken already.
     Over(Outcome),
@@ -136,8 +159,12 @@ enum Considered {
     Forward,
 }
 
-async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> Result<Considered, Lost> {
-    if let Some(error) = misnamed_setting(script) {
+pub(super) async fn consider(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    standing: Standing,
+) -> Result<Considered, Lost> {
+    if let Some(error) = misnamed_setting(script, desk.policy) {
         fail::transaction(desk.link).await?;
         return Ok(Considered::Over(Outcome::own_error(&error)));
     }
@@ -150,8 +177,11 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
     }
     if locks_before_its_snapshot(desk.link, script).await? {
         let nothing_asked = Facts { offline: true, ..Facts::default() };
-        let moment = Moment::after(standing, &desk.link.tracker.past());
+        let moment = Moment::after(standing, &desk.link.tracker.past()).under(in_force(desk));
         let judgement = judge::decide(script, &nothing_asked, &moment, desk.policy);
+        if let Some(outcome) = held::refused_at_once(desk.link, &judgement).await? {
+            return Ok(Considered::Over(outcome));
+        }
         desk.link.tracker.remember(judgement.past);
         return Ok(Considered::Forward);
     }
@@ -167,17 +197,23 @@ async fn consider(desk: &mut Desk<'_>, script: &Script, standing: Standing) -> R
             return Ok(Considered::Over(Outcome::own_error(&error)));
         }
     };
-    let moment = Moment::after(standing, &desk.link.tracker.past());
+    let moment = Moment::after(standing, &desk.link.tracker.past()).under(in_force(desk));
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
     Ok(Considered::Judged(Box::new(Case { session, policy, judgement })))
+}
+
+/// Peak hours and freezes, for a session of this mode: that of the configuration, since nobody gets round them by a setting.
+fn in_force(desk: &Desk<'_>) -> InForce {
+    desk.surroundings.live.gate().in_force(clock::wall(), desk.policy.mode)
 }
 
 /// The configured policy with the session's own settings on top.
 ///
 /// A setting that came by start-up options or ALTER ROLE is checked nowhere else.
 fn merged(policy: &Policy, session: &SessionSettings) -> Result<Policy, Notice> {
-    let checked = session.directives.iter().map(|(name, value)| judge::setting::check(name, value));
+    let checked =
+        session.directives.iter().map(|(name, value)| judge::setting::check_for(policy, name, value));
     Ok(policy.with(&checked.collect::<Result<Vec<judge::Setting>, Notice>>()?))
 }
 
@@ -203,10 +239,10 @@ async fn locks_before_its_snapshot(link: &mut Link, script: &Script) -> Result<b
 }
 
 /// What is wrong with a `SET lockkeeper.<name>`: Postgres itself takes any name and any value.
-fn misnamed_setting(script: &Script) -> Option<Notice> {
+fn misnamed_setting(script: &Script, policy: &Policy) -> Option<Notice> {
     script.statements.iter().find_map(|statement| match &statement.kind {
         Kind::Setting(Change::Ours(OurSetting { name, value: Some(value), .. })) => {
-            judge::setting::check(name, value).err()
+            judge::setting::check_for(policy, name, value).err()
         }
         _ => None,
     })

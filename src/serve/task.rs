@@ -27,6 +27,7 @@ use crate::upstream::{Link, Lost, Stream};
 use crate::wire::notice;
 use crate::wire::startup::Replication;
 
+use super::console;
 use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::greet::{Greeting, greet};
@@ -91,11 +92,8 @@ struct Begun {
 
 /// What is known of a session beside its sockets; needed only when something happens.
 struct About {
-    user: String,
-    database: String,
-    application_name: String,
+    place: Place,
     replication: Replication,
-    pid: u32,
     host: usize,
     cancel_packet: Vec<u8>,
     cancel: Option<CancelEntry>,
@@ -115,7 +113,7 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
     let limit = ready.settings.startup_timeout;
     let client = stream(accepted.socket).ok()?;
     let greeted = match greet(client, &ready.client_tls, limit).await {
-        Greeting::Session(greeted) => greeted,
+        Greeting::Session(greeted) => console::unless_meant(greeted, &state.serving, &ready).await?,
         Greeting::Cancel { client, packet } => {
             pass_cancel(&state.serving.live, &ready, &packet).await;
             drop(client);
@@ -162,11 +160,13 @@ fn begun(
     let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
     let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
     let about = About {
-        user: identity.user,
-        database: identity.database,
-        application_name: identity.application_name,
+        place: Place {
+            user: identity.user,
+            database: identity.database,
+            application_name: identity.application_name,
+            pid: key.as_ref().map_or(0, |key| key.pid),
+        },
         replication: identity.replication,
-        pid: key.as_ref().map_or(0, |key| key.pid),
         host,
         cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default(),
         cancel,
@@ -330,9 +330,11 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     let never = AtomicBool::new(false);
     let surroundings = Surroundings {
         control: &control,
+        live: &state.serving.live,
+        cancel: about.cancel.as_ref().map(CancelEntry::cancel),
         cancelled: about.cancel.as_ref().map_or(&never, |entry| entry.cancel().flag()),
         canceller: &canceller,
-        place: Place { database: about.database.clone(), pid: about.pid },
+        place: &about.place,
         ladder: &ladder,
         progress_every: settings.waiting.progress_interval,
     };
@@ -358,8 +360,8 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
 
 impl About {
     fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {
-        let application_name = renamed.unwrap_or(&self.application_name);
-        ready.settings.rules.policy_for(&self.database, &self.user, application_name)
+        let application_name = renamed.unwrap_or(&self.place.application_name);
+        ready.settings.rules.policy_for(&self.place.database, &self.place.user, application_name)
     }
 }
 
@@ -382,7 +384,7 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
 }
 
 fn broken(begun: &Begun, notice: Notice) -> Notice {
-    let About { user, database, .. } = &begun.about;
+    let Place { user, database, .. } = &begun.about.place;
     SessionBroken { why: &notice.message, user, database }.emit();
     notice
 }

@@ -38,8 +38,15 @@ pub struct SocketFile {
 impl SocketFile {
     /// Claims `.s.PGSQL.<port>` in the directory; a socket that nobody serves any more is taken away.
     pub fn claim(directory: &Path, port: u16) -> Result<Self, Taken> {
-        let path = directory.join(format!(".s.PGSQL.{port}"));
-        let lock_path = directory.join(format!(".s.PGSQL.{port}.lock"));
+        Self::claim_path(directory.join(format!(".s.PGSQL.{port}")), port)
+    }
+
+    /// The same by another name; the lock's has `.lock` behind it.
+    pub fn claim_path(path: PathBuf, port: u16) -> Result<Self, Taken> {
+        let mut lock_path = path.clone().into_os_string();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
+        let directory = path.parent().unwrap_or(Path::new("."));
         let unclaimable = |path: &Path| {
             let path = path.to_owned();
             move |source| Taken::Unclaimable { path, source }

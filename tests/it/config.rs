@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lockkeeper::config::file::File;
 use lockkeeper::config::key::{Key, Section, Source};
+use lockkeeper::config::peak::Peak;
 use lockkeeper::config::rule::Rule;
 use lockkeeper::config::{FlagValue, Sources, load_text, reference};
 
@@ -28,7 +29,7 @@ fn is_word(text: &str) -> bool {
 }
 
 fn every_key() -> Vec<Key> {
-    File::sections().into_iter().flat_map(|(.., keys)| keys).chain(Rule::keys()).collect()
+    File::sections().into_iter().flat_map(|(.., keys)| keys).chain(Rule::keys()).chain(Peak::keys()).collect()
 }
 
 #[test]
@@ -152,13 +153,78 @@ fn all_problems_are_told_at_once() {
     lockkeeper.toml:27: guard.backoff_min: 1min is more than guard.backoff_max, 2s
     lockkeeper.toml:28: guard.patience: each patience must be at least as long as the one before
     lockkeeper.toml:31: control.url: expected postgres://user:password@host:port/database, or key=value pairs
-    lockkeeper.toml:36: nonsense: unknown key; known here are listen, listen.tls, upstream, control, auth, limits, guard, log, stop
+    lockkeeper.toml:36: nonsense: unknown key; known here are listen, listen.tls, upstream, control, auth, limits, guard, operator, log, stop
     lockkeeper.toml:39: stop.deadline: expected a duration such as "100ms" (us, ms, s, min, h, d), found a table
     lockkeeper.toml:46: rule.2.databse: unknown key; did you mean "database"?
     lockkeeper.toml:47: rule.2.allow: create-index-blocking: expected a reason between quotes
     lockkeeper.toml:51: rule.3.allow: there is no hazard "create-index-bloking"; did you mean "create-index-blocking"?
     lockkeeper.toml:51: rule.3.allow: there is no hazard "nonsense"
     "#);
+}
+
+#[test]
+fn peak_hours_are_checked() {
+    let said = problems(
+        r#"
+[guard]
+hazards = { drop-table = "holdd" }
+
+[operator]
+frozen_work = "stop"
+override_roles = [""]
+socket_directory = "/a/path/that/is/longer/than/any/socket/may/have/a/path/that/is/longer/than/any/socket/may/have"
+
+[[peak]]
+days = "mon-funday"
+from = "8:00"
+to = "24:01"
+time_zone = "Europe/Berln"
+strong = "hodl"
+hold_for = "0s"
+colour = "red"
+
+[[peak]]
+from = "08:00"
+to = "08:00"
+time_zone = "europe/berlin"
+form = "1"
+
+[[peak]]
+days = ["mon", "wed-fri"]
+to = "08:00"
+
+[[peak]]
+from = "24:00"
+to = "08:00"
+"#,
+    );
+    insta::assert_snapshot!(said, @r#"
+    lockkeeper.toml:3: guard.hazards: drop-table: expected one of "pass", "warn", "plan", "hold", "refuse"
+    lockkeeper.toml:6: operator.frozen_work: expected one of "hold", "refuse", "warn"
+    lockkeeper.toml:7: operator.override_roles: expected a name or a pattern with "*", found nothing
+    lockkeeper.toml:8: operator.socket_directory: the socket's path would have 124 bytes, at most 107 are possible
+    lockkeeper.toml:11: peak.1.days: "funday" is no day: expected mon, tue, wed, thu, fri, sat, sun, a range such as mon-fri, or daily
+    lockkeeper.toml:12: peak.1.from: expected a time of day from "00:00" to "24:00"
+    lockkeeper.toml:13: peak.1.to: expected a time of day from "00:00" to "24:00"
+    lockkeeper.toml:14: peak.1.time_zone: there is no time zone "Europe/Berln"; did you mean "Europe/Berlin"?
+    lockkeeper.toml:15: peak.1.strong: expected one of "hold", "refuse", "warn"; did you mean "hold"?
+    lockkeeper.toml:16: peak.1.hold_for: 0 is out of range: allowed is 1ms to 7d
+    lockkeeper.toml:17: peak.1.colour: unknown key; known here are days, from, to, time_zone, strong, bulk, destructive, hold_for
+    lockkeeper.toml:21: peak.2.to: is the same as peak.2.from; a whole day is "00:00" to "24:00"
+    lockkeeper.toml:23: peak.2.form: unknown key; did you mean "from"?
+    lockkeeper.toml:26: peak.3.from: is missing: a window needs "from" and "to"
+    lockkeeper.toml:30: peak.4.from: a day ends at 24:00; the next one begins at "00:00"
+    "#);
+    assert_eq!(
+        problems("[peak]\nfrom = \"08:00\"\n"),
+        "lockkeeper.toml:1: peak: is a list of peaks: write [[peak]]"
+    );
+    assert_eq!(problems("[[peaks]]\n"), "lockkeeper.toml:1: peaks: unknown key; did you mean \"peak\"?");
+    let night = "[[peak]]\ndays = \"fri,sat\"\nfrom = \"22:00\"\nto = \"04:00\"\ntime_zone = \"europe/berlin\"\nhold_for = \"off\"\n";
+    let loaded = load_text(&Sources::default(), night).expect("valid");
+    let windows = &loaded.settings.sessions.hours.schedule.windows;
+    assert_eq!(windows[0].to_string(), "fri,sat 22:00-04:00 Europe/Berlin");
+    assert_eq!(windows[0].hold_for, None);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers that think: nothing in them can wait, look at a clock or reach outside.
-const PURE: [&str; 10] =
-    ["base", "wire", "sql", "effects", "plan", "hazard", "judge", "review", "pace", "session"];
+const PURE: [&str; 11] =
+    ["base", "peak", "wire", "sql", "effects", "plan", "hazard", "judge", "review", "pace", "session"];
 
 /// What would make them impure, as whole words.
 const IMPURE: [&str; 7] = ["tokio", "std::net", "std::fs", "std::env", "Instant", "SystemTime", "tracing"];

@@ -264,6 +264,7 @@ pub(super) fn show(judgement: &Judgement) -> String {
         Decision::Forward => "forward\n".to_owned(),
         Decision::Guard(guard) => show_guard(guard),
         Decision::Run(plan) => show_plan(plan),
+        Decision::Hold(hold) => format!("hold {}\n", hold.told.message),
         Decision::Refuse(notice) => format!("refuse {} {}\n", notice.code, notice.message),
     };
     for notice in &judgement.notices {

@@ -1,6 +1,7 @@
 //! The judge against a small catalogue.
 
 mod catalogue;
+mod curbs;
 mod pages;
 mod properties;
 mod rules;

@@ -22,6 +22,7 @@ fn course(text: &str, transaction: Standing) -> String {
         Decision::Forward => "forward".into(),
         Decision::Guard(guard) => format!("{:?}", guard.retry),
         Decision::Run(_) => "run".into(),
+        Decision::Hold(_) => "hold".into(),
         Decision::Refuse(notice) => format!("refuse {}", notice.code),
     }
 }

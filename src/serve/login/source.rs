@@ -109,7 +109,7 @@ impl VerifierSource {
     }
 
     /// The verifier as it is now, after the one found before turned out to be older than the server's.
-    pub(super) async fn find_again(&self, user: &str) -> Result<Option<Verifier>, NotFound> {
+    pub(in crate::serve) async fn find_again(&self, user: &str) -> Result<Option<Verifier>, NotFound> {
         let Self::File { path, .. } = self else { return Ok(None) };
         let (path, user) = (path.clone(), user.to_owned());
         let reading = tokio::task::spawn_blocking(move || Ok(read(&path)?.0.remove(&user)));

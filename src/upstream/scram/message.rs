@@ -108,6 +108,9 @@ pub(super) fn header(flag: Flag) -> &'static str {
     }
 }
 
+/// What Postgres makes verifiers with (`SCRAM_SHA_256_DEFAULT_ITERATIONS`).
+const ITERATIONS_USUAL: u32 = 4096;
+
 /// The server's first message: the salt and the count that the role's verifier was made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFirst {
@@ -142,6 +145,17 @@ impl ServerFirst {
             return Err(Malformed::Extension);
         }
         Ok(Self { nonce, salt, iterations, text: text.to_owned() })
+    }
+
+    /// What a verifier was made with, for an exchange that has no nonce yet.
+    pub(super) fn made_with(iterations: u32, salt: &[u8]) -> Self {
+        Self { nonce: String::new(), salt: salt.to_vec(), iterations, text: String::new() }
+    }
+
+    /// The challenge of a user who does not exist: it looks like any other, and is always the same.
+    pub fn of_unknown(user: &str, secret: &str) -> Self {
+        let salt = super::proof::signature(secret.as_bytes(), user.as_bytes());
+        Self::made_with(ITERATIONS_USUAL, salt.get(..16).unwrap_or_default())
     }
 
     /// The same salt and count for another exchange.

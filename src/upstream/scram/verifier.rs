@@ -36,6 +36,11 @@ impl Verifier {
         Self { iterations: 1, salt: Vec::new(), stored_key: [0; KEY_BYTES], server_key: [0; KEY_BYTES] }
     }
 
+    /// What a client is challenged with by whoever has only this.
+    pub fn challenge(&self) -> ServerFirst {
+        ServerFirst::made_with(self.iterations, &self.salt)
+    }
+
     /// Whether it was made with the salt and the count that the server names now; if not, the password has been changed since.
     pub fn matches(&self, challenge: &ServerFirst) -> bool {
         self.iterations == challenge.iterations() && self.salt == challenge.salt()

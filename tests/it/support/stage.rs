@@ -37,6 +37,11 @@ impl Stage {
         Self::build(&Options::new().installation(installation), "", &[])
     }
 
+    /// The same with these lines at the end of the configuration file.
+    pub(crate) fn on_with(installation: Installation, config: &str) -> Self {
+        Self::build(&Options::new().installation(installation), config, &[])
+    }
+
     fn build(options: &Options, config: &str, variables: &[(&str, &str)]) -> Self {
         let cluster = cluster_with(&options.clone().conf("log_statement = all"));
         let mut admin = Raw::session(cluster.addr());

@@ -1,0 +1,152 @@
+//! A statement's entry in the ledger; and where peak hours or a freeze hold it back, the way from its first judgement to the one
+//! that lets it go.
+
+use crate::event::clock::{self, Moment};
+use crate::execute::hold::{self, Held, Holding};
+use crate::execute::outcome::Outcome;
+use crate::execute::{Surroundings, fail};
+use crate::judge::{self, Curbed, Decision, Judgement, Standing};
+use crate::live::Live;
+use crate::live::ledger::{Reach, Record, State, Whose};
+use crate::sql::Script;
+use crate::upstream::link::{Link, Lost};
+
+use super::engage::{Desk, Sent, Way, end_batch};
+use super::statement::{Case, Considered, consider, log};
+
+/// A statement in the ledger.
+pub(super) struct Entry<'a> {
+    live: &'a Live,
+    pub(super) record: Record<'a>,
+    /// It was held, and so is no part of its client's batch any more.
+    pub(super) was_held: bool,
+    worth: Worth,
+}
+
+/// Whether there is something to tell of a statement when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    Something,
+    Nothing,
+}
+
+impl<'a> Entry<'a> {
+    fn new(surroundings: &Surroundings<'a>, script: &Script, considered: &Considered) -> Self {
+        let Surroundings { live, place, canceller, cancel, .. } = surroundings;
+        let whose = Whose {
+            user: place.user.clone(),
+            database: place.database.clone(),
+            application_name: place.application_name.clone(),
+            pid: place.pid,
+        };
+        let reach = Reach { cancel: cancel.cloned(), host: canceller.host, packet: canceller.packet.clone() };
+        let mut tags: Vec<&str> = script.statements.iter().map(|statement| statement.tag).collect();
+        tags.dedup();
+        let mut worth = Worth::Nothing;
+        let (hazards, was_held): (&[&str], bool) = match considered {
+            Considered::Judged(case) => {
+                let Judgement { decision, hazards, curbed, .. } = &case.judgement;
+                if *decision != Decision::Forward || !hazards.is_empty() || curbed.is_some() {
+                    worth = Worth::Something;
+                }
+                (&case.judgement.hazards, matches!(case.judgement.decision, Decision::Hold(_)))
+            }
+            Considered::Over(_) | Considered::Forward => (&[], false),
+        };
+        let record = live.ledger().begin(&tags.join("; "), hazards, (whose, reach), clock::wall());
+        Self { live, record, was_held, worth }
+    }
+
+    /// Notes the end.
+    pub(super) fn end(self, state: State) {
+        if self.worth == Worth::Something {
+            self.record.end(state, clock::wall());
+        } else {
+            self.record.strike();
+        }
+    }
+
+    /// Notes how it ended; where a freeze has cancelled it, the error says so.
+    pub(super) fn close(self, outcome: Outcome) -> Outcome {
+        if !matches!(outcome, Outcome::Failed(_)) {
+            self.end(State::Done);
+            return outcome;
+        }
+        let freeze = self.record.is_stopped().then(|| self.live.gate().stops(clock::wall())).flatten();
+        self.end(State::Failed);
+        match freeze {
+            Some(freeze) => outcome.amended(judge::stopped(&freeze).detail.as_deref(), None),
+            None => outcome,
+        }
+    }
+}
+
+/// Enters a statement in the ledger, and waits where it is held.
+pub(super) async fn settle<'a>(
+    desk: &mut Desk<'a>,
+    considered: Considered,
+    statement: (&Script, Sent<'_>, Standing),
+) -> Result<(Considered, Entry<'a>), Lost> {
+    let entry = Entry::new(desk.surroundings, statement.0, &considered);
+    let considered = match considered {
+        Considered::Judged(case) => wait_out(desk, *case, statement, &entry.record).await?,
+        other => other,
+    };
+    Ok((considered, entry))
+}
+
+/// Waits until a statement may go on, and judges it anew each time; what is to become of it then.
+///
+/// Facts and settings may have changed meanwhile, so nothing of an earlier judgement is kept.
+async fn wait_out(
+    desk: &mut Desk<'_>,
+    mut case: Case,
+    (script, sent, standing): (&Script, Sent<'_>, Standing),
+    record: &Record<'_>,
+) -> Result<Considered, Lost> {
+    let since = Moment::now();
+    let mut batch_open = sent.way == Way::Extended && standing == Standing::Outside;
+    loop {
+        note(record, &case.judgement);
+        let Decision::Hold(hold) = &case.judgement.decision else {
+            record.is(State::Running);
+            return Ok(Considered::Judged(Box::new(case)));
+        };
+        log(desk, &case.judgement);
+        if std::mem::take(&mut batch_open) {
+            end_batch(desk.link).await?;
+        }
+        record.is(State::Held);
+        let mut holding = Holding {
+            link: desk.link,
+            session: &case.session,
+            surroundings: desk.surroundings,
+            mode: desk.policy.mode,
+            since,
+        };
+        if let Held::Ended(outcome) = hold::hold(&mut holding, hold).await? {
+            return Ok(Considered::Over(outcome));
+        }
+        case = match consider(desk, script, standing).await? {
+            Considered::Judged(case) => *case,
+            other => return Ok(other),
+        };
+    }
+}
+
+fn note(record: &Record<'_>, judgement: &Judgement) {
+    if let Some(Curbed::Overridden(why)) = &judgement.curbed {
+        record.overridden(why);
+    }
+}
+
+/// Whether a statement that takes its locks before a snapshot, and so cannot be held, is let go on.
+pub(super) async fn refused_at_once(link: &mut Link, judgement: &Judgement) -> Result<Option<Outcome>, Lost> {
+    let why = match (&judgement.decision, &judgement.curbed) {
+        (Decision::Hold(hold), _) => &hold.elsewhere,
+        (Decision::Refuse(why), Some(_)) => why,
+        _ => return Ok(None),
+    };
+    fail::transaction(link).await?;
+    Ok(Some(Outcome::own_error(why)))
+}

@@ -1,0 +1,101 @@
+//! What the proxy is doing, as data for whoever asks.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::live::Live;
+use crate::live::gate::Freeze;
+use crate::live::ledger::{Entry, State};
+use crate::peak::{Schedule, Window};
+
+/// More statements that have not ended than these are only counted.
+const OPEN_MAX: usize = 1_000;
+
+/// What is the same as long as the process lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Where it listens.
+    pub addresses: Vec<String>,
+}
+
+/// Everything.
+pub fn report(live: &Live, process: &Process, now: Timestamp) -> Value {
+    let open = live.ledger().open();
+    let of = |state: State| {
+        let found = open.iter().filter(|entry| entry.state == state);
+        found.take(OPEN_MAX).map(statement).collect::<Vec<_>>()
+    };
+    let recent: Vec<Value> = live.ledger().recent().iter().map(statement).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "process": std::process::id(),
+        "addresses": process.addresses,
+        "sessions": live.sessions(),
+        "now": now.to_string(),
+        "freeze": freeze(live.gate().frozen(now).as_ref()),
+        "peak": peak(&live.gate().hours().schedule, now),
+        "unfinished": open.len(),
+        "held": of(State::Held),
+        "running": of(State::Running),
+        "recent": recent,
+    })
+}
+
+/// How many statements are being carried out.
+pub fn running(live: &Live) -> usize {
+    live.ledger().open().iter().filter(|entry| entry.state == State::Running).count()
+}
+
+/// A freeze, or none.
+pub fn freeze(freeze: Option<&Freeze>) -> Value {
+    freeze.map_or(Value::Null, |freeze| {
+        json!({
+            "reason": freeze.reason,
+            "by": freeze.by,
+            "since": freeze.since.to_string(),
+            "until": freeze.until.map(|until| until.to_string()),
+        })
+    })
+}
+
+/// The windows that are open, and the next one.
+pub fn peak(schedule: &Schedule, now: Timestamp) -> Value {
+    let window = |window: &Window| {
+        json!({
+            "window": window.to_string(),
+            "strong": window.treatments.strong.word(),
+            "bulk": window.treatments.bulk.word(),
+            "destructive": window.treatments.destructive.word(),
+        })
+    };
+    let with = |name: &str, at: Timestamp, mut value: Value| {
+        if let Value::Object(fields) = &mut value {
+            fields.insert(name.to_owned(), at.to_string().into());
+        }
+        value
+    };
+    let open: Vec<Value> = schedule.open(now).map(|(it, until)| with("until", until, window(it))).collect();
+    let next = schedule.next(now).map(|(it, opens)| with("opens", opens, window(it)));
+    json!({ "open": open, "next": next })
+}
+
+fn statement(entry: &Entry) -> Value {
+    json!({
+        "id": entry.id,
+        "statement": entry.what,
+        "state": entry.state.word(),
+        "user": entry.whose.user,
+        "database": entry.whose.database,
+        "application_name": entry.whose.application_name,
+        "process": entry.whose.pid,
+        "hazards": entry.hazards,
+        "began": entry.began.to_string(),
+        "ended": entry.ended.map(|ended| ended.to_string()),
+        "step": entry.step.map(|(step, _)| step),
+        "steps": entry.step.map(|(_, of)| of),
+        "at": entry.at,
+        "stall_at_most_ms": u64::try_from(entry.stall.as_millis()).unwrap_or(u64::MAX),
+        "override": entry.overridden,
+        "stopped": entry.stopped,
+    })
+}
