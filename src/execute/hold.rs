@@ -9,7 +9,7 @@ use crate::event::ClientLeft;
 use crate::event::clock::{self, Moment};
 use crate::judge::{self, Hold, Mode};
 use crate::live::Stop;
-use crate::live::gate::{Ticket, Waiting};
+use crate::live::gate::Ticket;
 use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::{Batch, Reading};
 use crate::upstream::{Link, Lost};
@@ -58,20 +58,21 @@ pub enum Held {
 }
 
 /// Waits until nothing holds the statement any more and it is its turn.
-pub async fn hold(holding: &mut Holding<'_>, hold: &Hold) -> Result<Held, Lost> {
+pub async fn hold(holding: &mut Holding<'_>, hold: &Hold, ticket: &Ticket<'_>) -> Result<Held, Lost> {
     if !may_wait(holding.link).await? {
         return end(holding, &hold.elsewhere).await;
     }
-    let gate = holding.surroundings.live.gate();
-    let ticket = gate.line_up(Waiting { loads: hold.loads, waits: hold.waits, mode: holding.mode });
     let mut words = Words::new(holding.surroundings.progress_every);
     loop {
         if let Some(why) = interrupted(holding) {
             return end(holding, &why).await;
         }
         let now = clock::wall();
-        let nap = match length(holding, &ticket, now) {
-            Length::None => return Ok(Held::Over),
+        let nap = match length(holding, ticket, now) {
+            Length::None => {
+                ticket.go();
+                return Ok(Held::Over);
+            }
             Length::Nap(nap) => nap,
             Length::TimeOut => {
                 let why =
@@ -83,7 +84,7 @@ pub async fn hold(holding: &mut Holding<'_>, hold: &Hold) -> Result<Held, Lost> 
                 return end(holding, &hold.over.clone().detail(format!("{detail} {}", story(holding)))).await;
             }
         };
-        let said = words.due(hold, holding.since.elapsed(), &ticket);
+        let said = words.due(hold, holding.since.elapsed(), ticket);
         if let Some(failed) = sleep(holding.link, nap, said).await? {
             return Ok(Held::Ended(Outcome::server_error(&failed, Some(&story(holding)), None)));
         }

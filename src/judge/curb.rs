@@ -6,6 +6,7 @@ use super::decision::{Curbed, Decision, Hold, Judgement};
 use super::moment::Standing;
 use super::policy::Policy;
 use crate::base::{Notice, Period, Severity, SqlState};
+use crate::effects::facts::Oid;
 use crate::peak::{Cause, Curb, Force, InForce, Loads, Treatment};
 
 /// What is asked of those who hold work back.
@@ -19,6 +20,8 @@ pub(super) struct Asked<'a> {
     pub(super) waits: bool,
     /// How it stands to transactions.
     pub(super) standing: Standing,
+    /// What it locks strongly, as far as known.
+    pub(super) on: &'a [Oid],
 }
 
 /// The judgement with what is in force laid over it.
@@ -66,6 +69,7 @@ fn hold(asked: Asked<'_>, curb: &Curb) -> Hold {
     Hold {
         loads: asked.loads,
         waits: asked.waits,
+        on: asked.on.to_vec(),
         until: curb.until,
         hold_for: curb.hold_for,
         told,

@@ -31,7 +31,9 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     let case = Case { script, facts, transaction: moment.transaction, policy: &policy };
     let (seen, past) = case.look(moment.past.clone());
     let mut judgement = Judgement::of(Decision::Forward, past);
+    let on: Vec<Oid> = seen.targets.iter().filter_map(|target| target.oid).collect();
     let asked = Asked {
+        on: &on,
         tag: case.tag(),
         loads: seen.loads,
         waits: case.waits(&seen.found),

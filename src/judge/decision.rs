@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::base::Notice;
 use crate::effects::Past;
+use crate::effects::facts::Oid;
 use crate::peak::Loads;
 use crate::plan::{Plan, Target};
 
@@ -64,6 +65,8 @@ pub struct Hold {
     pub loads: Loads,
     /// It waits for whatever is in force, since a hazard of it is set so.
     pub waits: bool,
+    /// What it locks strongly, as far as known.
+    pub on: Vec<Oid>,
     /// When what holds it ends by itself.
     pub until: Option<Timestamp>,
     /// How long it may be held.

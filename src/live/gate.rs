@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::effects::facts::Oid;
 use crate::judge::Mode;
 use crate::peak::{Cause, Curb, Force, InForce, Loads, Schedule, Treatment, Treatments};
 
@@ -53,18 +54,29 @@ pub struct Freeze {
 #[derive(Debug, Default)]
 struct Line {
     next: u64,
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<u64, Place>,
 }
 
 /// What somebody waits with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
+    /// The database.
+    pub database: String,
+    /// What the statement locks strongly, as far as known.
+    pub on: Vec<Oid>,
     /// What the statement lays on the database.
     pub loads: Loads,
     /// It waits for whatever is in force.
     pub waits: bool,
     /// How far the proxy goes with its session.
     pub mode: Mode,
+}
+
+#[derive(Debug)]
+struct Place {
+    waiting: Waiting,
+    /// It has gone on, and is not at its end.
+    gone: bool,
 }
 
 /// A place in the line, until it is dropped.
@@ -130,12 +142,12 @@ impl Gate {
         let mut line = locked(&self.line);
         line.next += 1;
         let number = line.next;
-        line.waiting.insert(number, waiting);
+        line.waiting.insert(number, Place { waiting: waiting.clone(), gone: false });
         Ticket { gate: self, number, waiting }
     }
 
     /// Whether somebody with this is held now.
-    fn holds(&self, waiting: Waiting, now: Timestamp) -> Option<Curb> {
+    fn holds(&self, waiting: &Waiting, now: Timestamp) -> Option<Curb> {
         let in_force = self.in_force(now, waiting.mode);
         let (treatment, curb) = in_force.verdict(waiting.loads, waiting.waits)?;
         (treatment == Treatment::Hold && curb.force == Force::Binding).then(|| curb.clone())
@@ -165,19 +177,33 @@ impl Freeze {
 impl Ticket<'_> {
     /// What holds it, if anything does.
     pub fn held_by(&self, now: Timestamp) -> Option<Curb> {
-        self.gate.holds(self.waiting, now)
+        self.gate.holds(&self.waiting, now)
     }
 
     /// How many came before and still wait.
     pub fn before(&self) -> usize {
-        locked(&self.gate.line).waiting.range(..self.number).count()
+        locked(&self.gate.line).waiting.range(..self.number).filter(|(_, place)| !place.gone).count()
     }
 
-    /// Whether it is its turn: nobody who came before may go on and has not gone yet.
+    /// Whether it is its turn: nobody who came before may go on and has not gone yet, or is at the same tables.
     pub fn is_next(&self, now: Timestamp) -> bool {
-        let earlier: Vec<Waiting> =
-            locked(&self.gate.line).waiting.range(..self.number).map(|(_, waiting)| *waiting).collect();
-        !earlier.into_iter().any(|waiting| self.gate.holds(waiting, now).is_none())
+        let line = locked(&self.gate.line);
+        !line.waiting.range(..self.number).any(|(_, Place { waiting, gone })| {
+            if *gone { waiting.meets(&self.waiting) } else { self.gate.holds(waiting, now).is_none() }
+        })
+    }
+
+    /// It goes on; until it is dropped, those behind it that want the same tables wait.
+    pub fn go(&self) {
+        if let Some(place) = locked(&self.gate.line).waiting.get_mut(&self.number) {
+            place.gone = true;
+        }
+    }
+}
+
+impl Waiting {
+    fn meets(&self, other: &Self) -> bool {
+        self.database == other.database && self.on.iter().any(|table| other.on.contains(table))
     }
 }
 
@@ -220,14 +246,14 @@ mod tests {
     fn with(load: Load, mode: Mode) -> Waiting {
         let mut loads = Loads::NONE;
         loads.add(load);
-        Waiting { loads, waits: false, mode }
+        Waiting { database: "shop".into(), on: vec![1], loads, waits: false, mode }
     }
 
     #[test]
     fn those_who_may_go_on_go_in_the_order_of_arrival() {
         let gate = gate(Treatment::Warn);
         let strong = with(Load::Strong, Mode::Enforce);
-        let (first, second) = (gate.line_up(strong), gate.line_up(strong));
+        let (first, second) = (gate.line_up(strong.clone()), gate.line_up(strong.clone()));
         let bulk = gate.line_up(with(Load::Bulk, Mode::Enforce));
         let noon = monday("12:00:00");
         assert!(first.held_by(noon).is_some() && second.held_by(noon).is_some());
@@ -237,7 +263,15 @@ mod tests {
         assert!(first.held_by(evening).is_none() && first.is_next(evening));
         assert!(second.held_by(evening).is_none() && !second.is_next(evening));
         assert_eq!((first.before(), second.before()), (0, 1));
+        let other = gate.line_up(Waiting { on: vec![2], ..strong });
+        first.go();
+        // It is at the table.
+        assert!(!second.is_next(evening));
+        assert_eq!(second.before(), 0);
         drop(first);
+        second.go();
+        bulk.go();
+        assert!(other.is_next(evening));
         assert!(second.is_next(evening) && !bulk.is_next(evening));
     }
 
@@ -270,6 +304,6 @@ mod tests {
         assert_eq!(forces(&gate, Mode::Observe), [Force::Binding, Force::Told]);
         assert_eq!(forces(&gate, Mode::Off), []);
         // The freeze binds a session that is only observed, though the window is as grave.
-        assert!(gate.holds(with(Load::Strong, Mode::Observe), noon).is_some());
+        assert!(gate.holds(&with(Load::Strong, Mode::Observe), noon).is_some());
     }
 }

@@ -7,6 +7,7 @@ use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::Live;
+use crate::live::gate::{Ticket, Waiting};
 use crate::live::ledger::{Reach, Record, State, Whose};
 use crate::sql::Script;
 use crate::upstream::link::{Link, Lost};
@@ -21,6 +22,8 @@ pub(super) struct Entry<'a> {
     /// It was held, and so is no part of its client's batch any more.
     pub(super) was_held: bool,
     worth: Worth,
+    /// Its place among those that were held.
+    turn: Option<Ticket<'a>>,
 }
 
 /// Whether there is something to tell of a statement when it has ended.
@@ -54,7 +57,7 @@ impl<'a> Entry<'a> {
             Considered::Over(_) | Considered::Forward => (&[], false),
         };
         let record = live.ledger().begin(&tags.join("; "), hazards, (whose, reach), clock::wall());
-        Self { live, record, was_held, worth }
+        Self { live, record, was_held, worth, turn: None }
     }
 
     /// Notes the end.
@@ -87,9 +90,9 @@ pub(super) async fn settle<'a>(
     considered: Considered,
     statement: (&Script, Sent<'_>, Standing),
 ) -> Result<(Considered, Entry<'a>), Lost> {
-    let entry = Entry::new(desk.surroundings, statement.0, &considered);
+    let mut entry = Entry::new(desk.surroundings, statement.0, &considered);
     let considered = match considered {
-        Considered::Judged(case) => wait_out(desk, *case, statement, &entry.record).await?,
+        Considered::Judged(case) => wait_out(desk, *case, statement, &mut entry).await?,
         other => other,
     };
     Ok((considered, entry))
@@ -102,21 +105,29 @@ async fn wait_out(
     desk: &mut Desk<'_>,
     mut case: Case,
     (script, sent, standing): (&Script, Sent<'_>, Standing),
-    record: &Record<'_>,
+    entry: &mut Entry<'_>,
 ) -> Result<Considered, Lost> {
     let since = Moment::now();
     let mut batch_open = sent.way == Way::Extended && standing == Standing::Outside;
     loop {
-        note(record, &case.judgement);
+        note(&entry.record, &case.judgement);
         let Decision::Hold(hold) = &case.judgement.decision else {
-            record.is(State::Running);
+            entry.record.is(State::Running);
             return Ok(Considered::Judged(Box::new(case)));
         };
         log(desk, &case.judgement);
         if std::mem::take(&mut batch_open) {
             end_batch(desk.link).await?;
         }
-        record.is(State::Held);
+        entry.record.is(State::Held);
+        entry.turn = None;
+        let ticket = entry.live.gate().line_up(Waiting {
+            database: desk.surroundings.place.database.clone(),
+            on: hold.on.clone(),
+            loads: hold.loads,
+            waits: hold.waits,
+            mode: desk.policy.mode,
+        });
         let mut holding = Holding {
             link: desk.link,
             session: &case.session,
@@ -124,8 +135,9 @@ async fn wait_out(
             mode: desk.policy.mode,
             since,
         };
-        if let Held::Ended(outcome) = hold::hold(&mut holding, hold).await? {
-            return Ok(Considered::Over(outcome));
+        match hold::hold(&mut holding, hold, &ticket).await? {
+            Held::Over => entry.turn = Some(ticket),
+            Held::Ended(outcome) => return Ok(Considered::Over(outcome)),
         }
         case = match consider(desk, script, standing).await? {
             Considered::Judged(case) => *case,
