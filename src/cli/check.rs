@@ -85,7 +85,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     match report(args) {
         Ok(report) => {
-            write!(std::io::stdout().lock(), "{}", rendered(&report, args)?)?;
+            match write!(std::io::stdout().lock(), "{}", rendered(&report, args)?) {
+                // Whoever reads has seen enough, as `| head` has; the review ends as it would.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
             let read = if report.is_unread() { UNREADABLE } else { u8::from(report.is_denied()) };
             Ok(ExitCode::from(read))
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("lock_queue.md")]
 
 use super::{Finding, HazardSetting, Remedy, Subject};
+use crate::base::LockMode;
 use crate::sql::statement::Kind;
 
 /// The hazard's id.
@@ -23,10 +24,14 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     }
     let why = match subject.effects.strongest() {
         Some(touched) => format!(
-            "It takes {} on {}; while it queues for it behind a running transaction, every later query that needs \
-             the table queues behind it.",
+            "It takes {} on {}; while it queues for it behind a running transaction, every later {} queues behind it.",
             touched.mode.with_article(),
-            touched.name
+            touched.name,
+            if touched.mode.conflicts_with(LockMode::AccessShare) {
+                "query that needs the table"
+            } else {
+                "write to the table"
+            }
         ),
         None => {
             "It takes strong locks on tables that it does not name; while it queues for one behind a running \

@@ -88,8 +88,12 @@ impl Explanation {
         for finding in &self.findings {
             let _ = writeln!(out, "hazard: {} ({})", finding.hazard, judge::gravity(finding));
             let _ = writeln!(out, "  {}", finding.why);
-            for step in step::by_hand(finding, &self.facts) {
-                let _ = writeln!(out, "  by hand: {}", step_told(&step));
+            let steps = step::by_hand(finding, &self.facts);
+            if !steps.is_empty() {
+                let _ = writeln!(out, "  {}", step::by_hand_told(&steps));
+            }
+            for step in &steps {
+                let _ = writeln!(out, "    {}", step_told(step));
             }
         }
         out

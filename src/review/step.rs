@@ -49,3 +49,9 @@ fn told(step: &HandStep, facts: &Facts) -> StepTold {
     let locks = script.statements.iter().flat_map(of).collect();
     StepTold { sql: step.sql.trim().to_owned(), outside: step.outside, locks }
 }
+
+/// What stands above the way by hand.
+pub(super) fn by_hand_told(steps: &[StepTold]) -> &'static str {
+    let several = steps.iter().filter(|step| !step.is_words()).count() > 1;
+    if several { "by hand, each in a transaction of its own:" } else { "by hand:" }
+}

@@ -270,3 +270,16 @@ fn files_as_editors_leave_them() {
     }
     assert_eq!(lockkeeper(&["check", &write("empty.sql", b"")], "").status.code(), Some(0));
 }
+
+#[test]
+fn who_has_seen_enough_does_not_make_a_review_clean() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    command.args(["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    drop(child.stdout.take());
+    let text = "ALTER TABLE t ADD COLUMN a int DEFAULT random();\n".repeat(500);
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("waited");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -53,7 +53,11 @@ fn every_decision_is_told() {
         ),
         (
             "ALTER TABLE orders ADD CHECK (amount > 0), ADD COLUMN note text",
-            vec!["by hand: ", "decision: guard", "WARNING: adding the CHECK"],
+            vec![
+                "by hand, each in a transaction of its own:",
+                "decision: guard",
+                "WARNING: adding the CHECK",
+            ],
         ),
         ("DROP TABLE orders", vec!["destroys: table orders", "decision: refuse: dropping orders"]),
         (

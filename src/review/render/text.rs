@@ -9,6 +9,7 @@ use crate::review::alembic;
 use crate::review::estimate::{self, Estimate, about};
 use crate::review::place::Place;
 use crate::review::report::{FileReport, Found, Report, StepTold};
+use crate::review::step::by_hand_told;
 
 /// How much is told, and with which ornament.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,18 +68,13 @@ fn group<'a>(file: &'a FileReport, found: &'a Found) -> Group<'a> {
             group = group.element(Level::HELP.message(format!("in Alembic:\n{calls}")));
         }
     } else if !found.by_hand.is_empty() {
-        group = group.element(Level::HELP.message(told(by_hand(&found.by_hand), &found.by_hand)));
+        group = group.element(Level::HELP.message(told(by_hand_told(&found.by_hand), &found.by_hand)));
         if found.by_hand.iter().any(|step| !step.is_words()) {
             let calls = alembic::calls(&found.by_hand).join("\n");
             group = group.element(Level::HELP.message(format!("in Alembic:\n{calls}")));
         }
     }
     group
-}
-
-fn by_hand(steps: &[StepTold]) -> &'static str {
-    let several = steps.iter().filter(|step| !step.is_words()).count() > 1;
-    if several { "by hand, each in a transaction of its own:" } else { "by hand:" }
 }
 
 /// Each lock with who waits, and each work with how long it takes.
