@@ -72,6 +72,17 @@ impl<'a> Naming<'a> {
     /// The name that Postgres picks for the index of a constraint: nothing of the schema may have it
     /// (`ChooseIndexName` in `indexcmds.c`).
     pub fn key_name(&self, table: &RelationName, constraint: &Constraint, also: &[String]) -> String {
+        self.key_name_of(&table.name, table, constraint, also)
+    }
+
+    /// The same for a partition of that name of a table.
+    pub fn key_name_of(
+        &self,
+        partition: &str,
+        table: &RelationName,
+        constraint: &Constraint,
+        also: &[String],
+    ) -> String {
         let mut taken = self.taken(table);
         taken.extend(also.iter().map(String::as_str));
         let beside = self.facts.taken(table);
@@ -79,11 +90,11 @@ impl<'a> Naming<'a> {
             beside.iter().flat_map(|it| it.relations.iter().chain(&it.constraints)).map(String::as_str),
         );
         if constraint.kind == ConstraintKind::PrimaryKey {
-            return self.choose(&[&table.name, "pkey"], taken);
+            return self.choose(&[partition, "pkey"], taken);
         }
         let label = if constraint.kind == ConstraintKind::Exclusion { "excl" } else { "key" };
         let columns = constraint.columns.iter().chain(&constraint.include).map(String::as_str);
-        let parts: Vec<&str> = [table.name.as_str()].into_iter().chain(columns).chain([label]).collect();
+        let parts: Vec<&str> = [partition].into_iter().chain(columns).chain([label]).collect();
         self.choose(&parts, taken)
     }
 

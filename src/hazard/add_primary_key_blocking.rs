@@ -32,15 +32,20 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target))
         .filter(|_| !has_unproved(subject, target, &constraint.columns))
         .filter(|_| subject.can_be_built_apart(constraint));
-    let plan = locked.and_then(|locked| {
-        Some(constraint::of_index(
-            ID,
-            (&locked, locked.oid?),
-            &nullable,
-            &subject.beside(target, &name),
-            &built,
-        ))
-    });
+    // Since 18 a key of a partition makes the NOT NULL that it has from its parent its own.
+    let attachable = nullable.is_empty() && subject.facts.is_older_than(180_000);
+    let on_partitions = || subject.key_plan(ID, target, &name, constraint).filter(|_| attachable);
+    let plan = locked
+        .and_then(|locked| {
+            Some(constraint::of_index(
+                ID,
+                (&locked, locked.oid?),
+                &nullable,
+                &subject.beside(target, &name),
+                &built,
+            ))
+        })
+        .or_else(on_partitions);
     let steps: Vec<HandStep> = nullable.into_iter().flat_map(|(_, steps)| steps).chain(built).collect();
     let why = format!(
         "Its index is built under an {} on {target}, so that all reads and writes wait until it is done.",

@@ -31,9 +31,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         .replaceable(LockMode::AccessExclusive)
         .filter(|_| !subject.is_refused_anyway(target, constraint))
         .filter(|_| subject.can_be_built_apart(constraint));
-    let plan = locked.and_then(|locked| {
-        Some(constraint::of_index(ID, (&locked, locked.oid?), &[], &subject.beside(target, &name), &steps))
-    });
+    let plan = locked
+        .and_then(|locked| {
+            Some(constraint::of_index(
+                ID,
+                (&locked, locked.oid?),
+                &[],
+                &subject.beside(target, &name),
+                &steps,
+            ))
+        })
+        .or_else(|| subject.key_plan(ID, target, &name, constraint));
     Some(
         Finding::warning(ID, "adding the unique constraint builds its index under the table's lock", why)
             .about(target)

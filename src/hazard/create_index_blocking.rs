@@ -3,13 +3,13 @@
 use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
 use crate::base::name::choose;
 use crate::base::{Notice, Severity, SqlState};
-use crate::effects::facts::{PartitionFacts, Relation, RelationKind};
+use crate::effects::facts::{Relation, RelationKind};
 use crate::effects::{Touched, columns_in_name};
 use crate::plan::concurrent_index;
-use crate::plan::partitions::IndexOnPartitions;
+use crate::plan::partitions::{Made, OnPartitions};
+use crate::sql::edit;
 use crate::sql::form::Form;
 use crate::sql::statement::{CreateIndex, Kind};
-use crate::sql::{Encoding, edit};
 
 /// The hazard's id.
 pub const ID: &str = "create-index-blocking";
@@ -47,7 +47,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Some((RelationKind::Table | RelationKind::MaterializedView, relation)) => online(relation.oid),
         Some((RelationKind::PartitionedTable, relation)) => {
             let way = on_partitions(subject);
-            let by_hand = way.as_ref().map(IndexOnPartitions::by_hand).unwrap_or_default();
+            let by_hand = way.as_ref().map(OnPartitions::by_hand).unwrap_or_default();
             let plan =
                 way.filter(|_| can_be_put_together(subject, relation)).map(|way| way.plan(ID, relation.oid));
             let remedy = Remedy::Ladder { warning: Some(partitioned()) };
@@ -76,7 +76,7 @@ fn why(table: &Touched) -> String {
 }
 
 /// The index and those of the partitions, named as Postgres names them.
-pub(super) fn on_partitions<'a>(subject: &Subject<'a>) -> Option<IndexOnPartitions<'a>> {
+pub(super) fn on_partitions<'a>(subject: &Subject<'a>) -> Option<OnPartitions<'a>> {
     let Form::CreateIndex(index) = &subject.statement.form else { return None };
     let table = subject.facts.table(&index.table)?;
     let label = columns_in_name(index);
@@ -85,11 +85,10 @@ pub(super) fn on_partitions<'a>(subject: &Subject<'a>) -> Option<IndexOnPartitio
     let mut taken: Vec<&str> = beside.iter().map(String::as_str).collect();
     taken.push(&name);
     let names = table.partitions.iter().map(|it| choose(&[&it.name.name, &label, "idx"], &taken)).collect();
-    Some(IndexOnPartitions {
+    Some(OnPartitions {
         table: &index.table,
         index: subject.beside(&index.table, &name),
-        unique: index.unique,
-        definition: edit::index_definition(subject.script)?,
+        made: Made::Index { unique: index.unique, definition: edit::index_definition(subject.script)? },
         partitions: &table.partitions,
         names,
     })
@@ -100,18 +99,7 @@ fn can_be_put_together(subject: &Subject<'_>, relation: &Relation) -> bool {
     let Form::CreateIndex(index) = &subject.statement.form else { return false };
     let columns: Vec<&str> =
         index.columns.iter().map(|column| column.name.as_deref().unwrap_or_default()).collect();
-    // The server would take such an index of a partition rather than build one.
-    let has_alike = |partition: &PartitionFacts| partition.indexes.iter().any(|own| *own == columns);
-    let partitions = relation.table.as_ref().map(|table| table.partitions.as_slice()).unwrap_or_default();
-    let readable =
-        subject.script.dialect.encoding == Encoding::Utf8 || subject.script.text.as_bytes().is_ascii();
-    readable
-        && subject.script.statements.len() == 1
-        && !relation.temporary
-        && !relation.new_in_transaction
-        && !subject.facts.corrupts_concurrent_builds()
-        && !partitions.iter().any(|it| it.foreign || has_alike(it))
-        && partitions.iter().any(|it| it.leaf)
+    subject.is_readable_alone() && subject.can_be_put_together(relation, &columns)
 }
 
 fn warning(message: &str) -> Notice {

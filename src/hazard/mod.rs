@@ -6,6 +6,7 @@
 mod bookkeeping;
 mod bounds;
 mod finding;
+mod keys;
 mod naming;
 mod new_column;
 mod setting;
@@ -17,7 +18,6 @@ use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
-use crate::plan::by_hand::unique_using_index;
 use crate::plan::{HandStep, Target};
 use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
 use crate::sql::{Encoding, edit};
@@ -156,28 +156,14 @@ impl<'a> Subject<'a> {
 
     /// Whether the message is one statement of one part, whose words can be sent again as they are.
     pub fn is_alone_and_readable(&self) -> bool {
+        self.is_readable_alone() && self.all_parts().len() == 1
+    }
+
+    /// Whether the message is one statement, whose words can be sent again as they are.
+    pub fn is_readable_alone(&self) -> bool {
         let script = self.script;
         let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
-        readable && script.statements.len() == 1 && self.all_parts().len() == 1
-    }
-
-    /// Whether the index of a unique constraint can be built by itself.
-    pub const fn can_be_built_apart(&self, constraint: &Constraint) -> bool {
-        constraint.using_index.is_none()
-            && !constraint.without_overlaps
-            && constraint.span.is_some()
-            && !self.facts.corrupts_concurrent_builds()
-    }
-
-    /// The way by hand to the index of a unique constraint, and to the constraint.
-    pub fn built_apart(&self, table: &RelationName, name: &str, constraint: &Constraint) -> Vec<HandStep> {
-        if self.facts.relation(table).is_some_and(|it| it.kind == RelationKind::PartitionedTable) {
-            return vec![HandStep::words(
-                "on each partition: CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX; then the constraint \
-                 on the parent, which finds them and reads nothing",
-            )];
-        }
-        unique_using_index(table, name, constraint)
+        readable && script.statements.len() == 1
     }
 
     /// The index of that name beside a table, in the table's own schema as the catalogue has it: what is dropped by its name

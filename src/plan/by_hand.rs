@@ -118,14 +118,38 @@ pub fn unique_using_index(table: &RelationName, name: &str, constraint: &Constra
         index = format!("{index} TABLESPACE {}", written(tablespace));
     }
     let keyword = if constraint.kind == ConstraintKind::PrimaryKey { "PRIMARY KEY" } else { "UNIQUE" };
-    let mut add = format!("ADD CONSTRAINT {name} {keyword} USING INDEX {name}");
-    if constraint.deferrable {
-        add.push_str(" DEFERRABLE");
-    }
-    if constraint.initially_deferred {
-        add.push_str(" INITIALLY DEFERRED");
-    }
+    let add = format!("ADD CONSTRAINT {name} {keyword} USING INDEX {name}{}", deferring(constraint));
     vec![HandStep::outside(index), alter(table, &add)]
+}
+
+/// A unique constraint or primary key as its table's definition has it, without its name.
+pub fn key_definition(constraint: &Constraint) -> String {
+    let list =
+        |columns: &[String]| columns.iter().map(|column| written(column)).collect::<Vec<_>>().join(", ");
+    let mut definition =
+        if constraint.kind == ConstraintKind::PrimaryKey { "PRIMARY KEY" } else { "UNIQUE" }.to_owned();
+    if constraint.nulls_not_distinct {
+        definition.push_str(" NULLS NOT DISTINCT");
+    }
+    definition = format!("{definition} ({})", list(&constraint.columns));
+    if !constraint.include.is_empty() {
+        definition = format!("{definition} INCLUDE ({})", list(&constraint.include));
+    }
+    if let Some(storage) = &constraint.storage {
+        definition = format!("{definition} WITH ({storage})");
+    }
+    if let Some(tablespace) = &constraint.tablespace {
+        definition = format!("{definition} USING INDEX TABLESPACE {}", written(tablespace));
+    }
+    definition + deferring(constraint)
+}
+
+const fn deferring(constraint: &Constraint) -> &'static str {
+    match (constraint.deferrable, constraint.initially_deferred) {
+        (_, true) => " DEFERRABLE INITIALLY DEFERRED",
+        (true, false) => " DEFERRABLE",
+        (false, false) => "",
+    }
 }
 
 /// A column that gets another type.

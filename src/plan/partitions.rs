@@ -1,41 +1,57 @@
-//! The plan for an index of a partitioned table: made on the parents alone, built on each leaf while others write, put together.
+//! Plans for indexes and keys of a partitioned table: made on the parents alone, built on each leaf while others write, put
+//! together.
 
-use super::by_hand::{HandStep, spelled};
+use super::by_hand::{HandStep, alter, key_definition, spelled, unique_using_index};
 use super::concurrent_index;
 use super::constraint::brief;
 use super::{Inverse, Plan, Probe, Scope, Step, Target, Undo};
 use crate::base::name::written;
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{Oid, PartitionFacts};
+use crate::sql::form::Constraint;
 
-/// The index, and those that it consists of.
+/// What is made of all partitions.
 #[derive(Debug, Clone)]
-pub struct IndexOnPartitions<'a> {
+pub struct OnPartitions<'a> {
     /// The table.
     pub table: &'a RelationName,
-    /// The index, in the schema of the table.
+    /// The index, or that of the key, in the schema of the table.
     pub index: RelationName,
-    /// `UNIQUE`
-    pub unique: bool,
-    /// What stands behind the table's name.
-    pub definition: &'a str,
+    /// What it is.
+    pub made: Made<'a>,
     /// The whole tree below the table, parents before children.
     pub partitions: &'a [PartitionFacts],
     /// The name of each partition's index.
     pub names: Vec<String>,
 }
 
-impl IndexOnPartitions<'_> {
+/// What is made.
+#[derive(Debug, Clone, Copy)]
+pub enum Made<'a> {
+    /// An index.
+    Index {
+        /// `UNIQUE`
+        unique: bool,
+        /// What stands behind the table's name.
+        definition: &'a str,
+    },
+    /// A unique constraint or a primary key, with its index.
+    Key(&'a Constraint),
+}
+
+impl OnPartitions<'_> {
     /// The way by hand; of many partitions the first ones stand for all.
     pub fn by_hand(&self) -> Vec<HandStep> {
         const PARTITIONS_SHOWN: usize = 6;
         let shown = self.partitions.len().min(PARTITIONS_SHOWN);
         let mut steps = vec![self.only(self.table, &self.index)];
-        steps.extend((0..shown).flat_map(|at| [self.build(at), self.attach(at)]).flatten());
+        for at in 0..shown {
+            steps.extend(self.of_partition(at).unwrap_or_default());
+            steps.extend(self.attach(at));
+        }
         let more = self.partitions.len() - shown;
         if more > 0 {
-            steps
-                .push(HandStep::words(&format!("the last two for each of the other {more} partitions, too")));
+            steps.push(HandStep::words(&format!("the same for each of the other {more} partitions, too")));
         }
         steps
     }
@@ -43,26 +59,34 @@ impl IndexOnPartitions<'_> {
     /// All parents first, so that the server refuses at once what it must; leaves next; what is put together last is taken
     /// back by dropping the whole.
     pub fn plan(&self, hazard: &'static str, oid: Oid) -> Plan {
-        let drop =
-            |index: &RelationName| HandStep::anywhere(format!("DROP INDEX IF EXISTS {}", spelled(index)));
+        let (tag, mode) = match self.made {
+            Made::Index { .. } => ("CREATE INDEX", LockMode::Share),
+            Made::Key(_) => ("ALTER TABLE", LockMode::AccessExclusive),
+        };
         let on = |name: &RelationName, oid, mode| Target { name: name.clone(), oid: Some(oid), mode };
-        let top = on(self.table, oid, LockMode::Share);
-        let mut steps = vec![brief(&self.only(self.table, &self.index), vec![top], Some(&drop(&self.index)))];
+        let back = self.back(self.table, &self.index);
+        let mut steps =
+            vec![brief(&self.only(self.table, &self.index), vec![on(self.table, oid, mode)], Some(&back))];
         let (leaves, parents): (Vec<usize>, Vec<usize>) =
             (0..self.partitions.len()).partition(|at| self.partitions.get(*at).is_some_and(|it| it.leaf));
         for at in parents.iter().chain(&leaves) {
             let (Some(partition), Some(index), Some(hand)) =
-                (self.partitions.get(*at), self.index_of(*at), self.build(*at))
+                (self.partitions.get(*at), self.index_of(*at), self.of_partition(*at))
             else {
                 continue;
             };
-            let table = on(&partition.name, partition.oid, LockMode::Share);
-            steps.push(if partition.leaf {
-                build(&hand, &table, &drop(&index))
-            } else {
-                brief(&hand, vec![table], Some(&drop(&index)))
-            });
+            let back = self.back(&partition.name, &index);
+            let locks = vec![on(&partition.name, partition.oid, mode)];
+            match hand.as_slice() {
+                [only] if !partition.leaf => steps.push(brief(only, locks, Some(&back))),
+                [built, key @ ..] => {
+                    steps.push(build(built, &on(&partition.name, partition.oid, mode), &index));
+                    steps.extend(key.iter().map(|key| brief(key, locks.clone(), Some(&back))));
+                }
+                [] => {}
+            }
         }
+        let built = steps.len();
         for at in parents.iter().chain(&leaves) {
             let (Some(partition), Some(hand)) = (self.partitions.get(*at), self.attach(*at)) else {
                 continue;
@@ -73,15 +97,13 @@ impl IndexOnPartitions<'_> {
         }
         let all = self.partitions.iter().map(|it| on(&it.name, it.oid, LockMode::AccessExclusive));
         let locks = [on(self.table, oid, LockMode::AccessExclusive)].into_iter().chain(all).collect();
-        let whole = Undo { sql: drop(&self.index).sql.into_bytes(), locks };
-        let built = 1 + self.partitions.len();
         if let Some(first) = steps.get_mut(built) {
-            first.undo = Some(whole);
+            first.undo = Some(Undo { sql: back.sql.into_bytes(), locks });
         }
         if let Some(last) = steps.last_mut() {
             last.probe = Probe::Valid(self.index.clone());
         }
-        Plan { hazard, steps, tag: "CREATE INDEX" }
+        Plan { hazard, steps, tag }
     }
 
     /// The index of a partition.
@@ -90,20 +112,41 @@ impl IndexOnPartitions<'_> {
         Some(RelationName { schema, name: self.names.get(at)?.clone() })
     }
 
+    /// Makes it on a parent alone.
     fn only(&self, table: &RelationName, index: &RelationName) -> HandStep {
-        let (unique, definition) = (self.unique_word(), self.definition);
         let (index, table) = (written(&index.name), spelled(table));
-        HandStep::anywhere(format!("CREATE {unique}INDEX {index} ON ONLY {table} {definition}"))
+        HandStep::anywhere(match self.made {
+            Made::Index { unique, definition } => {
+                format!("CREATE {}INDEX {index} ON ONLY {table} {definition}", word(unique))
+            }
+            Made::Key(key) => {
+                format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {index} {}", key_definition(key))
+            }
+        })
     }
 
-    fn build(&self, at: usize) -> Option<HandStep> {
-        let (partition, index) = (self.partitions.get(at)?, self.index_of(at)?);
-        if !partition.leaf {
-            return Some(self.only(&partition.name, &index));
+    /// Takes it away again, with what was put together.
+    fn back(&self, table: &RelationName, index: &RelationName) -> HandStep {
+        match self.made {
+            Made::Index { .. } => drop_index(index),
+            Made::Key(_) => alter(table, &format!("DROP CONSTRAINT IF EXISTS {}", written(&index.name))),
         }
-        let (unique, definition) = (self.unique_word(), self.definition);
-        let (index, table) = (written(&index.name), spelled(&partition.name));
-        Some(HandStep::outside(format!("CREATE {unique}INDEX CONCURRENTLY {index} ON {table} {definition}")))
+    }
+
+    /// Makes that of a partition.
+    fn of_partition(&self, at: usize) -> Option<Vec<HandStep>> {
+        let (partition, index) = (self.partitions.get(at)?, self.index_of(at)?);
+        Some(match self.made {
+            _ if !partition.leaf => vec![self.only(&partition.name, &index)],
+            Made::Index { unique, definition } => {
+                let (index, table) = (written(&index.name), spelled(&partition.name));
+                let unique = word(unique);
+                vec![HandStep::outside(format!(
+                    "CREATE {unique}INDEX CONCURRENTLY {index} ON {table} {definition}"
+                ))]
+            }
+            Made::Key(key) => unique_using_index(&partition.name, &index.name, key),
+        })
     }
 
     fn attach(&self, at: usize) -> Option<HandStep> {
@@ -116,19 +159,23 @@ impl IndexOnPartitions<'_> {
         let (parent, child) = (spelled(&parent), spelled(&child));
         Some(HandStep::anywhere(format!("ALTER INDEX {parent} ATTACH PARTITION {child}")))
     }
+}
 
-    const fn unique_word(&self) -> &'static str {
-        if self.unique { "UNIQUE " } else { "" }
-    }
+const fn word(unique: bool) -> &'static str {
+    if unique { "UNIQUE " } else { "" }
+}
+
+fn drop_index(index: &RelationName) -> HandStep {
+    HandStep::anywhere(format!("DROP INDEX IF EXISTS {}", spelled(index)))
 }
 
 /// An index of one leaf, built while others write.
-fn build(hand: &HandStep, table: &Target, back: &HandStep) -> Step {
+fn build(hand: &HandStep, table: &Target, index: &RelationName) -> Step {
     let scope = Scope::Table(table.oid.unwrap_or_default());
     let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
     let locks = vec![Target { mode: LockMode::AccessExclusive, ..table.clone() }];
     Step {
-        undo: Some(Undo { sql: back.sql.clone().into_bytes(), locks }),
+        undo: Some(Undo { sql: drop_index(index).sql.into_bytes(), locks }),
         ..concurrent_index::step(hand.sql.clone().into_bytes(), table.oid, probe, inverse)
     }
 }

@@ -34,6 +34,7 @@ const SETUP: [&str; 1] = ["
 const STATEMENTS: &[(&str, usize)] = &[
     ("CREATE INDEX ON t (b)", 1),
     ("CREATE INDEX ON p (b)", 7),
+    ("ALTER TABLE p ADD UNIQUE (b, a)", 9),
     ("ALTER TABLE t ADD CHECK (b > 0)", 2),
     ("ALTER TABLE t ADD FOREIGN KEY (ref) REFERENCES r", 2),
     ("ALTER TABLE t ADD UNIQUE (b)", 2),
@@ -49,7 +50,9 @@ fn whatever_fails_is_taken_back() {
     for installation in each_major() {
         let major = installation.major;
         let mut twins = Twins::on(installation);
-        for (sql, least) in STATEMENTS {
+        // Since 18 that is no plan.
+        let key = ("ALTER TABLE p ADD PRIMARY KEY (a)", 9);
+        for (sql, least) in STATEMENTS.iter().chain((major < 18).then_some(&key)) {
             let steps = (1..100).take_while(|stroke| strike(&mut twins, sql, *stroke)).count();
             assert!(steps >= *least, "{major}: {sql}: {steps} steps");
         }

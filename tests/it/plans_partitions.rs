@@ -30,6 +30,35 @@ const INDEXES: &[(u32, &str, &str)] = &[
     (15, "CREATE UNIQUE INDEX ON p (a, b) NULLS NOT DISTINCT", ""),
 ];
 
+/// Each with the version that brought it, and what stands there before.
+const KEYS: &[(u32, &str, &str)] = &[
+    (13, "ALTER TABLE p ADD UNIQUE (b, a)", ""),
+    (13, "ALTER TABLE p ADD UNIQUE (b, a)", "CREATE TABLE p1_b_a_key (); CREATE SEQUENCE p_b_a_key"),
+    (
+        13,
+        "alter table public.p add constraint \"Once\" unique (a, b) include (c) with (fillfactor = 70) deferrable initially deferred",
+        "",
+    ),
+    (15, "ALTER TABLE p ADD CONSTRAINT once UNIQUE NULLS NOT DISTINCT (c, a)", ""),
+];
+
+#[test]
+fn keys_are_those_that_were_asked_for() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (_, sql, before) in KEYS.iter().filter(|(since, ..)| *since <= major) {
+            twins.begin(&[SETUP[0], before]);
+            twins.alike(&[], sql);
+        }
+        // Since then the server keeps a partition's NOT NULL in another way.
+        if major < 18 {
+            twins.begin(&SETUP);
+            twins.alike(&[], "ALTER TABLE p ADD PRIMARY KEY (a)");
+        }
+    }
+}
+
 #[test]
 fn indexes_are_those_that_were_asked_for() {
     for installation in each_major() {
@@ -51,6 +80,9 @@ fn what_fails_leaves_nothing() {
             ("CREATE UNIQUE INDEX ON p (b)", ""),
             ("CREATE INDEX ON p (nothing)", ""),
             ("CREATE INDEX i ON p (b)", "CREATE TABLE i ()"),
+            ("ALTER TABLE p ADD UNIQUE (b)", ""),
+            ("ALTER TABLE p ADD PRIMARY KEY (a)", "INSERT INTO p VALUES (12, 0, 'x')"),
+            ("ALTER TABLE p ADD CONSTRAINT i UNIQUE (a)", "CREATE TABLE i ()"),
             ("CREATE UNIQUE INDEX ON p (a, c)", "UPDATE p SET c = 'x'; INSERT INTO p VALUES (12, 0, 'x')"),
         ] {
             twins.begin(&[SETUP[0], before]);

@@ -26,7 +26,9 @@ pub(crate) const STATE: &str = "
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     UNION ALL
     SELECT 'constraint', coalesce(name, contypid::regtype::text) || '.' || conname, pg_get_constraintdef(k.oid),
-        concat_ws(' ', contype, convalidated, condeferrable, condeferred, conislocal, coninhcount, connoinherit, conkey, confkey,
+        concat_ws(' ', contype, convalidated, condeferrable, condeferred, conislocal, coninhcount, 
+            -- Of a key that is attached it stays as it was; it means nothing there.
+            connoinherit AND NOT (contype IN ('p', 'u') AND conparentid <> 0), conkey, confkey,
         conindid::regclass, (SELECT conname FROM pg_constraint p WHERE p.oid = k.conparentid)), obj_description(k.oid, 'pg_constraint')
     FROM pg_constraint k JOIN own ON own.oid = connamespace LEFT JOIN relation ON relation.oid = conrelid
     UNION ALL
