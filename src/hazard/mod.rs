@@ -8,6 +8,7 @@ mod bounds;
 mod finding;
 mod naming;
 mod new_column;
+mod partitioned;
 mod setting;
 mod views;
 
