@@ -28,10 +28,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "Every row of {target} is read under an {}, so that all reads and writes wait until it is done.",
         work.under
     );
-    let locked = subject
-        .replaceable(LockMode::AccessExclusive)
+    let mode = LockMode::AccessExclusive;
+    let locks = subject.replaceable(mode).map(|locked| vec![locked]);
+    let locks = locks
+        .or_else(|| subject.replaceable_tree(mode, &name).map(|(locks, _)| locks))
         .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target));
-    let plan = locked.map(|locked| constraint::validated(ID, target, &name, &steps, &[locked]));
+    let plan = locks.map(|locks| constraint::validated(ID, target, &name, &steps, &locks));
     Some(
         Finding::warning(ID, "adding the CHECK reads the whole table under its lock", why)
             .about(target)

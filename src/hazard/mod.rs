@@ -9,6 +9,7 @@ mod finding;
 mod keys;
 mod naming;
 mod new_column;
+mod partitioned;
 mod setting;
 mod views;
 

@@ -37,6 +37,7 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE p ADD UNIQUE (b, a)", 9),
     ("ALTER TABLE t ADD CHECK (b > 0)", 2),
     ("ALTER TABLE t ADD FOREIGN KEY (ref) REFERENCES r", 2),
+    ("ALTER TABLE p ADD CHECK (b >= 0)", 2),
     ("ALTER TABLE t ADD UNIQUE (b)", 2),
     ("ALTER TABLE t ADD PRIMARY KEY (a, b)", 4),
     ("ALTER TABLE t ALTER b SET NOT NULL", 2),

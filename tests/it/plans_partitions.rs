@@ -71,6 +71,78 @@ fn indexes_are_those_that_were_asked_for() {
     }
 }
 
+/// Each with the version that brought it.
+const CONSTRAINTS: &[(u32, &str)] = &[
+    (13, "ALTER TABLE p ADD CHECK (b >= 0)"),
+    (13, "alter table public.p add constraint \"the check\" check (a = b)"),
+    (13, "ALTER TABLE elsewhere.p2 ADD CHECK (b >= 10 AND c <> '')"),
+    (18, "ALTER TABLE p ADD FOREIGN KEY (b) REFERENCES o"),
+    (
+        18,
+        "ALTER TABLE p ADD CONSTRAINT k FOREIGN KEY (b) REFERENCES o (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
+    ),
+    (18, "ALTER TABLE elsewhere.p2 ADD FOREIGN KEY (b) REFERENCES o MATCH FULL"),
+];
+
+const OTHER: &str = "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o SELECT generate_series(0, 12)";
+
+#[test]
+fn constraints_are_those_that_were_asked_for() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (_, sql) in CONSTRAINTS.iter().filter(|(since, ..)| *since <= major) {
+            twins.begin(&[SETUP[0], OTHER]);
+            twins.alike(&[], sql);
+        }
+    }
+}
+
+#[test]
+fn constraints_that_cannot_be_proved_go_again() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (_, sql) in [
+            (13, "ALTER TABLE p ADD CHECK (b < 12)"),
+            (13, "ALTER TABLE p ADD CHECK (b > 0) NO INHERIT"),
+            (18, "ALTER TABLE p ADD FOREIGN KEY (b) REFERENCES o"),
+        ]
+        .iter()
+        .filter(|(since, _)| *since <= major)
+        {
+            twins.begin(&[SETUP[0], OTHER, "DELETE FROM o WHERE id = 12"]);
+            twins.alike_in_failure(&[], sql);
+        }
+    }
+}
+
+/// What a partition has would become part of the new constraint, and be lost when that is taken back.
+#[test]
+fn a_constraint_of_a_partition_is_not_put_at_risk() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (since, before, sql) in [
+            (
+                13,
+                "ALTER TABLE p1 ADD CONSTRAINT k CHECK (b < 12)",
+                "ALTER TABLE p ADD CONSTRAINT k CHECK (b < 12)",
+            ),
+            (
+                18,
+                "ALTER TABLE p1 ADD FOREIGN KEY (b) REFERENCES o",
+                "ALTER TABLE p ADD FOREIGN KEY (b) REFERENCES o",
+            ),
+        ] {
+            if since <= major {
+                twins.begin(&[SETUP[0], OTHER, "DELETE FROM o WHERE id = 12", before]);
+                twins.alike_in_failure(&[], sql);
+            }
+        }
+    }
+}
+
 /// What the server refuses, it refuses in its own words, and nothing is left of it.
 #[test]
 fn what_fails_leaves_nothing() {

@@ -194,6 +194,8 @@ fn table(value: &Value) -> TableFacts {
                 leaf: truth(partition, "leaf"),
                 default: truth(partition, "default"),
                 foreign: truth(partition, "foreign"),
+                constraints: list(partition, "constraints", |name| name.as_str().map(str::to_owned)),
+                own_keys: truth(partition, "own_keys"),
                 indexes: list(partition, "indexes", |columns| {
                     Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                 }),

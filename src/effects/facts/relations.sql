@@ -216,6 +216,12 @@ SELECT pg_catalog.json_build_object(
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[sized.nspname, sized.relname], 'oid', sized.oid::bigint, 'leaf', sized.leaf,
             'foreign', sized.relkind = 'f',
+            'constraints', (
+                SELECT pg_catalog.json_agg(k.conname ORDER BY k.oid) FROM pg_catalog.pg_constraint k
+                WHERE k.conrelid = sized.oid),
+            'own_keys', EXISTS (
+                SELECT 1 FROM pg_catalog.pg_constraint k
+                WHERE k.conrelid = sized.oid AND k.contype = 'f' AND k.conparentid = 0),
             'indexes', (
                 SELECT pg_catalog.json_agg((
                     SELECT pg_catalog.json_agg(coalesce(a.attname::text, '') ORDER BY u.place)

@@ -216,6 +216,10 @@ pub struct PartitionFacts {
     pub default: bool,
     /// A foreign table, which has no indexes.
     pub foreign: bool,
+    /// The names of its constraints.
+    pub constraints: Vec<String>,
+    /// It has foreign keys that are not part of its parent's.
+    pub own_keys: bool,
     /// The key columns of each of its indexes that is not part of its parent's; empty for an expression.
     pub indexes: Vec<Vec<String>>,
     /// `pg_table_size`

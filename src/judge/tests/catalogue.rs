@@ -81,6 +81,8 @@ fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
         leaf: true,
         default,
         foreign: false,
+        constraints: Vec::new(),
+        own_keys: false,
         indexes: Vec::new(),
         bytes: Some(10 << 30),
     }
