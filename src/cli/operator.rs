@@ -190,7 +190,7 @@ fn seconds(moment: &str) -> String {
 
 fn described(socket: &Path, answer: &Value) -> String {
     let mut out = format!(
-        "{}: lockkeeper {}, process {}, {} sessions\n",
+        "{}: lockkeeper {}, process {}, sessions: {}\n",
         socket.display(),
         word(at(answer, "/version")),
         at(answer, "/process"),

@@ -143,8 +143,8 @@ fn cancelled() -> Notice {
 }
 
 fn story(holding: &Holding<'_>) -> String {
-    let waited = holding.since.elapsed().as_millis();
-    let waited = Period::millis(u64::try_from(waited).unwrap_or(u64::MAX));
+    let waited = u64::try_from(holding.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let waited = Period::millis(if waited < 1000 { waited } else { waited / 1000 * 1000 });
     format!("It was held for {waited} and not run.")
 }
 
