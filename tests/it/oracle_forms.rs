@@ -95,6 +95,8 @@ pub(crate) const SETUP: &str = "
     CREATE TABLE parts (a int PRIMARY KEY) PARTITION BY LIST (a);
     CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
     CREATE TABLE points (a int REFERENCES parts);
+    CREATE SEQUENCE counter;
+    CREATE TABLE counted (a int DEFAULT nextval('counter'));
     ANALYZE;
 ";
 
@@ -111,6 +113,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER TABLE heir INHERIT old",
     "CREATE MATERIALIZED VIEW fresh AS SELECT * FROM old",
     "SELECT * INTO fresh FROM old",
+    "DROP SEQUENCE counter CASCADE",
     "SELECT * FROM t FOR UPDATE",
     "SELECT * FROM t, r, old AS o FOR SHARE OF o, t",
     "SELECT * FROM t JOIN r USING (a) FOR NO KEY UPDATE OF r",

@@ -27,7 +27,9 @@ pub(super) fn drop(statement: &DropStmt, names: &Names) -> Found {
         | Object::ObjectForeignTable => {
             let locks =
                 statement.objects.iter().filter_map(|node| names.lock_list(&strings(node), AccessExclusive));
-            Found::locking(drop_tag(object)).locks(locks)
+            // Columns of other tables lose the default that reads a sequence.
+            let beyond = object == Object::ObjectSequence && cascade;
+            Found::locking(drop_tag(object)).locks(locks).beyond(beyond)
         }
         Object::ObjectTrigger | Object::ObjectRule | Object::ObjectPolicy => {
             let locks = statement.objects.iter().filter_map(|node| owner_of(node, names));
