@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockkeeper::base::LockMode;
-use lockkeeper::cluster::Options;
+use lockkeeper::cluster::{Cluster, Installation, Options};
 use lockkeeper::effects::facts::{Facts, answer};
 use lockkeeper::effects::{self, Effects, Past, Task};
 use lockkeeper::sql::{Encoding, Script, parse};
@@ -20,16 +20,10 @@ use crate::support::{cluster_with, each_major, eventually};
 fn declared_effects_are_those_that_postgres_has() {
     for installation in each_major() {
         let major = installation.major;
-        let cluster = cluster_with(&Options::new().installation(installation));
-        let mut session = Raw::session(cluster.addr());
-        let later: Vec<_> = LATER.iter().filter(|(since, ..)| *since <= major).collect();
-        for sql in [SETUP].into_iter().chain(later.iter().map(|(_, setup, _)| *setup)) {
-            let failed = session.query(sql).into_iter().find(|frame| frame.tag == b'E');
-            assert!(failed.is_none(), "Postgres {major}: {failed:?}");
-        }
+        let (_cluster, mut session, forms) = prepared(installation);
         let relations = relations(&mut session);
-        let forms = STATEMENTS.iter().chain(later.iter().flat_map(|(.., forms)| forms.iter()));
-        let wrong: Vec<String> = forms.flat_map(|text| differences(&mut session, &relations, text)).collect();
+        let wrong: Vec<String> =
+            forms.into_iter().flat_map(|text| differences(&mut session, &relations, text)).collect();
         assert!(wrong.is_empty(), "Postgres {major}:\n{}", wrong.join("\n"));
     }
 }
@@ -68,19 +62,27 @@ fn what_runs_outside_transactions_asks_for_the_locks_that_are_declared() {
 fn inverses_take_back_what_was_done() {
     for installation in each_major() {
         let major = installation.major;
-        let cluster = cluster_with(&Options::new().installation(installation));
-        let mut session = Raw::session(cluster.addr());
-        let later: Vec<_> = LATER.iter().filter(|(since, ..)| *since <= major).collect();
-        for sql in [SETUP].into_iter().chain(later.iter().map(|(_, setup, _)| *setup)) {
-            assert!(session.query(sql).iter().all(|frame| frame.tag != b'E'), "{sql}");
-        }
-        let forms = STATEMENTS.iter().chain(later.iter().flat_map(|(.., forms)| forms.iter()));
+        let (_cluster, mut session, forms) = prepared(installation);
         let taken_back: Vec<Result<(), String>> =
-            forms.filter_map(|text| taken_back(&mut session, text)).collect();
+            forms.into_iter().filter_map(|text| taken_back(&mut session, text)).collect();
         assert!(taken_back.len() > 100, "{}", taken_back.len());
         let wrong: Vec<String> = taken_back.into_iter().filter_map(Result::err).collect();
         assert!(wrong.is_empty(), "Postgres {major}:\n{}", wrong.join("\n"));
     }
+}
+
+/// A server where all stands that the forms are about, and the forms that it knows.
+fn prepared(installation: Installation) -> (Cluster, Raw, Vec<&'static str>) {
+    let major = installation.major;
+    let cluster = cluster_with(&Options::new().installation(installation));
+    let mut session = Raw::session(cluster.addr());
+    let later: Vec<_> = LATER.iter().filter(|(since, ..)| *since <= major).collect();
+    for sql in [SETUP].into_iter().chain(later.iter().map(|(_, setup, _)| *setup)) {
+        let failed = session.query(sql).into_iter().find(|frame| frame.tag == b'E');
+        assert!(failed.is_none(), "Postgres {major}: {failed:?}");
+    }
+    let forms = STATEMENTS.iter().chain(later.iter().flat_map(|(.., forms)| forms.iter()));
+    (cluster, session, forms.copied().collect())
 }
 
 /// Runs a statement and its inverse; `None` where it has none.
