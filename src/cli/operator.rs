@@ -159,7 +159,8 @@ fn sockets(which: &Which) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn ask(socket: &Path, question: &Value) -> anyhow::Result<Value> {
-    let mut stream = UnixStream::connect(socket).context("cannot connect (is a proxy running that has this socket?)")?;
+    let mut stream =
+        UnixStream::connect(socket).context("cannot connect (is a proxy running that has this socket?)")?;
     stream.set_read_timeout(Some(WITHIN))?;
     stream.set_write_timeout(Some(WITHIN))?;
     stream.write_all(format!("{question}\n").as_bytes())?;
