@@ -268,11 +268,9 @@ impl Asked<'_> {
         }
     }
 
-    /// Foreign keys lead to tables that only a catalogue can name.
+    /// Foreign keys and default partitions are tables that only a catalogue can name.
     pub(super) fn may_reach_others(&self, reader: &mut Reader<'_>) {
-        if reader.is_unknown(self.target) && !reader.past.is_new(self.target) {
-            reader.effects.beyond = true;
-        }
+        reader.may_reach_beyond(self.target);
     }
 
     fn detach(&self, child: &RelationName, reader: &mut Reader<'_>) {
@@ -319,6 +317,7 @@ impl Asked<'_> {
     }
 
     fn lock_default_partition(&self, reader: &mut Reader<'_>) {
+        self.may_reach_others(reader);
         let table = reader.table(self.target);
         if let Some(default) = table.and_then(TableFacts::default_partition) {
             reader.lock(&default.name, Some(default.oid), AccessExclusive);

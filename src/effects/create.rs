@@ -41,7 +41,9 @@ fn create_index(index: &Index, reader: &mut Reader<'_>) {
 
 /// A new partition locks its parent; the default partition is read for rows that belong to it.
 fn create_table(table: &CreateTable, reader: &mut Reader<'_>) {
-    let parent = table.partition_of.as_ref().and_then(|parent| reader.table(parent));
+    let Some(parent) = &table.partition_of else { return };
+    reader.may_reach_beyond(parent);
+    let parent = reader.table(parent);
     if let Some(default) = parent.and_then(TableFacts::default_partition) {
         reader.lock(&default.name, Some(default.oid), AccessExclusive);
         reader.work_on_other(Work {

@@ -95,7 +95,7 @@ fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
     reader.loses(name, Loss::Table(name.clone()));
     reader.breaks(format!("statements that name {name} fail"));
     // Foreign keys lead to tables that only a catalogue can name.
-    reader.effects.beyond |= reader.is_unknown(name) && !reader.past.is_new(name);
+    reader.may_reach_beyond(name);
     let Some(table) = reader.table(name) else { return };
     for key in &table.constraints {
         // Of a foreign key to a partitioned table only the partitions had triggers before.
@@ -132,7 +132,9 @@ fn truncate(tables: &[RelationName], cascade: bool, reader: &mut Reader<'_>) {
         reader.loses(name, Loss::Rows(name.clone()));
         reader.lock_partitions(name, AccessExclusive);
         reader.lock_heirs(name, AccessExclusive);
-        reader.effects.beyond |= cascade && reader.is_unknown(name) && !reader.past.is_new(name);
+        if cascade {
+            reader.may_reach_beyond(name);
+        }
         let Some(table) = reader.table(name) else { continue };
         for (other, oid) in table.truncated_with.iter().filter(|_| cascade) {
             reader.lock(other, Some(*oid), AccessExclusive);

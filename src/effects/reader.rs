@@ -154,6 +154,11 @@ impl<'a> Reader<'a> {
         self.facts.table(name)
     }
 
+    /// From a relation of which nothing is known a command may get to others, which are locked strongly too.
+    pub(super) fn may_reach_beyond(&mut self, from: &RelationName) {
+        self.effects.beyond |= self.is_unknown(from) && !self.past.is_new(from);
+    }
+
     /// Whether nobody knows anything of the relation.
     pub(super) fn is_unknown(&self, name: &RelationName) -> bool {
         self.facts.see(name) == Seen::Unknown

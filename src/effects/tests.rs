@@ -79,3 +79,24 @@ fn only_what_matters_is_needed() {
         [r#""a""#, r#""s"."b""#, r#""c""#]
     );
 }
+
+#[test]
+fn offline_nobody_knows_whether_there_is_a_default_partition() {
+    let offline = Facts { offline: true, ..Facts::default() };
+    let beyond = |text: &str, past: &Past| {
+        of(&parse(text.as_bytes(), Encoding::Utf8).statements[0], &offline, past).beyond
+    };
+    let partition = "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)";
+    for text in [
+        partition,
+        "ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1)",
+        "ALTER TABLE p DETACH PARTITION p1",
+    ] {
+        assert!(beyond(text, &Past::nothing()), "{text}");
+        let mut made = Past::in_transaction();
+        let create = &parse(b"CREATE TABLE p (a int) PARTITION BY LIST (a)", Encoding::Utf8).statements[0];
+        made.after(create, &of(create, &offline, &Past::nothing()));
+        assert!(!beyond(text, &made), "{text}");
+    }
+    assert!(!beyond("ALTER TABLE p ADD c int", &Past::nothing()));
+}

@@ -61,6 +61,8 @@ pub struct Found {
     pub locks: Vec<LockTold>,
     /// So many more locks of a long statement are not repeated here.
     pub locks_left_out: usize,
+    /// It locks relations strongly that only a server can name.
+    pub locks_beyond: bool,
     /// What it does meanwhile.
     pub work: Vec<Estimate>,
     /// Whether the statement stands in a transaction.

@@ -15,6 +15,8 @@ const REPEATED_MAX: usize = 16;
 pub(super) struct Whole {
     pub(super) locks: Vec<LockTold>,
     pub(super) work: Vec<Estimate>,
+    /// It locks relations strongly that only a server can name.
+    pub(super) beyond: bool,
     /// The place of a relation in each.
     places: BTreeMap<RelationName, (Option<usize>, Option<usize>)>,
 }
@@ -25,6 +27,7 @@ pub(super) struct Share {
     pub(super) work: Vec<Estimate>,
     /// How many locks are left out.
     pub(super) locks_left_out: usize,
+    pub(super) locks_beyond: bool,
 }
 
 impl Whole {
@@ -37,7 +40,7 @@ impl Whole {
         for (at, one) in work.iter().enumerate() {
             places.entry(one.relation.clone()).or_default().1.get_or_insert(at);
         }
-        Self { locks, work, places }
+        Self { locks, work, beyond: effects.beyond, places }
     }
 
     /// All of it where it is short, else those of the relation first.
@@ -47,6 +50,7 @@ impl Whole {
             locks: some_of(&self.locks, lock),
             work: some_of(&self.work, work),
             locks_left_out: self.locks.len().saturating_sub(REPEATED_MAX),
+            locks_beyond: self.beyond,
         }
     }
 }

@@ -34,6 +34,7 @@ fn found(found: &Found) -> Value {
         "in_transaction": found.in_transaction,
         "locks": found.locks.iter().map(lock).collect::<Vec<_>>(),
         "locks_left_out": found.locks_left_out,
+        "locks_beyond": found.locks_beyond,
         "work": found.work.iter().map(|work| json!({
             "task": work.task_name(),
             "relation": estimate::spelled(&work.relation),

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::base::LockMode;
 use crate::hazard::HazardSetting;
 use crate::review::alembic;
 use crate::review::estimate::{self, Estimate, about};
 use crate::review::place::Place;
-use crate::review::report::{FileReport, Found, Report, StepTold};
+use crate::review::report::{FileReport, Found, LockTold, Report, StepTold};
 use crate::review::step::by_hand_told;
 
 /// How much is told, and with which ornament.
@@ -79,12 +80,15 @@ fn group<'a>(file: &'a FileReport, found: &'a Found) -> Group<'a> {
 
 /// Each lock with who waits, and each work with how long it takes.
 fn locks(found: &Found) -> Vec<String> {
-    let lock = |lock: &super::super::report::LockTold| {
+    let lock = |lock: &LockTold| {
         format!("{} on {}: {}", lock.mode, estimate::spelled(&lock.relation), lock.blocks())
     };
     let mut lines: Vec<String> = found.locks.iter().map(lock).collect();
     if found.locks_left_out > 0 {
         lines.push(format!("and so on for {} more relations", found.locks_left_out));
+    }
+    if found.locks_beyond {
+        lines.push("strong locks on relations that only a server can name".to_owned());
     }
     if !found.work.is_empty() {
         let time = estimate::total(&found.work);
@@ -93,7 +97,9 @@ fn locks(found: &Found) -> Vec<String> {
         let bases: Vec<String> = found.work.iter().map(Estimate::basis).collect();
         lines.push(format!("held for {time}{until} ({})", bases.join("; then ")));
     }
-    if found.work.is_empty() && !found.locks.is_empty() {
+    // How long a query or a write takes is another matter.
+    let lasting = |lock: &LockTold| lock.mode >= LockMode::ShareUpdateExclusive;
+    if found.work.is_empty() && found.locks.iter().any(lasting) {
         let until = if found.in_transaction { "until the transaction ends" } else { "for a moment" };
         lines.push(format!("held {until}, once it is had"));
     }
