@@ -32,7 +32,7 @@ pub(super) struct CheckArgs {
     /// The form of the report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Fail on findings of that level and above (pass, warn, plan, refuse), or on a hazard by its id; may be repeated.
+    /// Fail on findings of that level and above (pass, warn, plan, hold, refuse), or on a hazard by its id; may be repeated.
     #[arg(long, value_name = "LEVEL|HAZARD")]
     deny: Vec<String>,
     /// Let a hazard pass; may be repeated.
@@ -84,14 +84,17 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return list(args.format);
     }
     match report(args) {
-        Ok(report) => {
+        Ok((report, unread)) => {
             match write!(std::io::stdout().lock(), "{}", rendered(&report, args)?) {
                 // Whoever reads has seen enough, as `| head` has; the review ends as it would.
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
                 written => written?,
             }
-            let read = if report.is_unread() { UNREADABLE } else { u8::from(report.is_denied()) };
-            Ok(ExitCode::from(read))
+            for problem in &unread {
+                writeln!(std::io::stderr().lock(), "lockkeeper: {problem:#}")?;
+            }
+            let whole = unread.is_empty() && !report.is_unread();
+            Ok(ExitCode::from(if whole { u8::from(report.is_denied()) } else { UNREADABLE }))
         }
         Err(error) => {
             writeln!(std::io::stderr().lock(), "lockkeeper: {error:#}")?;
@@ -100,10 +103,14 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn report(args: &CheckArgs) -> anyhow::Result<Report> {
+/// The review of what can be read, and why the rest cannot.
+fn report(args: &CheckArgs) -> anyhow::Result<(Report, Vec<anyhow::Error>)> {
     let options = options(args)?;
-    let texts = texts(&args.files)?;
-    on_this_thread(async {
+    let (mut texts, mut unread) = (Vec::new(), Vec::new());
+    for file in &args.files {
+        read(file, &mut texts).unwrap_or_else(|problem| unread.push(problem));
+    }
+    let report = on_this_thread(async {
         if let Some(url) = &args.basis.url {
             let mut live = database::connect(url).await?;
             let basis = Basis { server_version: live.inner().server_version(), live: true };
@@ -114,7 +121,8 @@ fn report(args: &CheckArgs) -> anyhow::Result<Report> {
         let mut offline = Offline { server_version: args.basis.pg_version * 10_000 };
         let basis = Basis { server_version: offline.server_version, live: false };
         Ok(Report { basis, files: reviewed(&texts, &mut offline, &options).await? })
-    })
+    })?;
+    Ok((report, unread))
 }
 
 /// Runs what may wait for a server.
@@ -160,26 +168,24 @@ pub(super) fn policy(basis: &BasisArgs) -> anyhow::Result<Policy> {
     Ok(loaded.settings.sessions.rules.default.clone())
 }
 
-fn texts(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
-    let mut texts = Vec::new();
-    for file in files {
-        if file.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-            texts.push(("-".to_owned(), text(&bytes).context("cannot read standard input")?));
-            continue;
-        }
-        let found = below(file)?;
-        if found.is_empty() {
-            anyhow::bail!("there is no *.sql file below {}: nothing was reviewed", file.display());
-        }
-        for path in found {
-            let unreadable = || format!("cannot read {}", path.display());
-            let bytes = std::fs::read(&path).with_context(unreadable)?;
-            texts.push((path.display().to_string(), text(&bytes).with_context(unreadable)?));
-        }
+/// Adds the texts of a file, of all files below a folder, or of standard input, each with its name.
+fn read(file: &Path, texts: &mut Vec<(String, String)>) -> anyhow::Result<()> {
+    if file.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+        texts.push(("-".to_owned(), text(&bytes).context("cannot read standard input")?));
+        return Ok(());
     }
-    Ok(texts)
+    let found = below(file)?;
+    if found.is_empty() {
+        anyhow::bail!("there is no *.sql file below {}: nothing was reviewed", file.display());
+    }
+    for path in found {
+        let unreadable = || format!("cannot read {}", path.display());
+        let bytes = std::fs::read(&path).with_context(unreadable)?;
+        texts.push((path.display().to_string(), text(&bytes).with_context(unreadable)?));
+    }
+    Ok(())
 }
 
 /// Without the mark that some editors put first. Bytes of older encodings stand in comments and literals mostly, so they

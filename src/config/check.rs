@@ -6,6 +6,7 @@ use crate::hazard;
 use crate::peak::Clock;
 
 use super::address::Address;
+use super::conninfo;
 use super::file::File;
 use super::key::{Entry, Source};
 use super::problem::Problem;
@@ -145,7 +146,13 @@ fn login(file: &File, found: &mut Found) {
     if let Some(url) = &control.url.value
         && url.expose_secret().parse::<tokio_postgres::Config>().is_err()
     {
-        let why = "expected postgres://user:password@host:port/database, or key=value pairs";
+        let mode = conninfo::read(url.expose_secret()).and_then(|mut read| read.take("sslmode"));
+        let why = if mode.is_some_and(|mode| mode == "verify-ca" || mode == "verify-full") {
+            "its sslmode may be disable, prefer or require: certificates are verified as upstream.sslmode says, so say verify-ca or \
+             verify-full there"
+        } else {
+            "expected postgres://user:password@host:port/database, or key=value pairs"
+        };
         found.at(&control.url, "control.url", why);
     }
 }

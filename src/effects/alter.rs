@@ -6,7 +6,7 @@ use super::Past;
 use super::attach;
 use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;
-use super::work::{Cause, Task, Work};
+use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::{AccessExclusive, RowShare, Share, ShareRowExclusive, ShareUpdateExclusive};
 use crate::base::{LockMode, RelationName};
 use crate::sql::form::{
@@ -27,6 +27,11 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
             if matches!(alter.object, Altered::Index | Altered::MaterializedView) && moves(&asked.action) {
                 one.read(&asked.action, reader);
             }
+            if let (Altered::Type, Action::DropColumn { column, .. }) = (alter.object, &asked.action) {
+                let (table, column) = (alter.target.clone(), column.clone());
+                reader.breaks(format!("statements that name {column} fail"));
+                reader.loses(&alter.target, Loss::Column { table, column });
+            }
             if let Action::Attach { child, .. } = &asked.action {
                 reader.look_at_table_of(&alter.target);
                 reader.look_at_table_of(child);
@@ -34,6 +39,10 @@ pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
             continue;
         }
         one.read(&asked.action, reader);
+        if let (Action::BriefBelow(mode), false) = (&asked.action, alter.only) {
+            reader.lock_partitions(&alter.target, *mode);
+            reader.lock_heirs(&alter.target, *mode);
+        }
         if !alter.only && goes_down(&asked.action) {
             let key = match &asked.action {
                 Action::AddConstraint(it) => Some(it.kind),
@@ -69,7 +78,11 @@ const fn moves(action: &Action) -> bool {
 const fn goes_down(action: &Action) -> bool {
     !matches!(
         action,
-        Action::Attach { .. } | Action::Detach { .. } | Action::Brief | Action::ValidateConstraint(_)
+        Action::Attach { .. }
+            | Action::Detach { .. }
+            | Action::Brief
+            | Action::BriefBelow(_)
+            | Action::ValidateConstraint(_)
     )
 }
 

@@ -10,7 +10,7 @@ mod table;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, Heir, PartitionFacts, PartitionKey, Reference, TableFacts, TableIndex,
-    TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
+    TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts, Volatility,
 };
 
 use std::collections::BTreeMap;
@@ -174,6 +174,12 @@ impl Relation {
             table: None,
         }
     }
+
+    /// How much there is of it with all that inherits from it, in bytes; `None` when that is not known of one of them.
+    pub fn bytes_of_all(&self) -> Option<u64> {
+        let heirs = self.table.iter().flat_map(|table| &table.heirs).map(|heir| heir.bytes);
+        heirs.fold(self.bytes, |sum, heir| Some(sum?.saturating_add(heir?)))
+    }
 }
 
 /// How a relation is stored.
@@ -195,6 +201,8 @@ pub struct IndexFacts {
     pub table: Oid,
     /// Its name with its schema.
     pub table_name: Option<RelationName>,
+    /// For that of a partitioned table: the partitions, the whole tree.
+    pub below: Vec<(RelationName, Oid)>,
     /// `pg_index.indisvalid`
     pub valid: bool,
     /// It is invalid because somebody is building it at this moment, or may be.

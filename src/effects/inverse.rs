@@ -1,7 +1,7 @@
 //! The statement that takes another back, where text and facts tell it.
 
 use super::Naming;
-use super::facts::{Facts, RelationKind, Seen, TableFacts};
+use super::facts::{ConstraintFacts, Facts, RelationKind, Seen, TableFacts};
 use super::type_change::{self, TypeChange};
 use crate::base::RelationName;
 use crate::base::relation::quote_identifier;
@@ -73,6 +73,10 @@ fn of_rename(rename: &Rename) -> String {
                 quote_identifier(from)
             )
         }
+        Renamed::Attribute => {
+            let (to, from) = (quote_identifier(to), quote_identifier(from));
+            format!("ALTER TYPE {target} RENAME ATTRIBUTE {to} TO {from}")
+        }
         Renamed::TableSchema => {
             let moved = RelationName::qualified(to, &target.name);
             let schema = target.schema.as_deref().unwrap_or("public");
@@ -99,6 +103,9 @@ fn of_alter(alter: &AlterTable, facts: &Facts) -> Option<String> {
         Altered::MaterializedView => "MATERIALIZED VIEW",
         Altered::Type | Altered::Other => return None,
     };
+    if is_absent(&alter.target, facts) {
+        return None;
+    }
     // A name that Postgres picks is known where the names beside it are.
     let picks = facts.taken(&alter.target).is_some();
     let naming = Naming { facts, parts: &alter.parts };
@@ -122,7 +129,7 @@ fn of_part(action: &Action, picked: Option<&String>, target: &RelationName, fact
         Action::AddConstraint(constraint) => of_constraint(constraint, picked, table),
         // What goes with it is not told.
         Action::DropConstraint { name, cascade, .. }
-            if !cascade || table.is_some_and(|table| table.referenced_by.is_empty()) =>
+            if !cascade || table.is_some_and(|table| !is_referred_to(table)) =>
         {
             let definition = Some(&table?.constraint(name)?.definition).filter(|it| !it.is_empty())?;
             Some(format!("ADD CONSTRAINT {} {definition}", quote_identifier(name)))
@@ -143,6 +150,12 @@ fn of_part(action: &Action, picked: Option<&String>, target: &RelationName, fact
         }
         other => of_column(other, table),
     }
+}
+
+/// Whether foreign keys refer to the table, its own among them.
+fn is_referred_to(table: &TableFacts) -> bool {
+    let to_itself = |key: &ConstraintFacts| key.references.is_some() && key.references == table.name;
+    !table.referenced_by.is_empty() || table.constraints.iter().any(to_itself)
 }
 
 /// A constraint goes, and so does the NOT NULL that a primary key brought; an index that it took over would go with it.

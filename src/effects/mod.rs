@@ -21,7 +21,7 @@ use crate::base::{LockMode, RelationName};
 use crate::sql::form::{CreateTable, Form};
 use crate::sql::statement::{Kind, Lock, Place, Reach, ReindexObject, Statement};
 
-use self::facts::{Facts, Oid, RelationKind, Seen};
+use self::facts::{Facts, Oid, Seen};
 pub use self::naming::{Naming, columns_in_name};
 pub use self::need::{Need, need, need_in_full};
 pub use self::past::Past;
@@ -95,7 +95,7 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
     }
     let mut effects = Effects {
         touched,
-        beyond: statement.reach == Reach::Beyond || drops_from_partitions(statement, facts),
+        beyond: statement.reach == Reach::Beyond || may_drop_from_partitions(statement, facts),
         work: Vec::new(),
         losses: Vec::new(),
         breaks: Vec::new(),
@@ -108,11 +108,25 @@ pub fn of(statement: &Statement, facts: &Facts, past: &Past) -> Effects {
         reader.write(write);
     }
     if matches!(statement.kind, Kind::Lock { .. }) || statement.tag == "CREATE TRIGGER" {
-        for lock in &statement.locks {
+        for lock in statement.locks.iter().filter(|lock| !lock.only) {
             reader.lock_partitions(&lock.name, lock.mode);
             if statement.tag != "CREATE TRIGGER" {
                 reader.lock_heirs(&lock.name, lock.mode);
+                // `LockViewRecurse` in `lockcmds.c`.
+                reader.lock_sources(&lock.name, lock.mode);
             }
+        }
+    }
+    if matches!(statement.kind, Kind::DropIndex(_)) {
+        // `RemoveRelations` in `tablecmds.c`
+        let indexes = statement.locks.iter().filter_map(|lock| facts.relation(&lock.name)?.index.as_ref());
+        for (partition, oid) in indexes.flat_map(|index| &index.below) {
+            reader.lock(partition, Some(*oid), LockMode::AccessExclusive);
+        }
+    }
+    if matches!(statement.tag, "ANALYZE" | "VACUUM") {
+        for lock in statement.locks.iter().filter(|lock| !lock.only) {
+            reader.lock_partitions(&lock.name, lock.mode);
         }
     }
     match &statement.form {
@@ -144,14 +158,10 @@ fn touch(lock: &Lock, facts: &Facts, past: &Past) -> Option<Touched> {
     Some(Touched { name: lock.name.clone(), oid, mode: lock.mode, exposed })
 }
 
-/// Whether an index goes with those of all partitions, whose tables are locked too and are not looked up.
-fn drops_from_partitions(statement: &Statement, facts: &Facts) -> bool {
-    let partitioned = |lock: &Lock| {
-        facts.relation(&lock.name).is_some_and(|relation| relation.kind == RelationKind::PartitionedIndex)
-    };
-    // Offline not even its table can be named.
-    let unknown = facts.offline && !statement.locks.iter().any(|lock| lock.mode < LockMode::Share);
-    matches!(statement.kind, Kind::DropIndex(_)) && (unknown || statement.locks.iter().any(partitioned))
+/// Whether nobody knows the tables of an index that is dropped, which go down to partitions for that of a partitioned table.
+fn may_drop_from_partitions(statement: &Statement, facts: &Facts) -> bool {
+    let tables_named = statement.locks.iter().any(|lock| lock.mode < LockMode::Share);
+    matches!(statement.kind, Kind::DropIndex(_)) && facts.offline && !tables_named
 }
 
 /// The lock that index work takes on the index's table, which the statement does not name.

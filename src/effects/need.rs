@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use crate::base::RelationName;
-use crate::sql::form::{Action, Change, Column, Form, FunctionName, TypeName, WriteVerb};
+use crate::sql::form::{
+    Action, Change, Column, Dropped, DroppedObject, Form, FunctionName, TypeName, WriteVerb,
+};
 use crate::sql::statement::{Kind, Script, Statement};
 
 /// What is to be looked up, each name once.
@@ -84,7 +86,7 @@ fn matters(statement: &Statement) -> bool {
     index_work
         || !statement.locks.is_empty()
         || !statement.writes.is_empty()
-        || matches!(statement.form, Form::AlterTable(_) | Form::AlterDomain(_))
+        || matches!(statement.form, Form::AlterTable(_) | Form::AlterDomain(_) | Form::Drop(_))
 }
 
 fn of_form(form: &Form, need: &mut Need) {
@@ -103,6 +105,12 @@ fn of_form(form: &Form, need: &mut Need) {
         }
         Form::CreateIndex(index) if index.name.is_none() => add(&mut need.names_beside, &index.table),
         Form::CreateTable(table) if table.if_not_exists => need.relations.push(table.name.clone()),
+        Form::Drop(Dropped { object: DroppedObject::Type, names, cascade: true, .. }) => {
+            for RelationName { schema, name } in names {
+                let ty = TypeName { schema: schema.clone(), name: name.clone(), ..TypeName::default() };
+                add(&mut need.types, &ty);
+            }
+        }
         Form::AlterDomain(alter) if alter.change == Change::Checks => add(&mut need.types, &alter.domain),
         _ => {}
     }

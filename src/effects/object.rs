@@ -5,7 +5,7 @@ use super::reader::{Reader, is_exposed};
 use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::{AccessExclusive, AccessShare, Exclusive, Share};
 use crate::base::RelationName;
-use crate::sql::form::{Change, Dropped, DroppedObject, Form, Rename, Renamed};
+use crate::sql::form::{Change, Dropped, DroppedObject, Form, Rename, Renamed, TypeName};
 use crate::sql::statement::Statement;
 
 /// Foreign keys have triggers on partitioned tables themselves since 15.
@@ -18,7 +18,7 @@ pub(super) fn read(form: &Form, reader: &mut Reader<'_>) {
         Form::DropOwned(roles) => reader.effects.losses.push(Loss::Owned(roles.join(", "))),
         Form::DropDatabase(name) => reader.effects.losses.push(Loss::Database(name.clone())),
         Form::Rename(rename) => renames(rename, reader),
-        Form::Truncate { tables, cascade } => truncate(tables, *cascade, reader),
+        Form::Truncate { tables, only, cascade } => truncate((tables, only), *cascade, reader),
         Form::VacuumFull(tables) => {
             for table in tables {
                 reader.work((Task::Rewrite, Cause::VacuumFull), table, AccessExclusive, 0);
@@ -82,8 +82,32 @@ fn drop(dropped: &Dropped, reader: &mut Reader<'_>) {
                 reader.breaks(format!("statements that name {name} fail"));
                 reader.drop_views(name, None, dropped.cascade);
             }
-            DroppedObject::Index | DroppedObject::Sequence | DroppedObject::Other => {}
+            DroppedObject::Type if dropped.cascade => drop_type(name, reader),
+            DroppedObject::Extension if dropped.cascade => {
+                reader.effects.losses.push(Loss::Needing(name.clone()));
+            }
+            DroppedObject::Type
+            | DroppedObject::Extension
+            | DroppedObject::Index
+            | DroppedObject::Sequence
+            | DroppedObject::Other => {}
         }
+    }
+}
+
+/// The columns of a type go with it.
+fn drop_type(name: &RelationName, reader: &mut Reader<'_>) {
+    let ty = TypeName { schema: name.schema.clone(), name: name.name.clone(), ..TypeName::default() };
+    let Some(known) = reader.facts.ty(&ty) else {
+        if !reader.past.made_type(&ty) {
+            reader.effects.losses.push(Loss::Needing(name.clone()));
+        }
+        return;
+    };
+    for it in &known.columns {
+        reader.lock(&it.table, Some(it.oid), AccessExclusive);
+        reader.effects.losses.push(Loss::Column { table: it.table.clone(), column: it.column.clone() });
+        reader.breaks(format!("statements that name {} fail", it.column));
     }
 }
 
@@ -107,6 +131,10 @@ fn drop_table(name: &RelationName, cascade: bool, reader: &mut Reader<'_>) {
         reader.lock(&key.table, Some(key.oid), AccessExclusive);
     }
     reader.drop_views(name, None, cascade);
+    for heir in table.heirs.iter().filter(|_| cascade) {
+        reader.lock(&heir.name, Some(heir.oid), AccessExclusive);
+        reader.loses(&heir.name, Loss::Table(heir.name.clone()));
+    }
     for beside in table.parent.iter().chain(&table.default_beside) {
         reader.lock(beside, None, AccessExclusive);
     }
@@ -122,20 +150,24 @@ fn renames(rename: &Rename, reader: &mut Reader<'_>) {
             reader.lock_partitions(target, AccessExclusive);
             reader.lock_heirs(target, AccessExclusive);
         }
+        Renamed::Attribute => reader.breaks(format!("statements that name {from} fail")),
         Renamed::Schema => reader.breaks(format!("statements that name something in {from} fail")),
         Renamed::Index | Renamed::Constraint | Renamed::Sequence => {}
     }
 }
 
-fn truncate(tables: &[RelationName], cascade: bool, reader: &mut Reader<'_>) {
+fn truncate((tables, only): (&[RelationName], &[RelationName]), cascade: bool, reader: &mut Reader<'_>) {
     for name in tables {
         reader.loses(name, Loss::Rows(name.clone()));
-        reader.lock_partitions(name, AccessExclusive);
-        reader.lock_heirs(name, AccessExclusive);
         if cascade {
             reader.may_reach_beyond(name);
         }
         let Some(table) = reader.table(name) else { continue };
+        if !only.contains(name) {
+            reader.lock_partitions(name, AccessExclusive);
+            reader.lock_heirs(name, AccessExclusive);
+            table.heirs.iter().for_each(|heir| reader.loses(&heir.name, Loss::Rows(heir.name.clone())));
+        }
         for (other, oid) in table.truncated_with.iter().filter(|_| cascade) {
             reader.lock(other, Some(*oid), AccessExclusive);
             reader.effects.losses.push(Loss::Rows(other.clone()));

@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         let mode = LockMode::RowExclusive;
         self.touch(&write.table, mode);
         // Where new rows go, only they tell.
-        if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete | WriteVerb::Merge) {
+        if !write.only && matches!(write.verb, WriteVerb::Update | WriteVerb::Delete | WriteVerb::Merge) {
             self.lock_partitions(&write.table, mode);
             self.lock_heirs(&write.table, mode);
         }

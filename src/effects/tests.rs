@@ -12,6 +12,7 @@ fn facts() -> Facts {
     let index = IndexFacts {
         table: 1,
         table_name: None,
+        below: Vec::new(),
         valid: true,
         in_the_making: false,
         backs_constraint: false,

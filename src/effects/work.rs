@@ -113,6 +113,8 @@ pub enum Loss {
     },
     /// All rows of a table.
     Rows(RelationName),
+    /// Whatever needs a type or an extension, columns among it.
+    Needing(RelationName),
     /// A schema and what is in it.
     Schema(RelationName),
     /// All that some roles own, by name.

@@ -5,7 +5,7 @@ use crate::base::name::written;
 use crate::effects::Loss;
 use crate::plan::HandStep;
 use crate::plan::by_hand::{alter, spelled};
-use crate::sql::form::Action;
+use crate::sql::form::{Action, Altered, Form};
 
 /// The hazard's id.
 pub const ID: &str = "drop-column";
@@ -18,6 +18,10 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds the removal of a column that others use.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
+    // An attribute of a type is another matter.
+    if matches!(&subject.statement.form, Form::AlterTable(alter) if alter.object == Altered::Type) {
+        return None;
+    }
     let (part, dropped, cascade) = subject.parts().iter().find_map(|part| match &part.action {
         Action::DropColumn { column, cascade, .. } => Some((part, column, *cascade)),
         _ => None,

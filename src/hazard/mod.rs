@@ -285,6 +285,7 @@ hazards![
     create_partition_blocking,
     detach_partition_blocking,
     drop_table,
+    drop_type,
     truncate_table,
     move_table_rewrite,
     vacuum_full,
@@ -331,6 +332,10 @@ fn one(hazard: &Hazard, subject: &Subject<'_>) -> Vec<Finding> {
         let fresh = (hazard.find)(&part).into_iter();
         let fresh: Vec<Finding> = fresh.filter(|finding| found.last() != Some(finding)).collect();
         found.extend(fresh);
+    }
+    let of_part = |it: &&mut Finding| it.span.is_some() && !it.by_hand.is_empty();
+    for finding in found.iter_mut().filter(|_| subject.all_parts().len() > 1).filter(of_part) {
+        finding.by_hand.push(HandStep::words("the other parts of the statement, each by itself"));
     }
     found
 }

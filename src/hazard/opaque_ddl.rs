@@ -19,8 +19,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if let Form::Body(Body { unseen: Some(unseen), runs, .. }) = &subject.statement.form {
         return Some(unseen_code(subject, *unseen, *runs));
     }
-    if matches!(&subject.statement.form, Form::Drop(dropped) if dropped.cascade && dropped.object == DroppedObject::Other)
-    {
+    if takes_what_needs_it(subject) {
         let what = "what CASCADE drops is known to the server only";
         let why = "Columns, defaults, triggers and views that need it go with it, each under an AccessExclusiveLock on its table.";
         let steps = vec![HandStep::words(
@@ -48,6 +47,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Opaque::Call => ("The procedure may hold statements that lock tables.", Remedy::Record),
     };
     Some(Finding::new(ID, why, remedy))
+}
+
+/// Whether CASCADE takes things along of which nothing more is known.
+fn takes_what_needs_it(subject: &Subject<'_>) -> bool {
+    let Form::Drop(dropped) = &subject.statement.form else { return false };
+    let may = matches!(dropped.object, DroppedObject::Other | DroppedObject::Type);
+    dropped.cascade && may && subject.effects.losses.is_empty()
 }
 
 const EXTENSION: &str = "It may lock tables, and nobody knows which before it runs.";

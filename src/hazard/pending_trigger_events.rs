@@ -22,7 +22,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         !table.referenced_by.is_empty()
             || table.constraints.iter().any(|it| it.kind == ConstraintKind::Foreign)
     });
-    if !deferrable || !written || subject.parts().iter().all(|part| part.action == Action::Brief) {
+    if !deferrable
+        || !written
+        || subject.parts().iter().all(|part| matches!(part.action, Action::Brief | Action::BriefBelow(_)))
+    {
         return None;
     }
     let why = "Where a deferred constraint or trigger of the table still has to fire, Postgres answers 55006 \"cannot ALTER TABLE because it has \

@@ -17,18 +17,26 @@ pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 /// Finds a column that gets another name.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let Form::Rename(rename) = &subject.statement.form else { return None };
-    if !matches!(rename.what, Renamed::Column) || !subject.is_exposed(&rename.target) {
+    if !matches!(rename.what, Renamed::Column | Renamed::Attribute) || !subject.is_exposed(&rename.target) {
         return None;
     }
     let why = format!("Statements that name {} fail from the COMMIT on.", rename.from);
-    let steps = vec![HandStep::words(
-        "in one transaction: rename the table, and make a view under its old name that shows the column \
-         under both names; when no application uses the old one, drop the view and rename the table back",
-    )];
+    let (thing, way) = match rename.what {
+        Renamed::Attribute => (
+            "attribute",
+            "add an attribute with the new name, and drop the old one when no application uses it",
+        ),
+        _ => (
+            "column",
+            "in one transaction: rename the table, and make a view under its old name that shows the column under both names; \
+             when no application uses the old one, drop the view and rename the table back",
+        ),
+    };
+    let steps = vec![HandStep::words(way)];
     Some(
         Finding::refusal(
             ID,
-            format!("renaming column {} breaks whoever still uses the name", rename.from),
+            format!("renaming {thing} {} breaks whoever still uses the name", rename.from),
             why,
         )
         .about(&rename.target)

@@ -37,7 +37,7 @@ fn passed(finding: Finding) -> Finding {
 fn is_excused(policy: &Policy, facts: &Facts, past: &Past, finding: &Finding) -> bool {
     let Some(about) = &finding.about else { return false };
     let bytes = match facts.relation(about) {
-        Some(relation) => relation.bytes,
+        Some(relation) => relation.bytes_of_all(),
         None => past.is_young(about).then_some(0),
     };
     policy.is_small(about, bytes)

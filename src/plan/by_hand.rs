@@ -177,6 +177,8 @@ pub fn through_a_new_column(change: &Change<'_>) -> Vec<HandStep> {
     });
     let name = spelled(table);
     let value = if computed { "<the expression of USING>".to_owned() } else { format!("{old}::{ty}") };
+    // One for each: psql sends them one by one.
+    let allowed = "/* lockkeeper: allow rename-column because the new one takes its name */";
     let keep = |value: &str| {
         format!(
             "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.{new} := {value}; RETURN NEW; END $$"
@@ -201,8 +203,8 @@ pub fn through_a_new_column(change: &Change<'_>) -> Vec<HandStep> {
              default"
         )),
         HandStep::anywhere(format!(
-            "BEGIN; DROP TRIGGER {copy} ON {name}; /* lockkeeper: allow rename-column because the new one takes its name */ \
-             ALTER TABLE {name} RENAME COLUMN {old} TO {before}; ALTER TABLE {name} RENAME COLUMN {new} TO {old}; COMMIT"
+            "BEGIN; DROP TRIGGER {copy} ON {name}; {allowed} ALTER TABLE {name} RENAME COLUMN {old} TO {before}; {allowed} ALTER \
+             TABLE {name} RENAME COLUMN {new} TO {old}; COMMIT"
         )),
         HandStep::words(&format!(
             "when no application needs the old values: ALTER TABLE {name} DROP COLUMN {before}; DROP FUNCTION {function}()"

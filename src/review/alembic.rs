@@ -25,9 +25,30 @@ pub(super) fn calls(steps: &[StepTold]) -> Vec<String> {
     lines
 }
 
-/// A string of Python.
+/// A string of Python, for `op.execute`: `:word` would be a parameter there, if no word, colon or backslash stands before it and
+/// no colon behind (`sqlalchemy.text`).
 fn literal(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let mut escaped = String::new();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at + c.len_utf8()..).unwrap_or_default();
+        let behind = rest.trim_start_matches(is_word);
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            '"' => escaped.push_str("\\\""),
+            '\n' => escaped.push_str("\\n"),
+            ':' if rest.starts_with(is_word)
+                && !behind.starts_with(':')
+                && !is_word(before)
+                && before != ':' =>
+            {
+                escaped.push_str("\\\\:");
+            }
+            _ => escaped.push(c),
+        }
+        before = c;
+    }
     format!("\"{escaped}\"")
 }
 
@@ -53,5 +74,13 @@ mod tests {
             ]
         );
         assert_eq!(calls(&[step("DROP TABLE t", false)]), ["op.execute(\"DROP TABLE t\")"]);
+    }
+
+    #[test]
+    fn what_looks_like_a_parameter_is_none() {
+        assert_eq!(literal("a <> ' :foo'"), r#""a <> ' \\:foo'""#);
+        for text in ["a::int", "'x:y'", "a := 1", "': '", "'12:30'"] {
+            assert_eq!(literal(text), format!("\"{text}\""), "{text}");
+        }
     }
 }

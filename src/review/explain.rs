@@ -32,7 +32,12 @@ pub struct Explanation {
 /// Explains every statement of a text.
 pub fn explain(script: &Script, facts: &Facts, standing: Standing, policy: &Policy) -> Vec<Explanation> {
     let past = if standing == Standing::Outside { Past::nothing() } else { Past::in_transaction() };
-    let judgement = Rc::new(judge::decide(script, facts, &Moment::new(standing), policy));
+    let mut judgement = judge::decide(script, facts, &Moment::new(standing), policy);
+    if script.is_ordinary() {
+        // The proxy does not stop it, and so says nothing.
+        judgement.notices.clear();
+    }
+    let judgement = Rc::new(judgement);
     let facts = Rc::new(facts.clone());
     let mut explained = Vec::new();
     judge::review(script, &facts, past, policy, &mut |scene, findings| {
@@ -223,6 +228,7 @@ fn loss_told(loss: &Loss) -> String {
         Loss::Table(table) => format!("table {}", spelled(table)),
         Loss::Column { table, column } => format!("column {column} of {}", spelled(table)),
         Loss::Rows(table) => format!("the rows of {}", spelled(table)),
+        Loss::Needing(name) => format!("whatever needs {}", spelled(name)),
         Loss::Schema(schema) => format!("schema {}", schema.name),
         Loss::Owned(roles) => format!("everything owned by {roles}"),
         Loss::Database(database) => format!("database {database}"),

@@ -118,6 +118,8 @@ pub struct Lock {
     pub resolvable: bool,
     /// The mode asked for.
     pub mode: LockMode,
+    /// `ONLY`: its partitions and heirs are left alone.
+    pub only: bool,
 }
 
 /// Whether a statement's strong locks end with the relations that it names.

@@ -163,6 +163,13 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
+fn where_certificates_are_verified_is_said() {
+    let said = problems("[control]\nurl = \"postgres://me@db/postgres?sslmode=verify-full\"\n");
+    assert!(said.contains("say verify-ca or verify-full there"), "{said}");
+    assert!(!said.contains("me@db"), "no part of it is repeated: {said}");
+}
+
+#[test]
 fn peak_hours_are_checked() {
     let said = problems(
         r#"

@@ -38,6 +38,45 @@ fn what_destroys_data_is_refused_until_somebody_says_why() {
 }
 
 #[test]
+fn a_small_table_with_big_heirs_is_not_small() {
+    let stage = Stage::with_variables(
+        "",
+        &[("LOCKKEEPER_GUARD_HAZARDS", ""), ("LOCKKEEPER_GUARD_SMALL_TABLE", "64kB")],
+    );
+    stage.straight().all(&[
+        "CREATE TABLE parent (a int)",
+        "CREATE TABLE child () INHERITS (parent)",
+        "INSERT INTO child SELECT generate_series(1, 20000)",
+    ]);
+    let mut client = stage.through();
+    for statement in [
+        "TRUNCATE parent",
+        "DROP TABLE parent CASCADE",
+        "ALTER TABLE parent ALTER a TYPE bigint",
+        "ALTER TABLE parent DROP COLUMN a",
+    ] {
+        assert_eq!(client.query(statement).failure(), "0A000", "{statement}");
+    }
+    let answer = client.query("DROP TABLE parent CASCADE");
+    assert!(answer.hint().contains("allow drop-table"), "{}", answer.hint());
+    stage.straight().all(&["DROP TABLE child"]);
+    assert_eq!(client.query("DROP TABLE parent CASCADE").tag(), "DROP TABLE", "now it is small");
+}
+
+#[test]
+fn a_type_takes_no_columns_with_it_unasked() {
+    let stage = stage("");
+    stage.straight().all(&["CREATE TYPE mood AS ENUM ('good')", "ALTER TABLE orders ADD COLUMN mood mood"]);
+    let mut client = stage.through();
+    let answer = client.query("DROP TYPE mood CASCADE");
+    assert_eq!(answer.failure(), "0A000");
+    assert_eq!(answer.error().map(Frame::message).as_deref(), Some("CASCADE drops column mood of orders"));
+    assert_eq!(client.query("DROP TYPE mood").failure(), "2BP01", "the server's own word");
+    let allowed = "DROP TYPE mood CASCADE /* lockkeeper: allow drop-type because nobody reads it */";
+    assert_eq!(client.query(allowed).tag(), "DROP TYPE");
+}
+
+#[test]
 fn small_tables_are_excused_unless_they_are_hot() {
     for (more, expected) in [
         ("small_table = \"64MB\"", ""),

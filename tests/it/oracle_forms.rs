@@ -97,12 +97,39 @@ pub(crate) const SETUP: &str = "
     CREATE TABLE points (a int REFERENCES parts);
     CREATE SEQUENCE counter;
     CREATE TABLE counted (a int DEFAULT nextval('counter'));
+    CREATE TYPE mood AS ENUM ('good');
+    CREATE TABLE moody (a int, m mood);
+    CREATE TABLE moods (a int, m mood[]);
+    CREATE TYPE address AS (street text, town text);
+    CREATE TABLE leafy (a int) PARTITION BY LIST (a);
+    CREATE TABLE leafy1 PARTITION OF leafy FOR VALUES IN (1) PARTITION BY LIST (a);
+    CREATE TABLE leafy11 PARTITION OF leafy1 FOR VALUES IN (1);
+    CREATE INDEX leafy_i ON leafy (a);
+    CREATE TABLE selfish (a int PRIMARY KEY, b int REFERENCES selfish);
     ANALYZE;
 ";
 
 /// Each is run in a transaction of its own, which is rolled back.
 pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER TABLE points DROP CONSTRAINT points_a_fkey",
+    "DROP TABLE mother CASCADE",
+    "TRUNCATE ONLY mother",
+    "LOCK TABLE ONLY mother IN SHARE MODE",
+    "DELETE FROM ONLY mother",
+    "LOCK TABLE vv IN SHARE MODE",
+    "ALTER TABLE sub ALTER a SET STATISTICS 100",
+    "ALTER TABLE mother ALTER a SET STATISTICS 100",
+    "ALTER TABLE ONLY mother ALTER a SET STATISTICS 100",
+    "ALTER TABLE lists ALTER a SET STORAGE EXTERNAL",
+    "ANALYZE sub",
+    "COMMENT ON CONSTRAINT positive ON t IS 'x'",
+    "COMMENT ON TRIGGER tr ON t IS 'x'",
+    "DROP TYPE mood CASCADE",
+    "DROP DOMAIN d CASCADE",
+    "ALTER TYPE address DROP ATTRIBUTE street",
+    "ALTER TYPE address RENAME ATTRIBUTE street TO road",
+    "DROP INDEX leafy_i",
+    "ALTER TABLE selfish DROP CONSTRAINT selfish_pkey CASCADE",
     "DROP TABLE points",
     "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES parts NOT VALID",
     "ALTER TABLE t ADD COLUMN z int REFERENCES parts",

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{
     ColumnFacts, ConstraintFacts, Heir, IndexFacts, Oid, PartitionFacts, PartitionKey, Reference, Relation,
-    RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, ViewFacts, Volatility,
+    RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts,
+    Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -115,7 +116,11 @@ pub fn ty(answer: &str, need: &Need) -> Option<(TypeName, TypeFacts)> {
         Some((named(user, "name")?, user.get("bytes").and_then(Value::as_u64).unwrap_or(0)))
     });
     let modified = value.get("modifier").and_then(Value::as_i64).is_some_and(|modifier| modifier >= 0);
-    Some((name, TypeFacts { kind, base, modified, users }))
+    let columns = list(&value, "columns", |column| {
+        let (table, oid) = (named(column, "table")?, oid(column, "oid")?);
+        Some(TypedColumn { table, oid, column: text(column, "column")?.to_owned() })
+    });
+    Some((name, TypeFacts { kind, base, modified, users, columns }))
 }
 
 /// The functions that one answer is about.
@@ -150,6 +155,7 @@ fn index(value: &Value) -> Option<IndexFacts> {
     Some(IndexFacts {
         table: oid(value, "table")?,
         table_name: named(value, "table_name"),
+        below: list(value, "below", relation_with_oid),
         valid: truth(value, "valid"),
         in_the_making: truth(value, "in_the_making"),
         backs_constraint: truth(value, "backs_constraint"),

@@ -78,6 +78,13 @@ SELECT pg_catalog.json_build_object(
         'table_name', (
             SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
             JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = i.indrelid),
+        'below', CASE WHEN named.relkind = 'I' THEN (
+            SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint) ORDER BY r.oid)
+            FROM pg_catalog.pg_partition_tree(i.indrelid::pg_catalog.regclass) p
+            JOIN pg_catalog.pg_class r ON r.oid = p.relid::pg_catalog.oid
+            JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+            WHERE p.level > 0) END,
         'valid', i.indisvalid,
         'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_indexdef(named.oid) END,
         'partitioned', named.relispartition OR named.relkind = 'I',
@@ -251,7 +258,11 @@ SELECT pg_catalog.json_build_object(
         )
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint,
-            'bytes', r.relpages::bigint * pg_catalog.current_setting('block_size')::bigint) ORDER BY r.oid)
+            'bytes', CASE WHEN EXISTS (
+                SELECT 1 FROM pg_catalog.pg_locks l
+                WHERE l.relation = r.oid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+            THEN r.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+            ELSE pg_catalog.pg_table_size(r.oid::pg_catalog.regclass) END) ORDER BY r.oid)
         FROM below JOIN pg_catalog.pg_class r ON r.oid = below.oid
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace),
     'has_kin', EXISTS (

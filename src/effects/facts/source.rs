@@ -152,7 +152,13 @@ mod tests {
                 let base = number(&name.name)?.to_string();
                 Some((
                     name.clone(),
-                    TypeFacts { kind: TypeKind::Domain, base, modified: false, users: Vec::new() },
+                    TypeFacts {
+                        kind: TypeKind::Domain,
+                        base,
+                        modified: false,
+                        users: Vec::new(),
+                        columns: Vec::new(),
+                    },
                 ))
             };
             let function =

@@ -196,7 +196,7 @@ pub struct Heir {
     pub name: RelationName,
     /// Its oid.
     pub oid: Oid,
-    /// Its pages as last counted, in bytes.
+    /// `pg_table_size`, in bytes.
     pub bytes: Option<u64>,
 }
 
@@ -246,6 +246,19 @@ pub struct TypeFacts {
     pub modified: bool,
     /// Columns of that type, as relations with their size in bytes.
     pub users: Vec<(RelationName, u64)>,
+    /// Columns of that type and of its arrays.
+    pub columns: Vec<TypedColumn>,
+}
+
+/// A column that goes with its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedColumn {
+    /// Its table.
+    pub table: RelationName,
+    /// The table's oid.
+    pub oid: Oid,
+    /// Its name.
+    pub column: String,
 }
 
 /// `pg_type.typtype`

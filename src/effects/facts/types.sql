@@ -29,7 +29,16 @@ SELECT pg_catalog.json_build_object(
         JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
         WHERE c.relkind = ANY (ARRAY['r', 'm', 'p']::"char"[]) AND EXISTS (
             SELECT 1 FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid = c.oid AND a.atttypid = named.oid AND NOT a.attisdropped))
+            WHERE a.attrelid = c.oid AND a.atttypid = named.oid AND NOT a.attisdropped)),
+    'columns', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'table', ARRAY[s.nspname, c.relname], 'oid', c.oid::bigint, 'column', a.attname) ORDER BY c.oid, a.attnum)
+        FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+        JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+        WHERE c.relkind = ANY (ARRAY['r', 'm', 'p', 'f']::"char"[]) AND NOT a.attisdropped AND (
+            a.atttypid = named.oid
+            OR a.atttypid = (SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.oid = named.oid)))
 )::text
 FROM named
 ORDER BY named.place

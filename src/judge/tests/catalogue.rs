@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{
     ColumnFacts, ConstraintFacts, Facts, IndexFacts, PartitionFacts, PartitionKey, Reference, Relation,
-    RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind,
+    RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind, TypedColumn,
 };
 use crate::judge::{Decision, Guard, Judgement};
 use crate::plan::{Context, Inverse, Pace, Plan, Probe, Target};
@@ -21,6 +21,7 @@ fn index(oid: u32, backs_constraint: bool, partitioned: bool) -> Relation {
     let facts = IndexFacts {
         table: 1,
         table_name: Some(public("orders")),
+        below: Vec::new(),
         valid: true,
         in_the_making: false,
         backs_constraint,
@@ -208,11 +209,13 @@ fn types() -> Vec<(TypeName, TypeFacts)> {
         kind,
         base: base.to_owned(),
         users: vec![(public("orders"), 40 << 30)],
+        columns: Vec::new(),
     };
+    let feelings = TypedColumn { table: public("orders"), oid: 1, column: "feeling".to_owned() };
     vec![
         (name("positive"), facts(TypeKind::ConstrainedDomain, "int4")),
         (name("label"), facts(TypeKind::Domain, "text")),
-        (name("mood"), facts(TypeKind::Enum, "mood")),
+        (name("mood"), TypeFacts { columns: vec![feelings], ..facts(TypeKind::Enum, "mood") }),
     ]
 }
 
@@ -234,6 +237,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("bookings", Relation { plain_reindex_only: true, ..relation(7, RelationKind::Table) }),
         ("pg_class", Relation { system: true, ..relation(1259, RelationKind::Table) }),
         ("a_view", relation(8, RelationKind::View)),
+        ("address", relation(17, RelationKind::Other)),
         ("orders_no_idx", index(11, false, false)),
         ("orders_broken_idx", invalid(14)),
         ("orders_pkey", index(12, true, false)),

@@ -53,6 +53,8 @@ pub enum Form {
     Truncate {
         /// In the order of the text.
         tables: Vec<RelationName>,
+        /// Those of them with `ONLY`, whose heirs are left alone.
+        only: Vec<RelationName>,
         /// With `CASCADE`.
         cascade: bool,
     },

@@ -36,6 +36,10 @@ pub enum DroppedObject {
     MaterializedView,
     /// `DROP SCHEMA`: the names are those of schemas.
     Schema,
+    /// `DROP TYPE`, `DROP DOMAIN`
+    Type,
+    /// `DROP EXTENSION`
+    Extension,
     /// Anything else
     Other,
 }
@@ -60,6 +64,8 @@ pub enum Renamed {
     Table,
     /// `RENAME COLUMN`
     Column,
+    /// `ALTER TYPE .. RENAME ATTRIBUTE`
+    Attribute,
     /// `ALTER TABLE .. SET SCHEMA`
     TableSchema,
     /// `ALTER SCHEMA .. RENAME`
@@ -137,6 +143,8 @@ pub struct Write {
     pub verb: WriteVerb,
     /// The table.
     pub table: RelationName,
+    /// `ONLY`: its partitions and heirs are left alone.
+    pub only: bool,
     /// With a condition.
     pub filtered: bool,
     /// The columns that an UPDATE sets.

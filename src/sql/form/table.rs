@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Bound, Expression, TypeName};
-use crate::base::RelationName;
+use crate::base::{LockMode, RelationName};
 
 /// `ALTER TABLE`
 #[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
@@ -128,6 +128,8 @@ pub enum Action {
     SetAccessMethod(Option<String>),
     /// Anything that only the catalogue's own rows feel.
     Brief,
+    /// The same, carried out on partitions and heirs too, under that lock.
+    BriefBelow(LockMode),
 }
 
 /// How `ALTER COLUMN .. TYPE` carries values over.

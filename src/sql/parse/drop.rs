@@ -6,7 +6,7 @@ use pg_query::protobuf::{
 
 use super::found::Found;
 use super::names::{Names, strings};
-use crate::base::LockMode::{AccessExclusive, ShareUpdateExclusive};
+use crate::base::LockMode::{AccessExclusive, AccessShare, ShareUpdateExclusive};
 use crate::sql::statement::{DropIndex, Kind, Lock};
 
 /// `DROP` of anything that `DropStmt` covers.
@@ -109,7 +109,12 @@ pub(super) fn locking_if_named(tag: &'static str, lock: Option<Lock>) -> Found {
     if lock.is_none() { Found::ordinary(tag) } else { Found::locking(tag).locks(lock) }
 }
 
-/// `COMMENT`, `SECURITY LABEL`: SHARE UPDATE EXCLUSIVE where they are about a relation or a part of one.
+/// The relation of what is named behind it: the list without its last name.
+fn owner(parts: &[String]) -> &[String] {
+    parts.split_last().map(|(_, relation)| relation).unwrap_or_default()
+}
+
+/// `COMMENT`, `SECURITY LABEL`: SHARE UPDATE EXCLUSIVE where they are about a relation or a column.
 pub(super) fn remark(tag: &'static str, object: Object, name: Option<&Node>, names: &Names) -> Found {
     let parts = name.map(strings).unwrap_or_default();
     let relation = match object {
@@ -119,11 +124,11 @@ pub(super) fn remark(tag: &'static str, object: Object, name: Option<&Node>, nam
         | Object::ObjectSequence
         | Object::ObjectIndex
         | Object::ObjectForeignTable => parts.as_slice(),
-        Object::ObjectColumn
-        | Object::ObjectTabconstraint
-        | Object::ObjectTrigger
-        | Object::ObjectRule
-        | Object::ObjectPolicy => parts.split_last().map(|(_, relation)| relation).unwrap_or_default(),
+        Object::ObjectColumn => owner(&parts),
+        // `get_object_address_relobject` in `objectaddress.c`
+        Object::ObjectTabconstraint | Object::ObjectTrigger | Object::ObjectRule | Object::ObjectPolicy => {
+            return locking_if_named(tag, names.lock_list(owner(&parts), AccessShare));
+        }
         _ => &[],
     };
     locking_if_named(tag, names.lock_list(relation, ShareUpdateExclusive))

@@ -44,7 +44,8 @@ impl Names {
     pub(super) fn lock(&self, relation: Option<&RangeVar>, mode: LockMode) -> Option<Lock> {
         let relation = relation?;
         let schema = Some(relation.schemaname.clone()).filter(|schema| !schema.is_empty());
-        Some(self.lock_on(RelationName { schema, name: relation.relname.clone() }, mode))
+        let lock = self.lock_on(RelationName { schema, name: relation.relname.clone() }, mode);
+        Some(Lock { only: !relation.inh, ..lock })
     }
 
     /// A lock on a name that the tree gives as a list of strings.
@@ -68,7 +69,7 @@ impl Names {
     fn lock_on(&self, name: RelationName, mode: LockMode) -> Lock {
         let readable = |part: &String| !self.is_tainted(part);
         let resolvable = readable(&name.name) && name.schema.as_ref().is_none_or(readable);
-        Lock { name, resolvable, mode }
+        Lock { name, resolvable, mode, only: false }
     }
 
     /// Identifiers are cut at 63 bytes, so that a tainted word may be longer than the name made of it.

@@ -20,6 +20,8 @@ pub(super) fn drop(statement: &DropStmt) -> Dropped {
         Object::ObjectView => DroppedObject::View,
         Object::ObjectMatview => DroppedObject::MaterializedView,
         Object::ObjectSchema => DroppedObject::Schema,
+        Object::ObjectType | Object::ObjectDomain => DroppedObject::Type,
+        Object::ObjectExtension => DroppedObject::Extension,
         _ => DroppedObject::Other,
     };
     let hangs_on_table =
@@ -48,6 +50,7 @@ pub(super) fn rename(statement: &RenameStmt) -> Option<Rename> {
             _,
         ) => Renamed::Table,
         (Object::ObjectColumn, _) => Renamed::Column,
+        (Object::ObjectAttribute, _) => Renamed::Attribute,
         (Object::ObjectSchema, _) => Renamed::Schema,
         (Object::ObjectIndex, _) => Renamed::Index,
         (Object::ObjectTabconstraint, _) => Renamed::Constraint,
@@ -71,8 +74,10 @@ pub(super) fn set_schema(statement: &AlterObjectSchemaStmt) -> Option<Rename> {
 
 /// `TRUNCATE`
 pub(super) fn truncate(statement: &TruncateStmt) -> Form {
+    let alone = |node: &&Node| matches!(&node.node, Some(NodeEnum::RangeVar(it)) if !it.inh);
     Form::Truncate {
         tables: statement.relations.iter().filter_map(relation_of).collect(),
+        only: statement.relations.iter().filter(alone).filter_map(relation_of).collect(),
         cascade: statement.behavior() == DropBehavior::DropCascade,
     }
 }

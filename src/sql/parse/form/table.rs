@@ -10,6 +10,7 @@ use pg_query::protobuf::{
 };
 
 use super::{Places, relation, relation_of, type_name};
+use crate::base::LockMode;
 use crate::sql::form::{
     Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, CreateTable,
     Expression, Generated, Identity, Index, IndexColumn, Part, References, Using,
@@ -92,7 +93,16 @@ fn action(command: &AlterTableCmd, span: Option<&Range<usize>>, places: &Places<
         (Kind::AtSetLogged, _) => Action::SetLogged(true),
         (Kind::AtSetUnLogged, _) => Action::SetLogged(false),
         (Kind::AtSetAccessMethod, _) => Action::SetAccessMethod(Some(name()).filter(|name| !name.is_empty())),
-        _ => Action::Brief,
+        (kind, _) => below(kind).map_or(Action::Brief, Action::BriefBelow),
+    }
+}
+
+/// The lock of what is brief and goes down to partitions and heirs (`ATSimpleRecursion` in `tablecmds.c`).
+const fn below(kind: Kind) -> Option<LockMode> {
+    match kind {
+        Kind::AtSetStatistics => Some(LockMode::ShareUpdateExclusive),
+        Kind::AtSetStorage => Some(LockMode::AccessExclusive),
+        _ => None,
     }
 }
 

@@ -93,7 +93,8 @@ fn write(verb: WriteVerb, table: Option<&RangeVar>, condition: Option<&Node>) ->
         pins(condition, &mut pinned);
     }
     let filtered = condition.is_some_and(|condition| !is_always_true(condition));
-    Some(Write { verb, table: relation(table?), filtered, columns: Vec::new(), pinned })
+    let table = table?;
+    Some(Write { verb, table: relation(table), only: !table.inh, filtered, columns: Vec::new(), pinned })
 }
 
 fn target(node: &Node) -> Option<String> {
