@@ -85,7 +85,8 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     match report(args) {
         Ok((report, unread)) => {
-            match write!(std::io::stdout().lock(), "{}", rendered(&report, args)?) {
+            let told = if report.files.is_empty() { String::new() } else { rendered(&report, args)? };
+            match write!(std::io::stdout().lock(), "{told}") {
                 // Whoever reads has seen enough, as `| head` has; the review ends as it would.
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
                 written => written?,

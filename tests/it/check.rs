@@ -99,6 +99,19 @@ fn the_exit_status_says_what_was_found() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_hides_no_other() {
+    let folder = TempDir::new().expect("folder");
+    let file = folder.path().join("a.sql");
+    std::fs::write(&file, "DROP TABLE a;").expect("write");
+    let output = lockkeeper(&["check", "/nowhere.sql", file.to_str().expect("path")], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("error[drop-table]"), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read /nowhere.sql"));
+    let nothing = lockkeeper(&["check", "/nowhere.sql"], "");
+    assert_eq!(said(&nothing), "", "of nothing there is no review");
+}
+
+#[test]
 fn folders_and_every_format() {
     let folder = TempDir::new().expect("folder");
     std::fs::create_dir(folder.path().join("later")).expect("folder");
