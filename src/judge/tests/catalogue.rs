@@ -169,6 +169,7 @@ fn events() -> TableFacts {
     TableFacts {
         name: Some(public("events")),
         columns: vec![column("id", "bigint", "int8", -1), column("no", "integer", "int4", -1)],
+        partition_key: Some(PartitionKey { range: true, column: "id".to_owned() }),
         partitions: vec![partition("events_2025", 31, false), partition("events_rest", 32, true)],
         ..TableFacts::default()
     }
