@@ -6,7 +6,7 @@ use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
+use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo, up_front};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -33,7 +33,8 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
                 Settled::Failed(cancelled())
             }
             Pace::Unhurried => step_until_settled(run, step).await?,
-            Pace::Ladder(targets) => brief(run, step, targets).await?,
+            Pace::Ladder(targets) => brief(run, step, (targets, Vec::new())).await?,
+            Pace::Together(targets) => brief(run, step, (targets, up_front::locks(targets))).await?,
         };
         if let Settled::Failed(outcome) = settled {
             let done = plan.steps.get(..at).unwrap_or_default();
@@ -66,8 +67,12 @@ async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Sett
 }
 
 /// A step that locks strongly for a moment.
-async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
-    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction };
+async fn brief(
+    run: &mut Run<'_>,
+    step: &Step,
+    (targets, first): (&[Target], Vec<String>),
+) -> Result<Settled, Lost> {
+    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction, first };
     Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {
             Probe::Valid(index) => put_together(run, index).await?,

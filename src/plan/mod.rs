@@ -7,6 +7,7 @@ pub mod concurrent_index;
 pub mod constraint;
 pub mod partitions;
 pub mod refresh;
+pub mod up_front;
 
 pub use self::by_hand::HandStep;
 use crate::base::{LockMode, Notice, RelationName};
@@ -62,6 +63,8 @@ pub enum Pace {
     Unhurried,
     /// Under the ladder of patience: these relations are locked strongly, for a moment.
     Ladder(Vec<Target>),
+    /// The same, all of them locked up front in this order (`up_front`).
+    Together(Vec<Target>),
     /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
     /// that is only told.
     Tidy(Vec<Target>),

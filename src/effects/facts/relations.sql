@@ -116,6 +116,7 @@ SELECT pg_catalog.json_build_object(
             'references', (
                 SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
                 JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = k.confrelid),
+            'reference_oid', CASE WHEN k.contype = 'f' THEN k.confrelid::bigint END,
             'reference_partitions', (
                 WITH RECURSIVE below(oid) AS (
                     SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = k.confrelid AND k.contype = 'f'

@@ -122,6 +122,8 @@ pub struct ConstraintFacts {
     pub validated: bool,
     /// For a foreign key: the table that it refers to.
     pub references: Option<RelationName>,
+    /// That table's oid.
+    pub reference_oid: Option<Oid>,
     /// That table's partitions, the whole tree.
     pub reference_partitions: Vec<(RelationName, Oid)>,
     /// As `pg_get_constraintdef` writes it; empty where that is unknown.

@@ -53,6 +53,7 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         kind,
         columns: vec![column.to_owned()],
         validated: true,
+        reference_oid: (kind == ConstraintKind::Foreign).then_some(2),
         reference_partitions: Vec::new(),
         references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
         definition: definition.to_owned(),
@@ -276,10 +277,14 @@ pub(super) fn show(judgement: &Judgement) -> String {
     shown
 }
 
-fn show_guard(Guard { targets, retry }: &Guard) -> String {
+fn show_guard(Guard { targets, retry, first }: &Guard) -> String {
     let modes: Vec<&str> = targets.iter().map(|Target { mode, .. }| LockMode::name(*mode)).collect();
     let locks = if modes.is_empty() { "nothing known".to_owned() } else { modes.join(", ") };
-    format!("guard retry {retry:?} locks {locks}\n")
+    let mut shown = format!("guard retry {retry:?} locks {locks}\n");
+    for first in first {
+        writeln!(shown, "  first {first}").unwrap();
+    }
+    shown
 }
 
 fn show_plan(plan: &Plan) -> String {
@@ -304,6 +309,7 @@ fn show_plan(plan: &Plan) -> String {
         let pace = match step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
+            Pace::Together(_) => " on all tables up front under the ladder",
             Pace::Tidy(_) => " to tidy up",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
