@@ -7,6 +7,7 @@ pub mod concurrent_index;
 pub mod constraint;
 pub mod partitions;
 pub mod refresh;
+pub mod type_change;
 pub mod up_front;
 
 pub use self::by_hand::HandStep;
@@ -112,6 +113,8 @@ pub enum Inverse {
     DropNewInvalidIndexes(Scope),
     /// A failed `DROP INDEX CONCURRENTLY` may leave the index invalid: finish the drop, or say how.
     FinishDrop(Oid),
+    /// Nothing, but what was done before it stays: this statement finishes the work.
+    Finish(String),
 }
 
 /// Which indexes a concurrent step may leave behind.

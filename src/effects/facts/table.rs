@@ -120,6 +120,8 @@ pub struct ConstraintFacts {
     pub columns: Vec<String>,
     /// False while it is NOT VALID.
     pub validated: bool,
+    /// It has a comment, which goes with it.
+    pub commented: bool,
     /// For a foreign key: the table that it refers to.
     pub references: Option<RelationName>,
     /// That table's oid.

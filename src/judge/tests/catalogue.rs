@@ -53,6 +53,7 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         kind,
         columns: vec![column.to_owned()],
         validated: true,
+        commented: false,
         reference_oid: (kind == ConstraintKind::Foreign).then_some(2),
         reference_partitions: Vec::new(),
         references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
@@ -304,6 +305,7 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::Nothing => "Nothing",
             Inverse::DropNewInvalidIndexes(_) => "DropNewInvalidIndexes",
             Inverse::FinishDrop(_) => "FinishDrop",
+            Inverse::Finish(_) => "Finish",
         };
         writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
         let pace = match step.pace {
