@@ -110,6 +110,7 @@ pub struct ColumnFacts {
 }
 
 /// A constraint.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConstraintFacts {
     /// Its name.
