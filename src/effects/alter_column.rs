@@ -81,7 +81,7 @@ impl Asked<'_> {
             }
         }
         let own = table.constraints.iter().filter(|it| it.columns.iter().any(|it| it == column));
-        let own = own.filter_map(|key| Some((key.references.as_ref()?, None, key.validated)));
+        let own = own.filter_map(|key| Some((key.references.as_ref()?, key.reference_oid, key.validated)));
         let others = table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column));
         for (other, oid, checked) in own.chain(others.map(|key| (&key.table, Some(key.oid), true))) {
             reader.lock(other, oid, AccessExclusive);
@@ -111,11 +111,11 @@ impl Asked<'_> {
         // Foreign keys on the column go with it, and their other tables are locked.
         let table = reader.table(self.target);
         let keys = table.map(|table| &table.constraints).into_iter().flatten();
-        for other in keys
+        for (other, oid) in keys
             .filter(|key| key.columns.iter().any(|it| it == column))
-            .filter_map(|key| key.references.as_ref())
+            .filter_map(|key| Some((key.references.as_ref()?, key.reference_oid)))
         {
-            reader.lock(other, None, AccessExclusive);
+            reader.lock(other, oid, AccessExclusive);
         }
         let Some(table) = table.filter(|_| cascade) else { return };
         for key in table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column)) {

@@ -149,6 +149,8 @@ mod tests {
             columns: vec!["a".to_owned()],
             validated: true,
             references: None,
+            commented: false,
+            reference_oid: None,
             reference_partitions: Vec::new(),
             definition: format!("CHECK ({check})"),
         });

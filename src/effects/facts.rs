@@ -86,6 +86,12 @@ impl Facts {
         self.relation(name)?.table.as_deref()
     }
 
+    /// What is known about a partition that nobody has named, from the table above it.
+    pub fn partition(&self, name: &RelationName) -> Option<&PartitionFacts> {
+        let tables = self.relations.values().filter_map(|relation| relation.table.as_deref());
+        tables.flat_map(|table| &table.partitions).find(|partition| partition.name == *name)
+    }
+
     /// The names beside a table that one picked for an object of it could meet.
     pub fn taken(&self, table: &RelationName) -> Option<&TakenNames> {
         self.taken.iter().find(|(known, _)| known == table).map(|(_, names)| names)

@@ -1,14 +1,15 @@
 //! One attempt at a statement or portal with one patience, by the way that its surroundings allow.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::base::Period;
 use crate::base::relation::quote_literal;
+use crate::base::{Period, SqlState};
 use crate::judge::Retry;
 use crate::upstream::call::{Answer, Call, Failed, Item, pass};
 use crate::upstream::link::{Arrival, Batch};
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::field;
+use crate::wire::fields::{field, sqlstate};
 use crate::wire::kind::client;
 use crate::wire::server::Status;
 
@@ -21,23 +22,34 @@ pub enum Attempt {
     Complete(Vec<u8>),
     /// The lock did not come within the patience; nothing is held.
     LockTimeout(Failed),
+    /// What was to be locked before the statement could not be, for another reason than that others hold it.
+    Unready,
     /// The statement failed for a reason of its own.
     Failed(Failed),
+}
+
+/// How a statement is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// What an attempt stands in.
+    pub retry: Retry,
+    /// What is run before it, as far as that can be taken back.
+    pub first: &'a [String],
 }
 
 /// Runs one statement once, waiting for each lock no longer than `patience`.
 pub async fn statement(
     run: &mut Run<'_>,
     sql: &[u8],
-    retry: Retry,
+    way: Way<'_>,
     patience: Duration,
 ) -> Result<Attempt, Lost> {
     let in_client_transaction =
         run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients;
     let local = Limit::new(run, "LOCAL", patience);
-    match retry {
-        Retry::Transaction => in_own_transaction(run.link, sql, &local).await,
-        Retry::Savepoint => behind_savepoint(run.link, sql, &local).await,
+    match way.retry {
+        Retry::Transaction => in_own_transaction(run.link, (way.first, sql), &local).await,
+        Retry::Savepoint => behind_savepoint(run.link, (way.first, sql), &local).await,
         Retry::Never if in_client_transaction => in_place(run.link, sql, &local).await,
         Retry::Whole | Retry::Never => in_session(run.link, sql, &Limit::new(run, "SESSION", patience)).await,
     }
@@ -88,26 +100,32 @@ pub fn client_timeout(setting: &str) -> Option<Duration> {
 }
 
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.
-async fn in_own_transaction(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
-    let items = [Item::ours("BEGIN"), Item::ours(&limit.set), Item::client(sql), Item::ours("COMMIT")];
+async fn in_own_transaction(
+    link: &mut Link,
+    (first, sql): (&[String], &[u8]),
+    limit: &Limit,
+) -> Result<Attempt, Lost> {
+    let mut items = vec![Item::ours("BEGIN"), Item::ours(&limit.set)];
+    items.extend(first.iter().map(|first| Item::ours(first)));
+    items.extend([Item::client(sql), Item::ours("COMMIT")]);
     let answer = Call::run(link, &items).await?;
     if answer.status != Status::Idle {
         restore(link, &["ROLLBACK"]).await?;
     }
-    Ok(judge(answer, 2))
+    Ok(judge(answer, 2..=2 + first.len()))
 }
 
 /// In the client's transaction: a savepoint gives back what a failed attempt has locked.
-async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
-    let items = [
-        Item::ours("SAVEPOINT lockkeeper"),
-        Item::ours(&limit.set),
-        Item::client(sql),
-        Item::ours(&limit.back),
-        Item::ours("RELEASE SAVEPOINT lockkeeper"),
-    ];
-    let attempt = judge(Call::run(link, &items).await?, 2);
-    if let Attempt::LockTimeout(_) = attempt {
+async fn behind_savepoint(
+    link: &mut Link,
+    (first, sql): (&[String], &[u8]),
+    limit: &Limit,
+) -> Result<Attempt, Lost> {
+    let mut items = vec![Item::ours("SAVEPOINT lockkeeper"), Item::ours(&limit.set)];
+    items.extend(first.iter().map(|first| Item::ours(first)));
+    items.extend([Item::client(sql), Item::ours(&limit.back), Item::ours("RELEASE SAVEPOINT lockkeeper")]);
+    let attempt = judge(Call::run(link, &items).await?, 2..=2 + first.len());
+    if let Attempt::LockTimeout(_) | Attempt::Unready = attempt {
         restore(link, &UNDO).await?;
     }
     Ok(attempt)
@@ -116,7 +134,7 @@ async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<
 /// In the client's transaction, implicit or not, once: a failure is the transaction's.
 async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
     let items = [Item::ours(&limit.set), Item::client(sql), Item::ours(&limit.back)];
-    Ok(judge(Call::run(link, &items).await?, 1))
+    Ok(judge(Call::run(link, &items).await?, 1..=1))
 }
 
 /// For what may not run in a transaction block: the session's setting is changed and put back.
@@ -127,7 +145,7 @@ async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attemp
     }
     let answer = Call::run(link, &[Item::client(sql)]).await?;
     restore(link, &[&limit.back]).await?;
-    Ok(judge(answer, 0))
+    Ok(judge(answer, 0..=0))
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
@@ -147,9 +165,17 @@ pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     Err(Lost::Upstream(None))
 }
 
-fn judge(mut answer: Answer, own: usize) -> Attempt {
+/// What became of the statement at the end of a range; the others in it lock first what it needs.
+fn judge(mut answer: Answer, items: RangeInclusive<usize>) -> Attempt {
+    let own = *items.end();
+    let cancelled = |failed: &Failed| sqlstate(&failed.body) == SqlState::QUERY_CANCELED;
     match answer.failed {
-        Some(failed) if failed.item == own && is_lock_timeout(&failed) => Attempt::LockTimeout(failed),
+        Some(failed) if items.contains(&failed.item) && is_lock_timeout(&failed) => {
+            Attempt::LockTimeout(failed)
+        }
+        Some(failed) if items.contains(&failed.item) && failed.item < own && !cancelled(&failed) => {
+            Attempt::Unready
+        }
         Some(failed) => Attempt::Failed(failed),
         None if own < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own)),
         None => Attempt::Complete(b"\0".to_vec()),

@@ -12,7 +12,7 @@ use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
-use super::attempt::{self, Attempt, client_timeout};
+use super::attempt::{self, Attempt, Way, client_timeout};
 use super::outcome::Outcome;
 use super::tell::tell;
 use super::{Run, fail, message};
@@ -35,6 +35,7 @@ pub enum Work<'a> {
 pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
     let mut wait = Wait::new(run, guard);
     let mut seen: Option<Vec<Blocker>> = None;
+    let mut way = Way { retry: guard.retry, first: &guard.first };
     loop {
         if run.take_cancel() {
             return wait.cancelled(run.link).await;
@@ -49,10 +50,11 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             None => wait.look(run).await,
         };
         match wait.next(&blockers) {
-            Next::Try { patience } => match once(run, work, guard.retry, patience).await? {
+            Next::Try { patience } => match once(run, work, way, patience).await? {
                 Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
                 Attempt::Complete(tag) => return Ok(Outcome::Complete(tag)),
                 Attempt::LockTimeout(failed) => wait.missed(failed),
+                Attempt::Unready => way.first = &[],
                 Attempt::Failed(failed) => return Ok(Outcome::server_error(&failed, None, None)),
             },
             Next::WaitOutside { sleep } => {
@@ -76,14 +78,14 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
 }
 
 /// Runs the work once, waiting for each lock no longer than `patience` and the client's own `lock_timeout`.
-async fn once(run: &mut Run<'_>, work: Work<'_>, retry: Retry, patience: Duration) -> Result<Attempt, Lost> {
+async fn once(run: &mut Run<'_>, work: Work<'_>, way: Way<'_>, patience: Duration) -> Result<Attempt, Lost> {
     let own = &run.session.lock_timeout;
     let patience = client_timeout(own).map_or(patience, |own| own.min(patience));
     run.record.is_at(None);
     let began = Moment::now();
     let attempt = match work {
-        Work::Statement(sql) => attempt::statement(run, sql, retry, patience).await,
-        Work::Message(frame) => message::attempt(run.link, frame, retry, own, patience).await,
+        Work::Statement(sql) => attempt::statement(run, sql, way, patience).await,
+        Work::Message(frame) => message::attempt(run.link, frame, way.retry, own, patience).await,
         Work::Portal(frame) => attempt::portal(run, frame, patience).await,
     };
     // Nobody has waited for it longer than it has taken.
@@ -162,11 +164,12 @@ impl<'a> Wait<'a> {
             return None;
         }
         self.told = Some(Moment::now());
-        let what = self
-            .guard
-            .targets
-            .first()
-            .map_or_else(String::new, |target| format!(" for {} on {}", target.mode, target.name));
+        let what = match self.guard.targets.as_slice() {
+            [] => String::new(),
+            [target] => format!(" for {} on {}", target.mode, target.name),
+            [one, other] => format!(" for its locks on {} and {}", one.name, other.name),
+            [one, more @ ..] => format!(" for its locks on {} and {} more", one.name, more.len()),
+        };
         let notice = Notice::info(format!("waiting outside the lock queue{what}"))
             .detail(blocker::describe(blockers))
             .hint("Nothing queues behind this statement meanwhile. Cancel it, or end the sessions named, if it cannot wait.");

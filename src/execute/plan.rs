@@ -6,7 +6,7 @@ use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
+use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo, up_front};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -33,9 +33,13 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
                 Settled::Failed(cancelled())
             }
             Pace::Unhurried => step_until_settled(run, step).await?,
-            Pace::Ladder(targets) => brief(run, step, targets).await?,
+            Pace::Ladder(targets) => brief(run, step, (targets, Vec::new())).await?,
+            Pace::Together(targets) => brief(run, step, (targets, up_front::locks(targets))).await?,
         };
         if let Settled::Failed(outcome) = settled {
+            if let Inverse::Finish(rest) = &step.inverse {
+                return Ok(unfinished(run, outcome, rest));
+            }
             let done = plan.steps.get(..at).unwrap_or_default();
             return take_back(run, done, outcome).await;
         }
@@ -46,6 +50,14 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
 enum Settled {
     Complete,
     Failed(Outcome),
+}
+
+/// What stays of a plan that cannot be taken back, and how it is finished.
+fn unfinished(run: &Run<'_>, outcome: Outcome, rest: &str) -> Outcome {
+    run.take_cancel();
+    let detail = "The steps before it stay, since they cannot be taken back without rewriting the table: new rows are checked, those \
+                  that were there are not yet.";
+    outcome.amended(Some(detail), Some(&format!("Finish it by hand: {rest}.")))
 }
 
 fn cancelled() -> Outcome {
@@ -66,8 +78,12 @@ async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Sett
 }
 
 /// A step that locks strongly for a moment.
-async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
-    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction };
+async fn brief(
+    run: &mut Run<'_>,
+    step: &Step,
+    (targets, first): (&[Target], Vec<String>),
+) -> Result<Settled, Lost> {
+    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction, first };
     Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {
             Probe::Valid(index) => put_together(run, index).await?,
@@ -137,7 +153,7 @@ async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
 const fn left_behind(step: &Step) -> Option<Scope> {
     match step.inverse {
         Inverse::DropNewInvalidIndexes(scope) => Some(scope),
-        Inverse::Nothing | Inverse::FinishDrop(_) => None,
+        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) => None,
     }
 }
 
@@ -197,7 +213,7 @@ async fn clean_up(
     before: &[InvalidIndex],
 ) -> Result<Vec<InvalidIndex>, Lost> {
     match step.inverse {
-        Inverse::Nothing => Ok(Vec::new()),
+        Inverse::Nothing | Inverse::Finish(_) => Ok(Vec::new()),
         Inverse::DropNewInvalidIndexes(scope) => {
             let mut left = Vec::new();
             for index in new_invalid(run.link, scope, before).await? {
@@ -245,7 +261,7 @@ fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
         Inverse::DropNewInvalidIndexes(_) => {
             Some("Nothing is left behind: the unfinished index was removed.")
         }
-        Inverse::Nothing | Inverse::FinishDrop(_) => None,
+        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) => None,
     };
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
     Outcome::server_error(failed, detail, None)

@@ -82,7 +82,12 @@ async fn guarded(run: &mut Run<'_>, frame: &[u8], guard: &Guard, repeatable: boo
         surroundings: run.surroundings,
         record: run.record,
     };
-    guard::run(&mut part, Work::Message(frame), &Guard { targets: guard.targets.clone(), retry }).await
+    guard::run(
+        &mut part,
+        Work::Message(frame),
+        &Guard { targets: guard.targets.clone(), retry, first: guard.first.clone() },
+    )
+    .await
 }
 
 /// A Query of a part of a text.

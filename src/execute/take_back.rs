@@ -7,13 +7,13 @@ use crate::event::clock;
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::Blocker;
 use crate::pace::ladder::Next;
-use crate::plan::{Step, Undo};
+use crate::plan::{Step, Undo, up_front};
 use crate::upstream::Lost;
 use crate::upstream::link::Reading;
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{self, Attempt};
+use super::attempt::{self, Attempt, Way};
 use super::guard::Wait;
 use super::outcome::Outcome;
 use super::tell::tell;
@@ -53,16 +53,19 @@ pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Re
 ///
 /// It waits here and not in the server: a cancel request ends what the client asked for, not what is owed to others.
 pub async fn insist(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
-    let guard = Guard { targets: undo.locks.clone(), retry: Retry::Transaction };
+    let retry = Retry::Transaction;
+    let guard = Guard { targets: undo.locks.clone(), retry, first: up_front::locks(&undo.locks) };
+    let mut way = Way { retry, first: &guard.first };
     let time = run.policy.retry_for.max(INSIST_AT_LEAST);
     let mut wait = Wait::within(run, &guard, time);
     loop {
         let blockers = wait.look(run).await;
         match wait.next(&blockers) {
             Next::Try { patience } => {
-                match attempt::statement(run, &undo.sql, Retry::Transaction, patience).await? {
+                match attempt::statement(run, &undo.sql, way, patience).await? {
                     Attempt::Complete(_) => return Ok(true),
                     Attempt::LockTimeout(failed) => wait.missed(failed),
+                    Attempt::Unready => way.first = &[],
                     // A cancel request that came late strikes the first statement after the one it was meant for.
                     Attempt::Failed(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
                         wait.missed(failed);

@@ -37,8 +37,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     };
     let locks =
         if partitioned { locks_of_tree(subject, constraint, &name) } else { locks(subject, constraint) };
-    let plan = locks.filter(|_| !subject.is_refused_anyway(target, constraint));
-    let plan = plan.map(|locks| constraint::validated(ID, target, &name, &steps, &locks));
+    let locks = locks.filter(|_| !subject.is_refused_anyway(target, constraint));
+    let plan = locks.and_then(|(other, own)| constraint::key(ID, &name, &steps, (other.as_ref(), &own)));
     let why = format!(
         "Every row of {} is looked up in the other table under a {} on both, so that all writes to both \
          wait until it is done.",
@@ -53,26 +53,29 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     )
 }
 
+/// The other table, unless it is the same, and the key's own, with what is below it.
+type Locks = (Option<Target>, Vec<Target>);
+
 /// Both tables, where the statement can be replaced.
-fn locks(subject: &Subject<'_>, key: &Constraint) -> Option<Vec<Target>> {
+fn locks(subject: &Subject<'_>, key: &Constraint) -> Option<Locks> {
     let own = subject.replaceable(LockMode::ShareRowExclusive)?;
     let name = &key.references.as_ref()?.table;
     let other = subject.facts.relation(name)?;
     let other = Target { name: name.clone(), oid: Some(other.oid), mode: LockMode::ShareRowExclusive };
-    Some(if other.oid == own.oid { vec![own] } else { vec![own, other] })
+    Some(((other.oid != own.oid).then_some(other), vec![own]))
 }
 
 /// A partitioned table, what is below it, and the other table, where the server takes a NOT VALID key of the whole.
-fn locks_of_tree(subject: &Subject<'_>, key: &Constraint, name: &str) -> Option<Vec<Target>> {
+fn locks_of_tree(subject: &Subject<'_>, key: &Constraint, name: &str) -> Option<Locks> {
     let mode = LockMode::ShareRowExclusive;
-    let (mut locks, partitions) = subject.replaceable_tree(mode, name)?;
+    let (own, partitions) = subject.replaceable_tree(mode, name)?;
     let referenced = &key.references.as_ref()?.table;
     let other = subject.facts.relation(referenced)?;
     let possible = other.kind == RelationKind::Table
         && !partitions.iter().any(|it| it.own_keys || it.oid == other.oid)
         && !subject.facts.may_be_older_than(180_000);
-    locks.push(Target { name: referenced.clone(), oid: Some(other.oid), mode });
-    possible.then_some(locks)
+    let other = Target { name: referenced.clone(), oid: Some(other.oid), mode };
+    possible.then_some((Some(other), own))
 }
 
 /// Before 18 a partitioned table takes no NOT VALID foreign key: each leaf gets its own, and the parent's attaches them.

@@ -8,7 +8,7 @@ use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
 use super::setting::{self, Setting};
-use super::{as_sent, curb, exempt, explain, load, unless_exists};
+use super::{as_sent, curb, exempt, explain, load, together, unless_exists};
 use crate::base::{Notice, RelationName};
 use crate::effects::facts::{Facts, Oid, RelationKind};
 use crate::effects::{Past, Touched};
@@ -289,7 +289,10 @@ impl Case<'_> {
         }
         judgement.decision = match chosen {
             Some(plan) => Decision::Run(plan),
-            None if guarded => Decision::Guard(Guard { targets, retry: self.retry() }),
+            None if guarded => {
+                let first = together::first(self.script, self.facts, &targets);
+                Decision::Guard(Guard { targets, retry: self.retry(), first })
+            }
             None => self.as_sent(exposed > 0).unwrap_or(Decision::Forward),
         };
         judgement

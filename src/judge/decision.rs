@@ -86,6 +86,9 @@ pub struct Guard {
     pub targets: Vec<Target>,
     /// How a failed attempt may be repeated.
     pub retry: Retry,
+    /// Statements that lock all of it in one order before it, where an attempt is a transaction of its own or behind a
+    /// savepoint; what one of them may not do is left to the statement itself.
+    pub first: Vec<String>,
 }
 
 /// How a failed attempt may be repeated.

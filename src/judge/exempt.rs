@@ -38,7 +38,7 @@ fn is_excused(policy: &Policy, facts: &Facts, past: &Past, finding: &Finding) ->
     let Some(about) = &finding.about else { return false };
     let bytes = match facts.relation(about) {
         Some(relation) => relation.bytes_of_all(),
-        None => past.is_young(about).then_some(0),
+        None => facts.partition(about).map_or_else(|| past.is_young(about).then_some(0), |it| it.bytes),
     };
     policy.is_small(about, bytes)
 }

@@ -14,6 +14,7 @@ pub mod moment;
 pub mod policy;
 mod scene;
 pub mod setting;
+mod together;
 mod unless_exists;
 
 pub use curb::{still_held, stopped};

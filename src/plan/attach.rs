@@ -1,29 +1,75 @@
-//! The plan for attaching a table as a partition: a CHECK proves its bounds before, so that nothing is read under the lock.
+//! The plan for attaching a table as a partition: CHECKs prove before what is read under the lock otherwise.
 
-use super::by_hand::{HandStep, alter};
+use super::by_hand::{HandStep, alter, validate};
 use super::constraint::{TAG, brief, long};
 use super::{Pace, Plan, Step, Target};
 use crate::base::name::written;
-use crate::base::{LockMode, Notice, SqlState};
+use crate::base::{LockMode, Notice, RelationName, SqlState};
 
-/// Adds the CHECK and validates it, attaches the table, drops the CHECK: the steps of `hand`, in that order.
-pub fn proved(
-    hazard: &'static str,
-    (parent, child): (&Target, &Target),
-    check: &str,
-    hand: &[HandStep],
-) -> Option<Plan> {
-    let [add, validate, attach, drop] = hand else { return None };
-    let back = alter(&child.name, &format!("DROP CONSTRAINT IF EXISTS {}", written(check)));
-    // `ATRewriteTable` in `tablecmds.c`.
-    let message = format!("partition constraint of relation \"{}\" is violated by some row", child.name.name);
-    let violated = Some(Notice::error(SqlState::CHECK_VIOLATION, message));
-    let tidy = brief(drop, vec![child.clone()], None);
-    let steps = vec![
-        brief(add, vec![child.clone()], Some(&back)),
-        Step { violated, ..long(validate, Some(child)) },
-        brief(attach, vec![child.clone(), parent.clone()], None),
-        Step { pace: Pace::Tidy(vec![child.clone()]), lock: LockMode::AccessExclusive, ..tidy },
-    ];
+/// A CHECK that holds until the table is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Whose rows it is about.
+    pub table: RelationName,
+    /// Its name.
+    pub name: String,
+    /// What it demands.
+    pub condition: String,
+    /// What the plain statement says where a row breaks it.
+    pub violated: String,
+}
+
+impl Proof {
+    /// That the rows of a table are within the bounds, for a CHECK of that name.
+    pub fn within(table: &RelationName, name: String, bounds: &str) -> Self {
+        // `ATRewriteTable` in `tablecmds.c`, also below.
+        let violated = format!("partition constraint of relation \"{}\" is violated by some row", table.name);
+        Self { table: table.clone(), name, condition: bounds.to_owned(), violated }
+    }
+
+    /// That the rows of a default partition are not.
+    pub fn outside(default: &RelationName, name: String, bounds: &str) -> Self {
+        let violated = format!(
+            "updated partition constraint for default partition \"{}\" would be violated by some row",
+            default.name
+        );
+        Self { table: default.clone(), name, condition: format!("NOT ({bounds})"), violated }
+    }
+
+    fn add(&self) -> HandStep {
+        let (name, condition) = (written(&self.name), &self.condition);
+        alter(&self.table, &format!("ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID"))
+    }
+
+    fn away(&self) -> HandStep {
+        alter(&self.table, &format!("DROP CONSTRAINT {}", written(&self.name)))
+    }
+}
+
+/// The way by hand: each CHECK added and validated, the table attached, the CHECKs dropped.
+pub fn by_hand(proofs: &[Proof], attach: &HandStep) -> Vec<HandStep> {
+    let before = proofs.iter().flat_map(|proof| [proof.add(), validate(&proof.table, &proof.name)]);
+    before.chain([attach.clone()]).chain(proofs.iter().map(Proof::away)).collect()
+}
+
+/// The same as a plan. `locks` are the parent and the tables that attaching locks strongly.
+pub fn proved(hazard: &'static str, proofs: &[Proof], attach: &HandStep, locks: &[Target]) -> Option<Plan> {
+    let on: Vec<(&Proof, &Target)> = proofs
+        .iter()
+        .map(|proof| Some((proof, locks.iter().find(|it| it.name == proof.table)?)))
+        .collect::<Option<_>>()?;
+    let mut steps = Vec::new();
+    for (proof, table) in &on {
+        let back = alter(&proof.table, &format!("DROP CONSTRAINT IF EXISTS {}", written(&proof.name)));
+        let violated = Some(Notice::error(SqlState::CHECK_VIOLATION, proof.violated.clone()));
+        steps.push(brief(&proof.add(), vec![(*table).clone()], Some(&back)));
+        steps.push(Step { violated, ..long(&validate(&proof.table, &proof.name), Some(table)) });
+    }
+    steps.push(brief(attach, locks.to_vec(), None));
+    for (proof, table) in on {
+        let tidy = brief(&proof.away(), vec![table.clone()], None);
+        let pace = Pace::Tidy(vec![table.clone()]);
+        steps.push(Step { pace, lock: LockMode::AccessExclusive, ..tidy });
+    }
     Some(Plan { hazard, steps, tag: TAG })
 }

@@ -10,6 +10,27 @@ use crate::effects::facts::Oid;
 /// The command tag of every plan here.
 pub(super) const TAG: &str = "ALTER TABLE";
 
+/// A foreign key: `ADD .. NOT VALID`, which locks the other table and its own up front, in that order, as an application
+/// writes them; and `VALIDATE CONSTRAINT`. `own` are the table and what is below it.
+pub fn key(
+    hazard: &'static str,
+    name: &str,
+    hand: &[HandStep],
+    (other, own): (Option<&Target>, &[Target]),
+) -> Option<Plan> {
+    let table = own.first()?;
+    let mut plan = validated(hazard, &table.name, name, hand, own);
+    let all: Vec<Target> = other.into_iter().chain(own).cloned().collect();
+    let add = plan.steps.first_mut()?;
+    add.undo = Some(undo(&away(&table.name, name), &all));
+    add.pace = Pace::Together(all);
+    Some(plan)
+}
+
+fn away(table: &RelationName, name: &str) -> HandStep {
+    alter(table, &format!("DROP CONSTRAINT IF EXISTS {}", written(name)))
+}
+
 /// `ADD .. NOT VALID`, which takes `locks` for a moment, and `VALIDATE CONSTRAINT`.
 pub fn validated(
     hazard: &'static str,
@@ -18,7 +39,7 @@ pub fn validated(
     hand: &[HandStep],
     locks: &[Target],
 ) -> Plan {
-    let back = alter(table, &format!("DROP CONSTRAINT IF EXISTS {}", written(name)));
+    let back = away(table, name);
     let mut steps = Vec::new();
     for (at, step) in hand.iter().enumerate() {
         steps.push(if at == 0 {

@@ -7,6 +7,8 @@ pub mod concurrent_index;
 pub mod constraint;
 pub mod partitions;
 pub mod refresh;
+pub mod type_change;
+pub mod up_front;
 
 pub use self::by_hand::HandStep;
 use crate::base::{LockMode, Notice, RelationName};
@@ -62,6 +64,8 @@ pub enum Pace {
     Unhurried,
     /// Under the ladder of patience: these relations are locked strongly, for a moment.
     Ladder(Vec<Target>),
+    /// The same, all of them locked up front in this order (`up_front`).
+    Together(Vec<Target>),
     /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
     /// that is only told.
     Tidy(Vec<Target>),
@@ -109,6 +113,8 @@ pub enum Inverse {
     DropNewInvalidIndexes(Scope),
     /// A failed `DROP INDEX CONCURRENTLY` may leave the index invalid: finish the drop, or say how.
     FinishDrop(Oid),
+    /// Nothing, but what was done before it stays: this statement finishes the work.
+    Finish(String),
 }
 
 /// Which indexes a concurrent step may leave behind.

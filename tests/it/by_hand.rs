@@ -22,6 +22,9 @@ const SETUP: [&str; 1] = ["
     INSERT INTO p SELECT g, g FROM generate_series(1, 19) g;
     CREATE TABLE ready (a int NOT NULL, b int);
     INSERT INTO ready SELECT g, g FROM generate_series(20, 29) g;
+    CREATE TABLE q (a int NOT NULL, b int) PARTITION BY RANGE (a);
+    CREATE TABLE q_rest PARTITION OF q DEFAULT;
+    INSERT INTO q SELECT g, g FROM generate_series(100, 3000) g;
     CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
     CREATE UNIQUE INDEX m_a ON m (a)"];
 
@@ -47,6 +50,7 @@ const STATEMENTS: &[(u32, &str, &str)] = &[
     (13, "add-checked-column", "ALTER TABLE t ADD x int CHECK (x > 0)"),
     (13, "add-referencing-column", "ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r"),
     (13, "attach-partition-scan", "ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)"),
+    (13, "attach-partition-scan", "ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)"),
     (13, "refresh-blocking", "REFRESH MATERIALIZED VIEW m"),
     (13, "drop-column", "ALTER TABLE t DROP b"),
 ];

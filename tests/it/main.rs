@@ -42,6 +42,8 @@ mod plans_names;
 mod plans_views;
 mod plans_not_null;
 mod plans_partitions;
+mod plans_together;
+mod plans_type;
 mod plans_undo;
 mod operate;
 mod ops_standby;

@@ -68,6 +68,77 @@ fn the_partition_is_the_one_that_was_asked_for() {
     }
 }
 
+/// A default partition that takes its time, and what it holds.
+fn with_rest(column: &str, by: &str, bound: &str) -> [String; 5] {
+    let beyond = match bound {
+        "FROM (-5) TO (MAXVALUE)" => "-100",
+        "IN (NULL)" => "11",
+        _ if bound.contains("NULL") => "'x'",
+        _ => "NULL",
+    };
+    let [parent, child, rows] = setup(column, by, within(column, bound));
+    let rest = "CREATE TABLE rest PARTITION OF p DEFAULT".to_owned();
+    let many = format!("INSERT INTO p SELECT n, {beyond} FROM generate_series(1, 3000) n");
+    [parent, child, rows, rest, many]
+}
+
+#[test]
+fn beside_a_default_partition_nothing_is_read_either() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for (column, by, bound) in BOUNDS {
+            let made = with_rest(column, by, bound);
+            twins.begin(&made.each_ref().map(String::as_str));
+            let sql = format!("ALTER TABLE p ATTACH PARTITION c FOR VALUES {bound}");
+            let mut client = twins.through(&["SET client_min_messages = debug1"]);
+            twins.plain.all(&[&sql]);
+            let answer = client.ask(Way::Extended, &sql);
+            assert_eq!(answer.tag(), "ALTER TABLE", "{sql}");
+            let told = answer.notices().join("\n");
+            for words in [
+                " runs as ",
+                "partition constraint for table \"c\" is implied by existing constraints",
+                "updated partition constraint for default partition \"rest\" is implied by existing constraints",
+            ] {
+                assert!(told.contains(words), "{column} {bound}: {words}: {told}");
+            }
+            twins.compare(&sql);
+        }
+    }
+}
+
+#[test]
+fn what_the_default_partition_holds_stops_it() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for (own, in_rest) in [("11", "15"), ("25", "NULL"), ("NULL", "5")] {
+            let [parent, child, rows] = setup("k int", "RANGE", own);
+            let rest = "CREATE TABLE rest PARTITION OF p DEFAULT";
+            let many = format!("INSERT INTO p SELECT n, {in_rest} FROM generate_series(1, 3000) n");
+            // One is taken already, and is not to be confused with the proof's.
+            let known = "ALTER TABLE rest ADD CONSTRAINT rest_bounds_check CHECK (a > 0)";
+            twins.begin(&[&parent, &child, &rows, rest, &many, known]);
+            twins.alike_in_failure(&[], SQL);
+        }
+    }
+}
+
+/// What belongs into the new partition and came to the default one before would stop the plain statement, too.
+#[test]
+fn until_it_is_attached_only_its_own_rows_are_refused() {
+    let mut twins = Twins::on(each_major().remove(0));
+    let made = with_rest("k int", "RANGE", "FROM (10) TO (20)");
+    twins.begin(&made.each_ref().map(String::as_str));
+    twins.beside.all(&[HOLD[0], "CREATE EVENT TRIGGER hold ON ddl_command_start EXECUTE FUNCTION hold()"]);
+    let mut client = twins.through(&[]);
+    client.send(Way::Simple, SQL);
+    twins.stage.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%ATTACH%' AND pid <> pg_backend_pid()");
+    twins.beside.all(&["INSERT INTO p VALUES (1, 5), (1, NULL)"]);
+    assert_eq!(twins.beside.query("INSERT INTO p VALUES (1, 15)").failure(), "23514");
+    assert_eq!(client.answer().tag(), "ALTER TABLE");
+    twins.beside.all(&["INSERT INTO p VALUES (1, 15)"]);
+}
+
 /// What the parent demands of its partitions, and what the table has of it before.
 const PARTS: &[(bool, &str, &str)] = &[
     (false, "CREATE INDEX ON p (a)", ""),
@@ -148,7 +219,15 @@ fn what_cannot_be_said_for_sure_runs_as_sent() {
     for installation in each_major() {
         let mut twins = Twins::on(installation);
         for (column, by, row, bound, more) in [
-            ("k int", "RANGE", "11", "FROM (10) TO (20)", "CREATE TABLE rest PARTITION OF p DEFAULT"),
+            (
+                "k int",
+                "RANGE",
+                "11",
+                "FROM (10) TO (20)",
+                "CREATE TABLE rest PARTITION OF p DEFAULT PARTITION BY LIST (a);
+                 CREATE TABLE rest_all PARTITION OF rest DEFAULT;
+                 INSERT INTO p SELECT n, NULL FROM generate_series(1, 3000) n",
+            ),
             ("k int", "HASH", "11", "WITH (MODULUS 1, REMAINDER 0)", ""),
             ("k int", "RANGE", "11", "FROM (9 + 1) TO (20)", ""),
             ("k int", "RANGE", "11", "FROM ('10'::int) TO (20)", ""),

@@ -18,6 +18,9 @@ const SETUP: [&str; 1] = ["
     INSERT INTO p SELECT n, n FROM generate_series(0, 19) n;
     CREATE TABLE ready (a int NOT NULL, b int);
     INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
+    CREATE TABLE q (a int NOT NULL, b int) PARTITION BY RANGE (a);
+    CREATE TABLE q_rest PARTITION OF q DEFAULT;
+    INSERT INTO q SELECT n, n FROM generate_series(100, 3000) n;
     CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
     CREATE UNIQUE INDEX m_a ON m (a);
 
@@ -45,6 +48,22 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),
     ("ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 3),
 ];
+
+/// Those that lock more than their own table.
+const BESIDE_OTHERS: &[(&str, usize)] =
+    &[("ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 5)];
+
+#[test]
+fn what_fails_beside_other_tables_is_taken_back() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (sql, least) in BESIDE_OTHERS {
+            let steps = (1..100).take_while(|stroke| strike(&mut twins, sql, *stroke)).count();
+            assert!(steps >= *least, "{major}: {sql}: {steps} steps");
+        }
+    }
+}
 
 #[test]
 fn whatever_fails_is_taken_back() {

@@ -251,6 +251,8 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
         columns: texts(value, "columns"),
         validated: truth(value, "validated"),
         references: named(value, "references"),
+        commented: truth(value, "commented"),
+        reference_oid: oid(value, "reference_oid"),
         reference_partitions: list(value, "reference_partitions", relation_with_oid),
         definition: text(value, "definition").unwrap_or_default().to_owned(),
     })

@@ -123,6 +123,10 @@ SELECT pg_catalog.json_build_object(
             'references', (
                 SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
                 JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = k.confrelid),
+            'commented', EXISTS (
+                SELECT 1 FROM pg_catalog.pg_description d WHERE d.objoid = k.oid
+                AND d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid),
+            'reference_oid', CASE WHEN k.contype = 'f' THEN k.confrelid::bigint END,
             'reference_partitions', (
                 WITH RECURSIVE below(oid) AS (
                     SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = k.confrelid AND k.contype = 'f'

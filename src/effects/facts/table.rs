@@ -110,6 +110,7 @@ pub struct ColumnFacts {
 }
 
 /// A constraint.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConstraintFacts {
     /// Its name.
@@ -120,8 +121,12 @@ pub struct ConstraintFacts {
     pub columns: Vec<String>,
     /// False while it is NOT VALID.
     pub validated: bool,
+    /// It has a comment, which goes with it.
+    pub commented: bool,
     /// For a foreign key: the table that it refers to.
     pub references: Option<RelationName>,
+    /// That table's oid.
+    pub reference_oid: Option<Oid>,
     /// That table's partitions, the whole tree.
     pub reference_partitions: Vec<(RelationName, Oid)>,
     /// As `pg_get_constraintdef` writes it; empty where that is unknown.

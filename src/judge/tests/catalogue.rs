@@ -54,6 +54,8 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         kind,
         columns: vec![column.to_owned()],
         validated: true,
+        commented: false,
+        reference_oid: (kind == ConstraintKind::Foreign).then_some(2),
         reference_partitions: Vec::new(),
         references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
         definition: definition.to_owned(),
@@ -170,6 +172,7 @@ fn events() -> TableFacts {
     TableFacts {
         name: Some(public("events")),
         columns: vec![column("id", "bigint", "int8", -1), column("no", "integer", "int4", -1)],
+        partition_key: Some(PartitionKey { range: true, column: "id".to_owned() }),
         partitions: vec![partition("events_2025", 31, false), partition("events_rest", 32, true)],
         ..TableFacts::default()
     }
@@ -279,10 +282,14 @@ pub(super) fn show(judgement: &Judgement) -> String {
     shown
 }
 
-fn show_guard(Guard { targets, retry }: &Guard) -> String {
+fn show_guard(Guard { targets, retry, first }: &Guard) -> String {
     let modes: Vec<&str> = targets.iter().map(|Target { mode, .. }| LockMode::name(*mode)).collect();
     let locks = if modes.is_empty() { "nothing known".to_owned() } else { modes.join(", ") };
-    format!("guard retry {retry:?} locks {locks}\n")
+    let mut shown = format!("guard retry {retry:?} locks {locks}\n");
+    for first in first {
+        writeln!(shown, "  first {first}").unwrap();
+    }
+    shown
 }
 
 fn show_plan(plan: &Plan) -> String {
@@ -302,11 +309,13 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::Nothing => "Nothing",
             Inverse::DropNewInvalidIndexes(_) => "DropNewInvalidIndexes",
             Inverse::FinishDrop(_) => "FinishDrop",
+            Inverse::Finish(_) => "Finish",
         };
         writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
         let pace = match step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
+            Pace::Together(_) => " on all tables up front under the ladder",
             Pace::Tidy(_) => " to tidy up",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
