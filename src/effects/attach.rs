@@ -149,7 +149,9 @@ mod tests {
             columns: vec!["a".to_owned()],
             validated: true,
             references: None,
+            references_oid: None,
             reference_partitions: Vec::new(),
+            restorable: true,
             definition: format!("CHECK ({check})"),
         });
         let child = TableFacts { constraints: constraints.collect(), ..TableFacts::default() };

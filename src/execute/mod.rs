@@ -16,6 +16,7 @@ pub mod progress;
 pub mod script;
 pub mod take_back;
 pub mod tell;
+pub mod unhurried;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,25 +1,23 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
-use crate::base::relation::quote_literal;
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
-use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
-use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
+use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target};
+use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{is_lock_timeout, restore};
+use super::attempt::is_lock_timeout;
 use super::catalogue::{self, InvalidIndex};
 use super::guard::{self, Work};
 use super::outcome::Outcome;
-use super::progress::Watch;
-use super::take_back::{insist, take_back};
+use super::take_back::{insist, take_back, undone_by};
 use super::tell::tell;
+use super::unhurried::{WhenAlone, unhurried};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
@@ -54,8 +52,7 @@ fn cancelled() -> Outcome {
 
 /// A step behind the one that counts: what cannot be done is left with a warning.
 async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
-    let work = Undo { sql: step.sql.clone(), locks: targets.to_vec() };
-    if !insist(run, &work).await? {
+    if !insist(run, &step.sql, targets).await? {
         let by_hand = format!("Run by hand: {}.", String::from_utf8_lossy(&step.sql));
         let what = "what the statement asked for is done, but something of the way there is left";
         let notice = Notice::new(Severity::Warning, SqlState::WARNING, what).hint(by_hand);
@@ -85,7 +82,7 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
             Ok(before) => before,
             Err(failed) => return Ok(Settled::Failed(Outcome::server_error(&failed, None, None))),
         };
-        let answer = unhurried(run, Item::client(&step.sql)).await?;
+        let answer = unhurried(run, Item::client(&step.sql), WhenAlone::Cancelled).await?;
         let Some(failed) = answer.failed else {
             return verify(run, step, &before).await;
         };
@@ -96,41 +93,6 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
         }
         let notice = Notice::info("the server chose this statement to end a deadlock; it is tried again");
         tell(run.link, &[notice]).await;
-    }
-}
-
-/// Runs a statement with no time-out in force: a concurrent step that is cut short only leaves an invalid index.
-async fn unhurried(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
-    let lift = ["SET SESSION lock_timeout = 0", "SET SESSION statement_timeout = 0"].map(Item::ours);
-    let lifted = Call::run(run.link, &lift).await?;
-    let answer = if lifted.failed.is_some() { lifted } else { watched(run, item).await? };
-    let lock = format!("SET SESSION lock_timeout = {}", quote_literal(&run.session.lock_timeout));
-    let statement =
-        format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
-    restore(run.link, &[&lock, &statement]).await?;
-    Ok(answer)
-}
-
-/// Runs a statement while telling how far it is; a client that goes away cancels it.
-async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
-    let mut watch = Watch::new(run.surroundings);
-    let mut call = Call::start(run.link, &[item]).await;
-    loop {
-        match watch.until_due(call.step(run.link)).await {
-            Some(step) => match step? {
-                Progress::Done => return Ok(call.into_answer()),
-                Progress::ClientGone => {
-                    ClientLeft { statement: "is cancelled", pid: run.surroundings.place.pid }.emit();
-                    run.surroundings.canceller.cancel().await;
-                }
-            },
-            None => {
-                if let Some(notice) = watch.look().await {
-                    run.record.is_at(Some(notice.message.clone()));
-                    tell(run.link, &[notice]).await;
-                }
-            }
-        }
     }
 }
 
@@ -207,7 +169,15 @@ async fn clean_up(
             }
             Ok(left)
         }
-        Inverse::FinishDrop(oid) => half_dropped(run, oid).await,
+        Inverse::FinishDrop(oid) => {
+            let left = half_dropped(run, oid).await?;
+            for undo in step.undo.iter().filter(|_| !left.is_empty()) {
+                if !undone_by(run, undo).await? {
+                    return Ok(left);
+                }
+            }
+            Ok(if step.undo.is_empty() { left } else { Vec::new() })
+        }
     }
 }
 
@@ -218,7 +188,7 @@ async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Los
         .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, Item::ours(&sql)).await?.failed.is_none())
+    Ok(unhurried(run, Item::ours(&sql), WhenAlone::Cancelled).await?.failed.is_none())
 }
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.

@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod drops;
 pub mod partitions;
 pub mod refresh;
 
@@ -40,8 +41,8 @@ pub struct Step {
     pub inverse: Inverse,
     /// How it may wait for its locks.
     pub pace: Pace,
-    /// The statement that takes it back once it is done, run when a later step fails.
-    pub undo: Option<Undo>,
+    /// The statements that take it back once it is done, run in this order when a later step fails.
+    pub undo: Vec<Undo>,
     /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
     pub violated: Option<Notice>,
 }
@@ -51,8 +52,8 @@ pub struct Step {
 pub struct Undo {
     /// The statement, in the client's encoding.
     pub sql: Vec<u8>,
-    /// The relations that it locks strongly, for a moment.
-    pub locks: Vec<Target>,
+    /// How it may wait for its locks.
+    pub pace: Pace,
 }
 
 /// How a step may wait for its locks.

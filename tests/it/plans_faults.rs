@@ -20,6 +20,11 @@ const SETUP: [&str; 1] = ["
     INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
     CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
     CREATE UNIQUE INDEX m_a ON m (a);
+    CREATE TABLE d (id int PRIMARY KEY, r int REFERENCES r, \"R\" int REFERENCES r, part int);
+    CREATE INDEX ON d (r);
+    CREATE INDEX ON d (part, lower(r::text));
+    CREATE TABLE e (id int REFERENCES d DEFERRABLE);
+    ALTER TABLE d ADD CONSTRAINT k FOREIGN KEY (r) REFERENCES r NOT VALID;
 
     CREATE SEQUENCE strokes;
     CREATE TABLE target AS SELECT 0 AS stroke, false AS cancels;
@@ -44,6 +49,9 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE t ADD x int CHECK (x > 0) UNIQUE", 4),
     ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),
     ("ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 3),
+    ("DROP TABLE d CASCADE /* lockkeeper: allow drop-table because it is done with */", 5),
+    ("DROP TABLE e /* lockkeeper: allow drop-table because it is done with */", 2),
+    ("ALTER TABLE d DROP r /* lockkeeper: allow drop-column because it is done with */", 5),
 ];
 
 #[test]

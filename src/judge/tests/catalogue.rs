@@ -54,6 +54,8 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         columns: vec![column.to_owned()],
         validated: true,
         reference_partitions: Vec::new(),
+        references_oid: (kind == ConstraintKind::Foreign).then_some(2),
+        restorable: true,
         references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
         definition: definition.to_owned(),
     }
@@ -62,6 +64,9 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
 fn table_index(name: &str, column: &str, constraint: Option<&str>) -> TableIndex {
     TableIndex {
         name: public(name),
+        oid: 11,
+        needs: vec![column.to_owned()],
+        restorable: constraint.is_none(),
         columns: vec![column.to_owned()],
         expressions: false,
         partial: false,
@@ -96,6 +101,7 @@ fn public(name: &str) -> RelationName {
 fn orders() -> TableFacts {
     TableFacts {
         name: Some(public("orders")),
+        owned: true,
         rows: Some(200_000_000),
         columns: vec![
             column("id", "bigint", "int8", -1),
@@ -139,6 +145,7 @@ fn orders() -> TableFacts {
             table_index("orders_pkey", "id", Some("orders_pkey")),
             TableIndex {
                 columns: vec!["no".to_owned(), "id".to_owned()],
+                needs: vec!["no".to_owned(), "id".to_owned()],
                 ..table_index("orders_no_idx", "no", None)
             },
             table_index("orders_created_idx", "created", None),
@@ -150,6 +157,7 @@ fn orders() -> TableFacts {
 fn customers() -> TableFacts {
     TableFacts {
         name: Some(public("customers")),
+        owned: true,
         rows: Some(5_000_000),
         columns: vec![column("id", "bigint", "int8", -1), column("email", "text", "text", -1)],
         constraints: vec![constraint("customers_pkey", ConstraintKind::PrimaryKey, "id", "PRIMARY KEY (id)")],
@@ -159,6 +167,9 @@ fn customers() -> TableFacts {
             oid: 1,
             constraint: "orders_customer_id_fkey".to_owned(),
             columns: vec!["id".to_owned()],
+            validated: true,
+            definition: "FOREIGN KEY (customer_id) REFERENCES customers(id)".to_owned(),
+            restorable: true,
         }],
         ..TableFacts::default()
     }
@@ -249,6 +260,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
             .into_iter()
             .map(|(name, it)| (RelationName::bare(name), it))
             .chain(leaves)
+            .chain([(public("orders_no_idx"), index(11, false, false))])
             .collect(),
         types: types(),
         ..Facts::default()
@@ -306,7 +318,7 @@ fn show_plan(plan: &Plan) -> String {
             Pace::Tidy(_) => " to tidy up",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
-        if let Some(back) = &step.undo {
+        for back in &step.undo {
             writeln!(shown, "  back {}", String::from_utf8_lossy(&back.sql)).unwrap();
         }
     }
