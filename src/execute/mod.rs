@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod catalogue;
+pub mod detach;
 pub mod fail;
 pub mod guard;
 pub mod hold;

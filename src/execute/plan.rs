@@ -4,7 +4,7 @@ use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target};
+use crate::plan::{Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -13,6 +13,7 @@ use crate::wire::fields::sqlstate;
 use super::Run;
 use super::attempt::is_lock_timeout;
 use super::catalogue::{self, InvalidIndex};
+use super::detach;
 use super::guard::{self, Work};
 use super::outcome::Outcome;
 use super::take_back::{insist, take_back, undone_by};
@@ -25,7 +26,8 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
         run.record.step(at + 1, plan.steps.len());
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
-            Pace::Tidy(targets) => tidy(run, step, targets).await?,
+            Pace::Tidy(targets) => tidy(run, &step.sql, targets).await?,
+            Pace::TidyCheck(left) => tidy_check(run, left).await?,
             _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
@@ -51,12 +53,21 @@ fn cancelled() -> Outcome {
 }
 
 /// A step behind the one that counts: what cannot be done is left with a warning.
-async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
-    if !insist(run, &step.sql, targets).await? {
-        let by_hand = format!("Run by hand: {}.", String::from_utf8_lossy(&step.sql));
+async fn tidy(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result<Settled, Lost> {
+    if !insist(run, sql, targets).await? {
+        let by_hand = format!("Run by hand: {}.", String::from_utf8_lossy(sql));
         let what = "what the statement asked for is done, but something of the way there is left";
         let notice = Notice::new(Severity::Warning, SqlState::WARNING, what).hint(by_hand);
         tell(run.link, &[notice]).await;
+    }
+    run.take_cancel();
+    Ok(Settled::Complete)
+}
+
+/// The CHECK that a detached partition has kept goes.
+async fn tidy_check(run: &mut Run<'_>, left: &LeftCheck) -> Result<Settled, Lost> {
+    for sql in detach::drops(run.link, left).await? {
+        tidy(run, &sql, std::slice::from_ref(&left.table)).await?;
     }
     run.take_cancel();
     Ok(Settled::Complete)
@@ -86,6 +97,12 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
         let Some(failed) = answer.failed else {
             return verify(run, step, &before).await;
         };
+        if let Inverse::FinishDetach(half) = &step.inverse {
+            return Ok(match detach::settle(run, half, &failed).await? {
+                detach::Settled::Detached => Settled::Complete,
+                detach::Settled::Failed(outcome) => Settled::Failed(outcome),
+            });
+        }
         let left = clean_up(run, step, &before).await?;
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
         if !again || run.link.client_reading == Reading::Closed {
@@ -99,7 +116,7 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
 const fn left_behind(step: &Step) -> Option<Scope> {
     match step.inverse {
         Inverse::DropNewInvalidIndexes(scope) => Some(scope),
-        Inverse::Nothing | Inverse::FinishDrop(_) => None,
+        Inverse::Nothing | Inverse::FinishDrop(_) | Inverse::FinishDetach(_) => None,
     }
 }
 
@@ -159,7 +176,7 @@ async fn clean_up(
     before: &[InvalidIndex],
 ) -> Result<Vec<InvalidIndex>, Lost> {
     match step.inverse {
-        Inverse::Nothing => Ok(Vec::new()),
+        Inverse::Nothing | Inverse::FinishDetach(_) => Ok(Vec::new()),
         Inverse::DropNewInvalidIndexes(scope) => {
             let mut left = Vec::new();
             for index in new_invalid(run.link, scope, before).await? {
@@ -215,7 +232,7 @@ fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
         Inverse::DropNewInvalidIndexes(_) => {
             Some("Nothing is left behind: the unfinished index was removed.")
         }
-        Inverse::Nothing | Inverse::FinishDrop(_) => None,
+        Inverse::Nothing | Inverse::FinishDrop(_) | Inverse::FinishDetach(_) => None,
     };
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
     Outcome::server_error(failed, detail, None)

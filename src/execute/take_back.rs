@@ -15,6 +15,7 @@ use crate::wire::fields::sqlstate;
 
 use super::Run;
 use super::attempt::{self, Attempt, is_lock_timeout};
+use super::detach;
 use super::guard::Wait;
 use super::outcome::Outcome;
 use super::tell::tell;
@@ -58,6 +59,14 @@ pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
     match &undo.pace {
         Pace::Ladder(targets) | Pace::Tidy(targets) => insist(run, &undo.sql, targets).await,
         Pace::Unhurried => at_leisure(run, &undo.sql).await,
+        Pace::TidyCheck(left) => {
+            for sql in detach::drops(run.link, left).await? {
+                if !insist(run, &sql, std::slice::from_ref(&left.table)).await? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
     }
 }
 

@@ -51,5 +51,5 @@ fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
     Finding::refusal(ID, format!("dropping {} destroys data", table.name), why)
         .about(table)
         .by_hand(steps)
-        .once_passed(subject.table_drop(ID), "steps that drop its foreign keys first")
+        .once_passed(subject.table_drop(ID), "steps that make others free of it first")
 }

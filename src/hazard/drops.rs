@@ -5,9 +5,13 @@ use std::collections::HashSet;
 use super::Subject;
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{ConstraintFacts, Oid, Reference, Relation, RelationKind, TableFacts};
+use crate::plan::detach::Leaving;
 use crate::plan::drops::{Before, Key};
 use crate::plan::{Plan, Target};
 use crate::sql::form::{ConstraintKind, DroppedObject, Form};
+
+/// `DETACH PARTITION .. CONCURRENTLY` came with it.
+const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
 
 impl<'a> Subject<'a> {
     /// The plan for dropping tables; `None` where nothing can go before, or where the server will refuse it.
@@ -15,6 +19,11 @@ impl<'a> Subject<'a> {
         let Form::Drop(dropped) = &self.statement.form else { return None };
         if dropped.object != DroppedObject::Table || !self.is_readable_alone() {
             return None;
+        }
+        if let [name] = dropped.names.as_slice()
+            && let Some(plan) = self.partition_drop(id, name)
+        {
+            return Some(plan);
         }
         let mut before = Before::default();
         for name in &dropped.names {
@@ -50,6 +59,43 @@ impl<'a> Subject<'a> {
         let goes = table.indexes.iter().filter(|index| index.needs.iter().any(|it| it == column));
         before.indexes = goes.filter(|index| index.restorable && !index.definition.is_empty()).collect();
         self.behind(&before, id, "ALTER TABLE")
+    }
+
+    /// A partition leaves its parent before it is dropped.
+    fn partition_drop(&self, id: &'static str, name: &RelationName) -> Option<Plan> {
+        let table = self.facts.table(name)?;
+        let leaving = self.leaving(table.parent.as_ref()?, name)?;
+        if !table.detachable || !table.owned || table.is_needed(None) {
+            return None;
+        }
+        let own = Before { keys: keys((name, self.facts.relation(name)?), table, None), indexes: Vec::new() };
+        let locks = std::slice::from_ref(&leaving.partition);
+        let Plan { steps, tag, .. } = own.then(id, "DROP TABLE", self.script.text.as_bytes(), locks);
+        Some(Plan { hazard: id, steps: [leaving.off()].into_iter().chain(steps).collect(), tag })
+    }
+
+    /// A partition that can leave its parent, as far as the server can do it concurrently.
+    pub fn leaving(&self, parent: &RelationName, child: &RelationName) -> Option<Leaving<'a>> {
+        let relation = self.facts.relation(child)?;
+        let table = relation.table.as_deref()?;
+        let plain = relation.kind == RelationKind::Table && !relation.system && self.is_exposed(child);
+        let old = self.facts.may_be_older_than(VERSION_DETACH_CONCURRENTLY);
+        let known = |name: &RelationName| {
+            self.facts.table(name).map_or(Some(name), |facts| facts.name.as_ref()) == table.parent.as_ref()
+        };
+        if !plain || old || !known(parent) {
+            return None;
+        }
+        Some(Leaving {
+            partition: target(child, Some(relation.oid)),
+            parent: Target {
+                mode: LockMode::ShareUpdateExclusive,
+                ..target(parent, Some(table.parent_oid?))
+            },
+            bound: table.bound.as_deref()?,
+            condition: table.bound_condition.as_deref()?,
+            known: table.constraints.iter().map(|it| it.name.clone()).collect(),
+        })
     }
 
     /// A plain table of the session's role that others can see.

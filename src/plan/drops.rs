@@ -42,7 +42,7 @@ impl Key<'_> {
     }
 
     /// The same in words for people.
-    pub fn by_hand(&self) -> Option<HandStep> {
+    fn by_hand(&self) -> Option<HandStep> {
         Some(alter(&self.locks.first()?.name, &format!("DROP CONSTRAINT {}", written(self.name))))
     }
 }
@@ -63,7 +63,7 @@ impl Before<'_> {
     }
 
     /// The steps, of which none has happened where one fails.
-    pub fn steps(&self, table: Oid) -> Vec<Step> {
+    fn steps(&self, table: Oid) -> Vec<Step> {
         let keys = self.keys.iter().filter_map(Key::off);
         keys.chain(self.indexes.iter().map(|index| index_off(index, table))).collect()
     }
@@ -78,7 +78,7 @@ impl Before<'_> {
 }
 
 /// The statement itself, as it was sent.
-pub fn itself(sql: &[u8], locks: &[Target]) -> Step {
+fn itself(sql: &[u8], locks: &[Target]) -> Step {
     Step { sql: sql.to_vec(), ..brief(&HandStep::words("itself"), locks.to_vec(), None) }
 }
 

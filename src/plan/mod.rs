@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod detach;
 pub mod drops;
 pub mod partitions;
 pub mod refresh;
@@ -66,6 +67,19 @@ pub enum Pace {
     /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
     /// that is only told.
     Tidy(Vec<Target>),
+    /// The same for a CHECK whose name only the server knows.
+    TidyCheck(LeftCheck),
+}
+
+/// The CHECK that `DETACH PARTITION .. CONCURRENTLY` leaves behind (`DetachAddConstraintIfNeeded` in `tablecmds.c`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftCheck {
+    /// Its table.
+    pub table: Target,
+    /// What it says, as the server writes it.
+    pub condition: String,
+    /// The constraints that the table had before.
+    pub known: Vec<String>,
 }
 
 /// One relation that is locked.
@@ -110,6 +124,20 @@ pub enum Inverse {
     DropNewInvalidIndexes(Scope),
     /// A failed `DROP INDEX CONCURRENTLY` may leave the index invalid: finish the drop, or say how.
     FinishDrop(Oid),
+    /// A failed `DETACH PARTITION .. CONCURRENTLY` may leave the partition half detached, which cannot be taken back: finish
+    /// it, or say how.
+    FinishDetach(Box<HalfDetached>),
+}
+
+/// A partition that may be half detached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HalfDetached {
+    /// The partition.
+    pub partition: Target,
+    /// Its parent.
+    pub parent: Target,
+    /// What finishes it.
+    pub finalize: Undo,
 }
 
 /// Which indexes a concurrent step may leave behind.

@@ -36,6 +36,7 @@ mod oracle_forms;
 mod plans;
 mod plans_attach;
 mod plans_column;
+mod plans_detach;
 mod plans_drop;
 mod plans_faults;
 mod plans_kin;

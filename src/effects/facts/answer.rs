@@ -210,6 +210,9 @@ fn table(value: &Value) -> TableFacts {
         }),
         bound: text(value, "bound").map(str::to_owned),
         bound_condition: text(value, "bound_condition").map(str::to_owned),
+        partitionable: truth(value, "partitionable"),
+        parent_oid: oid(value, "parent_oid"),
+        detachable: truth(value, "detachable"),
         pending: named(value, "pending"),
     }
 }

@@ -325,6 +325,23 @@ SELECT pg_catalog.json_build_object(
         THEN pg_catalog.pg_get_expr(named.relpartbound, named.oid) END,
     'bound_condition', CASE WHEN named.relispartition AND NOT named.busy
         THEN pg_catalog.pg_get_partition_constraintdef(named.oid) END,
+    'partitionable', named.relkind = 'p' AND named.reltablespace = 0::pg_catalog.oid AND named.relam = 0::pg_catalog.oid
+        AND pg_catalog.pg_has_role(named.relowner, 'USAGE') AND pg_catalog.has_table_privilege(named.oid, 'SELECT'),
+    'parent_oid', (
+        SELECT h.inhparent::bigint FROM pg_catalog.pg_inherits h WHERE h.inhrelid = named.oid AND named.relispartition),
+    'detachable', EXISTS (
+        -- Beside no default partition and none that is half detached; foreign keys lock other tables while it is detached.
+        SELECT 1 FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_partitioned_table d ON d.partrelid = h.inhparent
+        JOIN pg_catalog.pg_class r ON r.oid = h.inhparent
+        WHERE h.inhrelid = named.oid AND named.relispartition AND d.partdefid = 0::pg_catalog.oid
+        AND pg_catalog.pg_has_role(r.relowner, 'USAGE')
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_inherits o WHERE o.inhparent = h.inhparent
+            AND pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(o), 'inhdetachpending') = 'true')
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conrelid = h.inhparent AND k.contype = 'f')
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.confrelid = h.inhparent AND k.contype = 'f')),
     'pending', (
         -- The mark is there since 14.
         SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h

@@ -49,6 +49,13 @@ pub struct TableFacts {
     pub bound: Option<String>,
     /// For a partition: that as a condition, with what the parents of its parent ask for.
     pub bound_condition: Option<String>,
+    /// For a partitioned table: the session's role may make partitions of it, and they get nothing from it that a table like it
+    /// would not get: neither tablespace nor access method.
+    pub partitionable: bool,
+    /// For a partition: the oid of its parent.
+    pub parent_oid: Option<Oid>,
+    /// For a partition: `DETACH .. CONCURRENTLY` locks nothing else, and nothing stands in its way (but an old version).
+    pub detachable: bool,
     /// For a partitioned table: the partition that is half detached (`pg_inherits.inhdetachpending`).
     pub pending: Option<RelationName>,
 }

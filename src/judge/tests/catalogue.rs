@@ -189,8 +189,24 @@ fn events() -> TableFacts {
 fn measures() -> TableFacts {
     let partition_key = Some(PartitionKey { range: true, column: "price".to_owned() });
     TableFacts {
+        name: Some(public("measures")),
+        partitionable: true,
         columns: vec![column("price", "integer", "int4", -1)],
         partition_key,
+        ..TableFacts::default()
+    }
+}
+
+/// A partition of it.
+fn measures_1() -> TableFacts {
+    TableFacts {
+        name: Some(public("measures_1")),
+        parent: Some(public("measures")),
+        parent_oid: Some(16),
+        owned: true,
+        detachable: true,
+        bound: Some("FOR VALUES FROM (1) TO (2)".to_owned()),
+        bound_condition: Some("((price IS NOT NULL) AND (price >= 1) AND (price < 2))".to_owned()),
         ..TableFacts::default()
     }
 }
@@ -235,6 +251,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("customers", with(2, RelationKind::Table, customers())),
         ("events", with(3, RelationKind::PartitionedTable, events())),
         ("events_2025", with(31, RelationKind::Table, leaf)),
+        ("measures_1", with(17, RelationKind::Table, measures_1())),
         ("crowded", with(10, RelationKind::Table, crowded())),
         ("settings", Relation { bytes: Some(65_536), ..with(9, RelationKind::Table, customers()) }),
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),
@@ -310,12 +327,13 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::Nothing => "Nothing",
             Inverse::DropNewInvalidIndexes(_) => "DropNewInvalidIndexes",
             Inverse::FinishDrop(_) => "FinishDrop",
+            Inverse::FinishDetach(_) => "FinishDetach",
         };
         writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
         let pace = match step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
-            Pace::Tidy(_) => " to tidy up",
+            Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         for back in &step.undo {
