@@ -1,10 +1,11 @@
-//! The plan for attaching a table as a partition: a CHECK proves its bounds before, so that nothing is read under the lock.
+//! Plans for tables that become partitions: a CHECK proves the bounds of one that is there before, so that nothing is read
+//! under the lock; a new one is made beside its parent.
 
-use super::by_hand::{HandStep, alter};
+use super::by_hand::{HandStep, alter, spelled};
 use super::constraint::{TAG, brief, long};
 use super::{Pace, Plan, Step, Target};
 use crate::base::name::written;
-use crate::base::{LockMode, Notice, SqlState};
+use crate::base::{LockMode, Notice, RelationName, SqlState};
 
 /// Adds the CHECK and validates it, attaches the table, drops the CHECK: the steps of `hand`, in that order.
 pub fn proved(
@@ -26,4 +27,14 @@ pub fn proved(
         Step { pace: Pace::Tidy(vec![child.clone()]), lock: LockMode::AccessExclusive, ..tidy },
     ];
     Some(Plan { hazard, steps, tag: TAG })
+}
+
+/// A new partition: a table like its parent, then attached, which locks its parent against other DDL only: the steps of `hand`,
+/// in that order.
+pub fn made(hazard: &'static str, child: &RelationName, locks: &[Target], hand: &[HandStep]) -> Option<Plan> {
+    let [create, attach] = hand else { return None };
+    let own = Target { name: child.clone(), oid: None, mode: LockMode::AccessExclusive };
+    let away = HandStep::anywhere(format!("DROP TABLE {}", spelled(child)));
+    let steps = vec![brief(create, vec![own], Some(&away)), brief(attach, locks.to_vec(), None)];
+    Some(Plan { hazard, steps, tag: "CREATE TABLE" })
 }

@@ -43,6 +43,7 @@ mod plans_kin;
 mod plans_names;
 mod plans_views;
 mod plans_not_null;
+mod plans_partition_of;
 mod plans_partitions;
 mod plans_undo;
 mod operate;

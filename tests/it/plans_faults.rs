@@ -50,6 +50,7 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE t ADD x int CHECK (x > 0) UNIQUE", 4),
     ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),
     ("ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 3),
+    ("CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (30) TO (40)", 2),
     ("DROP TABLE d CASCADE /* lockkeeper: allow drop-table because it is done with */", 5),
     ("DROP TABLE e /* lockkeeper: allow drop-table because it is done with */", 2),
     ("ALTER TABLE d DROP r /* lockkeeper: allow drop-column because it is done with */", 5),
