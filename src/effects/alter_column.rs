@@ -81,7 +81,7 @@ impl Asked<'_> {
             }
         }
         let own = table.constraints.iter().filter(|it| it.columns.iter().any(|it| it == column));
-        let own = own.filter_map(|key| Some((key.references.as_ref()?, key.reference_oid, key.validated)));
+        let own = own.filter_map(|key| Some((key.references.as_ref()?, key.references_oid, key.validated)));
         let others = table.referenced_by.iter().filter(|key| key.columns.iter().any(|it| it == column));
         for (other, oid, checked) in own.chain(others.map(|key| (&key.table, Some(key.oid), true))) {
             reader.lock(other, oid, AccessExclusive);
@@ -113,7 +113,7 @@ impl Asked<'_> {
         let keys = table.map(|table| &table.constraints).into_iter().flatten();
         for (other, oid) in keys
             .filter(|key| key.columns.iter().any(|it| it == column))
-            .filter_map(|key| Some((key.references.as_ref()?, key.reference_oid)))
+            .filter_map(|key| Some((key.references.as_ref()?, key.references_oid)))
         {
             reader.lock(other, oid, AccessExclusive);
         }

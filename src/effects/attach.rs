@@ -150,8 +150,9 @@ mod tests {
             validated: true,
             references: None,
             commented: false,
-            reference_oid: None,
+            references_oid: None,
             reference_partitions: Vec::new(),
+            restorable: true,
             definition: format!("CHECK ({check})"),
         });
         let child = TableFacts { constraints: constraints.collect(), ..TableFacts::default() };

@@ -9,8 +9,8 @@ mod table;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, Heir, PartitionFacts, PartitionKey, Reference, TableFacts, TableIndex,
-    TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts, Volatility,
+    ColumnFacts, ConstraintFacts, Heir, NeededBy, PartitionFacts, PartitionKey, Reference, TableFacts,
+    TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts, Volatility,
 };
 
 use std::collections::BTreeMap;

@@ -104,7 +104,9 @@ fn of_form(form: &Form, need: &mut Need) {
             }
         }
         Form::CreateIndex(index) if index.name.is_none() => add(&mut need.names_beside, &index.table),
-        Form::CreateTable(table) if table.if_not_exists => need.relations.push(table.name.clone()),
+        Form::CreateTable(table) if table.if_not_exists || table.partition_of.is_some() => {
+            need.relations.push(table.name.clone());
+        }
         Form::Drop(Dropped { object: DroppedObject::Type, names, cascade: true, .. }) => {
             for RelationName { schema, name } in names {
                 let ty = TypeName { schema: schema.clone(), name: name.clone(), ..TypeName::default() };

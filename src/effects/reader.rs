@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
     /// table itself.
     pub(super) fn lock_referenced(&mut self, key: &ConstraintFacts, itself: bool) {
         if let Some(other) = key.references.as_ref().filter(|_| itself) {
-            self.lock(other, key.reference_oid, LockMode::AccessExclusive);
+            self.lock(other, key.references_oid, LockMode::AccessExclusive);
         }
         for (partition, oid) in &key.reference_partitions {
             self.lock(partition, Some(*oid), LockMode::AccessExclusive);

@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod catalogue;
+pub mod detach;
 pub mod fail;
 pub mod guard;
 pub mod hold;
@@ -16,6 +17,7 @@ pub mod progress;
 pub mod script;
 pub mod take_back;
 pub mod tell;
+pub mod unhurried;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,25 +1,24 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
-use crate::base::relation::quote_literal;
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
-use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo, up_front};
-use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
+use crate::plan::{Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
+use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{is_lock_timeout, restore};
+use super::attempt::is_lock_timeout;
 use super::catalogue::{self, InvalidIndex};
+use super::detach;
 use super::guard::{self, Work};
 use super::outcome::Outcome;
-use super::progress::Watch;
-use super::take_back::{insist, take_back};
+use super::take_back::{insist, take_back, undone_by};
 use super::tell::tell;
+use super::unhurried::{WhenAlone, unhurried};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
@@ -27,7 +26,8 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
         run.record.step(at + 1, plan.steps.len());
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
-            Pace::Tidy(targets) => tidy(run, step, targets).await?,
+            Pace::Tidy(targets) => tidy(run, &step.sql, targets).await?,
+            Pace::TidyCheck(left) => tidy_check(run, left).await?,
             _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
@@ -65,13 +65,21 @@ fn cancelled() -> Outcome {
 }
 
 /// A step behind the one that counts: what cannot be done is left with a warning.
-async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
-    let work = Undo { sql: step.sql.clone(), locks: targets.to_vec() };
-    if !insist(run, &work).await? {
-        let by_hand = format!("Run by hand: {}.", String::from_utf8_lossy(&step.sql));
+async fn tidy(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result<Settled, Lost> {
+    if !insist(run, sql, targets).await? {
+        let by_hand = format!("Run by hand: {}.", String::from_utf8_lossy(sql));
         let what = "what the statement asked for is done, but something of the way there is left";
         let notice = Notice::new(Severity::Warning, SqlState::WARNING, what).hint(by_hand);
         tell(run.link, &[notice]).await;
+    }
+    run.take_cancel();
+    Ok(Settled::Complete)
+}
+
+/// The CHECK that a detached partition has kept goes.
+async fn tidy_check(run: &mut Run<'_>, left: &LeftCheck) -> Result<Settled, Lost> {
+    for sql in detach::drops(run.link, left).await? {
+        tidy(run, &sql, std::slice::from_ref(&left.table)).await?;
     }
     run.take_cancel();
     Ok(Settled::Complete)
@@ -101,10 +109,16 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
             Ok(before) => before,
             Err(failed) => return Ok(Settled::Failed(Outcome::server_error(&failed, None, None))),
         };
-        let answer = unhurried(run, Item::client(&step.sql)).await?;
+        let answer = unhurried(run, Item::client(&step.sql), WhenAlone::Cancelled).await?;
         let Some(failed) = answer.failed else {
             return verify(run, step, &before).await;
         };
+        if let Inverse::FinishDetach(half) = &step.inverse {
+            return Ok(match detach::settle(run, half, &failed).await? {
+                detach::Settled::Detached => Settled::Complete,
+                detach::Settled::Failed(outcome) => Settled::Failed(outcome),
+            });
+        }
         let left = clean_up(run, step, &before).await?;
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
         if !again || run.link.client_reading == Reading::Closed {
@@ -115,45 +129,10 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
     }
 }
 
-/// Runs a statement with no time-out in force: a concurrent step that is cut short only leaves an invalid index.
-async fn unhurried(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
-    let lift = ["SET SESSION lock_timeout = 0", "SET SESSION statement_timeout = 0"].map(Item::ours);
-    let lifted = Call::run(run.link, &lift).await?;
-    let answer = if lifted.failed.is_some() { lifted } else { watched(run, item).await? };
-    let lock = format!("SET SESSION lock_timeout = {}", quote_literal(&run.session.lock_timeout));
-    let statement =
-        format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
-    restore(run.link, &[&lock, &statement]).await?;
-    Ok(answer)
-}
-
-/// Runs a statement while telling how far it is; a client that goes away cancels it.
-async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
-    let mut watch = Watch::new(run.surroundings);
-    let mut call = Call::start(run.link, &[item]).await;
-    loop {
-        match watch.until_due(call.step(run.link)).await {
-            Some(step) => match step? {
-                Progress::Done => return Ok(call.into_answer()),
-                Progress::ClientGone => {
-                    ClientLeft { statement: "is cancelled", pid: run.surroundings.place.pid }.emit();
-                    run.surroundings.canceller.cancel().await;
-                }
-            },
-            None => {
-                if let Some(notice) = watch.look().await {
-                    run.record.is_at(Some(notice.message.clone()));
-                    tell(run.link, &[notice]).await;
-                }
-            }
-        }
-    }
-}
-
 const fn left_behind(step: &Step) -> Option<Scope> {
     match step.inverse {
         Inverse::DropNewInvalidIndexes(scope) => Some(scope),
-        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) => None,
+        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) | Inverse::FinishDetach(_) => None,
     }
 }
 
@@ -213,7 +192,7 @@ async fn clean_up(
     before: &[InvalidIndex],
 ) -> Result<Vec<InvalidIndex>, Lost> {
     match step.inverse {
-        Inverse::Nothing | Inverse::Finish(_) => Ok(Vec::new()),
+        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDetach(_) => Ok(Vec::new()),
         Inverse::DropNewInvalidIndexes(scope) => {
             let mut left = Vec::new();
             for index in new_invalid(run.link, scope, before).await? {
@@ -223,7 +202,15 @@ async fn clean_up(
             }
             Ok(left)
         }
-        Inverse::FinishDrop(oid) => half_dropped(run, oid).await,
+        Inverse::FinishDrop(oid) => {
+            let left = half_dropped(run, oid).await?;
+            for undo in step.undo.iter().filter(|_| !left.is_empty()) {
+                if !undone_by(run, undo).await? {
+                    return Ok(left);
+                }
+            }
+            Ok(if step.undo.is_empty() { left } else { Vec::new() })
+        }
     }
 }
 
@@ -234,7 +221,7 @@ async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Los
         .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, Item::ours(&sql)).await?.failed.is_none())
+    Ok(unhurried(run, Item::ours(&sql), WhenAlone::Cancelled).await?.failed.is_none())
 }
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.
@@ -261,7 +248,7 @@ fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
         Inverse::DropNewInvalidIndexes(_) => {
             Some("Nothing is left behind: the unfinished index was removed.")
         }
-        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) => None,
+        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) | Inverse::FinishDetach(_) => None,
     };
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
     Outcome::server_error(failed, detail, None)

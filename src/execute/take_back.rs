@@ -7,26 +7,32 @@ use crate::event::clock;
 use crate::judge::{Guard, Retry};
 use crate::pace::blocker::Blocker;
 use crate::pace::ladder::Next;
-use crate::plan::{Step, Undo, up_front};
+use crate::plan::{Pace, Step, Target, Undo, up_front};
 use crate::upstream::Lost;
+use crate::upstream::call::{Item, Voice};
 use crate::upstream::link::Reading;
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{self, Attempt, Way};
+use super::attempt::{self, Attempt, Way, is_lock_timeout};
+use super::detach;
 use super::guard::Wait;
 use super::outcome::Outcome;
 use super::tell::tell;
+use super::unhurried::{WhenAlone, unhurried};
 
 /// However short the client's patience: what is left behind has to be taken back by hand.
 const INSIST_AT_LEAST: Duration = Duration::from_secs(5);
 
+/// So often a statement is run that a cancel request or the deadlock detector has struck.
+const TRIES_MAX: u32 = 10;
+
 /// Takes the steps back, the last first; says so in the error's DETAIL.
 pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Result<Outcome, Lost> {
-    let undos: Vec<&Undo> = done.iter().rev().filter_map(|step| step.undo.as_ref()).collect();
+    let undos: Vec<&Undo> = done.iter().rev().flat_map(|step| &step.undo).collect();
     let (mut undone, mut left) = (0, Vec::new());
     for undo in undos {
-        if insist(run, undo).await? {
+        if undone_by(run, undo).await? {
             undone += 1;
         } else {
             left.push(String::from_utf8_lossy(&undo.sql).into_owned());
@@ -48,13 +54,44 @@ pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Re
     })
 }
 
+/// Runs one of the statements that take a step back; false when it cannot be done.
+pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
+    match &undo.pace {
+        Pace::Ladder(targets) | Pace::Together(targets) | Pace::Tidy(targets) => insist(run, &undo.sql, targets).await,
+        Pace::Unhurried => at_leisure(run, &undo.sql).await,
+        Pace::TidyCheck(left) => {
+            for sql in detach::drops(run.link, left).await? {
+                if !insist(run, &sql, std::slice::from_ref(&left.table)).await? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Runs a statement that should succeed, for as long as it takes.
+async fn at_leisure(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
+    for _ in 0..TRIES_MAX {
+        let item = Item { sql, values: Vec::new(), voice: Voice::Ours };
+        match unhurried(run, item, WhenAlone::GoesOn).await?.failed {
+            None => return Ok(true),
+            // A cancel request that came late strikes the first statement after the one it was meant for.
+            Some(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {}
+            Some(failed) if is_lock_timeout(&failed) => {}
+            Some(_) => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
 /// Runs a statement that should succeed, whether or not the client is still there; false when it cannot, or when the time
 /// for waiting is over.
 ///
 /// It waits here and not in the server: a cancel request ends what the client asked for, not what is owed to others.
-pub async fn insist(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
+pub async fn insist(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result<bool, Lost> {
     let retry = Retry::Transaction;
-    let guard = Guard { targets: undo.locks.clone(), retry, first: up_front::locks(&undo.locks) };
+    let guard = Guard { targets: targets.to_vec(), retry, first: up_front::locks(targets) };
     let mut way = Way { retry, first: &guard.first };
     let time = run.policy.retry_for.max(INSIST_AT_LEAST);
     let mut wait = Wait::within(run, &guard, time);
@@ -62,7 +99,7 @@ pub async fn insist(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
         let blockers = wait.look(run).await;
         match wait.next(&blockers) {
             Next::Try { patience } => {
-                match attempt::statement(run, &undo.sql, way, patience).await? {
+                match attempt::statement(run, sql, way, patience).await? {
                     Attempt::Complete(_) => return Ok(true),
                     Attempt::LockTimeout(failed) => wait.missed(failed),
                     Attempt::Unready => way.first = &[],

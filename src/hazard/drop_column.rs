@@ -47,6 +47,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         Finding::refusal(ID, format!("dropping column {column} destroys data"), why)
             .about(table)
             .at(part.span.clone())
-            .by_hand(steps),
+            .by_hand(steps)
+            .once_passed(
+                subject.column_drop(ID, column, cascade),
+                "steps that drop its foreign keys and indexes first",
+            ),
     )
 }

@@ -48,5 +48,8 @@ fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
         "The rows of {table} are gone, and every statement that names it fails from then on. Tables at the other end of its foreign \
          keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well.{views}"
     );
-    Finding::refusal(ID, format!("dropping {} destroys data", table.name), why).about(table).by_hand(steps)
+    Finding::refusal(ID, format!("dropping {} destroys data", table.name), why)
+        .about(table)
+        .by_hand(steps)
+        .once_passed(subject.table_drop(ID), "steps that make others free of it first")
 }

@@ -22,6 +22,8 @@ pub struct Finding {
     pub span: Option<Range<usize>>,
     /// How a person reaches the same state online; empty where the remedy's plan says it.
     pub by_hand: Vec<HandStep>,
+    /// What takes the place of the statement where it is let pass all the same, and what that is called.
+    pub once_passed: Option<(Plan, &'static str)>,
 }
 
 /// What helps against a hazard.
@@ -56,6 +58,7 @@ impl Finding {
             about: None,
             span: None,
             by_hand: Vec::new(),
+            once_passed: None,
         }
     }
 
@@ -80,6 +83,13 @@ impl Finding {
         if let Remedy::Ladder { warning } = std::mem::replace(&mut self.remedy, Remedy::Plan { plan, form }) {
             self.elsewhere = warning;
         }
+        self
+    }
+
+    /// Says how it is done where it is let pass all the same.
+    #[must_use]
+    pub fn once_passed(mut self, plan: Option<Plan>, form: &'static str) -> Self {
+        self.once_passed = plan.map(|plan| (plan, form));
         self
     }
 

@@ -5,6 +5,7 @@
 
 mod bookkeeping;
 mod bounds;
+mod drops;
 mod finding;
 mod keys;
 mod naming;

@@ -172,7 +172,8 @@ impl Subject<'_> {
         Some(joined(&text, &kept))
     }
 
-    fn tokens(&self, text: &str) -> Vec<Token> {
+    /// The tokens of a text, without comments.
+    pub(super) fn tokens(&self, text: &str) -> Vec<Token> {
         let conforming = self.script.dialect.standard_conforming_strings;
         Lexer::new(text, conforming).filter(|it| !matches!(it.kind, TokenKind::Comment(_))).collect()
     }
@@ -190,7 +191,7 @@ fn is_proved_later(column: &Column, constraint: &Constraint) -> bool {
 }
 
 /// Tokens as they stand in a text, with one space where something was between two.
-fn joined(text: &str, tokens: &[Token]) -> String {
+pub(super) fn joined(text: &str, tokens: &[Token]) -> String {
     let mut words = String::new();
     let mut end = None;
     for token in tokens {

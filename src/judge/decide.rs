@@ -259,7 +259,10 @@ impl Case<'_> {
         let (mut guarded, mut chosen) = (false, None);
         for Found { tag, alone, finding } in found {
             if let Some(allowance) = self.policy.allowance(finding.hazard) {
-                judgement.notices.push(explain::allowed(tag, &finding, allowance));
+                let steps = finding.once_passed.as_ref().filter(|_| alone && chosen.is_none());
+                let form = steps.map(|(_, form)| *form);
+                judgement.notices.push(explain::allowed((tag, form), &finding, allowance));
+                chosen = steps.map(|(plan, _)| plan.clone()).or(chosen);
                 continue;
             }
             if !alone && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. })) {
@@ -321,7 +324,9 @@ impl Case<'_> {
             return judgement;
         };
         match (&finding.remedy, self.policy.allowance(different_index::ID)) {
-            (_, Some(allowance)) => judgement.notices.push(explain::allowed(tag, finding, allowance)),
+            (_, Some(allowance)) => {
+                judgement.notices.push(explain::allowed((tag, None), finding, allowance));
+            }
             (Remedy::Refuse(refusal), None) => {
                 let refusal = explain::with_way_out(refusal.clone(), finding);
                 judgement.notices.clear();

@@ -27,8 +27,9 @@ pub(super) fn under(policy: &Policy, facts: &Facts, past: &Past, tag: &str, mut 
 
 /// What is left of a finding that is let pass: the ladder, if it takes strong locks.
 fn passed(finding: Finding) -> Finding {
-    let remedy = match finding.remedy {
-        Remedy::Record => Remedy::Record,
+    let remedy = match (finding.remedy, &finding.once_passed) {
+        (Remedy::Record, _) => Remedy::Record,
+        (_, Some((plan, form))) => Remedy::Plan { plan: plan.clone(), form },
         _ => Remedy::Ladder { warning: None },
     };
     Finding { remedy, elsewhere: None, ..finding }

@@ -7,7 +7,12 @@ use crate::plan::HandStep;
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
-    Notice::info(format!("{tag} runs as {form}")).detail(as_sent(&finding.why)).hint(format!(
+    let notice = Notice::info(format!("{tag} runs as {form}")).detail(as_sent(&finding.why));
+    if finding.once_passed.is_some() {
+        // Nobody needs to allow what passes.
+        return notice;
+    }
+    notice.hint(format!(
         "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
@@ -91,9 +96,10 @@ pub(super) fn built_again(index: &str, hazard: &str) -> Notice {
         ))
 }
 
-/// What is said when a hazard is let pass.
-pub(super) fn allowed(tag: &str, finding: &Finding, allowance: &Allowance) -> Notice {
-    Notice::info(format!("{tag} runs as sent: {} is allowed", finding.hazard))
+/// What is said when a hazard is let pass; what runs in its place, if something does.
+pub(super) fn allowed((tag, form): (&str, Option<&str>), finding: &Finding, allowance: &Allowance) -> Notice {
+    let form = form.unwrap_or("sent");
+    Notice::info(format!("{tag} runs as {form}: {} is allowed", finding.hazard))
         .detail(format!("The reason given: {}.", allowance.reason.trim_end_matches('.')))
 }
 

@@ -1,6 +1,7 @@
-//! The plan for attaching a table as a partition: CHECKs prove before what is read under the lock otherwise.
+//! Plans for tables that become partitions: CHECKs prove before what is read under the lock otherwise; a new one is made
+//! beside its parent.
 
-use super::by_hand::{HandStep, alter, validate};
+use super::by_hand::{HandStep, alter, spelled, validate};
 use super::constraint::{TAG, brief, long};
 use super::{Pace, Plan, Step, Target};
 use crate::base::name::written;
@@ -72,4 +73,14 @@ pub fn proved(hazard: &'static str, proofs: &[Proof], attach: &HandStep, locks: 
         steps.push(Step { pace, lock: LockMode::AccessExclusive, ..tidy });
     }
     Some(Plan { hazard, steps, tag: TAG })
+}
+
+/// A new partition: a table like its parent, then attached, which locks its parent against other DDL only: the steps of `hand`,
+/// in that order.
+pub fn made(hazard: &'static str, child: &RelationName, locks: &[Target], hand: &[HandStep]) -> Option<Plan> {
+    let [create, attach] = hand else { return None };
+    let own = Target { name: child.clone(), oid: None, mode: LockMode::AccessExclusive };
+    let away = HandStep::anywhere(format!("DROP TABLE {}", spelled(child)));
+    let steps = vec![brief(create, vec![own], Some(&away)), brief(attach, locks.to_vec(), None)];
+    Some(Plan { hazard, steps, tag: "CREATE TABLE" })
 }

@@ -51,7 +51,7 @@ pub(super) fn step(sql: Vec<u8>, relation: Option<Oid>, probe: Probe, inverse: I
         probe,
         inverse,
         pace: Pace::Unhurried,
-        undo: None,
+        undo: Vec::new(),
         violated: None,
     }
 }

@@ -22,7 +22,7 @@ pub fn key(
     let mut plan = validated(hazard, &table.name, name, hand, own);
     let all: Vec<Target> = other.into_iter().chain(own).cloned().collect();
     let add = plan.steps.first_mut()?;
-    add.undo = Some(undo(&away(&table.name, name), &all));
+    add.undo = vec![undo(&away(&table.name, name), &all)];
     add.pace = Pace::Together(all);
     Some(plan)
 }
@@ -105,14 +105,14 @@ pub(super) fn index_steps(
     let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
     let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
     let away = HandStep::anywhere(format!("DROP INDEX {}", spelled(index)));
-    let built = Step { undo: Some(undo(&away, std::slice::from_ref(table))), ..built };
+    let built = Step { undo: vec![undo(&away, std::slice::from_ref(table))], ..built };
     vec![built, brief(add, vec![table.clone()], None)]
 }
 
 /// A step that locks strongly for a moment.
 pub(super) fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>) -> Step {
     let strongest = locks.iter().map(|target| target.mode).max().unwrap_or(LockMode::AccessExclusive);
-    let undo = back.map(|back| undo(back, &locks));
+    let undo = back.into_iter().map(|back| undo(back, &locks)).collect();
     Step {
         sql: step.sql.clone().into_bytes(),
         lock: strongest,
@@ -136,7 +136,7 @@ pub(super) fn long(step: &HandStep, on: Option<&Target>) -> Step {
         probe: Probe::Tag,
         inverse: Inverse::Nothing,
         pace: Pace::Unhurried,
-        undo: None,
+        undo: Vec::new(),
         violated: None,
     }
 }
@@ -144,5 +144,5 @@ pub(super) fn long(step: &HandStep, on: Option<&Target>) -> Step {
 /// What takes a step back drops something, which locks as strongly as can be whatever the step itself took.
 fn undo(back: &HandStep, locks: &[Target]) -> Undo {
     let strongest = |target: &Target| Target { mode: LockMode::AccessExclusive, ..target.clone() };
-    Undo { sql: back.sql.clone().into_bytes(), locks: locks.iter().map(strongest).collect() }
+    Undo { sql: back.sql.clone().into_bytes(), pace: Pace::Ladder(locks.iter().map(strongest).collect()) }
 }

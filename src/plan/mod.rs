@@ -5,6 +5,8 @@ pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod detach;
+pub mod drops;
 pub mod partitions;
 pub mod refresh;
 pub mod type_change;
@@ -42,8 +44,8 @@ pub struct Step {
     pub inverse: Inverse,
     /// How it may wait for its locks.
     pub pace: Pace,
-    /// The statement that takes it back once it is done, run when a later step fails.
-    pub undo: Option<Undo>,
+    /// The statements that take it back once it is done, run in this order when a later step fails.
+    pub undo: Vec<Undo>,
     /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
     pub violated: Option<Notice>,
 }
@@ -53,8 +55,8 @@ pub struct Step {
 pub struct Undo {
     /// The statement, in the client's encoding.
     pub sql: Vec<u8>,
-    /// The relations that it locks strongly, for a moment.
-    pub locks: Vec<Target>,
+    /// How it may wait for its locks.
+    pub pace: Pace,
 }
 
 /// How a step may wait for its locks.
@@ -69,6 +71,19 @@ pub enum Pace {
     /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
     /// that is only told.
     Tidy(Vec<Target>),
+    /// The same for a CHECK whose name only the server knows.
+    TidyCheck(LeftCheck),
+}
+
+/// The CHECK that `DETACH PARTITION .. CONCURRENTLY` leaves behind (`DetachAddConstraintIfNeeded` in `tablecmds.c`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftCheck {
+    /// Its table.
+    pub table: Target,
+    /// What it says, as the server writes it.
+    pub condition: String,
+    /// The constraints that the table had before.
+    pub known: Vec<String>,
 }
 
 /// One relation that is locked.
@@ -115,6 +130,20 @@ pub enum Inverse {
     FinishDrop(Oid),
     /// Nothing, but what was done before it stays: this statement finishes the work.
     Finish(String),
+    /// A failed `DETACH PARTITION .. CONCURRENTLY` may leave the partition half detached, which cannot be taken back: finish
+    /// it, or say how.
+    FinishDetach(Box<HalfDetached>),
+}
+
+/// A partition that may be half detached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HalfDetached {
+    /// The partition.
+    pub partition: Target,
+    /// Its parent.
+    pub parent: Target,
+    /// What finishes it.
+    pub finalize: Undo,
 }
 
 /// Which indexes a concurrent step may leave behind.

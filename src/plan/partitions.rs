@@ -4,7 +4,7 @@
 use super::by_hand::{HandStep, alter, key_definition, spelled, unique_using_index};
 use super::concurrent_index;
 use super::constraint::brief;
-use super::{Inverse, Plan, Probe, Scope, Step, Target, Undo};
+use super::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
 use crate::base::name::written;
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{Oid, PartitionFacts};
@@ -98,7 +98,7 @@ impl OnPartitions<'_> {
         let all = self.partitions.iter().map(|it| on(&it.name, it.oid, LockMode::AccessExclusive));
         let locks = [on(self.table, oid, LockMode::AccessExclusive)].into_iter().chain(all).collect();
         if let Some(first) = steps.get_mut(built) {
-            first.undo = Some(Undo { sql: back.sql.into_bytes(), locks });
+            first.undo = vec![Undo { sql: back.sql.into_bytes(), pace: Pace::Ladder(locks) }];
         }
         if let Some(last) = steps.last_mut() {
             last.probe = Probe::Valid(self.index.clone());
@@ -175,7 +175,7 @@ fn build(hand: &HandStep, table: &Target, index: &RelationName) -> Step {
     let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
     let locks = vec![Target { mode: LockMode::AccessExclusive, ..table.clone() }];
     Step {
-        undo: Some(Undo { sql: drop_index(index).sql.into_bytes(), locks }),
+        undo: vec![Undo { sql: drop_index(index).sql.into_bytes(), pace: Pace::Ladder(locks) }],
         ..concurrent_index::step(hand.sql.clone().into_bytes(), table.oid, probe, inverse)
     }
 }

@@ -12,7 +12,7 @@ pub fn concurrently(hazard: &'static str, sql: Vec<u8>, view: Target) -> Plan {
         probe: Probe::Tag,
         inverse: Inverse::Nothing,
         pace: Pace::Ladder(vec![view]),
-        undo: None,
+        undo: Vec::new(),
         violated: None,
     };
     Plan { hazard, steps: vec![step], tag: "REFRESH MATERIALIZED VIEW" }

@@ -16,6 +16,7 @@ const SETUP: [&str; 1] = ["
     CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
     CREATE TABLE p21 PARTITION OF p2 FOR VALUES FROM (10) TO (20);
     INSERT INTO p SELECT n, n FROM generate_series(0, 19) n;
+    ALTER TABLE p1 ADD FOREIGN KEY (b) REFERENCES r NOT VALID;
     CREATE TABLE ready (a int NOT NULL, b int);
     INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
     CREATE TABLE q (a int NOT NULL, b int) PARTITION BY RANGE (a);
@@ -23,6 +24,11 @@ const SETUP: [&str; 1] = ["
     INSERT INTO q SELECT n, n FROM generate_series(100, 3000) n;
     CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
     CREATE UNIQUE INDEX m_a ON m (a);
+    CREATE TABLE d (id int PRIMARY KEY, r int REFERENCES r, \"R\" int REFERENCES r, part int);
+    CREATE INDEX ON d (r);
+    CREATE INDEX ON d (part, lower(r::text));
+    CREATE TABLE e (id int REFERENCES d DEFERRABLE);
+    ALTER TABLE d ADD CONSTRAINT k FOREIGN KEY (r) REFERENCES r NOT VALID;
 
     CREATE SEQUENCE strokes;
     CREATE TABLE target AS SELECT 0 AS stroke, false AS cancels;
@@ -47,6 +53,16 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE t ADD x int CHECK (x > 0) UNIQUE", 4),
     ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),
     ("ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 3),
+    ("CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (30) TO (40)", 2),
+    ("DROP TABLE d CASCADE /* lockkeeper: allow drop-table because it is done with */", 5),
+    ("DROP TABLE e /* lockkeeper: allow drop-table because it is done with */", 2),
+    ("ALTER TABLE d DROP r /* lockkeeper: allow drop-column because it is done with */", 5),
+];
+
+/// Since 14 partitions are detached concurrently.
+const LEAVING: [(&str, usize); 2] = [
+    ("ALTER TABLE p DETACH PARTITION p1", 1),
+    ("DROP TABLE p1 /* lockkeeper: allow drop-table because it is done with */", 3),
 ];
 
 /// Those that lock more than their own table.
@@ -72,7 +88,8 @@ fn whatever_fails_is_taken_back() {
         let mut twins = Twins::on(installation);
         // Since 18 that is no plan.
         let key = ("ALTER TABLE p ADD PRIMARY KEY (a)", 9);
-        for (sql, least) in STATEMENTS.iter().chain((major < 18).then_some(&key)) {
+        let keys = (major < 18).then_some(&key);
+        for (sql, least) in STATEMENTS.iter().chain(keys).chain(LEAVING.iter().filter(|_| major > 13)) {
             let steps = (1..100).take_while(|stroke| strike(&mut twins, sql, *stroke)).count();
             assert!(steps >= *least, "{major}: {sql}: {steps} steps");
         }

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    ColumnFacts, ConstraintFacts, Heir, IndexFacts, Oid, PartitionFacts, PartitionKey, Reference, Relation,
-    RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts,
+    ColumnFacts, ConstraintFacts, Heir, IndexFacts, NeededBy, Oid, PartitionFacts, PartitionKey, Reference,
+    Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts,
     Volatility,
 };
 use crate::base::RelationName;
@@ -171,14 +171,7 @@ fn table(value: &Value) -> TableFacts {
         columns: list(value, "columns", column),
         constraints: list(value, "constraints", constraint),
         indexes: list(value, "indexes", table_index),
-        referenced_by: list(value, "referenced_by", |key| {
-            Some(Reference {
-                table: named(key, "table")?,
-                oid: oid(key, "oid")?,
-                constraint: text(key, "constraint")?.to_owned(),
-                columns: texts(key, "columns"),
-            })
-        }),
+        referenced_by: list(value, "referenced_by", reference),
         truncated_with: list(value, "truncated_with", relation_with_oid),
         views: list(value, "views", |view| {
             Some(ViewFacts {
@@ -215,7 +208,30 @@ fn table(value: &Value) -> TableFacts {
         }),
         parent: named(value, "parent"),
         default_beside: named(value, "default_beside"),
+        owned: truth(value, "owned"),
+        needed: list(value, "needed", |it| {
+            let column = text(it, "column").map(str::to_owned);
+            Some(NeededBy { column, inside: truth(it, "inside") })
+        }),
+        bound: text(value, "bound").map(str::to_owned),
+        bound_condition: text(value, "bound_condition").map(str::to_owned),
+        partitionable: truth(value, "partitionable"),
+        parent_oid: oid(value, "parent_oid"),
+        detachable: truth(value, "detachable"),
+        pending: named(value, "pending"),
     }
+}
+
+fn reference(key: &Value) -> Option<Reference> {
+    Some(Reference {
+        table: named(key, "table")?,
+        oid: oid(key, "oid")?,
+        constraint: text(key, "constraint")?.to_owned(),
+        columns: texts(key, "columns"),
+        validated: truth(key, "validated"),
+        definition: text(key, "definition").unwrap_or_default().to_owned(),
+        restorable: truth(key, "restorable"),
+    })
 }
 
 fn column(value: &Value) -> Option<ColumnFacts> {
@@ -252,7 +268,8 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
         validated: truth(value, "validated"),
         references: named(value, "references"),
         commented: truth(value, "commented"),
-        reference_oid: oid(value, "reference_oid"),
+        references_oid: oid(value, "references_oid"),
+        restorable: truth(value, "restorable"),
         reference_partitions: list(value, "reference_partitions", relation_with_oid),
         definition: text(value, "definition").unwrap_or_default().to_owned(),
     })
@@ -261,6 +278,9 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
 fn table_index(value: &Value) -> Option<TableIndex> {
     Some(TableIndex {
         name: named(value, "name")?,
+        oid: oid(value, "oid")?,
+        needs: texts(value, "needs"),
+        restorable: truth(value, "restorable"),
         columns: texts(value, "columns"),
         expressions: truth(value, "expressions"),
         partial: truth(value, "partial"),

@@ -120,13 +120,18 @@ SELECT pg_catalog.json_build_object(
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', k.conname, 'kind', k.contype, 'validated', k.convalidated,
             'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_constraintdef(k.oid) END,
+            'restorable', k.conparentid = 0::pg_catalog.oid AND NOT EXISTS (
+                SELECT 1 FROM pg_catalog.pg_description o
+                WHERE o.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AND o.objoid = k.oid)
+                AND NOT EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O'),
+            'references_oid', CASE WHEN k.contype = 'f' THEN k.confrelid::bigint END,
             'references', (
                 SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_class r
                 JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = k.confrelid),
             'commented', EXISTS (
                 SELECT 1 FROM pg_catalog.pg_description d WHERE d.objoid = k.oid
                 AND d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid),
-            'reference_oid', CASE WHEN k.contype = 'f' THEN k.confrelid::bigint END,
             'reference_partitions', (
                 WITH RECURSIVE below(oid) AS (
                     SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = k.confrelid AND k.contype = 'f'
@@ -148,6 +153,28 @@ SELECT pg_catalog.json_build_object(
             'partial', x.indpred IS NOT NULL,
             'expressions', x.indexprs IS NOT NULL OR x.indpred IS NOT NULL,
             'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_indexdef(x.indexrelid) END,
+            'oid', x.indexrelid::bigint,
+            'restorable', NOT r.relispartition AND r.reltablespace = 0::pg_catalog.oid AND x.indisvalid
+                AND NOT x.indisreplident AND NOT x.indisclustered AND NOT EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_description o
+                    WHERE o.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND o.objoid = r.oid)
+                AND NOT EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = r.oid AND a.attstattarget >= 0)
+                AND NOT EXISTS (
+                    -- A constraint, or an extension.
+                    SELECT 1 FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = r.oid
+                    AND d.deptype = ANY (ARRAY['i', 'e']::"char"[]))
+                AND NOT EXISTS (
+                    -- A foreign key of somebody.
+                    SELECT 1 FROM pg_catalog.pg_depend d
+                    WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid = r.oid),
+            'needs', (
+                SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_depend d
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = r.oid
+                AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+                AND d.refobjid = x.indrelid AND d.refobjsubid > 0),
             'constraint', (
                 SELECT k.conname FROM pg_catalog.pg_constraint k
                 WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid
@@ -165,6 +192,17 @@ SELECT pg_catalog.json_build_object(
     'referenced_by', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'table', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint, 'constraint', k.conname,
+            'validated', k.convalidated,
+            'definition', CASE WHEN NOT named.busy AND NOT EXISTS (
+                SELECT 1 FROM pg_catalog.pg_locks l
+                WHERE l.relation = k.conrelid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+                THEN pg_catalog.pg_get_constraintdef(k.oid) END,
+            'restorable', k.conparentid = 0::pg_catalog.oid AND r.relkind = 'r' AND NOT r.relispartition
+                AND pg_catalog.pg_has_role(r.relowner, 'USAGE') AND NOT EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_description o
+                    WHERE o.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AND o.objoid = k.oid)
+                AND NOT EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O'),
             'columns', (
                 SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
                 FROM ROWS FROM (pg_catalog.unnest(k.confkey)) WITH ORDINALITY u(number, place)
@@ -244,6 +282,26 @@ SELECT pg_catalog.json_build_object(
                     SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.indexrelid)),
             'default', sized.is_default, 'parent', sized.parent, 'bytes', sized.bytes) ORDER BY sized.depth, sized.oid)
         FROM sized WHERE sized.root = named.oid AND sized.oid <> named.oid AND named.relkind = 'p'),
+    'owned', pg_catalog.pg_has_role(named.relowner, 'USAGE'),
+    'needed', (
+        -- What DROP without CASCADE would stumble over (findDependentObjects in dependency.c), by the column that it needs: all
+        -- that goes with the table or the column by itself, and what needs something of that and does not go by itself.
+        WITH RECURSIVE below(class, oid, sub, root, kind) AS (
+            SELECT d.classid, d.objid, d.objsubid, d.refobjsubid, d.deptype FROM pg_catalog.pg_depend d
+            WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid = named.oid
+            AND named.relkind = 'r'
+            UNION
+            SELECT d.classid, d.objid, d.objsubid, below.root, d.deptype FROM below
+            JOIN pg_catalog.pg_depend d ON d.refclassid = below.class AND d.refobjid = below.oid
+            AND (below.sub = 0 OR d.refobjsubid = below.sub)
+            WHERE below.kind <> 'n'
+        )
+        SELECT pg_catalog.json_agg(DISTINCT pg_catalog.jsonb_build_object('column', a.attname, 'inside', EXISTS (
+            SELECT 1 FROM below own WHERE own.class = n.class AND own.oid = n.oid AND own.kind <> 'n')))
+        FROM below n LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = named.oid AND a.attnum = n.root AND n.root > 0
+        WHERE n.kind = 'n' AND NOT EXISTS (
+            SELECT 1 FROM below own
+            WHERE own.class = n.class AND own.oid = n.oid AND own.kind <> 'n' AND own.root = n.root)),
     'refreshable', named.relkind = 'm' AND named.relispopulated AND pg_catalog.has_database_privilege(
         named.relowner, (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()), 'TEMP'),
     'partition_key', (
@@ -277,6 +335,34 @@ SELECT pg_catalog.json_build_object(
         JOIN pg_catalog.pg_class r ON r.oid = h.inhparent
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
         WHERE h.inhrelid = named.oid AND named.relispartition),
+    'bound', CASE WHEN named.relispartition AND NOT named.busy
+        THEN pg_catalog.pg_get_expr(named.relpartbound, named.oid) END,
+    'bound_condition', CASE WHEN named.relispartition AND NOT named.busy
+        THEN pg_catalog.pg_get_partition_constraintdef(named.oid) END,
+    'partitionable', named.relkind = 'p' AND named.reltablespace = 0::pg_catalog.oid AND named.relam = 0::pg_catalog.oid
+        AND pg_catalog.pg_has_role(named.relowner, 'USAGE') AND pg_catalog.has_table_privilege(named.oid, 'SELECT'),
+    'parent_oid', (
+        SELECT h.inhparent::bigint FROM pg_catalog.pg_inherits h WHERE h.inhrelid = named.oid AND named.relispartition),
+    'detachable', EXISTS (
+        -- Beside no default partition and none that is half detached; foreign keys lock other tables while it is detached.
+        SELECT 1 FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_partitioned_table d ON d.partrelid = h.inhparent
+        JOIN pg_catalog.pg_class r ON r.oid = h.inhparent
+        WHERE h.inhrelid = named.oid AND named.relispartition AND d.partdefid = 0::pg_catalog.oid
+        AND pg_catalog.pg_has_role(r.relowner, 'USAGE')
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_inherits o WHERE o.inhparent = h.inhparent
+            AND pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(o), 'inhdetachpending') = 'true')
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conrelid = h.inhparent AND k.contype = 'f')
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.confrelid = h.inhparent AND k.contype = 'f')),
+    'pending', (
+        -- The mark is there since 14.
+        SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h
+        JOIN pg_catalog.pg_class r ON r.oid = h.inhrelid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE h.inhparent = named.oid AND named.relkind = 'p'
+        AND pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(h), 'inhdetachpending') = 'true' LIMIT 1),
     'default_beside', (
         SELECT ARRAY[s.nspname, r.relname] FROM pg_catalog.pg_inherits h
         JOIN pg_catalog.pg_partitioned_table d ON d.partrelid = h.inhparent

@@ -41,6 +41,23 @@ pub struct TableFacts {
     pub parent: Option<RelationName>,
     /// That table's default partition, if it is another one.
     pub default_beside: Option<RelationName>,
+    /// The session's role may do with it what its owner may.
+    pub owned: bool,
+    /// What `DROP` of it, or of one of its columns, would stumble over without `CASCADE`.
+    pub needed: Vec<NeededBy>,
+    /// For a partition: what it holds, `FOR VALUES ..`.
+    pub bound: Option<String>,
+    /// For a partition: that as a condition, with what the parents of its parent ask for.
+    pub bound_condition: Option<String>,
+    /// For a partitioned table: the session's role may make partitions of it, and they get nothing from it that a table like it
+    /// would not get: neither tablespace nor access method.
+    pub partitionable: bool,
+    /// For a partition: the oid of its parent.
+    pub parent_oid: Option<Oid>,
+    /// For a partition: `DETACH .. CONCURRENTLY` locks nothing else, and nothing stands in its way (but an old version).
+    pub detachable: bool,
+    /// For a partitioned table: the partition that is half detached (`pg_inherits.inhdetachpending`).
+    pub pending: Option<RelationName>,
 }
 
 impl TableFacts {
@@ -74,10 +91,27 @@ impl TableFacts {
         self.views.iter().filter(move |view| column.is_none_or(|it| view.columns.iter().any(|own| own == it)))
     }
 
+    /// Whether `DROP TABLE`, or `DROP COLUMN` of that column, is refused without `CASCADE`.
+    pub fn is_needed(&self, column: Option<&str>) -> bool {
+        self.needed.iter().any(|it| match column {
+            Some(column) => it.column.as_deref() == Some(column),
+            None => !it.inside,
+        })
+    }
+
     /// Its partition for whatever fits nowhere else.
     pub fn default_partition(&self) -> Option<&PartitionFacts> {
         self.partitions.iter().find(|partition| partition.default)
     }
+}
+
+/// Something that needs a table, or a column of it, and does not go with it by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededBy {
+    /// The column.
+    pub column: Option<String>,
+    /// It goes with the table as a whole.
+    pub inside: bool,
 }
 
 /// `PARTITION BY` one column, whose operators and collation are those that `=` and `<` mean.
@@ -125,10 +159,12 @@ pub struct ConstraintFacts {
     pub commented: bool,
     /// For a foreign key: the table that it refers to.
     pub references: Option<RelationName>,
-    /// That table's oid.
-    pub reference_oid: Option<Oid>,
+    /// Its oid.
+    pub references_oid: Option<Oid>,
     /// That table's partitions, the whole tree.
     pub reference_partitions: Vec<(RelationName, Oid)>,
+    /// Its definition says all of it, and it is not part of its parent's.
+    pub restorable: bool,
     /// As `pg_get_constraintdef` writes it; empty where that is unknown.
     pub definition: String,
 }
@@ -139,6 +175,12 @@ pub struct ConstraintFacts {
 pub struct TableIndex {
     /// Its name with its schema.
     pub name: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// The columns that it goes with (`pg_depend`); none where it goes with its constraint.
+    pub needs: Vec<String>,
+    /// Its definition says all of it, and nothing else owns it.
+    pub restorable: bool,
     /// Its key columns by name; expressions are left out.
     pub columns: Vec<String>,
     /// It has expressions or a predicate.
@@ -171,6 +213,7 @@ impl TableIndex {
 }
 
 /// A foreign key of another table.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The table that refers.
@@ -181,6 +224,12 @@ pub struct Reference {
     pub constraint: String,
     /// The columns referred to.
     pub columns: Vec<String>,
+    /// False while it is NOT VALID.
+    pub validated: bool,
+    /// As `pg_get_constraintdef` writes it; empty where that is unknown.
+    pub definition: String,
+    /// Its definition says all of it, it is not part of another one, and the session's role may drop it and add it again.
+    pub restorable: bool,
 }
 
 /// A view that reads a table, itself or through others.

@@ -55,8 +55,9 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         columns: vec![column.to_owned()],
         validated: true,
         commented: false,
-        reference_oid: (kind == ConstraintKind::Foreign).then_some(2),
         reference_partitions: Vec::new(),
+        references_oid: (kind == ConstraintKind::Foreign).then_some(2),
+        restorable: true,
         references: (kind == ConstraintKind::Foreign).then(|| public("customers")),
         definition: definition.to_owned(),
     }
@@ -65,6 +66,9 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
 fn table_index(name: &str, column: &str, constraint: Option<&str>) -> TableIndex {
     TableIndex {
         name: public(name),
+        oid: 11,
+        needs: vec![column.to_owned()],
+        restorable: constraint.is_none(),
         columns: vec![column.to_owned()],
         expressions: false,
         partial: false,
@@ -99,6 +103,7 @@ fn public(name: &str) -> RelationName {
 fn orders() -> TableFacts {
     TableFacts {
         name: Some(public("orders")),
+        owned: true,
         rows: Some(200_000_000),
         columns: vec![
             column("id", "bigint", "int8", -1),
@@ -142,6 +147,7 @@ fn orders() -> TableFacts {
             table_index("orders_pkey", "id", Some("orders_pkey")),
             TableIndex {
                 columns: vec!["no".to_owned(), "id".to_owned()],
+                needs: vec!["no".to_owned(), "id".to_owned()],
                 ..table_index("orders_no_idx", "no", None)
             },
             table_index("orders_created_idx", "created", None),
@@ -153,6 +159,7 @@ fn orders() -> TableFacts {
 fn customers() -> TableFacts {
     TableFacts {
         name: Some(public("customers")),
+        owned: true,
         rows: Some(5_000_000),
         columns: vec![column("id", "bigint", "int8", -1), column("email", "text", "text", -1)],
         constraints: vec![constraint("customers_pkey", ConstraintKind::PrimaryKey, "id", "PRIMARY KEY (id)")],
@@ -162,6 +169,9 @@ fn customers() -> TableFacts {
             oid: 1,
             constraint: "orders_customer_id_fkey".to_owned(),
             columns: vec!["id".to_owned()],
+            validated: true,
+            definition: "FOREIGN KEY (customer_id) REFERENCES customers(id)".to_owned(),
+            restorable: true,
         }],
         ..TableFacts::default()
     }
@@ -182,8 +192,24 @@ fn events() -> TableFacts {
 fn measures() -> TableFacts {
     let partition_key = Some(PartitionKey { range: true, column: "price".to_owned() });
     TableFacts {
+        name: Some(public("measures")),
+        partitionable: true,
         columns: vec![column("price", "integer", "int4", -1)],
         partition_key,
+        ..TableFacts::default()
+    }
+}
+
+/// A partition of it.
+fn measures_1() -> TableFacts {
+    TableFacts {
+        name: Some(public("measures_1")),
+        parent: Some(public("measures")),
+        parent_oid: Some(16),
+        owned: true,
+        detachable: true,
+        bound: Some("FOR VALUES FROM (1) TO (2)".to_owned()),
+        bound_condition: Some("((price IS NOT NULL) AND (price >= 1) AND (price < 2))".to_owned()),
         ..TableFacts::default()
     }
 }
@@ -230,6 +256,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("customers", with(2, RelationKind::Table, customers())),
         ("events", with(3, RelationKind::PartitionedTable, events())),
         ("events_2025", with(31, RelationKind::Table, leaf)),
+        ("measures_1", with(17, RelationKind::Table, measures_1())),
         ("crowded", with(10, RelationKind::Table, crowded())),
         ("settings", Relation { bytes: Some(65_536), ..with(9, RelationKind::Table, customers()) }),
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),
@@ -256,6 +283,7 @@ pub(super) fn facts(server_version: u32) -> Facts {
             .into_iter()
             .map(|(name, it)| (RelationName::bare(name), it))
             .chain(leaves)
+            .chain([(public("orders_no_idx"), index(11, false, false))])
             .collect(),
         types: types(),
         ..Facts::default()
@@ -310,16 +338,17 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::DropNewInvalidIndexes(_) => "DropNewInvalidIndexes",
             Inverse::FinishDrop(_) => "FinishDrop",
             Inverse::Finish(_) => "Finish",
+            Inverse::FinishDetach(_) => "FinishDetach",
         };
         writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
         let pace = match step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
             Pace::Together(_) => " on all tables up front under the ladder",
-            Pace::Tidy(_) => " to tidy up",
+            Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
-        if let Some(back) = &step.undo {
+        for back in &step.undo {
             writeln!(shown, "  back {}", String::from_utf8_lossy(&back.sql)).unwrap();
         }
     }
