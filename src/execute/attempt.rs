@@ -1,5 +1,6 @@
 //! One attempt at a statement or portal with one patience, by the way that its surroundings allow.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::base::Period;
@@ -36,11 +37,17 @@ pub async fn statement(
         run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients;
     let local = Limit::new(run, "LOCAL", patience);
     match retry {
-        Retry::Transaction => in_own_transaction(run.link, sql, &local).await,
+        Retry::Transaction => in_own_transaction(run.link, &[sql], &local).await,
         Retry::Savepoint => behind_savepoint(run.link, sql, &local).await,
         Retry::Never if in_client_transaction => in_place(run.link, sql, &local).await,
         Retry::Whole | Retry::Never => in_session(run.link, sql, &Limit::new(run, "SESSION", patience)).await,
     }
+}
+
+/// Runs several statements in one transaction of ours, once.
+pub async fn together(run: &mut Run<'_>, all: &[&[u8]], patience: Duration) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", patience);
+    in_own_transaction(run.link, all, &limit).await
 }
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
@@ -88,13 +95,15 @@ pub fn client_timeout(setting: &str) -> Option<Duration> {
 }
 
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.
-async fn in_own_transaction(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
-    let items = [Item::ours("BEGIN"), Item::ours(&limit.set), Item::client(sql), Item::ours("COMMIT")];
+async fn in_own_transaction(link: &mut Link, all: &[&[u8]], limit: &Limit) -> Result<Attempt, Lost> {
+    let mut items = vec![Item::ours("BEGIN"), Item::ours(&limit.set)];
+    items.extend(all.iter().map(|sql| Item::client(sql)));
+    items.push(Item::ours("COMMIT"));
     let answer = Call::run(link, &items).await?;
     if answer.status != Status::Idle {
         restore(link, &["ROLLBACK"]).await?;
     }
-    Ok(judge(answer, 2))
+    Ok(judge(answer, 2..2 + all.len()))
 }
 
 /// In the client's transaction: a savepoint gives back what a failed attempt has locked.
@@ -106,7 +115,7 @@ async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<
         Item::ours(&limit.back),
         Item::ours("RELEASE SAVEPOINT lockkeeper"),
     ];
-    let attempt = judge(Call::run(link, &items).await?, 2);
+    let attempt = judge(Call::run(link, &items).await?, 2..3);
     if let Attempt::LockTimeout(_) = attempt {
         restore(link, &UNDO).await?;
     }
@@ -116,7 +125,7 @@ async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<
 /// In the client's transaction, implicit or not, once: a failure is the transaction's.
 async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
     let items = [Item::ours(&limit.set), Item::client(sql), Item::ours(&limit.back)];
-    Ok(judge(Call::run(link, &items).await?, 1))
+    Ok(judge(Call::run(link, &items).await?, 1..2))
 }
 
 /// For what may not run in a transaction block: the session's setting is changed and put back.
@@ -127,7 +136,7 @@ async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attemp
     }
     let answer = Call::run(link, &[Item::client(sql)]).await?;
     restore(link, &[&limit.back]).await?;
-    Ok(judge(answer, 0))
+    Ok(judge(answer, 0..1))
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
@@ -147,11 +156,14 @@ pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     Err(Lost::Upstream(None))
 }
 
-fn judge(mut answer: Answer, own: usize) -> Attempt {
+/// What became of the statements that stand at `own`; the tag of the first of them is theirs.
+fn judge(mut answer: Answer, own: Range<usize>) -> Attempt {
     match answer.failed {
-        Some(failed) if failed.item == own && is_lock_timeout(&failed) => Attempt::LockTimeout(failed),
+        Some(failed) if own.contains(&failed.item) && is_lock_timeout(&failed) => {
+            Attempt::LockTimeout(failed)
+        }
         Some(failed) => Attempt::Failed(failed),
-        None if own < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own)),
+        None if own.start < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own.start)),
         None => Attempt::Complete(b"\0".to_vec()),
     }
 }

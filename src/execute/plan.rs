@@ -14,6 +14,7 @@ use crate::wire::fields::sqlstate;
 
 use super::Run;
 use super::attempt::{is_lock_timeout, restore};
+use super::backfill;
 use super::catalogue::{self, InvalidIndex};
 use super::guard::{self, Work};
 use super::outcome::Outcome;
@@ -34,6 +35,7 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
             }
             Pace::Unhurried => step_until_settled(run, step).await?,
             Pace::Ladder(targets) => brief(run, step, targets).await?,
+            Pace::Ranges(ranges) => backfill::run(run, ranges).await?,
         };
         if let Settled::Failed(outcome) = settled {
             let done = plan.steps.get(..at).unwrap_or_default();
@@ -43,12 +45,14 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     Ok(Outcome::Complete(format!("{}\0", plan.tag).into_bytes()))
 }
 
-enum Settled {
+/// How a step has ended.
+pub(super) enum Settled {
     Complete,
     Failed(Outcome),
 }
 
-fn cancelled() -> Outcome {
+/// The client has asked for it, or is gone.
+pub(super) fn cancelled() -> Outcome {
     Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
 }
 
@@ -68,7 +72,8 @@ async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Sett
 /// A step that locks strongly for a moment.
 async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
     let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction };
-    Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
+    let all: Vec<&[u8]> = std::iter::once(&step.sql).chain(&step.also).map(Vec::as_slice).collect();
+    Ok(match guard::run(run, Work::Together(&all), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {
             Probe::Valid(index) => put_together(run, index).await?,
             Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,

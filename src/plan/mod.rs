@@ -1,13 +1,16 @@
 //! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
 
 pub mod attach;
+pub mod backfill;
 pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
 pub mod partitions;
+pub mod parts;
 pub mod refresh;
 
+pub use self::backfill::Ranges;
 pub use self::by_hand::HandStep;
 use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::Oid;
@@ -28,6 +31,8 @@ pub struct Plan {
 pub struct Step {
     /// The statement, in the client's encoding.
     pub sql: Vec<u8>,
+    /// What is run behind it in the same transaction; only of a step under the ladder.
+    pub also: Vec<Vec<u8>>,
     /// The strongest lock that it takes on `relation`.
     pub lock: LockMode,
     /// The relation whose queue it joins; `None` when not known.
@@ -44,6 +49,14 @@ pub struct Step {
     pub undo: Option<Undo>,
     /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
     pub violated: Option<Notice>,
+}
+
+impl Step {
+    /// All its statements, as people read them.
+    pub fn text(&self) -> String {
+        let all = std::iter::once(&self.sql).chain(&self.also);
+        all.map(|sql| String::from_utf8_lossy(sql).trim().to_owned()).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// A statement that takes a step back.
@@ -65,6 +78,8 @@ pub enum Pace {
     /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
     /// that is only told.
     Tidy(Vec<Target>),
+    /// Range after range of a key, each a short transaction of its own.
+    Ranges(Box<Ranges>),
 }
 
 /// One relation that is locked.

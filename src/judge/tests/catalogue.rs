@@ -299,11 +299,12 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::DropNewInvalidIndexes(_) => "DropNewInvalidIndexes",
             Inverse::FinishDrop(_) => "FinishDrop",
         };
-        writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
-        let pace = match step.pace {
+        writeln!(shown, "run {}", step.text()).unwrap();
+        let pace = match &step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
             Pace::Tidy(_) => " to tidy up",
+            Pace::Ranges(_) => " in ranges",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         if let Some(back) = &step.undo {
