@@ -22,6 +22,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
          wait until it is done.",
         work.under
     );
-    let finding = Finding::warning(ID, "an identity column rewrites the table", why).about(target).at(part.span.clone());
+    let finding = Finding::warning(ID, "an identity column rewrites the table", why)
+        .about(target)
+        .at(part.span.clone());
     Some(subject.filled_column(ID, part).of(finding))
 }

@@ -22,6 +22,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
          wait until it is done.",
         work.under
     );
-    let finding = Finding::warning(ID, "a serial column rewrites the table", why).about(target).at(part.span.clone());
+    let finding =
+        Finding::warning(ID, "a serial column rewrites the table", why).about(target).at(part.span.clone());
     Some(subject.filled_column(ID, part).of(finding))
 }
