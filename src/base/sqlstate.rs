@@ -27,6 +27,8 @@ impl SqlState {
     pub const NOT_NULL_VIOLATION: Self = Self(*b"23502");
     /// `check_violation`
     pub const CHECK_VIOLATION: Self = Self(*b"23514");
+    /// `serialization_failure`
+    pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
     /// `active_sql_transaction`
     pub const ACTIVE_TRANSACTION: Self = Self(*b"25001");
     /// `in_failed_sql_transaction`

@@ -34,6 +34,13 @@ impl<'a> Naming<'a> {
         choose(parts, &taken)
     }
 
+    /// The name that Postgres picks for the sequence of a column: no relation of the schema may have it (`ChooseRelationName` in
+    /// `indexcmds.c`). `label` is `seq` there.
+    pub fn sequence_name(&self, table: &RelationName, column: &str, label: &str) -> String {
+        let beside = self.facts.taken(table).map(|it| it.relations.as_slice()).unwrap_or_default();
+        choose(&[&table.name, column, label], &beside.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// The names of the constraints that the parts add; an empty one for any other part.
     ///
     /// Of a thousand parts and more none is named, so that the time does not grow with the square of their number.

@@ -122,7 +122,10 @@ fn of_form(form: &Form, need: &mut Need) {
 fn is_unnamed(action: &Action) -> bool {
     match action {
         Action::AddConstraint(constraint) => constraint.name.is_none(),
-        Action::AddColumn { column, .. } => column.constraints.iter().any(|it| it.name.is_none()),
+        Action::AddColumn { column, .. } => {
+            let numbered = column.identity.is_some() || column.ty.is_serial();
+            numbered || column.constraints.iter().any(|it| it.name.is_none())
+        }
         Action::SetNotNull(_) => true,
         _ => false,
     }

@@ -1,6 +1,6 @@
 //! One attempt at a statement or portal with one patience, by the way that its surroundings allow.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::base::relation::quote_literal;
@@ -48,11 +48,22 @@ pub async fn statement(
         run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients;
     let local = Limit::new(run, "LOCAL", patience);
     match way.retry {
-        Retry::Transaction => in_own_transaction(run.link, (way.first, sql), &local).await,
+        Retry::Transaction => in_own_transaction(run.link, (way.first, &[sql]), &local).await,
         Retry::Savepoint => behind_savepoint(run.link, (way.first, sql), &local).await,
         Retry::Never if in_client_transaction => in_place(run.link, sql, &local).await,
         Retry::Whole | Retry::Never => in_session(run.link, sql, &Limit::new(run, "SESSION", patience)).await,
     }
+}
+
+/// Runs several statements in one transaction of ours, once.
+pub async fn together(
+    run: &mut Run<'_>,
+    first: &[String],
+    all: &[&[u8]],
+    patience: Duration,
+) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", patience);
+    in_own_transaction(run.link, (first, all), &limit).await
 }
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
@@ -102,17 +113,19 @@ pub fn client_timeout(setting: &str) -> Option<Duration> {
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.
 async fn in_own_transaction(
     link: &mut Link,
-    (first, sql): (&[String], &[u8]),
+    (first, all): (&[String], &[&[u8]]),
     limit: &Limit,
 ) -> Result<Attempt, Lost> {
     let mut items = vec![Item::ours("BEGIN"), Item::ours(&limit.set)];
     items.extend(first.iter().map(|first| Item::ours(first)));
-    items.extend([Item::client(sql), Item::ours("COMMIT")]);
+    let own = items.len()..items.len() + all.len();
+    items.extend(all.iter().map(|sql| Item::client(sql)));
+    items.push(Item::ours("COMMIT"));
     let answer = Call::run(link, &items).await?;
     if answer.status != Status::Idle {
         restore(link, &["ROLLBACK"]).await?;
     }
-    Ok(judge(answer, 2..=2 + first.len()))
+    Ok(judge(answer, first.len(), own))
 }
 
 /// In the client's transaction: a savepoint gives back what a failed attempt has locked.
@@ -123,8 +136,9 @@ async fn behind_savepoint(
 ) -> Result<Attempt, Lost> {
     let mut items = vec![Item::ours("SAVEPOINT lockkeeper"), Item::ours(&limit.set)];
     items.extend(first.iter().map(|first| Item::ours(first)));
+    let own = items.len()..items.len() + 1;
     items.extend([Item::client(sql), Item::ours(&limit.back), Item::ours("RELEASE SAVEPOINT lockkeeper")]);
-    let attempt = judge(Call::run(link, &items).await?, 2..=2 + first.len());
+    let attempt = judge(Call::run(link, &items).await?, first.len(), own);
     if let Attempt::LockTimeout(_) | Attempt::Unready = attempt {
         restore(link, &UNDO).await?;
     }
@@ -134,7 +148,7 @@ async fn behind_savepoint(
 /// In the client's transaction, implicit or not, once: a failure is the transaction's.
 async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
     let items = [Item::ours(&limit.set), Item::client(sql), Item::ours(&limit.back)];
-    Ok(judge(Call::run(link, &items).await?, 1..=1))
+    Ok(judge(Call::run(link, &items).await?, 0, 1..2))
 }
 
 /// For what may not run in a transaction block: the session's setting is changed and put back.
@@ -145,7 +159,7 @@ async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attemp
     }
     let answer = Call::run(link, &[Item::client(sql)]).await?;
     restore(link, &[&limit.back]).await?;
-    Ok(judge(answer, 0..=0))
+    Ok(judge(answer, 0, 0..1))
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
@@ -165,19 +179,20 @@ pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     Err(Lost::Upstream(None))
 }
 
-/// What became of the statement at the end of a range; the others in it lock first what it needs.
-fn judge(mut answer: Answer, items: RangeInclusive<usize>) -> Attempt {
-    let own = *items.end();
+/// What became of the statements that stand at `own`, behind so many that lock first what they need; the tag of the first of
+/// them is theirs.
+fn judge(mut answer: Answer, locks: usize, own: Range<usize>) -> Attempt {
+    let all = own.start.saturating_sub(locks)..own.end;
     let cancelled = |failed: &Failed| sqlstate(&failed.body) == SqlState::QUERY_CANCELED;
     match answer.failed {
-        Some(failed) if items.contains(&failed.item) && is_lock_timeout(&failed) => {
+        Some(failed) if all.contains(&failed.item) && is_lock_timeout(&failed) => {
             Attempt::LockTimeout(failed)
         }
-        Some(failed) if items.contains(&failed.item) && failed.item < own && !cancelled(&failed) => {
+        Some(failed) if all.contains(&failed.item) && failed.item < own.start && !cancelled(&failed) => {
             Attempt::Unready
         }
         Some(failed) => Attempt::Failed(failed),
-        None if own < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own)),
+        None if own.start < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own.start)),
         None => Attempt::Complete(b"\0".to_vec()),
     }
 }

@@ -25,6 +25,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 pub enum Work<'a> {
     /// One statement's text.
     Statement(&'a [u8]),
+    /// Several, outside a transaction, that stand or fall together.
+    Together(&'a [&'a [u8]]),
     /// A whole `Query` frame that must stay one message.
     Message(&'a [u8]),
     /// A whole `Execute` frame whose portal returns rows in formats that only the client knows.
@@ -85,6 +87,7 @@ async fn once(run: &mut Run<'_>, work: Work<'_>, way: Way<'_>, patience: Duratio
     let began = Moment::now();
     let attempt = match work {
         Work::Statement(sql) => attempt::statement(run, sql, way, patience).await,
+        Work::Together(all) => attempt::together(run, way.first, all, patience).await,
         Work::Message(frame) => message::attempt(run.link, frame, way.retry, own, patience).await,
         Work::Portal(frame) => attempt::portal(run, frame, patience).await,
     };

@@ -5,6 +5,7 @@
 //! Invariant: an error of the server reaches the client as the server worded it; only a DETAIL or HINT is added.
 
 pub mod attempt;
+mod backfill;
 pub mod catalogue;
 pub mod detach;
 pub mod fail;

@@ -12,6 +12,7 @@ use crate::wire::fields::sqlstate;
 
 use super::Run;
 use super::attempt::is_lock_timeout;
+use super::backfill;
 use super::catalogue::{self, InvalidIndex};
 use super::detach;
 use super::guard::{self, Work};
@@ -35,6 +36,7 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
             Pace::Unhurried => step_until_settled(run, step).await?,
             Pace::Ladder(targets) => brief(run, step, (targets, Vec::new())).await?,
             Pace::Together(targets) => brief(run, step, (targets, up_front::locks(targets))).await?,
+            Pace::Ranges(ranges) => backfill::run(run, ranges).await?,
         };
         if let Settled::Failed(outcome) = settled {
             if let Inverse::Finish(rest) = &step.inverse {
@@ -47,7 +49,8 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     Ok(Outcome::Complete(format!("{}\0", plan.tag).into_bytes()))
 }
 
-enum Settled {
+/// How a step has ended.
+pub(super) enum Settled {
     Complete,
     Failed(Outcome),
 }
@@ -60,7 +63,8 @@ fn unfinished(run: &Run<'_>, outcome: Outcome, rest: &str) -> Outcome {
     outcome.amended(Some(detail), Some(&format!("Finish it by hand: {rest}.")))
 }
 
-fn cancelled() -> Outcome {
+/// The client has asked for it, or is gone.
+pub(super) fn cancelled() -> Outcome {
     Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
 }
 
@@ -92,7 +96,8 @@ async fn brief(
     (targets, first): (&[Target], Vec<String>),
 ) -> Result<Settled, Lost> {
     let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction, first };
-    Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
+    let all: Vec<&[u8]> = std::iter::once(&step.sql).chain(&step.also).map(Vec::as_slice).collect();
+    Ok(match guard::run(run, Work::Together(&all), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {
             Probe::Valid(index) => put_together(run, index).await?,
             Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,

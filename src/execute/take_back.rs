@@ -58,6 +58,8 @@ pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Re
 pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
     match &undo.pace {
         Pace::Ladder(targets) | Pace::Together(targets) | Pace::Tidy(targets) => insist(run, &undo.sql, targets).await,
+        // What a range was filled with goes with its column.
+        Pace::Ranges(_) => Ok(true),
         Pace::Unhurried => at_leisure(run, &undo.sql).await,
         Pace::TidyCheck(left) => {
             for sql in detach::drops(run.link, left).await? {

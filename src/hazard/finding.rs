@@ -93,6 +93,19 @@ impl Finding {
         self
     }
 
+    /// Makes a finding that is only told one that stops the statement where it stands alone, since there is no online way to what it
+    /// asks for: `why` are sentences.
+    #[must_use]
+    pub fn refused_since(mut self, why: &str) -> Self {
+        let Remedy::Ladder { warning: Some(warning) } = &self.remedy else { return self };
+        let refusal = Notice::error(SqlState::FEATURE_NOT_SUPPORTED, warning.message.clone())
+            .detail(format!("{} {why}", self.why));
+        if let Remedy::Ladder { warning } = std::mem::replace(&mut self.remedy, Remedy::Refuse(refusal)) {
+            self.elsewhere = warning;
+        }
+        self
+    }
+
     /// Says whose size and age may excuse it.
     #[must_use]
     pub fn about(mut self, relation: &RelationName) -> Self {
@@ -128,7 +141,7 @@ impl Finding {
                 .steps
                 .iter()
                 .map(|step| HandStep {
-                    sql: String::from_utf8_lossy(&step.sql).into_owned(),
+                    sql: step.text(),
                     outside: step.context == Context::OutsideTransaction,
                 })
                 .collect(),

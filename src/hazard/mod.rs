@@ -6,12 +6,15 @@
 mod bookkeeping;
 mod bounds;
 mod drops;
+mod filled_column;
 mod finding;
 mod keys;
 mod naming;
 mod new_column;
+mod numbered_column;
 mod partitioned;
 mod setting;
+mod several_parts;
 mod views;
 
 use std::ops::Range;
@@ -64,6 +67,8 @@ pub struct Subject<'a> {
     first: usize,
     /// The name that the constraint of each part gets; empty where nobody has asked.
     names: &'a [String],
+    /// The parts are carried out one after the other, so that each may have a plan of its own.
+    splits: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -77,7 +82,7 @@ impl<'a> Subject<'a> {
     ) -> Self {
         let looked_at = parts(statement);
         let work = &effects.work;
-        Self { script, statement, effects, facts, past, looked_at, work, first: 0, names: &[] }
+        Self { script, statement, effects, facts, past, looked_at, work, first: 0, names: &[], splits: false }
     }
 
     /// The statement part by part: an `ALTER TABLE` of several, the whole of any other.
@@ -149,11 +154,8 @@ impl<'a> Subject<'a> {
         let whole = matches!(&self.statement.form, Form::AlterTable(alter) if !alter.only);
         let relation = self.facts.relation(target)?;
         let plain = relation.kind == RelationKind::Table && !relation.system && self.is_exposed(target);
-        (self.is_alone_and_readable() && plain && whole).then(|| Target {
-            name: target.clone(),
-            oid: Some(relation.oid),
-            mode,
-        })
+        let alone = self.is_alone_and_readable() || self.splits;
+        (alone && plain && whole).then(|| Target { name: target.clone(), oid: Some(relation.oid), mode })
     }
 
     /// Whether the message is one statement of one part, whose words can be sent again as they are.
@@ -323,7 +325,9 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let several = subject.target().filter(|_| subject.all_parts().len() > 1);
     let names = several.map(|table| subject.naming().of_parts(table)).unwrap_or_default();
     let named = Subject { names: &names, ..*subject };
-    ALL.iter().flat_map(|hazard| one(hazard, &named)).collect()
+    let split = Subject { splits: several_parts::can_be_split(&named), ..named };
+    let found = ALL.iter().flat_map(|hazard| one(hazard, &split)).collect();
+    several_parts::joined(&split, found)
 }
 
 /// One hazard in every part; what is said of the statement as a whole is said once.

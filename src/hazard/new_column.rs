@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Subject;
+use super::filled_column::is_filled;
 use crate::base::name::written;
 use crate::base::{LockMode, RelationName};
 use crate::effects::Cause;
@@ -27,6 +28,9 @@ struct Split {
 impl Subject<'_> {
     /// How a column is added in steps, and the plan that does it where that is beyond doubt.
     pub fn new_column(&self, hazard: &'static str, part: &Part) -> (Vec<HandStep>, Option<Plan>) {
+        if is_filled(self) {
+            return self.filled_column(hazard, part).into_parts();
+        }
         self.in_steps(hazard, part).unwrap_or_else(|| {
             let words = "add the column bare; then each constraint NOT VALID, and VALIDATE it; then a unique index CONCURRENTLY";
             (vec![HandStep::words(words)], None)
@@ -61,7 +65,7 @@ impl Subject<'_> {
     /// What adding the column locks, where a plan may do it.
     fn column_locks(&self, column: &Column) -> Option<(Vec<Target>, u32)> {
         let own = self.replaceable(LockMode::AccessExclusive)?;
-        let (oid, only) = (own.oid?, self.effects.work.iter().all(|work| PROVED.contains(&work.cause)));
+        let (oid, only) = (own.oid?, self.work.iter().all(|work| PROVED.contains(&work.cause)));
         let moved = || column.constraints.iter().filter(|it| is_proved_later(column, it));
         let of = |kind| moved().filter(move |it| it.kind == kind).count();
         let apart = moved().all(|it| it.kind != ConstraintKind::Unique || self.can_be_built_apart(it));
@@ -109,7 +113,8 @@ impl Subject<'_> {
         Some(Split { add: alter(target, &add.join(", ")), proved: steps, unique })
     }
 
-    fn name_of(
+    /// The name that a constraint of a new column has or gets; `also` are those of the constraints before it.
+    pub(super) fn name_of(
         &self,
         target: &RelationName,
         column: &Column,
@@ -126,27 +131,15 @@ impl Subject<'_> {
     }
 
     /// A column's constraint in the words for one of the table, without its name; `None` where more stands in its place.
-    fn as_of_table(&self, column: &Column, constraint: &Constraint) -> Option<String> {
+    pub(super) fn as_of_table(&self, column: &Column, constraint: &Constraint) -> Option<String> {
         let span = constraint.span.as_ref()?;
         let text = self.text(span);
         let tokens = self.tokens(&text);
-        let mut depth = 0_usize;
-        let top: Vec<bool> = tokens
-            .iter()
-            .map(|token| {
-                match token.kind {
-                    TokenKind::Open => depth += 1,
-                    TokenKind::Close => depth = depth.saturating_sub(1),
-                    _ => return depth == 0,
-                }
-                false
-            })
-            .collect();
-        let mut outside = tokens.iter().zip(&top).filter(|(_, top)| **top).map(|(token, _)| token);
         // A collation is the column's, wherever it stands.
-        if outside.clone().any(|token| token.is_word(&text, "collate")) {
+        if self.top_words(&text).iter().any(|word| word == "collate") {
             return None;
         }
+        let mut outside = outside_parentheses(&tokens);
         let (word, lead) = match constraint.kind {
             ConstraintKind::Check => ("check", String::new()),
             _ => ("references", format!("FOREIGN KEY ({}) ", written(&column.name))),
@@ -158,6 +151,15 @@ impl Subject<'_> {
 
     /// A column's definition from its name on, without what is taken out; comments are left out.
     fn definition(&self, part: &Range<usize>, away: &[Range<usize>]) -> Option<String> {
+        self.definition_tokens(part, away).map(|(text, kept)| joined(&text, &kept))
+    }
+
+    /// The same as tokens of a text.
+    pub(super) fn definition_tokens(
+        &self,
+        part: &Range<usize>,
+        away: &[Range<usize>],
+    ) -> Option<(String, Vec<Token>)> {
         let text = self.text(part);
         let tokens = self.tokens(&text);
         let mut rest = tokens.as_slice();
@@ -168,8 +170,15 @@ impl Subject<'_> {
             }
         }
         let stays = |token: &&Token| !away.iter().any(|away| away.contains(&(token.start + part.start)));
-        let kept: Vec<Token> = rest.iter().filter(stays).copied().collect();
-        Some(joined(&text, &kept))
+        let kept = rest.iter().filter(stays).copied().collect();
+        Some((text, kept))
+    }
+
+    /// The words outside parentheses, in small letters.
+    pub(super) fn top_words(&self, text: &str) -> Vec<String> {
+        let tokens = self.tokens(text);
+        let words = outside_parentheses(&tokens).filter(|token| token.kind == TokenKind::Word);
+        words.map(|token| token.text(text).to_ascii_lowercase()).collect()
     }
 
     /// The tokens of a text, without comments.
@@ -188,6 +197,18 @@ fn is_proved_later(column: &Column, constraint: &Constraint) -> bool {
         ConstraintKind::NotNull | ConstraintKind::Exclusion => false,
     };
     reads && !constraint.not_enforced
+}
+
+fn outside_parentheses(tokens: &[Token]) -> impl Iterator<Item = &Token> {
+    let mut depth = 0_usize;
+    tokens.iter().filter(move |token| {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            _ => return depth == 0,
+        }
+        false
+    })
 }
 
 /// Tokens as they stand in a text, with one space where something was between two.

@@ -78,13 +78,22 @@ pub fn set_not_null(
     taken: &[&str],
     server_version: u32,
 ) -> Vec<HandStep> {
-    let proof = choose(&[&table.name, column, "not_null"], taken);
-    let (column, quoted) = (written(column), written(&proof));
+    set_not_null_called(table, column, &choose(&[&table.name, column, "not_null"], taken), server_version)
+}
+
+/// The same with a name for the constraint.
+pub fn set_not_null_called(
+    table: &RelationName,
+    column: &str,
+    proof: &str,
+    server_version: u32,
+) -> Vec<HandStep> {
+    let (column, quoted) = (written(column), written(proof));
     if server_version >= VERSION_NOT_NULL_NOT_VALID {
-        return add_then_validate(table, &proof, &format!("CONSTRAINT {quoted} NOT NULL {column}"));
+        return add_then_validate(table, proof, &format!("CONSTRAINT {quoted} NOT NULL {column}"));
     }
     let mut steps =
-        add_then_validate(table, &proof, &format!("CONSTRAINT {quoted} CHECK ({column} IS NOT NULL)"));
+        add_then_validate(table, proof, &format!("CONSTRAINT {quoted} CHECK ({column} IS NOT NULL)"));
     steps.push(alter(table, &format!("ALTER COLUMN {column} SET NOT NULL")));
     steps.push(alter(table, &format!("DROP CONSTRAINT {quoted}")));
     steps

@@ -1,8 +1,9 @@
-//! The plan for a new column with constraints: added bare, then proved while others work.
+//! Plans for new columns: added bare, filled where each row gets a value of its own, then proved, all while others work.
 
+use super::backfill::{self, Ranges};
 use super::by_hand::{HandStep, alter};
-use super::constraint::{TAG, brief, index_steps, long};
-use super::{Plan, Target};
+use super::constraint::{TAG, brief, index_steps, long, not_null_steps, undo};
+use super::{Plan, Step, Target};
 use crate::base::RelationName;
 use crate::base::name::written;
 use crate::effects::facts::Oid;
@@ -27,14 +28,92 @@ pub struct NewColumn<'a> {
 /// Adds the column, then proves what is said of it; what fails takes the column away again.
 pub fn added(hazard: &'static str, new: &NewColumn<'_>) -> Plan {
     let Some(table) = new.locks.first() else { return Plan { hazard, steps: Vec::new(), tag: TAG } };
-    // A CHECK of the column that reads other columns alone would outlive it.
-    let away = new.proved.iter().map(|(name, _)| format!("DROP CONSTRAINT IF EXISTS {}", written(name)));
-    let parts: Vec<String> = away.chain([format!("DROP COLUMN {}", written(new.column))]).collect();
-    let back = alter(&table.name, &parts.join(", "));
+    let back = away(&table.name, new.column, new.proved.iter().map(|(name, _)| name.as_str()));
     let mut steps = vec![brief(new.add, new.locks.to_vec(), Some(&back))];
     steps.extend(new.proved.iter().map(|(_, step)| long(step, Some(table))));
     if let Some((index, hand)) = &new.unique {
         steps.extend(index_steps((table, new.oid), index, hand));
     }
     Plan { hazard, steps, tag: TAG }
+}
+
+/// What is to be done where each row gets a value of its own.
+#[derive(Debug)]
+pub struct Filled<'a> {
+    /// The table, and how strongly it is locked when the column is added.
+    pub table: &'a Target,
+    /// Its number.
+    pub oid: Oid,
+    /// The column.
+    pub column: &'a str,
+    /// Adds it without a value for the rows that are there, but with its default, all in one transaction.
+    pub add: &'a [HandStep],
+    /// Gives those rows their values.
+    pub ranges: Ranges,
+    /// Its constraints.
+    pub proved: &'a [Proved],
+    /// Makes it NOT NULL (`by_hand::set_not_null`).
+    pub not_null: &'a [HandStep],
+    /// The index of its unique constraint or primary key, and how that is made (`by_hand::unique_using_index`).
+    pub unique: Option<(RelationName, &'a [HandStep])>,
+    /// What comes last, all in one transaction.
+    pub last: &'a [HandStep],
+}
+
+/// A constraint that is added NOT VALID and validated.
+#[derive(Debug)]
+pub struct Proved {
+    /// Its name.
+    pub name: String,
+    /// What adding it locks for a moment: the table first.
+    pub locks: Vec<Target>,
+    /// Adds it.
+    pub add: HandStep,
+    /// Reads the table for it.
+    pub validate: HandStep,
+}
+
+/// Adds the column, fills it, proves what is said of it; what fails takes the column away again, and all that hangs on it.
+pub fn filled(hazard: &'static str, new: Filled<'_>) -> Plan {
+    let mut locks = vec![new.table.clone()];
+    for lock in new.proved.iter().flat_map(|it| &it.locks) {
+        if !locks.iter().any(|known| known.oid == lock.oid) {
+            locks.push(lock.clone());
+        }
+    }
+    let back = away(&new.table.name, new.column, new.proved.iter().map(|it| it.name.as_str()));
+    let mut steps: Vec<Step> = together(new.add, new.table).into_iter().collect();
+    if let Some(first) = steps.first_mut() {
+        first.undo = vec![undo(&back, &locks)];
+    }
+    let rest = steps.len();
+    steps.push(backfill::step(new.ranges, new.table));
+    for constraint in new.proved {
+        steps.push(brief(&constraint.add, constraint.locks.clone(), None));
+        steps.push(long(&constraint.validate, Some(new.table)));
+    }
+    steps.extend(not_null_steps(new.table, new.column, new.not_null));
+    if let Some((index, hand)) = &new.unique {
+        steps.extend(index_steps((new.table, new.oid), index, hand));
+    }
+    steps.extend(together(new.last, new.table));
+    // Whatever they have made goes with the column.
+    for step in steps.iter_mut().skip(rest) {
+        step.undo.clear();
+    }
+    Plan { hazard, steps, tag: TAG }
+}
+
+/// Takes the column away; a CHECK of the column that reads other columns alone would outlive it.
+fn away<'a>(table: &RelationName, column: &str, constraints: impl Iterator<Item = &'a str>) -> HandStep {
+    let away = constraints.map(|name| format!("DROP CONSTRAINT IF EXISTS {}", written(name)));
+    let parts: Vec<String> = away.chain([format!("DROP COLUMN {}", written(column))]).collect();
+    alter(table, &parts.join(", "))
+}
+
+/// One step of several statements.
+fn together(all: &[HandStep], table: &Target) -> Option<Step> {
+    let (first, others) = all.split_first()?;
+    let also = others.iter().map(|step| step.sql.clone().into_bytes()).collect();
+    Some(Step { also, ..brief(first, vec![table.clone()], None) })
 }

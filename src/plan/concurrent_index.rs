@@ -45,6 +45,7 @@ pub fn drop(hazard: &'static str, sql: Vec<u8>, index: Oid, table: Option<Oid>) 
 pub(super) fn step(sql: Vec<u8>, relation: Option<Oid>, probe: Probe, inverse: Inverse) -> Step {
     Step {
         sql,
+        also: Vec::new(),
         lock: LockMode::ShareUpdateExclusive,
         relation,
         context: Context::OutsideTransaction,

@@ -57,7 +57,8 @@ pub fn not_null(hazard: &'static str, table: &Target, column: &str, hand: &[Hand
     Plan { hazard, steps: not_null_steps(table, column, hand), tag: TAG }
 }
 
-fn not_null_steps(table: &Target, column: &str, hand: &[HandStep]) -> Vec<Step> {
+/// The steps of `not_null`.
+pub(super) fn not_null_steps(table: &Target, column: &str, hand: &[HandStep]) -> Vec<Step> {
     if let [validate] = hand {
         return vec![long(validate, Some(table))];
     }
@@ -104,9 +105,11 @@ pub(super) fn index_steps(
     let scope = Scope::Table(oid);
     let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
     let built = concurrent_index::step(build.sql.clone().into_bytes(), Some(oid), probe, inverse);
-    let away = HandStep::anywhere(format!("DROP INDEX {}", spelled(index)));
+    // Once the constraint has it, the index goes with that.
+    let away = HandStep::anywhere(format!("DROP INDEX IF EXISTS {}", spelled(index)));
+    let back = alter(&table.name, &format!("DROP CONSTRAINT {}", written(&index.name)));
     let built = Step { undo: vec![undo(&away, std::slice::from_ref(table))], ..built };
-    vec![built, brief(add, vec![table.clone()], None)]
+    vec![built, brief(add, vec![table.clone()], Some(&back))]
 }
 
 /// A step that locks strongly for a moment.
@@ -115,6 +118,7 @@ pub(super) fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>
     let undo = back.into_iter().map(|back| undo(back, &locks)).collect();
     Step {
         sql: step.sql.clone().into_bytes(),
+        also: Vec::new(),
         lock: strongest,
         relation: locks.first().and_then(|target| target.oid),
         context: Context::Anywhere,
@@ -130,6 +134,7 @@ pub(super) fn brief(step: &HandStep, locks: Vec<Target>, back: Option<&HandStep>
 pub(super) fn long(step: &HandStep, on: Option<&Target>) -> Step {
     Step {
         sql: step.sql.clone().into_bytes(),
+        also: Vec::new(),
         lock: LockMode::ShareUpdateExclusive,
         relation: on.and_then(|target| target.oid),
         context: Context::Anywhere,
@@ -142,7 +147,7 @@ pub(super) fn long(step: &HandStep, on: Option<&Target>) -> Step {
 }
 
 /// What takes a step back drops something, which locks as strongly as can be whatever the step itself took.
-fn undo(back: &HandStep, locks: &[Target]) -> Undo {
+pub(super) fn undo(back: &HandStep, locks: &[Target]) -> Undo {
     let strongest = |target: &Target| Target { mode: LockMode::AccessExclusive, ..target.clone() };
     Undo { sql: back.sql.clone().into_bytes(), pace: Pace::Ladder(locks.iter().map(strongest).collect()) }
 }

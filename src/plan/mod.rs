@@ -1,6 +1,7 @@
 //! Online plans as data: ordered steps, each with its lock, its probe and its inverse.
 
 pub mod attach;
+pub mod backfill;
 pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
@@ -8,10 +9,12 @@ pub mod constraint;
 pub mod detach;
 pub mod drops;
 pub mod partitions;
+pub mod parts;
 pub mod refresh;
 pub mod type_change;
 pub mod up_front;
 
+pub use self::backfill::Ranges;
 pub use self::by_hand::HandStep;
 use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::Oid;
@@ -32,6 +35,8 @@ pub struct Plan {
 pub struct Step {
     /// The statement, in the client's encoding.
     pub sql: Vec<u8>,
+    /// What is run behind it in the same transaction; only of a step under the ladder.
+    pub also: Vec<Vec<u8>>,
     /// The strongest lock that it takes on `relation`.
     pub lock: LockMode,
     /// The relation whose queue it joins; `None` when not known.
@@ -48,6 +53,14 @@ pub struct Step {
     pub undo: Vec<Undo>,
     /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
     pub violated: Option<Notice>,
+}
+
+impl Step {
+    /// All its statements, as people read them.
+    pub fn text(&self) -> String {
+        let all = std::iter::once(&self.sql).chain(&self.also);
+        all.map(|sql| String::from_utf8_lossy(sql).trim().to_owned()).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// A statement that takes a step back.
@@ -73,6 +86,8 @@ pub enum Pace {
     Tidy(Vec<Target>),
     /// The same for a CHECK whose name only the server knows.
     TidyCheck(LeftCheck),
+    /// Range after range of a key, each a short transaction of its own.
+    Ranges(Box<Ranges>),
 }
 
 /// The CHECK that `DETACH PARTITION .. CONCURRENTLY` leaves behind (`DetachAddConstraintIfNeeded` in `tablecmds.c`).

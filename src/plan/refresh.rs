@@ -6,6 +6,7 @@ use super::{Context, Inverse, Pace, Plan, Probe, Step, Target};
 pub fn concurrently(hazard: &'static str, sql: Vec<u8>, view: Target) -> Plan {
     let step = Step {
         sql,
+        also: Vec::new(),
         lock: view.mode,
         relation: view.oid,
         context: Context::Anywhere,

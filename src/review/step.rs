@@ -33,7 +33,7 @@ pub(super) fn online(finding: &Finding, facts: &Facts) -> Option<Vec<StepTold>> 
 pub(super) fn of_plan(plan: &Plan, facts: &Facts) -> Vec<StepTold> {
     let steps = plan.steps.iter().map(|step| {
         let outside = step.context == Context::OutsideTransaction;
-        told(&HandStep { sql: String::from_utf8_lossy(&step.sql).trim().to_owned(), outside }, facts)
+        told(&HandStep { sql: step.text(), outside }, facts)
     });
     steps.collect()
 }

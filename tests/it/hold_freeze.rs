@@ -234,6 +234,31 @@ fn what_runs_is_cancelled_where_that_is_asked_for() {
 }
 
 #[test]
+fn what_is_done_in_ranges_ends_with_the_range_that_it_is_at() {
+    let operated = Operated::new();
+    let mut beside = operated.stage.straight();
+    beside.all(&[
+        "INSERT INTO orders SELECT n, n, 'n' FROM generate_series(101, 2000) n",
+        "CREATE SEQUENCE calls",
+        "CREATE FUNCTION gate() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int := nextval('public.calls'); BEGIN IF n > 500 THEN \
+         PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN n; END $$",
+        "SELECT pg_advisory_lock(1)",
+    ]);
+    let mut client = operated.stage.through();
+    client.send(Way::Simple, "ALTER TABLE orders ADD x int DEFAULT gate()");
+    operated
+        .stage
+        .until("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory')");
+    let at = operated.status()["running"][0]["at"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(at.starts_with("UPDATE orders SET x = DEFAULT WHERE x IS NULL: "), "{at}");
+    operated.tell(&["freeze", "incident"]);
+    let answer = client.answer();
+    assert_eq!(answer.failure(), "55000");
+    assert!(answer.detail().contains("Frozen by ann: incident."), "{answer:?}");
+    assert_eq!(operated.stage.now("SELECT count(*) FROM pg_attribute WHERE attname = 'x'"), "0");
+}
+
+#[test]
 fn the_socket_is_its_owners() {
     let operated = Operated::new();
     let path = operated.socket();

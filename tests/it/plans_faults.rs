@@ -11,6 +11,8 @@ const SETUP: [&str; 1] = ["
     CREATE TABLE t (a int NOT NULL, b int, c text, ref int);
     INSERT INTO t SELECT n, n, n::text, n FROM generate_series(1, 30) n;
     CREATE INDEX t_b ON t (b);
+    CREATE TABLE k (a int PRIMARY KEY, b int);
+    INSERT INTO k SELECT n, n FROM generate_series(1, 30) n;
     CREATE TABLE p (a int NOT NULL, b int) PARTITION BY RANGE (a);
     CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
     CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
@@ -52,6 +54,13 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE t ALTER b SET NOT NULL", 2),
     ("ALTER TABLE t ADD x int CHECK (x > 0) UNIQUE", 4),
     ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),
+    ("ALTER TABLE k ADD x float DEFAULT random() NOT NULL CHECK (x >= 0) UNIQUE", 6),
+    ("ALTER TABLE k ADD x serial CHECK (b > 0)", 6),
+    ("ALTER TABLE k ADD x int GENERATED ALWAYS AS IDENTITY", 6),
+    (
+        "ALTER TABLE k ADD x serial, ADD UNIQUE (b), ADD CHECK (b > 0), ADD y int, ALTER b SET NOT NULL, ALTER b SET DEFAULT 3",
+        12,
+    ),
     ("ALTER TABLE p ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 3),
     ("CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (30) TO (40)", 2),
     ("DROP TABLE d CASCADE /* lockkeeper: allow drop-table because it is done with */", 5),

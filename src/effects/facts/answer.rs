@@ -203,6 +203,10 @@ fn table(value: &Value) -> TableFacts {
         }),
         refreshable: truth(value, "refreshable"),
         has_kin: truth(value, "has_kin"),
+        update_triggers: texts(value, "update_triggers"),
+        update_rules: texts(value, "update_rules"),
+        row_security: truth(value, "row_security"),
+        owner: text(value, "owner").map(str::to_owned),
         partition_key: value.get("partition_key").and_then(|key| {
             Some(PartitionKey { range: truth(key, "range"), column: text(key, "column")?.to_owned() })
         }),

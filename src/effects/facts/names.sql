@@ -20,7 +20,7 @@ SELECT pg_catalog.json_build_object(
         SELECT pg_catalog.json_agg(DISTINCT r.relname::text) FROM named
         JOIN pg_catalog.pg_class r ON r.relnamespace = named.own AND pg_catalog.starts_with(r.relname::text, named.head)
         WHERE named.place = places.place
-        AND pg_catalog.regexp_match(r.relname::text, '_(key|pkey|excl|idx)[0-9]*$') IS NOT NULL),
+        AND pg_catalog.regexp_match(r.relname::text, '_(key|pkey|excl|idx|seq|fill)[0-9]*$') IS NOT NULL),
     'constraints', (
         SELECT pg_catalog.json_agg(DISTINCT k.conname::text) FROM named
         JOIN pg_catalog.pg_constraint k

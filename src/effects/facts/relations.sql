@@ -327,6 +327,19 @@ SELECT pg_catalog.json_build_object(
             ELSE pg_catalog.pg_table_size(r.oid::pg_catalog.regclass) END) ORDER BY r.oid)
         FROM below JOIN pg_catalog.pg_class r ON r.oid = below.oid
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace),
+    -- What fires for an UPDATE of a column that no trigger knows yet.
+    'update_triggers', (
+        SELECT pg_catalog.json_agg(t.tgname ORDER BY t.tgname) FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = named.oid AND NOT t.tgisinternal AND (t.tgtype OPERATOR(pg_catalog.&) 16::int2) <> 0::int2
+        AND pg_catalog.cardinality(t.tgattr::pg_catalog.int2[]) = 0
+        AND t.tgenabled = ANY (
+            CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),
+    'update_rules', (
+        SELECT pg_catalog.json_agg(w.rulename ORDER BY w.rulename) FROM pg_catalog.pg_rewrite w
+        WHERE w.ev_class = named.oid AND named.relkind = 'r' AND w.ev_type = '2' AND w.ev_enabled <> 'D'),
+    'row_security', named.relkind = 'r' AND named.relrowsecurity AND pg_catalog.row_security_active(named.oid),
+    'owner', CASE WHEN pg_catalog.pg_get_userbyid(named.relowner) <> current_user
+        THEN pg_catalog.pg_get_userbyid(named.relowner) END,
     'has_kin', EXISTS (
         SELECT 1 FROM pg_catalog.pg_inherits h
         WHERE (h.inhparent = named.oid AND named.relkind <> 'p') OR (h.inhrelid = named.oid AND NOT named.relispartition)),

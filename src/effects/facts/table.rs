@@ -35,6 +35,14 @@ pub struct TableFacts {
     pub heirs: Vec<Heir>,
     /// It inherits from another table, or another one from it: not as a partition.
     pub has_kin: bool,
+    /// Triggers that an UPDATE fires whatever column it writes, as far as they are enabled in the session.
+    pub update_triggers: Vec<String>,
+    /// Rules that rewrite an UPDATE.
+    pub update_rules: Vec<String>,
+    /// Row security hides rows from the session.
+    pub row_security: bool,
+    /// Who owns it, where that is not the session's own role.
+    pub owner: Option<String>,
     /// For a partitioned table: how rows find their partitions, where one column says it as its type does by itself.
     pub partition_key: Option<PartitionKey>,
     /// The table that it is a partition of.

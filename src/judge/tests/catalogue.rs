@@ -340,12 +340,13 @@ fn show_plan(plan: &Plan) -> String {
             Inverse::Finish(_) => "Finish",
             Inverse::FinishDetach(_) => "FinishDetach",
         };
-        writeln!(shown, "run {}", String::from_utf8_lossy(&step.sql)).unwrap();
-        let pace = match step.pace {
+        writeln!(shown, "run {}", step.text()).unwrap();
+        let pace = match &step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
             Pace::Together(_) => " on all tables up front under the ladder",
             Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
+            Pace::Ranges(_) => " in ranges",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         for back in &step.undo {

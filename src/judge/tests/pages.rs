@@ -11,7 +11,7 @@ use crate::effects::facts::Facts;
 use crate::hazard;
 use crate::hazard::{Finding, HazardSetting};
 use crate::judge::{Decision, Judgement, Moment, Policy, Standing, decide, gravity, review};
-use crate::plan::{Context, Plan, Step};
+use crate::plan::{Context, Pace, Plan, Step};
 use crate::sql::{Encoding, parse};
 
 const VERSION: u32 = 150_018;
@@ -89,7 +89,9 @@ fn run(sql: &str, facts: &Facts, transaction: Standing) -> (String, Case) {
             let text = String::from_utf8_lossy(&step.sql);
             text.ends_with("SET NOT NULL") || text.contains("ATTACH PARTITION") || text == sql
         };
-        for step in plan.steps.iter().filter(|step| !is_made_ready(step)) {
+        // Never run as one statement.
+        let cut = |step: &&Step| matches!(step.pace, Pace::Ranges(_));
+        for step in plan.steps.iter().filter(|step| !is_made_ready(step) && !cut(step)) {
             let again = judge(&step.sql);
             // A column's foreign key is told of as one of the table only.
             let beside = ["lock-queue", "drop-constraint", "unindexed-foreign-key"];

@@ -165,6 +165,8 @@ pub struct Column {
     pub generated: Option<Generated>,
     /// `GENERATED .. AS IDENTITY`
     pub identity: Option<Identity>,
+    /// Where that stands in the message's text; `None` when it cannot be told.
+    pub identity_span: Option<Range<usize>>,
     /// `NOT NULL` and whatever else is said about it.
     pub constraints: Vec<Constraint>,
 }

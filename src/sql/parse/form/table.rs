@@ -158,6 +158,7 @@ fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'
         default: None,
         generated: None,
         identity: None,
+        identity_span: None,
         constraints: Vec::new(),
     };
     for (at, node) in nodes.iter().enumerate() {
@@ -176,6 +177,7 @@ fn column(definition: &ColumnDef, span: Option<&Range<usize>>, places: &Places<'
             }
             ConstrType::ConstrIdentity => {
                 let by_default = node.generated_when == "d";
+                column.identity_span = own;
                 column.identity = Some(if by_default { Identity::ByDefault } else { Identity::Always });
             }
             ConstrType::ConstrGenerated => {
