@@ -8,11 +8,12 @@ use crate::judge::Retry;
 use crate::upstream::call::{Answer, Call, Failed, Item, pass};
 use crate::upstream::link::{Arrival, Batch};
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::field;
-use crate::wire::kind::client;
+use crate::wire::fields::{amend, field};
+use crate::wire::kind::{client, server};
 use crate::wire::server::Status;
 
 use super::Run;
+use super::stall::StallWatch;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -21,31 +22,42 @@ pub enum Attempt {
     Complete(Vec<u8>),
     /// The lock did not come within the patience; nothing is held.
     LockTimeout(Failed),
+    /// It was cancelled, since others waited behind it; nothing is held.
+    Stalled,
     /// The statement failed for a reason of its own.
     Failed(Failed),
 }
 
-/// Runs one statement once, waiting for each lock no longer than `patience`.
-pub async fn statement(
-    run: &mut Run<'_>,
-    sql: &[u8],
-    retry: Retry,
-    patience: Duration,
-) -> Result<Attempt, Lost> {
+/// On which terms an attempt is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// How it may be repeated.
+    pub retry: Retry,
+    /// How long it waits for each lock.
+    pub patience: Duration,
+    /// The watch over it.
+    pub watch: &'a StallWatch<'a>,
+}
+
+/// Runs one statement once.
+pub async fn statement(run: &mut Run<'_>, sql: &[u8], terms: Terms<'_>) -> Result<Attempt, Lost> {
+    let Terms { retry, patience, watch } = terms;
     let in_client_transaction =
         run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients;
     let local = Limit::new(run, "LOCAL", patience);
     match retry {
-        Retry::Transaction => in_own_transaction(run.link, sql, &local).await,
-        Retry::Savepoint => behind_savepoint(run.link, sql, &local).await,
-        Retry::Never if in_client_transaction => in_place(run.link, sql, &local).await,
-        Retry::Whole | Retry::Never => in_session(run.link, sql, &Limit::new(run, "SESSION", patience)).await,
+        Retry::Transaction => in_own_transaction(run.link, sql, &local, watch).await,
+        Retry::Savepoint => behind_savepoint(run.link, sql, &local, watch).await,
+        Retry::Never if in_client_transaction => in_place(run.link, sql, &local, watch).await,
+        Retry::Whole | Retry::Never => {
+            in_session(run.link, sql, &Limit::new(run, "SESSION", patience), watch).await
+        }
     }
 }
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
-pub async fn portal(run: &mut Run<'_>, frame: &[u8], patience: Duration) -> Result<Attempt, Lost> {
-    let limit = Limit::new(run, "LOCAL", patience);
+pub async fn portal(run: &mut Run<'_>, frame: &[u8], terms: Terms<'_>) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", terms.patience);
     let link = &mut *run.link;
     if let Some(failed) = Call::run(link, &[Item::ours(&limit.set)]).await?.failed {
         return Ok(Attempt::Failed(failed));
@@ -57,7 +69,13 @@ pub async fn portal(run: &mut Run<'_>, frame: &[u8], patience: Duration) -> Resu
     while !link.tracker.expected.is_quiet() {
         if let Arrival::Frame(kind, body) = link.next().await? {
             link.tracker.received(kind, &body);
-            pass(link, kind, &body).await;
+            if kind == server::ERROR && terms.watch.has_struck(&Failed { item: 0, body: body.clone() }) {
+                let mut out = Vec::new();
+                amend(&mut out, kind, &body, terms.watch.story().as_deref(), None);
+                link.tell(&out).await;
+            } else {
+                pass(link, kind, &body).await;
+            }
         }
     }
     if !link.tracker.expected.is_skipping() {
@@ -88,17 +106,27 @@ pub fn client_timeout(setting: &str) -> Option<Duration> {
 }
 
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.
-async fn in_own_transaction(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+async fn in_own_transaction(
+    link: &mut Link,
+    sql: &[u8],
+    limit: &Limit,
+    watch: &StallWatch<'_>,
+) -> Result<Attempt, Lost> {
     let items = [Item::ours("BEGIN"), Item::ours(&limit.set), Item::client(sql), Item::ours("COMMIT")];
     let answer = Call::run(link, &items).await?;
     if answer.status != Status::Idle {
         restore(link, &["ROLLBACK"]).await?;
     }
-    Ok(judge(answer, 2))
+    Ok(judge(answer, 2, watch))
 }
 
 /// In the client's transaction: a savepoint gives back what a failed attempt has locked.
-async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+async fn behind_savepoint(
+    link: &mut Link,
+    sql: &[u8],
+    limit: &Limit,
+    watch: &StallWatch<'_>,
+) -> Result<Attempt, Lost> {
     let items = [
         Item::ours("SAVEPOINT lockkeeper"),
         Item::ours(&limit.set),
@@ -106,28 +134,42 @@ async fn behind_savepoint(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<
         Item::ours(&limit.back),
         Item::ours("RELEASE SAVEPOINT lockkeeper"),
     ];
-    let attempt = judge(Call::run(link, &items).await?, 2);
-    if let Attempt::LockTimeout(_) = attempt {
+    let answer = Call::run(link, &items).await?;
+    if answer.failed.as_ref().is_some_and(|failed| failed.item == 0) {
+        return Ok(answer.failed.map_or(Attempt::Stalled, Attempt::Failed));
+    }
+    let attempt = judge(answer, 2, watch);
+    if matches!(attempt, Attempt::LockTimeout(_) | Attempt::Stalled) {
         restore(link, &UNDO).await?;
     }
     Ok(attempt)
 }
 
 /// In the client's transaction, implicit or not, once: a failure is the transaction's.
-async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+async fn in_place(
+    link: &mut Link,
+    sql: &[u8],
+    limit: &Limit,
+    watch: &StallWatch<'_>,
+) -> Result<Attempt, Lost> {
     let items = [Item::ours(&limit.set), Item::client(sql), Item::ours(&limit.back)];
-    Ok(judge(Call::run(link, &items).await?, 1))
+    Ok(judge(Call::run(link, &items).await?, 1, watch))
 }
 
 /// For what may not run in a transaction block: the session's setting is changed and put back.
-async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+async fn in_session(
+    link: &mut Link,
+    sql: &[u8],
+    limit: &Limit,
+    watch: &StallWatch<'_>,
+) -> Result<Attempt, Lost> {
     let changed = Call::run(link, &[Item::ours(&limit.set)]).await?;
-    if let Some(failed) = changed.failed {
-        return Ok(Attempt::Failed(failed));
+    if changed.failed.is_some() {
+        return Ok(judge(changed, 0, watch));
     }
     let answer = Call::run(link, &[Item::client(sql)]).await?;
     restore(link, &[&limit.back]).await?;
-    Ok(judge(answer, 0))
+    Ok(judge(answer, 0, watch))
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
@@ -147,8 +189,9 @@ pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     Err(Lost::Upstream(None))
 }
 
-fn judge(mut answer: Answer, own: usize) -> Attempt {
+fn judge(mut answer: Answer, own: usize, watch: &StallWatch<'_>) -> Attempt {
     match answer.failed {
+        Some(failed) if watch.has_struck(&failed) => Attempt::Stalled,
         Some(failed) if failed.item == own && is_lock_timeout(&failed) => Attempt::LockTimeout(failed),
         Some(failed) => Attempt::Failed(failed),
         None if own < answer.tags.len() => Attempt::Complete(answer.tags.swap_remove(own)),

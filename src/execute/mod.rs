@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod plan;
 pub mod progress;
 pub mod script;
+pub mod stall;
 pub mod take_back;
 pub mod tell;
 

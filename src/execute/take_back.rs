@@ -13,9 +13,10 @@ use crate::upstream::link::Reading;
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{self, Attempt};
+use super::attempt::{self, Attempt, Terms};
 use super::guard::Wait;
 use super::outcome::Outcome;
+use super::stall::StallWatch;
 use super::tell::tell;
 
 /// However short the client's patience: what is left behind has to be taken back by hand.
@@ -60,12 +61,17 @@ pub async fn insist(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
         let blockers = wait.look(run).await;
         match wait.next(&blockers) {
             Next::Try { patience } => {
-                match attempt::statement(run, &undo.sql, Retry::Transaction, patience).await? {
+                let watch = StallWatch::new(run, guard.retry);
+                let terms = Terms { retry: guard.retry, patience, watch: &watch };
+                let attempt = watch.over(attempt::statement(run, &undo.sql, terms)).await?;
+                run.record.stalled(watch.longest());
+                match attempt {
                     Attempt::Complete(_) => return Ok(true),
-                    Attempt::LockTimeout(failed) => wait.missed(failed),
+                    Attempt::Stalled => wait.missed(None),
+                    Attempt::LockTimeout(failed) => wait.missed(Some(failed)),
                     // A cancel request that came late strikes the first statement after the one it was meant for.
                     Attempt::Failed(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
-                        wait.missed(failed);
+                        wait.missed(Some(failed));
                     }
                     Attempt::Failed(_) => return Ok(false),
                 }

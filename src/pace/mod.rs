@@ -4,6 +4,7 @@
 
 pub mod blocker;
 pub mod ladder;
+pub mod stall;
 
 pub use blocker::Blocker;
 pub use ladder::{Ladder, LadderSettings, Next, Sample};

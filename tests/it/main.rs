@@ -52,6 +52,7 @@ mod security_cancel;
 mod security_login;
 mod security_scram;
 mod security_server;
+mod stall;
 mod startup;
 mod support;
 mod tidy;
