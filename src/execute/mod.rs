@@ -13,6 +13,7 @@ pub mod message;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
+pub mod queue;
 pub mod script;
 pub mod stall;
 pub mod take_back;

@@ -6,6 +6,7 @@ use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
+use crate::live::queue::Work;
 use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
@@ -15,9 +16,10 @@ use crate::wire::fields::sqlstate;
 use super::Run;
 use super::attempt::{is_lock_timeout, restore};
 use super::catalogue::{self, InvalidIndex};
-use super::guard::{self, Work};
+use super::guard;
 use super::outcome::Outcome;
 use super::progress::Watch;
+use super::queue::{self, Turn};
 use super::take_back::{insist, take_back};
 use super::tell::tell;
 
@@ -32,8 +34,7 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
             }
-            Pace::Unhurried => step_until_settled(run, step).await?,
-            Pace::Ladder(targets) => brief(run, step, targets).await?,
+            Pace::Unhurried | Pace::Ladder(_) => in_turn(run, step).await?,
         };
         if let Settled::Failed(outcome) = settled {
             let done = plan.steps.get(..at).unwrap_or_default();
@@ -52,6 +53,24 @@ fn cancelled() -> Outcome {
     Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
 }
 
+/// Runs a step when no build of another session works on its tables, and keeps the next one from them.
+async fn in_turn(run: &mut Run<'_>, step: &Step) -> Result<Settled, Lost> {
+    let (tables, work) = match &step.pace {
+        Pace::Unhurried => (step.relation.into_iter().collect(), Work::Build),
+        Pace::Ladder(targets) | Pace::Tidy(targets) => {
+            (targets.iter().filter_map(|target| target.oid).collect(), Work::Brief)
+        }
+    };
+    let _permit = match queue::turn(run, tables, work).await? {
+        Turn::Come(permit) => permit,
+        Turn::Ended(outcome) => return Ok(Settled::Failed(outcome)),
+    };
+    match &step.pace {
+        Pace::Unhurried => step_until_settled(run, step).await,
+        Pace::Ladder(targets) | Pace::Tidy(targets) => brief(run, step, targets).await,
+    }
+}
+
 /// A step behind the one that counts: what cannot be done is left with a warning.
 async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
     let work = Undo { sql: step.sql.clone(), locks: targets.to_vec() };
@@ -68,7 +87,7 @@ async fn tidy(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Sett
 /// A step that locks strongly for a moment.
 async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Settled, Lost> {
     let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction };
-    Ok(match guard::run(run, Work::Statement(&step.sql), &guard).await? {
+    Ok(match guard::run(run, guard::Work::Statement(&step.sql), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {
             Probe::Valid(index) => put_together(run, index).await?,
             Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,

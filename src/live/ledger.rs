@@ -210,6 +210,11 @@ impl Record<'_> {
         }
     }
 
+    /// What the statement is called.
+    pub fn what(&self) -> String {
+        self.ledger.book().open.get(&self.id).map(|(entry, _)| entry.what.clone()).unwrap_or_default()
+    }
+
     /// Whether it is held back or carried out.
     pub fn is(&self, state: State) {
         self.change(|entry| entry.state = state);

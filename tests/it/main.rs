@@ -43,6 +43,7 @@ mod plans_views;
 mod plans_not_null;
 mod plans_partitions;
 mod plans_undo;
+mod queue;
 mod operate;
 mod ops_standby;
 mod ops_upstream;
