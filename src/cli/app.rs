@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{self, Loaded, Sources};
 use crate::event::{
     Accepting as AcceptingEvent, ConfigurationRefused, ConfigurationReloaded, ControlSocket, LoginAdvice,
-    NeedsRestart, Started, Stopped, Stopping,
+    NeedsRestart, Started, Stopped, Stopping, Uncontrolled,
 };
 use crate::serve::accept::Accepting;
 use crate::serve::drain;
@@ -174,6 +174,9 @@ fn operate(
 fn advise(ready: &Ready) {
     for advice in ready.advice() {
         LoginAdvice { advice: &advice }.emit();
+    }
+    if ready.settings.upstream.control.is_none() {
+        Uncontrolled.emit();
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod blockers;
 mod live;
 pub mod progress;
+pub mod victims;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config};
 
 use crate::effects::facts::Oid;
@@ -23,6 +25,7 @@ use crate::upstream::{Own, Upstream};
 
 pub use live::{Live, Unanswered};
 use progress::Build;
+use victims::Behind;
 
 /// The control connection is no reason to keep a client waiting.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -109,6 +112,17 @@ impl Control {
         let pid = i32::try_from(pid).ok()?;
         match clock::within(ANSWER_WITHIN, client.query_opt(progress::SQL, &[&pid])).await {
             Some(Ok(row)) => row.as_ref().and_then(progress::build),
+            Some(Err(error)) => self.broken(database, &error.to_string(), None),
+            None => self.broken(database, "no answer in time", None),
+        }
+    }
+
+    /// Who waits behind this backend; `None` when nobody may know.
+    pub async fn behind(&self, database: &str, pid: u32) -> Option<Behind> {
+        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        let client = self.client(database).await?;
+        match clock::within(ANSWER_WITHIN, client.query_typed(victims::SQL, &[(&pid, Type::INT4)])).await {
+            Some(Ok(rows)) => Some(victims::behind(&rows, pid)),
             Some(Err(error)) => self.broken(database, &error.to_string(), None),
             None => self.broken(database, "no answer in time", None),
         }

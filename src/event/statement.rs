@@ -1,5 +1,7 @@
 //! What happens to sessions and their statements.
 
+use std::time::Duration;
+
 use crate::judge::Decision;
 
 use super::clean::Clean;
@@ -76,6 +78,30 @@ impl ClientLeft<'_> {
     /// Tells it.
     pub fn emit(self) {
         tracing::info!(statement = self.statement, pid = self.pid, "client went away");
+    }
+}
+
+/// A statement was cancelled, since others waited behind it.
+#[derive(Debug)]
+pub struct StallCut {
+    /// How many waited.
+    pub victims: usize,
+    /// The longest of their waits.
+    pub longest: Duration,
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl StallCut {
+    /// Tells it.
+    pub fn emit(self) {
+        let longest_ms = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            victims = self.victims,
+            longest_ms,
+            pid = self.pid,
+            "statement cancelled, since others waited behind it"
+        );
     }
 }
 

@@ -35,7 +35,21 @@ impl ControlSilent<'_> {
         tracing::warn!(
             database = %Clean(self.database),
             why = %Clean(self.why),
-            "control connection gave no answer; blockers and progress are not seen until it does"
+            "control connection gave no answer; blockers, progress and who waits behind a statement are not seen until it does"
+        );
+    }
+}
+
+/// No control connection is configured.
+#[derive(Debug)]
+pub struct Uncontrolled;
+
+impl Uncontrolled {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            "no control connection: statements are kept from queueing for long by lock_timeout alone; who is in the way, how \
+             far a build is, and who waits behind a statement that has its lock is not seen: set control.url"
         );
     }
 }

@@ -9,11 +9,12 @@ use crate::judge::Retry;
 use crate::upstream::call::{Answer, Call, Failed, Item, pass};
 use crate::upstream::link::{Arrival, Batch};
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::{field, sqlstate};
-use crate::wire::kind::client;
+use crate::wire::fields::{amend, field, sqlstate};
+use crate::wire::kind::{client, server};
 use crate::wire::server::Status;
 
 use super::Run;
+use super::stall::StallWatch;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -24,51 +25,49 @@ pub enum Attempt {
     LockTimeout(Failed),
     /// What was to be locked before the statement could not be, for another reason than that others hold it.
     Unready,
+    /// It was cancelled, since others waited behind it; nothing is held.
+    Stalled,
     /// The statement failed for a reason of its own.
     Failed(Failed),
 }
 
-/// How a statement is tried.
+/// On which terms an attempt is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Way<'a> {
-    /// What an attempt stands in.
+pub struct Terms<'a> {
+    /// How it may be repeated.
     pub retry: Retry,
     /// What is run before it, as far as that can be taken back.
     pub first: &'a [String],
+    /// How long it waits for each lock.
+    pub patience: Duration,
+    /// The watch over it.
+    pub watch: &'a StallWatch<'a>,
 }
 
-/// Runs one statement once, waiting for each lock no longer than `patience`.
-pub async fn statement(
-    run: &mut Run<'_>,
-    sql: &[u8],
-    way: Way<'_>,
-    patience: Duration,
-) -> Result<Attempt, Lost> {
+/// Runs one statement once.
+pub async fn statement(run: &mut Run<'_>, sql: &[u8], terms: Terms<'_>) -> Result<Attempt, Lost> {
     let in_client_transaction =
         run.link.tracker.status() == Status::InTransaction || run.link.batch == Batch::Clients;
-    let local = Limit::new(run, "LOCAL", patience);
-    match way.retry {
-        Retry::Transaction => in_own_transaction(run.link, (way.first, &[sql]), &local).await,
-        Retry::Savepoint => behind_savepoint(run.link, (way.first, sql), &local).await,
-        Retry::Never if in_client_transaction => in_place(run.link, sql, &local).await,
-        Retry::Whole | Retry::Never => in_session(run.link, sql, &Limit::new(run, "SESSION", patience)).await,
+    let local = Limit::new(run, "LOCAL", terms.patience);
+    match terms.retry {
+        Retry::Transaction => in_own_transaction(run.link, &[sql], &local, terms).await,
+        Retry::Savepoint => behind_savepoint(run.link, sql, &local, terms).await,
+        Retry::Never if in_client_transaction => in_place(run.link, sql, &local, terms).await,
+        Retry::Whole | Retry::Never => {
+            in_session(run.link, sql, &Limit::new(run, "SESSION", terms.patience), terms).await
+        }
     }
 }
 
 /// Runs several statements in one transaction of ours, once.
-pub async fn together(
-    run: &mut Run<'_>,
-    first: &[String],
-    all: &[&[u8]],
-    patience: Duration,
-) -> Result<Attempt, Lost> {
-    let limit = Limit::new(run, "LOCAL", patience);
-    in_own_transaction(run.link, (first, all), &limit).await
+pub async fn together(run: &mut Run<'_>, all: &[&[u8]], terms: Terms<'_>) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", terms.patience);
+    in_own_transaction(run.link, all, &limit, terms).await
 }
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
-pub async fn portal(run: &mut Run<'_>, frame: &[u8], patience: Duration) -> Result<Attempt, Lost> {
-    let limit = Limit::new(run, "LOCAL", patience);
+pub async fn portal(run: &mut Run<'_>, frame: &[u8], terms: Terms<'_>) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", terms.patience);
     let link = &mut *run.link;
     if let Some(failed) = Call::run(link, &[Item::ours(&limit.set)]).await?.failed {
         return Ok(Attempt::Failed(failed));
@@ -80,7 +79,13 @@ pub async fn portal(run: &mut Run<'_>, frame: &[u8], patience: Duration) -> Resu
     while !link.tracker.expected.is_quiet() {
         if let Arrival::Frame(kind, body) = link.next().await? {
             link.tracker.received(kind, &body);
-            pass(link, kind, &body).await;
+            if kind == server::ERROR && terms.watch.has_struck(&Failed { item: 0, body: body.clone() }) {
+                let mut out = Vec::new();
+                amend(&mut out, kind, &body, terms.watch.story().as_deref(), None);
+                link.tell(&out).await;
+            } else {
+                pass(link, kind, &body).await;
+            }
         }
     }
     if !link.tracker.expected.is_skipping() {
@@ -113,11 +118,12 @@ pub fn client_timeout(setting: &str) -> Option<Duration> {
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.
 async fn in_own_transaction(
     link: &mut Link,
-    (first, all): (&[String], &[&[u8]]),
+    all: &[&[u8]],
     limit: &Limit,
+    terms: Terms<'_>,
 ) -> Result<Attempt, Lost> {
     let mut items = vec![Item::ours("BEGIN"), Item::ours(&limit.set)];
-    items.extend(first.iter().map(|first| Item::ours(first)));
+    items.extend(terms.first.iter().map(|first| Item::ours(first)));
     let own = items.len()..items.len() + all.len();
     items.extend(all.iter().map(|sql| Item::client(sql)));
     items.push(Item::ours("COMMIT"));
@@ -125,41 +131,46 @@ async fn in_own_transaction(
     if answer.status != Status::Idle {
         restore(link, &["ROLLBACK"]).await?;
     }
-    Ok(judge(answer, first.len(), own))
+    Ok(judge(answer, own, terms))
 }
 
 /// In the client's transaction: a savepoint gives back what a failed attempt has locked.
 async fn behind_savepoint(
     link: &mut Link,
-    (first, sql): (&[String], &[u8]),
+    sql: &[u8],
     limit: &Limit,
+    terms: Terms<'_>,
 ) -> Result<Attempt, Lost> {
     let mut items = vec![Item::ours("SAVEPOINT lockkeeper"), Item::ours(&limit.set)];
-    items.extend(first.iter().map(|first| Item::ours(first)));
+    items.extend(terms.first.iter().map(|first| Item::ours(first)));
     let own = items.len()..items.len() + 1;
     items.extend([Item::client(sql), Item::ours(&limit.back), Item::ours("RELEASE SAVEPOINT lockkeeper")]);
-    let attempt = judge(Call::run(link, &items).await?, first.len(), own);
-    if let Attempt::LockTimeout(_) | Attempt::Unready = attempt {
+    let answer = Call::run(link, &items).await?;
+    if answer.failed.as_ref().is_some_and(|failed| failed.item == 0) {
+        return Ok(answer.failed.map_or(Attempt::Stalled, Attempt::Failed));
+    }
+    let attempt = judge(answer, own, terms);
+    if matches!(attempt, Attempt::LockTimeout(_) | Attempt::Stalled | Attempt::Unready) {
         restore(link, &UNDO).await?;
     }
     Ok(attempt)
 }
 
 /// In the client's transaction, implicit or not, once: a failure is the transaction's.
-async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+async fn in_place(link: &mut Link, sql: &[u8], limit: &Limit, terms: Terms<'_>) -> Result<Attempt, Lost> {
     let items = [Item::ours(&limit.set), Item::client(sql), Item::ours(&limit.back)];
-    Ok(judge(Call::run(link, &items).await?, 0, 1..2))
+    Ok(judge(Call::run(link, &items).await?, 1..2, Terms { first: &[], ..terms }))
 }
 
 /// For what may not run in a transaction block: the session's setting is changed and put back.
-async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit) -> Result<Attempt, Lost> {
+async fn in_session(link: &mut Link, sql: &[u8], limit: &Limit, terms: Terms<'_>) -> Result<Attempt, Lost> {
     let changed = Call::run(link, &[Item::ours(&limit.set)]).await?;
-    if let Some(failed) = changed.failed {
-        return Ok(Attempt::Failed(failed));
+    if changed.failed.is_some() {
+        return Ok(judge(changed, 0..1, Terms { first: &[], ..terms }));
     }
     let answer = Call::run(link, &[Item::client(sql)]).await?;
     restore(link, &[&limit.back]).await?;
-    Ok(judge(answer, 0, 0..1))
+    Ok(judge(answer, 0..1, Terms { first: &[], ..terms }))
 }
 
 /// So often a setting is put back before the session is given up: a setting of ours must not outlive its statement.
@@ -179,12 +190,13 @@ pub async fn restore(link: &mut Link, statements: &[&str]) -> Result<(), Lost> {
     Err(Lost::Upstream(None))
 }
 
-/// What became of the statements that stand at `own`, behind so many that lock first what they need; the tag of the first of
+/// What became of the statements that stand at `own`, behind those that lock first what they need; the tag of the first of
 /// them is theirs.
-fn judge(mut answer: Answer, locks: usize, own: Range<usize>) -> Attempt {
-    let all = own.start.saturating_sub(locks)..own.end;
+fn judge(mut answer: Answer, own: Range<usize>, terms: Terms<'_>) -> Attempt {
+    let all = own.start.saturating_sub(terms.first.len())..own.end;
     let cancelled = |failed: &Failed| sqlstate(&failed.body) == SqlState::QUERY_CANCELED;
     match answer.failed {
+        Some(failed) if terms.watch.has_struck(&failed) => Attempt::Stalled,
         Some(failed) if all.contains(&failed.item) && is_lock_timeout(&failed) => {
             Attempt::LockTimeout(failed)
         }

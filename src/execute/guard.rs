@@ -12,13 +12,17 @@ use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
-use super::attempt::{self, Attempt, Way, client_timeout};
+use super::attempt::{self, Attempt, Terms, client_timeout};
 use super::outcome::Outcome;
+use super::stall::StallWatch;
 use super::tell::tell;
 use super::{Run, fail, message};
 
 /// While a statement waits, its client is told who is in the way at least so far apart.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// An attempt that holds its locks for too long is made so often: it may have met a crowded moment.
+const HEAVY_MAX: u32 = 5;
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +41,7 @@ pub enum Work<'a> {
 pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
     let mut wait = Wait::new(run, guard);
     let mut seen: Option<Vec<Blocker>> = None;
-    let mut way = Way { retry: guard.retry, first: &guard.first };
+    let mut first = guard.first.as_slice();
     loop {
         if run.take_cancel() {
             return wait.cancelled(run.link).await;
@@ -52,13 +56,26 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             None => wait.look(run).await,
         };
         match wait.next(&blockers) {
-            Next::Try { patience } => match once(run, work, way, patience).await? {
-                Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
-                Attempt::Complete(tag) => return Ok(Outcome::Complete(tag)),
-                Attempt::LockTimeout(failed) => wait.missed(failed),
-                Attempt::Unready => way.first = &[],
-                Attempt::Failed(failed) => return Ok(Outcome::server_error(&failed, None, None)),
-            },
+            Next::Try { patience } => {
+                let watch = StallWatch::new(run, guard.retry);
+                let terms = Terms { retry: guard.retry, first, patience, watch: &watch };
+                let attempt = once(run, work, terms).await?;
+                run.record.stalled(watch.longest());
+                match attempt {
+                    Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
+                    Attempt::Complete(tag) => return Ok(Outcome::Complete(tag)),
+                    Attempt::LockTimeout(failed) => wait.missed(Some(failed)),
+                    Attempt::Unready => first = &[],
+                    Attempt::Stalled => {
+                        wait.missed(None);
+                        if wait.is_too_heavy(&watch) && !run.take_cancel() {
+                            fail::transaction(run.link).await?;
+                            return Ok(Outcome::own_error(&wait.too_heavy(&watch)));
+                        }
+                    }
+                    Attempt::Failed(failed) => return Ok(Outcome::server_error(&failed, None, None)),
+                }
+            }
             Next::WaitOutside { sleep } => {
                 let words = wait.words(&blockers);
                 run.record.is_at(blocker::processes(&blockers));
@@ -79,21 +96,18 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
     }
 }
 
-/// Runs the work once, waiting for each lock no longer than `patience` and the client's own `lock_timeout`.
-async fn once(run: &mut Run<'_>, work: Work<'_>, way: Way<'_>, patience: Duration) -> Result<Attempt, Lost> {
+/// Runs the work once, waiting for each lock no longer than the client itself would.
+async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Attempt, Lost> {
     let own = &run.session.lock_timeout;
-    let patience = client_timeout(own).map_or(patience, |own| own.min(patience));
+    let patience = client_timeout(own).map_or(terms.patience, |own| own.min(terms.patience));
+    let terms = Terms { patience, ..terms };
     run.record.is_at(None);
-    let began = Moment::now();
-    let attempt = match work {
-        Work::Statement(sql) => attempt::statement(run, sql, way, patience).await,
-        Work::Together(all) => attempt::together(run, way.first, all, patience).await,
-        Work::Message(frame) => message::attempt(run.link, frame, way.retry, own, patience).await,
-        Work::Portal(frame) => attempt::portal(run, frame, patience).await,
-    };
-    // Nobody has waited for it longer than it has taken.
-    run.record.stalled(began.elapsed());
-    attempt
+    match work {
+        Work::Statement(sql) => terms.watch.over(attempt::statement(run, sql, terms)).await,
+        Work::Together(all) => terms.watch.over(attempt::together(run, all, terms)).await,
+        Work::Message(frame) => terms.watch.over(message::attempt(run.link, frame, own, terms)).await,
+        Work::Portal(frame) => terms.watch.over(attempt::portal(run, frame, terms)).await,
+    }
 }
 
 /// The waiting for one statement's locks.
@@ -103,6 +117,8 @@ pub(super) struct Wait<'a> {
     began: Moment,
     told: Option<Moment>,
     attempts: u32,
+    /// Those of them that were cancelled while they held their locks.
+    heavy: u32,
     last: Option<Failed>,
 }
 
@@ -122,6 +138,7 @@ impl<'a> Wait<'a> {
             began: Moment::now(),
             told: None,
             attempts: 0,
+            heavy: 0,
             last: None,
         }
     }
@@ -156,9 +173,33 @@ impl<'a> Wait<'a> {
     }
 
     /// Notes that a try has ended without the lock.
-    pub(super) fn missed(&mut self, failed: Failed) {
+    pub(super) fn missed(&mut self, failed: Option<Failed>) {
         self.attempts += 1;
-        self.last = Some(failed);
+        self.last = failed;
+    }
+
+    /// Whether an attempt that was cancelled for those who waited behind it was the last one: it cannot be repeated, or it
+    /// always holds its locks for too long.
+    fn is_too_heavy(&mut self, watch: &StallWatch<'_>) -> bool {
+        self.heavy += u32::from(watch.strike().is_some_and(|strike| strike.at_work));
+        self.guard.retry == Retry::Never || self.heavy >= HEAVY_MAX
+    }
+
+    /// What the client hears then.
+    fn too_heavy(&self, watch: &StallWatch<'_>) -> Notice {
+        let story = watch.story().unwrap_or_default();
+        let tried = match (self.guard.retry, self.heavy) {
+            (Retry::Never, _) => {
+                "It was not tried again, since what came before it cannot be done again.".to_owned()
+            }
+            (_, heavy) => format!("It held its locks each time; attempts so cancelled: {heavy}."),
+        };
+        Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement because others waited behind it")
+            .detail(format!("{story} {tried}"))
+            .hint(
+                "Run it when nobody uses the table, or in a transaction of its own. SET lockkeeper.max_stall = '1s' lets \
+                 others wait longer.",
+            )
     }
 
     /// Who is in the way, when it is time to say it.

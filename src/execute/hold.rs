@@ -197,7 +197,11 @@ impl Words {
 }
 
 /// Sleeps inside the server; its words where something ended that, a cancel request most likely.
-async fn sleep(link: &mut Link, nap: Duration, words: Option<Notice>) -> Result<Option<Failed>, Lost> {
+pub(super) async fn sleep(
+    link: &mut Link,
+    nap: Duration,
+    words: Option<Notice>,
+) -> Result<Option<Failed>, Lost> {
     let seconds = nap.as_secs_f64().to_string();
     let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
     let mut call = Call::start(link, &[item]).await;

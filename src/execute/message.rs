@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
 
 use crate::base::relation::quote_literal;
 use crate::judge::Retry;
@@ -18,7 +17,7 @@ use crate::wire::kind::{client, server};
 use crate::wire::server::Status;
 use crate::wire::{Frame, Header};
 
-use super::attempt::{Attempt, client_timeout, is_lock_timeout, restore};
+use super::attempt::{Attempt, Terms, client_timeout, is_lock_timeout, restore};
 
 /// An answer longer than this is passed on as it comes, and then the message cannot be sent again.
 const ANSWER_MAX: usize = 1 << 20;
@@ -47,10 +46,10 @@ impl Ground {
 pub async fn attempt(
     link: &mut Link,
     frame: &[u8],
-    retry: Retry,
     lock_timeout: &str,
-    patience: Duration,
+    terms: Terms<'_>,
 ) -> Result<Attempt, Lost> {
+    let Terms { retry, patience, watch, .. } = terms;
     let owed = Owed { mark: format!("{}ms", patience.as_millis().max(1)), value: lock_timeout.to_owned() };
     let ground = Ground::of(link, retry);
     if let Some(failed) = begin(link, &owed.mark, ground).await? {
@@ -61,9 +60,14 @@ pub async fn attempt(
     // A Query ends the batch that stood open before it.
     link.batch = Batch::None;
     let answer = collect(link).await?;
-    let missed = match &answer {
-        Answer::Kept(bytes) => lock_timeout_in(bytes),
+    let failed = match &answer {
+        Answer::Kept(bytes) => error_in(bytes),
         Answer::Passed => None,
+    };
+    let missed = match failed {
+        Some(failed) if watch.has_struck(&failed) => Some(Attempt::Stalled),
+        Some(failed) if is_lock_timeout(&failed) => Some(Attempt::LockTimeout(failed)),
+        Some(_) | None => None,
     };
     // Before anything of ours, whose answers may bring more news: those have an order.
     if let Answer::Kept(bytes) = answer {
@@ -75,10 +79,7 @@ pub async fn attempt(
         Ground::Block => put_back_in_block(link, &owed).await?,
         Ground::Savepoint => leave_savepoint(link, &owed, missed.is_some()).await?,
     }
-    if let Some(failed) = missed {
-        return Ok(Attempt::LockTimeout(failed));
-    }
-    Ok(Attempt::Complete(Vec::new()))
+    Ok(missed.unwrap_or_else(|| Attempt::Complete(Vec::new())))
 }
 
 /// Limits the patience of what follows.
@@ -236,10 +237,6 @@ impl Eye for EndOfData {
     fn looks_on(&self) -> bool {
         false
     }
-}
-
-fn lock_timeout_in(bytes: &[u8]) -> Option<Failed> {
-    error_in(bytes).filter(is_lock_timeout)
 }
 
 fn error_in(bytes: &[u8]) -> Option<Failed> {

@@ -4,6 +4,7 @@ use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
+use crate::live::queue::Work;
 use crate::plan::{Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
@@ -15,8 +16,9 @@ use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
 use super::detach;
-use super::guard::{self, Work};
+use super::guard;
 use super::outcome::Outcome;
+use super::queue::{self, Turn};
 use super::take_back::{insist, take_back, undone_by};
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
@@ -33,9 +35,7 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
             }
-            Pace::Unhurried => step_until_settled(run, step).await?,
-            Pace::Ladder(targets) => brief(run, step, (targets, Vec::new())).await?,
-            Pace::Together(targets) => brief(run, step, (targets, up_front::locks(targets))).await?,
+            Pace::Unhurried | Pace::Ladder(_) | Pace::Together(_) => in_turn(run, step).await?,
             Pace::Ranges(ranges) => backfill::run(run, ranges).await?,
         };
         if let Settled::Failed(outcome) = settled {
@@ -68,6 +68,27 @@ pub(super) fn cancelled() -> Outcome {
     Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
 }
 
+/// Runs a step when no build of another session works on its tables, and keeps the next one from them.
+async fn in_turn(run: &mut Run<'_>, step: &Step) -> Result<Settled, Lost> {
+    let brief_on = match &step.pace {
+        Pace::Ladder(targets) => Some((targets.as_slice(), Vec::new())),
+        Pace::Together(targets) => Some((targets.as_slice(), up_front::locks(targets))),
+        _ => None,
+    };
+    let (tables, work) = match &brief_on {
+        Some((targets, _)) => (targets.iter().filter_map(|target| target.oid).collect(), Work::Brief),
+        None => (step.relation.into_iter().collect(), Work::Build),
+    };
+    let _permit = match queue::turn(run, tables, work).await? {
+        Turn::Come(permit) => permit,
+        Turn::Ended(outcome) => return Ok(Settled::Failed(outcome)),
+    };
+    match brief_on {
+        Some(on) => brief(run, step, on).await,
+        None => step_until_settled(run, step).await,
+    }
+}
+
 /// A step behind the one that counts: what cannot be done is left with a warning.
 async fn tidy(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result<Settled, Lost> {
     if !insist(run, sql, targets).await? {
@@ -97,7 +118,7 @@ async fn brief(
 ) -> Result<Settled, Lost> {
     let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction, first };
     let all: Vec<&[u8]> = std::iter::once(&step.sql).chain(&step.also).map(Vec::as_slice).collect();
-    Ok(match guard::run(run, Work::Together(&all), &guard).await? {
+    Ok(match guard::run(run, guard::Work::Together(&all), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {
             Probe::Valid(index) => put_together(run, index).await?,
             Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,

@@ -14,10 +14,11 @@ use crate::upstream::link::Reading;
 use crate::wire::fields::sqlstate;
 
 use super::Run;
-use super::attempt::{self, Attempt, Way, is_lock_timeout};
+use super::attempt::{self, Attempt, Terms, is_lock_timeout};
 use super::detach;
 use super::guard::Wait;
 use super::outcome::Outcome;
+use super::stall::StallWatch;
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
 
@@ -57,7 +58,9 @@ pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Re
 /// Runs one of the statements that take a step back; false when it cannot be done.
 pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
     match &undo.pace {
-        Pace::Ladder(targets) | Pace::Together(targets) | Pace::Tidy(targets) => insist(run, &undo.sql, targets).await,
+        Pace::Ladder(targets) | Pace::Together(targets) | Pace::Tidy(targets) => {
+            insist(run, &undo.sql, targets).await
+        }
         // What a range was filled with goes with its column.
         Pace::Ranges(_) => Ok(true),
         Pace::Unhurried => at_leisure(run, &undo.sql).await,
@@ -94,20 +97,25 @@ async fn at_leisure(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
 pub async fn insist(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result<bool, Lost> {
     let retry = Retry::Transaction;
     let guard = Guard { targets: targets.to_vec(), retry, first: up_front::locks(targets) };
-    let mut way = Way { retry, first: &guard.first };
+    let mut first = guard.first.as_slice();
     let time = run.policy.retry_for.max(INSIST_AT_LEAST);
     let mut wait = Wait::within(run, &guard, time);
     loop {
         let blockers = wait.look(run).await;
         match wait.next(&blockers) {
             Next::Try { patience } => {
-                match attempt::statement(run, sql, way, patience).await? {
+                let watch = StallWatch::new(run, guard.retry);
+                let terms = Terms { retry: guard.retry, first, patience, watch: &watch };
+                let attempt = watch.over(attempt::statement(run, sql, terms)).await?;
+                run.record.stalled(watch.longest());
+                match attempt {
                     Attempt::Complete(_) => return Ok(true),
-                    Attempt::LockTimeout(failed) => wait.missed(failed),
-                    Attempt::Unready => way.first = &[],
+                    Attempt::Stalled => wait.missed(None),
+                    Attempt::Unready => first = &[],
+                    Attempt::LockTimeout(failed) => wait.missed(Some(failed)),
                     // A cancel request that came late strikes the first statement after the one it was meant for.
                     Attempt::Failed(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
-                        wait.missed(failed);
+                        wait.missed(Some(failed));
                     }
                     Attempt::Failed(_) => return Ok(false),
                 }

@@ -9,7 +9,7 @@ use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
 use super::setting::{self, Setting};
 use super::{as_sent, curb, exempt, explain, load, together, unless_exists};
-use crate::base::{Notice, RelationName};
+use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::{Facts, Oid, RelationKind};
 use crate::effects::{Past, Touched};
 use crate::hazard::{
@@ -136,6 +136,8 @@ struct Seen {
     loads: Loads,
     /// How many of the relations that it touches others can see.
     exposed: usize,
+    /// What it locks so that a concurrent build would have to wait for it.
+    apart: Vec<Oid>,
     /// What is locked strongly, each relation once.
     targets: Vec<Target>,
     /// The places of those in `targets`, by name or number.
@@ -176,6 +178,7 @@ impl Case<'_> {
             load::of_scene(scene, &findings, self.policy, &mut seen.loads);
             seen.found.extend(findings.into_iter().map(|finding| Found { tag, alone, finding }));
             seen.locks |= scene.effects.is_strong();
+            seen.apart.extend(apart(scene));
             seen.exposed += scene.effects.touched.iter().filter(|touched| touched.exposed).count();
             // Which statements of a block run is not known before it does.
             if scene.within.is_none() {
@@ -255,7 +258,7 @@ impl Case<'_> {
             return self.over_existing(plan, notice, &seen.found, judgement);
         }
         let may_lock = self.may_lock(&seen);
-        let Seen { found, targets, exposed, .. } = seen;
+        let Seen { found, targets, exposed, apart, .. } = seen;
         let (mut guarded, mut chosen) = (false, None);
         for Found { tag, alone, finding } in found {
             if let Some(allowance) = self.policy.allowance(finding.hazard) {
@@ -298,6 +301,9 @@ impl Case<'_> {
             }
             None => self.as_sent(exposed > 0).unwrap_or(Decision::Forward),
         };
+        if !matches!(judgement.decision, Decision::Run(_)) {
+            judgement.apart = apart;
+        }
         judgement
     }
 
@@ -371,6 +377,16 @@ impl Case<'_> {
             _ => statement.place == Place::Anywhere,
         }
     }
+}
+
+/// Tables that a statement locks so that a concurrent build would have to wait for it; VACUUM waits for none itself.
+fn apart(scene: &Scene<'_>) -> impl Iterator<Item = Oid> {
+    let least = match scene.statement.tag {
+        "VACUUM" => LockMode::Share,
+        _ => LockMode::ShareUpdateExclusive,
+    };
+    let touched = scene.effects.touched.iter().filter(move |it| it.exposed && it.mode >= least);
+    touched.filter_map(|touched| touched.oid)
 }
 
 /// Whether a statement can be sent a second time after it failed, without anything of it having stayed.

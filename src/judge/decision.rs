@@ -23,6 +23,8 @@ pub struct Judgement {
     pub past: Past,
     /// What peak hours or a freeze have made of it.
     pub curbed: Option<Curbed>,
+    /// Tables whose concurrent builds it has to be kept apart from, where it runs as sent.
+    pub apart: Vec<Oid>,
 }
 
 /// What peak hours or a freeze have made of a decision.
@@ -39,7 +41,7 @@ pub enum Curbed {
 impl Judgement {
     /// A decision about which nothing is said.
     pub const fn of(decision: Decision, past: Past) -> Self {
-        Self { decision, notices: Vec::new(), hazards: Vec::new(), past, curbed: None }
+        Self { decision, notices: Vec::new(), hazards: Vec::new(), past, curbed: None, apart: Vec::new() }
     }
 }
 

@@ -169,6 +169,13 @@ impl Ledger {
         self.book().open.values().map(|(entry, _)| entry.clone()).collect()
     }
 
+    /// The server processes of statements that are being carried out.
+    pub fn processes(&self) -> Vec<u32> {
+        let book = self.book();
+        let running = book.open.values().filter(|(entry, _)| entry.state == State::Running);
+        running.map(|(entry, _)| entry.whose.pid).collect()
+    }
+
     /// Statements that have ended, the last first.
     pub fn recent(&self) -> Vec<Entry> {
         self.book().ended.iter().rev().cloned().collect()
@@ -201,6 +208,11 @@ impl Record<'_> {
         if let Some((entry, _)) = self.ledger.book().open.get_mut(&self.id) {
             change(entry);
         }
+    }
+
+    /// What the statement is called.
+    pub fn what(&self) -> String {
+        self.ledger.book().open.get(&self.id).map(|(entry, _)| entry.what.clone()).unwrap_or_default()
     }
 
     /// Whether it is held back or carried out.

@@ -8,6 +8,7 @@ mod cancel;
 mod forward;
 pub mod gate;
 pub mod ledger;
+pub mod queue;
 pub mod rules;
 mod seats;
 mod stop;
@@ -26,6 +27,7 @@ use cancel::Cancels;
 use forward::Forwards;
 use gate::Gate;
 use ledger::Ledger;
+use queue::Queues;
 use seats::Seats;
 
 /// What runs now.
@@ -37,6 +39,7 @@ pub struct Live {
     stop: watch::Sender<Stop>,
     gate: Gate,
     ledger: Ledger,
+    queues: Arc<Queues>,
 }
 
 impl Live {
@@ -49,6 +52,7 @@ impl Live {
             stop: watch::Sender::new(Stop::Running),
             gate: Gate::default(),
             ledger: Ledger::default(),
+            queues: Arc::default(),
         }
     }
 
@@ -93,6 +97,11 @@ impl Live {
     /// What is being done, and what was.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The queue of each table.
+    pub const fn queues(&self) -> &Arc<Queues> {
+        &self.queues
     }
 
     /// Tells every session.

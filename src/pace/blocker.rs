@@ -92,7 +92,7 @@ fn line(blocker: &Blocker) -> String {
 }
 
 /// An age as people say it.
-fn age(age: Duration) -> String {
+pub fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
         0..10 => format!("{:.1} s", age.as_secs_f64()),

@@ -5,6 +5,7 @@
 pub mod blocker;
 pub mod ladder;
 pub mod range;
+pub mod stall;
 
 pub use blocker::Blocker;
 pub use ladder::{Ladder, LadderSettings, Next, Sample};

@@ -6,10 +6,12 @@ use crate::event::{Judged, Overridden, clock};
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
+use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
 use crate::execute::{Run, fail, guard, plan, script};
 use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing};
 use crate::live::ledger::State;
+use crate::live::queue::Work as Apart;
 use crate::peak::InForce;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
@@ -46,11 +48,35 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
             return Ok(());
         }
     };
+    Box::pin(act(desk, case, entry, (&script, sent, standing))).await
+}
+
+/// Does what was decided.
+async fn act(
+    desk: &mut Desk<'_>,
+    case: Case,
+    entry: Entry<'_>,
+    (script, sent, standing): (&Script, Sent<'_>, Standing),
+) -> Result<(), Lost> {
     announce(desk, &case.judgement).await;
+    let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     let past = case.judgement.past.clone();
     let own_batch = sent.way == Way::Extended && standing == Standing::Outside;
     let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
-    let batch_ended = own_batch && entry.was_held;
+    let mut batch_ended = own_batch && entry.was_held;
+    if own_batch && !batch_ended && queue::is_busy(&run(desk, &case, &entry), case.judgement.apart.clone()) {
+        end_batch(desk.link).await?;
+        batch_ended = true;
+    }
+    let tables = case.judgement.apart.clone();
+    let _permit = match queue::turn(&mut run(desk, &case, &entry), tables, Apart::Brief).await? {
+        Turn::Come(permit) => permit,
+        Turn::Ended(outcome) => {
+            let outcome = entry.close(outcome);
+            drop_held(desk.link, sent.total);
+            return finish(desk.link, sent.way, outcome).await;
+        }
+    };
     if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) && !batch_ended {
         entry.end(State::Passed);
         desk.link.tracker.remember(past);
@@ -64,10 +90,10 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
     drop_held(desk.link, sent.total);
     let work = match sent.way {
         Way::ExtendedRows => Work::Portal(&frame),
-        Way::Simple if must_stay_whole(&script) || in_batch => Work::Message(&frame),
+        Way::Simple if must_stay_whole(script) || in_batch => Work::Message(&frame),
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
-    let outcome = carry_out(desk, &case, &entry, (work, &script)).await?;
+    let outcome = carry_out(desk, &case, &entry, (work, script)).await?;
     if !matches!(outcome, Outcome::Failed(_)) {
         desk.link.tracker.remember(past);
     }
@@ -82,19 +108,24 @@ pub(super) struct Case {
     pub(super) judgement: Judgement,
 }
 
+/// What carrying a decision out may use.
+fn run<'a>(desk: &'a mut Desk<'_>, case: &'a Case, entry: &'a Entry<'_>) -> Run<'a> {
+    Run {
+        link: desk.link,
+        session: &case.session,
+        policy: &case.policy,
+        surroundings: desk.surroundings,
+        record: &entry.record,
+    }
+}
+
 async fn carry_out(
     desk: &mut Desk<'_>,
     case: &Case,
     entry: &Entry<'_>,
     (work, script): (Work<'_>, &Script),
 ) -> Result<Outcome, Lost> {
-    let mut run = Run {
-        link: desk.link,
-        session: &case.session,
-        policy: &case.policy,
-        surroundings: desk.surroundings,
-        record: &entry.record,
-    };
+    let mut run = run(desk, case, entry);
     match &case.judgement.decision {
         Decision::Forward => as_sent(run.link, script.text.as_bytes()).await,
         Decision::Guard(guard) if script::is_file(run.link, script, work) => {

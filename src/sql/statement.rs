@@ -99,8 +99,13 @@ impl Statement {
             | Kind::CreateIndex(_)
             | Kind::DropIndex(_)
             | Kind::Reindex(_) => false,
-            Kind::Lock { .. } | Kind::Locking => !self.is_strong(),
+            Kind::Lock { .. } | Kind::Locking => !self.is_strong() && !self.stands_apart(),
         }
+    }
+
+    /// Whether it may not run beside a concurrent build; VACUUM waits for one without a snapshot, so that the two do not meet.
+    fn stands_apart(&self) -> bool {
+        self.tag != "VACUUM" && self.locks.iter().any(|lock| lock.mode >= LockMode::ShareUpdateExclusive)
     }
 
     /// Whether it takes a lock that stops readers or writers, if what it names exists.

@@ -77,7 +77,7 @@ pub(crate) fn ordinary_word(word: &[u8]) -> Ordinary {
         | b"show" | b"fetch" | b"move" | b"close" | b"declare" | b"copy" | b"begin" | b"start"
         | b"commit" | b"end" | b"rollback" | b"abort" | b"savepoint" | b"release" | b"listen"
         | b"unlisten" | b"notify" | b"execute" | b"prepare" | b"deallocate" | b"explain" | b"checkpoint"
-        | b"load" | b"analyze" | b"analyse" => Ordinary::Yes,
+        | b"load" => Ordinary::Yes,
         b"set" => Ordinary::Set,
         _ => Ordinary::No,
     }

@@ -325,6 +325,15 @@ impl Link {
         self.held.len() > before
     }
 
+    /// Waits until the client has closed its connection, and takes its bytes ahead meanwhile. Safe to drop and call again.
+    pub async fn client_gone(&mut self) {
+        poll_fn(|cx| {
+            self.poll_ahead(cx);
+            if self.client_reading == Reading::Closed { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// Takes the client's bytes ahead, up to a bound.
     pub fn poll_ahead(&mut self, cx: &mut Context<'_>) {
         while self.client_reading == Reading::Open && self.held.len() < AHEAD_MAX {

@@ -268,7 +268,8 @@ fn what_is_attached_stays_so_whatever_keeps_the_check_there() {
     twins.begin(&made.each_ref().map(String::as_str));
     twins.beside.all(&HOLD);
     for left in [false, true] {
-        let mut client = twins.through(&["SET lockkeeper.retry_for = '1s'"]);
+        let mut client =
+            twins.through(&["SET lockkeeper.retry_for = '1s'", "SET lockkeeper.max_stall = '30s'"]);
         client.send(Way::Simple, SQL);
         twins.stage.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%ATTACH%' AND pid <> pg_backend_pid()");
         let mut reader = Person::called(twins.stage.cluster.addr(), &[("database", "online")]);

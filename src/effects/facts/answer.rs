@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{
     ColumnFacts, ConstraintFacts, Heir, IndexFacts, NeededBy, Oid, PartitionFacts, PartitionKey, Reference,
-    Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts,
-    Volatility,
+    Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn,
+    ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;

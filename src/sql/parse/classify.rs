@@ -234,7 +234,7 @@ fn do_block(statement: &DoStmt) -> Found {
 fn vacuum(statement: &VacuumStmt, names: &Names) -> Found {
     if !statement.is_vacuumcmd {
         let relations = vacuumed(statement, ShareUpdateExclusive, names);
-        return Found::ordinary("ANALYZE").locks(relations);
+        return Found::locking("ANALYZE").locks(relations);
     }
     let full = option_is_on(&statement.options, "full").unwrap_or(false);
     let mode = if full { AccessExclusive } else { ShareUpdateExclusive };

@@ -244,7 +244,7 @@ fn the_rest() {
     SELECT 1; INSERT INTO t VALUES (1) ;; ANALYZE t
         SELECT | Ordinary
         INSERT | Ordinary
-        ANALYZE | Ordinary | t=ShareUpdateExclusive
+        ANALYZE | Locking | t=ShareUpdateExclusive
     WITH a AS (DELETE FROM t RETURNING 1) SELECT * FROM a
         SELECT | Ordinary
     EXPLAIN ANALYZE UPDATE t SET a = 1

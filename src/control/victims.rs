@@ -1,0 +1,52 @@
+//! Who waits behind a session, from `pg_locks` and `pg_blocking_pids`.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+/// A session that stands in a lock queue, and whose turn depends on another session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Victim {
+    /// Its process.
+    pub pid: i32,
+    /// How long it has been waiting; servers before 14 do not say.
+    pub waited: Option<Duration>,
+}
+
+/// What is seen behind a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Clients that wait for it, be it for one who waits for it himself.
+    pub victims: Vec<Victim>,
+    /// It stands in a queue itself.
+    pub queues: bool,
+}
+
+/// Clients that wait behind process $1, and the process itself if it waits.
+pub(super) const SQL: &str = "WITH RECURSIVE waiting AS MATERIALIZED ( \
+        SELECT l.pid, pg_catalog.pg_blocking_pids(l.pid) AS behind, extract(epoch FROM pg_catalog.clock_timestamp() \
+            - (pg_catalog.to_jsonb(l) ->> 'waitstart')::pg_catalog.timestamptz)::pg_catalog.float8 AS waited \
+        FROM pg_catalog.pg_locks l WHERE NOT l.granted AND l.pid IS NOT NULL), \
+     victims AS ( \
+        SELECT w.pid FROM waiting w WHERE $1 = ANY (w.behind) AND w.pid <> $1 \
+        UNION SELECT w.pid FROM waiting w JOIN victims v ON v.pid = ANY (w.behind) WHERE w.pid <> $1) \
+     SELECT w.pid, w.waited FROM waiting w LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid \
+     WHERE w.pid = $1 OR (w.pid IN (SELECT pid FROM victims) \
+        AND coalesce(a.backend_type, 'client backend') IN ('client backend', 'parallel worker'))";
+
+/// Reads the rows of the question about `pid`.
+pub(super) fn behind(rows: &[Row], pid: i32) -> Behind {
+    let mut behind = Behind::default();
+    for row in rows {
+        let (Ok(other), Ok(waited)) = (row.try_get::<_, i32>(0), row.try_get::<_, Option<f64>>(1)) else {
+            continue;
+        };
+        if other == pid {
+            behind.queues = true;
+        } else {
+            let waited = waited.map(|waited| Duration::try_from_secs_f64(waited).unwrap_or_default());
+            behind.victims.push(Victim { pid: other, waited });
+        }
+    }
+    behind
+}

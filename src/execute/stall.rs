@@ -1,0 +1,204 @@
+//! The watch over an attempt: whoever waits behind it for too long is let go before it, by a cancel request.
+//!
+//! Invariant: an attempt does not end while a cancel request of ours is on its way, so that none strikes what comes next.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::base::{Period, SqlState};
+use crate::control::victims::Behind;
+use crate::event::StallCut;
+use crate::event::clock::{self, Moment};
+use crate::judge::Retry;
+use crate::pace::stall::{Next, Sample, Stall};
+use crate::upstream::call::Failed;
+use crate::wire::fields::sqlstate;
+
+use super::{Run, Surroundings};
+
+/// Between a cancel request and the next look.
+const LOOK_AFTER_CANCEL: Duration = Duration::from_millis(25);
+
+/// The watch over one attempt.
+#[derive(Debug)]
+pub struct StallWatch<'a> {
+    surroundings: &'a Surroundings<'a>,
+    stall: Stall,
+    max_stall: Duration,
+    began: Moment,
+    since: Since,
+    /// Those who wait, each with the last moment at which it was not seen to.
+    waiting: RefCell<HashMap<i32, Moment>>,
+    last: Cell<Look>,
+    /// The longest that anybody can have waited up to the last look.
+    longest: Cell<Duration>,
+    strike: Cell<Option<Strike>>,
+    cancelling: Cell<bool>,
+}
+
+/// How long ago locks of ours may have begun to stand in somebody's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// When the attempt began.
+    Began,
+    /// Before it: the transaction held some.
+    Before,
+}
+
+/// One look.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Moment,
+    /// The longest that anybody had been waiting then.
+    longest: Duration,
+}
+
+/// Why the attempt was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strike {
+    /// How many waited.
+    pub victims: usize,
+    /// The longest of their waits.
+    pub longest: Duration,
+    /// It had its locks and was at work; otherwise it stood in a queue itself.
+    pub at_work: bool,
+}
+
+impl Strike {
+    fn story(self, max_stall: Duration) -> String {
+        let who = match self.victims {
+            1 => "One session was".to_owned(),
+            more => format!("{more} sessions were"),
+        };
+        let millis = |time: Duration| Period::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        format!(
+            "{who} waiting behind it, the longest for {}; max_stall is {}.",
+            millis(self.longest),
+            millis(max_stall)
+        )
+    }
+}
+
+impl<'a> StallWatch<'a> {
+    /// Begins now.
+    pub fn new(run: &Run<'a>, retry: Retry) -> Self {
+        let now = Moment::now();
+        Self {
+            surroundings: run.surroundings,
+            stall: Stall::new(run.policy.max_stall),
+            max_stall: run.policy.max_stall,
+            began: now,
+            since: if retry == Retry::Never { Since::Before } else { Since::Began },
+            waiting: RefCell::default(),
+            last: Cell::new(Look { at: now, longest: Duration::ZERO }),
+            longest: Cell::default(),
+            strike: Cell::default(),
+            cancelling: Cell::new(false),
+        }
+    }
+
+    /// Waits for `work`, and watches meanwhile.
+    pub async fn over<T>(&self, work: impl Future<Output = T>) -> T {
+        let (mut work, mut watching) = (pin!(work), pin!(self.watch()));
+        let mut done = None;
+        poll_fn(|cx| {
+            if done.is_none()
+                && let Poll::Ready(outcome) = work.as_mut().poll(cx)
+            {
+                done = Some(outcome);
+            }
+            if done.is_none() || self.cancelling.get() {
+                // It has no end of its own.
+                let _ = watching.as_mut().poll(cx);
+            }
+            match done.take() {
+                Some(outcome) if !self.cancelling.get() => Poll::Ready(outcome),
+                kept => {
+                    done = kept;
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Why the attempt was cancelled, if it was.
+    pub const fn strike(&self) -> Option<Strike> {
+        self.strike.get()
+    }
+
+    /// Whether that is how a statement failed.
+    pub fn has_struck(&self, failed: &Failed) -> bool {
+        self.strike.get().is_some() && sqlstate(&failed.body) == SqlState::QUERY_CANCELED
+    }
+
+    /// What happened, if the attempt was cancelled.
+    pub fn story(&self) -> Option<String> {
+        self.strike.get().map(|strike| strike.story(self.max_stall))
+    }
+
+    /// The longest that anybody can have waited for the attempt up to now.
+    pub fn longest(&self) -> Duration {
+        let last = self.last.get();
+        let longest = self.longest.get().max(last.longest + last.at.elapsed());
+        match self.since {
+            Since::Began => longest.min(self.began.elapsed()),
+            Since::Before => longest,
+        }
+    }
+
+    async fn watch(&self) {
+        let Surroundings { control, place, canceller, .. } = self.surroundings;
+        let mut next = self.stall.next(&Sample { longest: Duration::ZERO });
+        loop {
+            match next {
+                Next::Look { after } => clock::pause(after).await,
+                Next::Cancel => {
+                    self.cancelling.set(true);
+                    canceller.cancel().await;
+                    self.cancelling.set(false);
+                    clock::pause(LOOK_AFTER_CANCEL).await;
+                }
+            }
+            let at = Moment::now();
+            // While nobody answers, nobody knows; the time until somebody does counts as waited.
+            next = match control.behind(&place.database, place.pid).await {
+                Some(behind) => self.judge(&behind, at),
+                None => self.stall.next(&Sample { longest: Duration::ZERO }),
+            };
+        }
+    }
+
+    fn judge(&self, behind: &Behind, at: Moment) -> Next {
+        let last = self.last.get();
+        let ours = self.surroundings.live.ledger().processes();
+        let mut waiting = HashMap::new();
+        let mut longest = Duration::ZERO;
+        for victim in &behind.victims {
+            if u32::try_from(victim.pid).is_ok_and(|pid| ours.contains(&pid)) {
+                continue;
+            }
+            let unseen = self.waiting.borrow().get(&victim.pid).copied().unwrap_or(last.at);
+            let waited = victim.waited.unwrap_or_else(|| unseen.elapsed());
+            longest = longest.max(match self.since {
+                Since::Began => waited.min(self.began.elapsed()),
+                Since::Before => waited,
+            });
+            waiting.insert(victim.pid, unseen);
+        }
+        self.longest.set(self.longest.get().max(last.longest + last.at.elapsed()));
+        self.last.set(Look { at, longest });
+        let next = self.stall.next(&Sample { longest });
+        if next == Next::Cancel {
+            let strike = Strike { victims: waiting.len(), longest, at_work: !behind.queues };
+            StallCut { victims: strike.victims, longest, pid: self.surroundings.place.pid }.emit();
+            self.strike.set(Some(strike));
+        }
+        *self.waiting.borrow_mut() = waiting;
+        next
+    }
+}
