@@ -127,7 +127,9 @@ impl<'a> Naming<'a> {
             words.iter().any(|(of, word)| word == name && of.as_ref().is_none_or(|of| *of == table.name))
         };
         let known = self.facts.table(table).map(|table| table.columns.as_slice()).unwrap_or_default();
-        let fresh = self.new_columns().map(|column| column.name.as_str());
+        // One that is there, and that `IF NOT EXISTS` leaves alone, is one column.
+        let is_known = |name: &&str| known.iter().any(|it| it.name == *name);
+        let fresh = self.new_columns().map(|column| column.name.as_str()).filter(|name| !is_known(name));
         let mut read = known.iter().map(|it| it.name.as_str()).chain(fresh).filter(|it| is_read(it));
         match (read.next(), read.next()) {
             (Some(column), None) => self.constraint_name(table, &[&table.name, column, "check"], also),

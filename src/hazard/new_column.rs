@@ -150,7 +150,7 @@ impl Subject<'_> {
     }
 
     /// A column's definition from its name on, without what is taken out; comments are left out.
-    fn definition(&self, part: &Range<usize>, away: &[Range<usize>]) -> Option<String> {
+    pub(super) fn definition(&self, part: &Range<usize>, away: &[Range<usize>]) -> Option<String> {
         self.definition_tokens(part, away).map(|(text, kept)| joined(&text, &kept))
     }
 

@@ -59,8 +59,7 @@ pub(super) fn joined(subject: &Subject<'_>, mut findings: Vec<Finding>) -> Vec<F
     // Each foreign key is a statement of its own now.
     findings.retain(|finding| finding.hazard != several_foreign_keys::ID);
     for finding in &mut findings {
-        let of_pair =
-            subject.all_parts().iter().any(|part| part.span == finding.span && is_pair(subject, part));
+        let of_pair = is_of_pair(subject, finding);
         if let Remedy::Plan { plan: own, form } = &mut finding.remedy {
             (*own, *form) = (plan.clone(), FORM);
         } else if of_pair {
@@ -143,9 +142,14 @@ impl<'a> Joining<'a, '_> {
             .any(|(at, part)| self.own(at).is_some() && reads(&part.action))
     }
 
+    /// The columns that are made; one that is there, and that `IF NOT EXISTS` leaves alone, is not to be taken back.
     fn added(&self) -> impl Iterator<Item = (usize, &'a str)> {
-        self.subject.all_parts().iter().enumerate().filter_map(|(at, part)| match &part.action {
-            Action::AddColumn { column, .. } => Some((at, column.name.as_str())),
+        let known = self.subject.target().and_then(|target| self.subject.facts.table(target));
+        self.subject.all_parts().iter().enumerate().filter_map(move |(at, part)| match &part.action {
+            Action::AddColumn { column, if_not_exists } => {
+                let there = known.is_none_or(|table| table.column(&column.name).is_some());
+                (!there || !*if_not_exists).then_some((at, column.name.as_str()))
+            }
             _ => None,
         })
     }
@@ -208,9 +212,22 @@ impl<'a> Joining<'a, '_> {
         let first = self.subject.all_parts().first()?.span.as_ref()?;
         let head = self.subject.text(&(self.subject.statement.span.start..first.start));
         let words: Vec<String> =
-            parts.iter().filter_map(|part| Some(self.subject.text(part.span.as_ref()?))).collect();
+            parts.iter().map(|part| self.words(part, back)).collect::<Option<Vec<_>>>()?;
         let sql = format!("{head}{}", words.join(", "));
         (!words.is_empty()).then(|| brief_parts(&HandStep::anywhere(sql), self.locks(), back))
+    }
+
+    /// A part in the user's own words. What may be taken back must have been made here: a column that somebody else adds meanwhile
+    /// is an error, whatever `IF NOT EXISTS` says.
+    fn words(&self, part: &Part, back: Option<&HandStep>) -> Option<String> {
+        let span = part.span.as_ref()?;
+        match &part.action {
+            Action::AddColumn { if_not_exists: true, .. } if back.is_some() => {
+                let bare = self.subject.definition(span, &[]);
+                Some(bare.map_or_else(|| self.subject.text(span), |bare| format!("ADD COLUMN {bare}")))
+            }
+            _ => Some(self.subject.text(span)),
+        }
     }
 
     fn locks(&self) -> Vec<Target> {

@@ -55,8 +55,8 @@ fn every_decision_is_told() {
             "ALTER TABLE orders ADD CHECK (amount > 0), ADD COLUMN note text",
             vec![
                 "by hand, each in a transaction of its own:",
-                "decision: guard",
-                "WARNING: adding the CHECK",
+                "decision: run: an online plan answers ALTER TABLE",
+                "  3. ALTER TABLE orders ADD COLUMN note text  -- AccessExclusiveLock",
             ],
         ),
         ("DROP TABLE orders", vec!["destroys: table orders", "decision: refuse: dropping orders"]),

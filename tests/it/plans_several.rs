@@ -41,6 +41,10 @@ const STATEMENTS: &[(u32, &str)] = &[
     ),
     (
         13,
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS old int, ADD IF NOT EXISTS x int -- why\n DEFAULT 3, ADD CHECK (x > 0 OR old > 0)",
+    ),
+    (
+        13,
         "/* lockkeeper: allow drop-column because nobody reads it */ ALTER TABLE t DROP old, ADD CHECK (b > 0), DROP IF EXISTS c",
     ),
 ];
@@ -63,6 +67,7 @@ fn what_one_part_cannot_do_takes_the_others_with_it() {
         let mut twins = Twins::on(installation);
         for sql in [
             "ALTER TABLE t ADD CHECK (b > 0), ADD CHECK (b < 5)",
+            "ALTER TABLE t ADD IF NOT EXISTS old int, ADD IF NOT EXISTS x int, ADD CHECK (x > 0), ADD CHECK (old < 5)",
             "ALTER TABLE t ADD x serial UNIQUE, ADD UNIQUE (c), ADD CHECK (b < 5)",
             "/* lockkeeper: allow drop-column because nobody reads it */ ALTER TABLE t DROP old, ADD UNIQUE (b), ADD CHECK (b < 5)",
             "ALTER TABLE t ADD CHECK (b > 0), ALTER b SET NOT NULL, ADD UNIQUE (c), ALTER nothing SET DEFAULT 3",
