@@ -126,7 +126,8 @@ fn words(subject: &Subject<'_>) -> Option<Words> {
         [_, unlogged] if is(unlogged, "unlogged") => "UNLOGGED ",
         _ => return None,
     };
-    let start = tokens.windows(2).position(|pair| matches!(pair, [a, b] if is(a, "for") && is(b, "values")))?;
+    let start =
+        tokens.windows(2).position(|pair| matches!(pair, [a, b] if is(a, "for") && is(b, "values")))?;
     // `FROM (..) TO (..)` has two pairs of parentheses, any other one.
     let mut pairs = if is(tokens.get(start + 2)?, "from") { 2_usize } else { 1 };
     let mut depth = 0_usize;

@@ -1,10 +1,10 @@
 #![doc = include_str!("detach_partition_blocking.md")]
 
 use super::{Finding, HazardSetting, Subject};
-use crate::effects::facts::TableFacts;
 use crate::base::RelationName;
-use crate::plan::{HandStep, Plan};
+use crate::effects::facts::TableFacts;
 use crate::plan::by_hand::spelled;
+use crate::plan::{HandStep, Plan};
 use crate::sql::form::{Action, Part};
 
 /// The hazard's id.
@@ -36,7 +36,8 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     }
     let has_default = subject.facts.table(target).and_then(TableFacts::default_partition).is_some();
     let (own, parent) = (spelled(child), spelled(target));
-    let steps = if has_default || (subject.facts.server_version != 0 && subject.facts.is_older_than(VERSION_CONCURRENTLY))
+    let steps = if has_default
+        || (subject.facts.server_version != 0 && subject.facts.is_older_than(VERSION_CONCURRENTLY))
     {
         vec![HandStep::words(
             "CONCURRENTLY needs Postgres 14 and a table without a default partition: do it in a quiet moment",
