@@ -29,10 +29,11 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     if table.if_not_exists && matches!(seen, Seen::Known(_)) {
         return None;
     }
-    let why = format!(
-        "The parent {parent} is locked with an AccessExclusiveLock, and a default partition is read for rows that belong to the \
-         new one."
-    );
+    let rest = match subject.facts.table(parent) {
+        Some(facts) if facts.default_partition().is_none() => "",
+        _ => ", and a default partition is read for rows that belong to the new one",
+    };
+    let why = format!("The parent {parent} is locked with an AccessExclusiveLock{rest}.");
     let told = in_steps(subject, table, parent);
     let (steps, plan) = told.unwrap_or_else(|| (in_words(&table.name, parent), None));
     Some(

@@ -7,12 +7,14 @@ use crate::plan::HandStep;
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
-    let notice = Notice::info(format!("{tag} runs as {form}")).detail(as_sent(&finding.why));
+    let notice = Notice::info(format!("{tag} runs as {form}"));
     if finding.once_passed.is_some() {
         // Nobody needs to allow what passes.
-        return notice;
+        return notice.detail(
+            "Each step is short and locks as little as it can; if one fails, those before it are taken back.",
+        );
     }
-    notice.hint(format!(
+    notice.detail(as_sent(&finding.why)).hint(format!(
         "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
