@@ -3,8 +3,8 @@
 use crate::base::relation::quote_literal;
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
-use crate::event::ClientLeft;
 use crate::event::clock::Moment;
+use crate::event::{ClientLeft, PlanCutOff};
 use crate::judge::{Guard, Retry};
 use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
@@ -12,7 +12,6 @@ use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
-use super::Run;
 use super::attempt::{is_lock_timeout, restore};
 use super::catalogue::{self, InvalidIndex};
 use super::guard::{self, Work};
@@ -20,10 +19,31 @@ use super::outcome::Outcome;
 use super::progress::Watch;
 use super::take_back::{insist, take_back};
 use super::tell::tell;
+use super::{Place, Run};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
+    let mut at = 0;
+    let ended = steps(run, plan, &mut at).await;
+    if ended.is_err() {
+        cut_off(run, plan, at);
+    }
+    ended
+}
+
+/// The session is lost, and with it the way to take anything back: says what there is to be done.
+fn cut_off(run: &Run<'_>, plan: &Plan, at: usize) {
+    let undos = plan.steps.iter().take(at).rev().filter_map(|step| step.undo.as_ref());
+    let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
+    let Place { database, pid, .. } = &run.surroundings.place;
+    let (step, take_back) = ((at + 1, plan.steps.len()), undos.join("; "));
+    PlanCutOff { database, pid: *pid, hazard: plan.hazard, step, take_back: &take_back }.emit();
+    run.surroundings.live.left_overs().ask_again(database);
+}
+
+async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
+        *reached = at;
         run.record.step(at + 1, plan.steps.len());
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {

@@ -7,6 +7,7 @@
 mod cancel;
 mod forward;
 pub mod gate;
+pub mod left_overs;
 pub mod ledger;
 pub mod rules;
 mod seats;
@@ -26,6 +27,7 @@ use cancel::Cancels;
 use forward::Forwards;
 use gate::Gate;
 use ledger::Ledger;
+use left_overs::LeftOvers;
 use seats::Seats;
 
 /// What runs now.
@@ -37,6 +39,7 @@ pub struct Live {
     stop: watch::Sender<Stop>,
     gate: Gate,
     ledger: Ledger,
+    left_overs: LeftOvers,
 }
 
 impl Live {
@@ -49,6 +52,7 @@ impl Live {
             stop: watch::Sender::new(Stop::Running),
             gate: Gate::default(),
             ledger: Ledger::default(),
+            left_overs: LeftOvers::default(),
         }
     }
 
@@ -93,6 +97,11 @@ impl Live {
     /// What is being done, and what was.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What looks unfinished in the databases.
+    pub const fn left_overs(&self) -> &LeftOvers {
+        &self.left_overs
     }
 
     /// Tells every session.

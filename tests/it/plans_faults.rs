@@ -5,7 +5,8 @@
 use crate::support::each_major;
 use crate::support::twins::{STATE, Twins, kept};
 
-const SETUP: [&str; 1] = ["
+/// Tables for every statement.
+pub(crate) const TABLES: &str = "
     CREATE TABLE r (id int PRIMARY KEY);
     INSERT INTO r SELECT generate_series(1, 30);
     CREATE TABLE t (a int NOT NULL, b int, c text, ref int);
@@ -19,8 +20,9 @@ const SETUP: [&str; 1] = ["
     CREATE TABLE ready (a int NOT NULL, b int);
     INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
     CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
-    CREATE UNIQUE INDEX m_a ON m (a);
+    CREATE UNIQUE INDEX m_a ON m (a)";
 
+const STRIKE: &str = "
     CREATE SEQUENCE strokes;
     CREATE TABLE target AS SELECT 0 AS stroke, false AS cancels;
     CREATE FUNCTION strike() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -28,10 +30,10 @@ const SETUP: [&str; 1] = ["
             IF (SELECT cancels FROM public.target) THEN PERFORM pg_cancel_backend(pg_backend_pid()), pg_sleep(10); END IF;
             RAISE 'struck';
         END IF;
-    END $$"];
+    END $$";
 
 /// Each with the least number of its steps.
-const STATEMENTS: &[(&str, usize)] = &[
+pub(crate) const STATEMENTS: &[(&str, usize)] = &[
     ("CREATE INDEX ON t (b)", 1),
     ("CREATE INDEX ON p (b)", 7),
     ("ALTER TABLE p ADD UNIQUE (b, a)", 9),
@@ -63,7 +65,7 @@ fn whatever_fails_is_taken_back() {
 /// Strikes at one command; false where the plan has no more of them.
 fn strike(twins: &mut Twins, sql: &str, stroke: usize) -> bool {
     twins.beside.all(&["DROP EVENT TRIGGER IF EXISTS strike"]);
-    twins.begin(&SETUP);
+    twins.begin(&[TABLES, STRIKE]);
     let before = twins.beside.table(STATE);
     // They take turns.
     let cancels = stroke.is_multiple_of(2);
