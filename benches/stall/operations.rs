@@ -72,7 +72,7 @@ pub(crate) const ALL: &[Operation] = &[
     ),
     plain(
         "rename-column",
-        "/* lockkeeper: allow rename-column because of the benchmark */ ALTER TABLE orders RENAME COLUMN note TO remark",
+        "/* lockkeeper: allow rename-column because of the benchmark */ ALTER TABLE orders RENAME COLUMN created_at TO made_at",
     ),
     plain("set-default", "ALTER TABLE orders ALTER COLUMN total SET DEFAULT 0"),
 ];

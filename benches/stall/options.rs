@@ -11,6 +11,7 @@ const ROWS: u32 = 1_000_000;
 const SECONDS: u64 = 3;
 
 /// Measures what an application waits while a schema is changed, straight and through the proxy.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Debug, Parser)]
 #[command(name = "stall")]
 pub(crate) struct Options {

@@ -24,12 +24,12 @@ pub(crate) fn markdown(options: &Options, server: &str, rows: &[Row]) -> String 
         options.rows,
         options.command(),
     );
-    let _ = write!(
+    let _ = writeln!(
         text,
         "*Longest* is the longest answer that the application got meanwhile, *99.9 %* what nearly all answers took at most. \
          *In a queue* is the longest that Postgres itself showed one of its connections waiting for a lock of a table; what \
          is longer than that is the machine's doing, as *calm* shows: the longest answer just before the statement. **!** \
-         marks a wait in a queue beyond `max_stall` ({}).\n",
+         marks a wait in a queue beyond `max_stall` ({}).",
         human(MAX_STALL),
     );
     for reader in [false, true] {

@@ -132,7 +132,7 @@ impl Row {
 pub(crate) fn line(case: Case, measured: &Measured) -> String {
     let failed = measured.end.as_ref().err().map(|why| format!(", FAILED: {why}")).unwrap_or_default();
     format!(
-        "{:16} calm {:>8}  longest {:>8}  99.9 % {:>8}  in a queue {:>8}{}  took {:>8}{failed}",
+        "{:16} calm {:>8}  longest {:>8}  99.9 % {:>8}  in a queue {:>8}{}  took {:>8}  failed queries {}{failed}",
         case.database(),
         human(measured.calm),
         human(measured.longest),
@@ -140,5 +140,6 @@ pub(crate) fn line(case: Case, measured: &Measured) -> String {
         human(measured.queued),
         if measured.is_over() { " !" } else { "  " },
         human(measured.took),
+        measured.failures,
     )
 }

@@ -110,6 +110,10 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
             return verify(run, step, &before).await;
         };
         let left = clean_up(run, step, &before).await?;
+        if !left.is_empty() {
+            // The client is told, if it is still there; the operator too.
+            run.surroundings.live.left_overs().ask_again(&run.surroundings.place.database);
+        }
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
         if !again || run.link.client_reading == Reading::Closed {
             return Ok(Settled::Failed(explain(step, &failed, &left)));

@@ -165,8 +165,11 @@ impl Stage {
             TABLES,
             HALT,
             &aim,
-            "CREATE EVENT TRIGGER halt ON ddl_command_start EXECUTE FUNCTION halt()",
         ]);
+        if stroke > 0 {
+            let halt = "CREATE EVENT TRIGGER halt ON ddl_command_start EXECUTE FUNCTION halt()";
+            self.beside().all(&[halt]);
+        }
         // That of a plan that has ended before it got there.
         self.open_gate();
         let mut gate = self.person("online");
@@ -281,7 +284,7 @@ impl Stage {
             let statement = |line: &&str| line.split_once("run_by_hand=").map(|(_, sql)| sql.to_owned());
             all.then(|| lines.iter().filter_map(statement).collect::<Vec<_>>())
         });
-        self.beside().all(&["DROP EVENT TRIGGER halt"]);
+        self.beside().all(&["DROP EVENT TRIGGER IF EXISTS halt"]);
         for sql in listed {
             // What hangs together goes together; what is wrong with a statement shows in what is left.
             self.beside().query(&sql);
