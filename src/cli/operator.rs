@@ -245,7 +245,7 @@ fn described(socket: &Path, answer: &Value) -> String {
 fn left_overs(out: &mut String, found: &[Value]) {
     if !found.is_empty() {
         out.push_str(
-            "  looks unfinished; run the statement, also through the proxy, unless it is meant to be so:\n",
+            "  looks unfinished; run the statement, straight or through the proxy, unless it is meant to be so:\n",
         );
     }
     for one in found {

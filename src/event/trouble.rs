@@ -61,7 +61,7 @@ impl LeftBehind<'_> {
             what = %Clean(self.what),
             name = %Clean(self.name),
             run_by_hand = %Clean(self.statement),
-            "this looks unfinished; run the statement, also through the proxy, unless it is meant to be so"
+            "this looks unfinished; run the statement, straight or through the proxy, unless it is meant to be so"
         );
     }
 }

@@ -327,7 +327,6 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         host: about.host,
         packet: about.cancel_packet.clone(),
     };
-    state.serving.live.left_overs().ask_once(&about.place.database);
     let never = AtomicBool::new(false);
     let surroundings = Surroundings {
         control: &control,

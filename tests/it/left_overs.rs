@@ -18,7 +18,7 @@ const UNFINISHED: &[&str] = &[
     "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)",
     "CREATE INDEX p_id ON ONLY p (id)",
     "ALTER TABLE t ADD CONSTRAINT positive CHECK (a >= 0) NOT VALID",
-    "ALTER TABLE t ADD CONSTRAINT t_b_not_null CHECK (b IS NOT NULL)",
+    "ALTER TABLE t ADD CONSTRAINT t_b_not_null1 CHECK (b IS NOT NULL)",
     "ALTER TABLE t ADD CONSTRAINT meant_so CHECK (b > 0)",
 ];
 
@@ -28,7 +28,7 @@ const LISTED: [&str; 6] = [
     "DROP INDEX public.p_id",
     "ALTER TABLE public.p DETACH PARTITION public.p2 FINALIZE",
     "ALTER TABLE public.t VALIDATE CONSTRAINT positive",
-    "ALTER TABLE public.t DROP CONSTRAINT t_b_not_null",
+    "ALTER TABLE public.t DROP CONSTRAINT t_b_not_null1",
 ];
 
 fn leave(cluster: &Cluster) -> Person {
