@@ -27,4 +27,5 @@ pub mod execute;
 pub mod serve;
 pub mod config;
 pub mod cluster;
+pub mod traffic;
 pub mod cli;

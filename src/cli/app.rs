@@ -15,13 +15,13 @@ use crate::event::{
     NeedsRestart, Started, Stopped, Stopping, Uncontrolled,
 };
 use crate::serve::accept::Accepting;
-use crate::serve::drain;
 use crate::serve::listener::{Accepted, Listener};
 use crate::serve::operate::Operating;
 use crate::serve::settings::{Ready, Serving};
 use crate::serve::status::Process;
 use crate::serve::task::{self, WorkerState};
 use crate::serve::worker::Workers;
+use crate::serve::{drain, left_overs};
 
 use super::log::LogLevel;
 
@@ -67,6 +67,7 @@ impl App {
         let port = listeners.first().map_or(0, Listener::port);
         advise(&ready);
         let serving = Arc::new(Serving::new(ready));
+        tokio::task::spawn_local(left_overs::keep(Arc::clone(&serving)));
         let operating = operate(&loaded, (port, &addresses), &serving)?;
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;

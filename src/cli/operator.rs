@@ -237,7 +237,27 @@ fn described(socket: &Path, answer: &Value) -> String {
             statement(&mut out, entry);
         }
     }
+    left_overs(&mut out, list(at(answer, "/unfinished_in_databases")));
     out
+}
+
+/// What looks unfinished in the databases, and what to do about it.
+fn left_overs(out: &mut String, found: &[Value]) {
+    if !found.is_empty() {
+        out.push_str(
+            "  looks unfinished; run the statement, straight or through the proxy, unless it is meant to be so:\n",
+        );
+    }
+    for one in found {
+        let _ = writeln!(
+            out,
+            "    {} in {}: {}\n      {};",
+            word(at(one, "/name")),
+            word(at(one, "/database")),
+            word(at(one, "/what")),
+            word(at(one, "/statement")),
+        );
+    }
 }
 
 fn list(value: &Value) -> &[Value] {

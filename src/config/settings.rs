@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
 use crate::base::{Period, Size};
 use crate::hazard::HazardSetting;
 use crate::judge::policy::{Allowance, Overriding};
@@ -65,6 +67,13 @@ impl Settings {
     }
 }
 
+/// Only where a URL says so: a login that is put together by default may be nobody's.
+fn look_at(file: &File) -> Option<String> {
+    let url = file.control.url.value.as_ref().filter(|_| *file.control.enabled)?;
+    let login: tokio_postgres::Config = url.expose_secret().parse().ok()?;
+    login.get_dbname().or_else(|| login.get_user()).map(str::to_owned)
+}
+
 fn listen(file: &File) -> ListenSettings {
     let listen = &file.listen;
     let place = |address: &Address| match address.clone() {
@@ -109,6 +118,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
         },
         upstream: edge::upstream(file, environment),
         client_tls: edge::client_tls(file),
+        look_at: look_at(file),
         verifiers: match (&auth.verifier_file.value, &auth.verifier_query.value) {
             (Some(path), _) => Verifiers::File(path.clone()),
             (None, Some(query)) => Verifiers::Query(query.clone()),

@@ -4,6 +4,7 @@
 //! guards, only it cannot look before it queues, nor tell progress.
 
 pub mod blockers;
+pub mod left_overs;
 mod live;
 pub mod progress;
 pub mod victims;

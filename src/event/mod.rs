@@ -15,4 +15,4 @@ pub use process::{
     NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, Overridden, SessionBroken, StallCut};
-pub use trouble::{ControlSilent, LoginFailed, Uncontrolled};
+pub use trouble::{ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled};

@@ -54,6 +54,62 @@ impl Uncontrolled {
     }
 }
 
+/// Something in a database looks unfinished.
+#[derive(Debug)]
+pub struct LeftBehind<'a> {
+    /// The database.
+    pub database: &'a str,
+    /// What it is, and what harm it does.
+    pub what: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The statement that finishes or removes it.
+    pub statement: &'a str,
+}
+
+impl LeftBehind<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            database = %Clean(self.database),
+            what = %Clean(self.what),
+            name = %Clean(self.name),
+            run_by_hand = %Clean(self.statement),
+            "this looks unfinished; run the statement, straight or through the proxy, unless it is meant to be so"
+        );
+    }
+}
+
+/// A plan has lost its session between its first step and its last.
+#[derive(Debug)]
+pub struct PlanCutOff<'a> {
+    /// The session's database.
+    pub database: &'a str,
+    /// The session's backend.
+    pub pid: u32,
+    /// Which plan.
+    pub hazard: &'a str,
+    /// The step that it was at, counted from 1, and of how many.
+    pub step: (usize, usize),
+    /// The statements that take back what was done before, the first to run first; names of objects are all that they hold.
+    pub take_back: &'a str,
+}
+
+impl PlanCutOff<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            database = %Clean(self.database),
+            pid = self.pid,
+            hazard = self.hazard,
+            step = self.step.0,
+            steps = self.step.1,
+            take_back = %Clean(self.take_back),
+            "a plan was cut off with its session: run it again, or take back what it has done; what looks unfinished is told too"
+        );
+    }
+}
+
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

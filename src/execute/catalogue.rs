@@ -29,7 +29,9 @@ const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nsp
      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
      JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE NOT i.indisvalid AND c.relkind OPERATOR(pg_catalog.=) 'i' \
-     AND ($1::pg_catalog.oid OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR i.indrelid OPERATOR(pg_catalog.=) $1::pg_catalog.oid) \
+     AND ($1::pg_catalog.oid OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR i.indrelid OPERATOR(pg_catalog.=) $1::pg_catalog.oid \
+        OR i.indrelid OPERATOR(pg_catalog.=) (SELECT t.reltoastrelid FROM pg_catalog.pg_class t \
+            WHERE t.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid)) \
      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p \
         WHERE p.index_relid OPERATOR(pg_catalog.=) i.indexrelid)";
 

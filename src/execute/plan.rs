@@ -3,6 +3,7 @@
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::clock::Moment;
+use crate::event::PlanCutOff;
 use crate::judge::{Guard, Retry};
 use crate::live::queue::Work;
 use crate::plan::{Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
@@ -11,7 +12,6 @@ use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
 
-use super::Run;
 use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
@@ -22,10 +22,31 @@ use super::queue::{self, Turn};
 use super::take_back::{insist, take_back, undone_by};
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
+use super::{Place, Run};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
+    let mut at = 0;
+    let ended = steps(run, plan, &mut at).await;
+    if ended.is_err() {
+        cut_off(run, plan, at);
+    }
+    ended
+}
+
+/// The session is lost, and with it the way to take anything back: says what there is to be done.
+fn cut_off(run: &Run<'_>, plan: &Plan, at: usize) {
+    let undos = plan.steps.iter().take(at).rev().flat_map(|step| &step.undo);
+    let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
+    let Place { database, pid, .. } = &run.surroundings.place;
+    let (step, take_back) = ((at + 1, plan.steps.len()), undos.join("; "));
+    PlanCutOff { database, pid: *pid, hazard: plan.hazard, step, take_back: &take_back }.emit();
+    run.surroundings.live.left_overs().ask_again(database);
+}
+
+async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
+        *reached = at;
         run.record.step(at + 1, plan.steps.len());
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
@@ -146,6 +167,10 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
             });
         }
         let left = clean_up(run, step, &before).await?;
+        if !left.is_empty() {
+            // The client is told, if it is still there; the operator too.
+            run.surroundings.live.left_overs().ask_again(&run.surroundings.place.database);
+        }
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
         if !again || run.link.client_reading == Reading::Closed {
             return Ok(Settled::Failed(explain(step, &failed, &left)));

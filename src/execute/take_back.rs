@@ -49,6 +49,7 @@ pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Re
         };
         outcome.amended(told, None)
     } else {
+        run.surroundings.live.left_overs().ask_again(&run.surroundings.place.database);
         let detail = "Some of the steps before it could not be taken back.";
         let hint = format!("Take back by hand what is left: {}.", left.join("; "));
         outcome.amended(Some(detail), Some(&hint))

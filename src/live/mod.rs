@@ -7,6 +7,7 @@
 mod cancel;
 mod forward;
 pub mod gate;
+pub mod left_overs;
 pub mod ledger;
 pub mod queue;
 pub mod rules;
@@ -27,6 +28,7 @@ use cancel::Cancels;
 use forward::Forwards;
 use gate::Gate;
 use ledger::Ledger;
+use left_overs::LeftOvers;
 use queue::Queues;
 use seats::Seats;
 
@@ -40,6 +42,7 @@ pub struct Live {
     gate: Gate,
     ledger: Ledger,
     queues: Arc<Queues>,
+    left_overs: LeftOvers,
 }
 
 impl Live {
@@ -53,6 +56,7 @@ impl Live {
             gate: Gate::default(),
             ledger: Ledger::default(),
             queues: Arc::default(),
+            left_overs: LeftOvers::default(),
         }
     }
 
@@ -102,6 +106,11 @@ impl Live {
     /// The queue of each table.
     pub const fn queues(&self) -> &Arc<Queues> {
         &self.queues
+    }
+
+    /// What looks unfinished in the databases.
+    pub const fn left_overs(&self) -> &LeftOvers {
+        &self.left_overs
     }
 
     /// Tells every session.

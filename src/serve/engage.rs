@@ -68,6 +68,8 @@ pub(super) struct Sent<'a> {
 
 /// Looks after the message at the front of `link.held`, which is whole; afterwards it is gone and the relay may go on.
 pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
+    let Surroundings { live, place, .. } = desk.surroundings;
+    live.left_overs().ask_once(&place.database);
     if desk.policy.mode == Mode::Off && desk.link.owed.is_none() {
         let total = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)?.map_or(0, Header::total);
         desk.link.forward_held(total).await;

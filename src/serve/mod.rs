@@ -8,6 +8,7 @@ pub mod eye;
 mod failed;
 mod held;
 pub mod greet;
+pub mod left_overs;
 pub mod limits;
 pub mod listener;
 pub mod login;

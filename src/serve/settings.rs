@@ -37,6 +37,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// TLS towards clients.
     pub client_tls: ClientTlsSettings,
+    /// The database in which it is looked at the start for what is unfinished.
+    pub look_at: Option<String>,
     /// Where verifiers come from, when logins cannot pass through.
     pub verifiers: Verifiers,
     /// Those of the console's users.

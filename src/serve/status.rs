@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::live::Live;
 use crate::live::gate::Freeze;
 use crate::live::ledger::{Entry, State};
+use crate::live::left_overs::LeftOver;
 use crate::peak::{Schedule, Window};
 
 /// More statements that have not ended than these are only counted.
@@ -38,6 +39,7 @@ pub fn report(live: &Live, process: &Process, now: Timestamp) -> Value {
         "held": of(State::Held),
         "running": of(State::Running),
         "recent": recent,
+        "unfinished_in_databases": left_overs(live),
     })
 }
 
@@ -77,6 +79,13 @@ pub fn peak(schedule: &Schedule, now: Timestamp) -> Value {
     let open: Vec<Value> = schedule.open(now).map(|(it, until)| with("until", until, window(it))).collect();
     let next = schedule.next(now).map(|(it, opens)| with("opens", opens, window(it)));
     json!({ "open": open, "next": next })
+}
+
+/// What looks unfinished in the databases.
+fn left_overs(live: &Live) -> Vec<Value> {
+    let all = live.left_overs().all().into_iter();
+    let value = |(database, one): (String, LeftOver)| json!({ "database": database, "what": one.what, "name": one.name, "statement": one.statement });
+    all.map(value).collect()
 }
 
 fn statement(entry: &Entry) -> Value {

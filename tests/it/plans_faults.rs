@@ -5,7 +5,8 @@
 use crate::support::each_major;
 use crate::support::twins::{STATE, Twins, kept};
 
-const SETUP: [&str; 1] = ["
+/// Tables for every statement.
+pub(crate) const TABLES: &str = "
     CREATE TABLE r (id int PRIMARY KEY);
     INSERT INTO r SELECT generate_series(1, 30);
     CREATE TABLE t (a int NOT NULL, b int, c text, ref int);
@@ -30,8 +31,9 @@ const SETUP: [&str; 1] = ["
     CREATE INDEX ON d (r);
     CREATE INDEX ON d (part, lower(r::text));
     CREATE TABLE e (id int REFERENCES d DEFERRABLE);
-    ALTER TABLE d ADD CONSTRAINT k FOREIGN KEY (r) REFERENCES r NOT VALID;
+    ALTER TABLE d ADD CONSTRAINT k FOREIGN KEY (r) REFERENCES r NOT VALID";
 
+const STRIKE: &str = "
     CREATE SEQUENCE strokes;
     CREATE TABLE target AS SELECT 0 AS stroke, false AS cancels;
     CREATE FUNCTION strike() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -39,10 +41,10 @@ const SETUP: [&str; 1] = ["
             IF (SELECT cancels FROM public.target) THEN PERFORM pg_cancel_backend(pg_backend_pid()), pg_sleep(10); END IF;
             RAISE 'struck';
         END IF;
-    END $$"];
+    END $$";
 
 /// Each with the least number of its steps.
-const STATEMENTS: &[(&str, usize)] = &[
+pub(crate) const STATEMENTS: &[(&str, usize)] = &[
     ("CREATE INDEX ON t (b)", 1),
     ("CREATE INDEX ON p (b)", 7),
     ("ALTER TABLE p ADD UNIQUE (b, a)", 9),
@@ -124,7 +126,7 @@ fn whatever_goes_or_comes_half_way_is_as_it_was() {
 /// Strikes at one command; false where the plan has no more of them.
 fn strike(twins: &mut Twins, sql: &str, stroke: usize) -> bool {
     twins.beside.all(&["DROP EVENT TRIGGER IF EXISTS strike"]);
-    twins.begin(&SETUP);
+    twins.begin(&[TABLES, STRIKE]);
     let before = twins.beside.table(STATE);
     // They take turns.
     let cancels = stroke.is_multiple_of(2);

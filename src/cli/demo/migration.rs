@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
 use super::story::Teller;
+use crate::traffic::proxy::without_variables;
 
 /// Names a Python that has Alembic and psycopg.
 const VARIABLE: &str = "LOCKKEEPER_PYTHON";
@@ -112,14 +113,4 @@ async fn retell(pipe: impl AsyncRead + Unpin, teller: &Teller<'_>) -> Option<Str
         }
     }
     last
-}
-
-/// Removes what would change where a child connects to, or how it is configured.
-pub(super) fn without_variables(command: &mut Command) {
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("PG") || text.starts_with("LOCKKEEPER_") {
-            command.env_remove(&name);
-        }
-    }
 }

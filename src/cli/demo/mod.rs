@@ -7,14 +7,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "the demonstration measures time and lets it pass")]
 
-mod figures;
 mod migration;
 mod picture;
-mod proxy;
 mod screen;
 mod stage;
 mod story;
-mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +20,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::{Cluster, Options};
-use figures::Figures;
+use crate::traffic::figures::{self, Figures};
 use migration::Python;
 use screen::Screen;
 use stage::Stage;

@@ -10,8 +10,8 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Way;
-use super::figures::{self, Sample};
 use super::story::Outcome;
+use crate::traffic::figures::{self, Sample};
 
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (1_000, 520);

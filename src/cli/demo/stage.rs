@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Connection, NoTls, Socket};
-
 use super::migration::{Project, Python};
 use super::{DemoArgs, Way};
 use crate::cluster::{Cluster, SUPERUSER};
+use crate::traffic::connection::execute;
+use anyhow::Context as _;
 
 /// The database that both ways are copied from.
 const SEED: &str = "seed";
@@ -52,37 +50,5 @@ impl Stage {
         // Both begin with everything written down: no checkpoint of the copy's disturbs the first.
         execute(&self.cluster.url(name), "CHECKPOINT").await?;
         Ok(self.cluster.url(name))
-    }
-}
-
-/// Runs statements on a connection of their own.
-pub(super) async fn execute(url: &str, sql: &str) -> anyhow::Result<()> {
-    let (client, connection) = connect(url).await?;
-    tokio::select! {
-        done = client.batch_execute(sql) => Ok(done?),
-        ended = connection => Err(closed(ended)),
-    }
-}
-
-/// The same with the one text that the last row holds.
-pub(super) async fn ask(url: &str, sql: &str) -> anyhow::Result<String> {
-    let (client, connection) = connect(url).await?;
-    tokio::select! {
-        row = client.query_one(sql, &[]) => Ok(row?.try_get(0)?),
-        ended = connection => Err(closed(ended)),
-    }
-}
-
-/// A connection whose second half the caller has to poll.
-pub(super) async fn connect(url: &str) -> anyhow::Result<(Client, Connection<Socket, NoTlsStream>)> {
-    // There is no password in these URLs.
-    tokio_postgres::connect(url, NoTls).await.with_context(|| format!("cannot connect to {url}"))
-}
-
-/// Why a connection ended that was still needed.
-pub(super) fn closed(ended: Result<(), tokio_postgres::Error>) -> anyhow::Error {
-    match ended {
-        Ok(()) => anyhow::anyhow!("the connection was closed"),
-        Err(trouble) => anyhow::Error::new(trouble).context("the connection broke"),
     }
 }

@@ -3,14 +3,27 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Way;
-use super::figures::Sample;
-use super::proxy::Proxy;
 use super::screen::{RENEW_EVERY, Screen};
-use super::stage::{Stage, ask, closed, connect};
-use super::traffic::Traffic;
+use super::stage::Stage;
+use crate::traffic::connection::{ask, closed, connect};
+use crate::traffic::figures::Sample;
+use crate::traffic::proxy::Proxy;
+use crate::traffic::{Script, Traffic};
+
+/// The queries, in turn; `$1` is a random number below the number of applications.
+const QUERIES: [&str; 6] = [
+    "SELECT company, position, status FROM applications WHERE id = $1",
+    "UPDATE applications SET status = 'sent', updated_at = now() WHERE id = $1",
+    "SELECT channel, sent_at FROM outreach WHERE application_id = $1",
+    "INSERT INTO outreach (application_id, channel, message) VALUES ($1, 'mail', 'hello again')",
+    "UPDATE users SET last_seen = now() WHERE id = $1 / 2",
+    "UPDATE jobs SET state = 'done' WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND id > $1 / 2 \
+     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)",
+];
 
 /// Asks for everything that the migration was to reach, as one text that both ways must give.
 const SCHEMA: &str = "
@@ -40,7 +53,10 @@ pub(super) async fn tell(way: Way, stage: &Stage, screen: &mut Screen) -> anyhow
     let direct = stage.open(way).await?;
     let proxy = match way {
         Way::Straight => None,
-        Way::Through => Some(Proxy::start(&stage.cluster, &direct).await?),
+        Way::Through => {
+            let program = std::env::current_exe().context("cannot find this program")?;
+            Some(Proxy::start(&program, &stage.cluster, &direct).await?)
+        }
     };
     let url = proxy.as_ref().map_or_else(|| direct.clone(), |proxy| proxy.url(way.database()));
     screen.line(&format!("\n== {} ==", way.name()));
@@ -54,7 +70,8 @@ pub(super) async fn tell(way: Way, stage: &Stage, screen: &mut Screen) -> anyhow
 }
 
 async fn play(way: Way, url: &str, stage: &Stage, screen: &mut Screen) -> anyhow::Result<Outcome> {
-    let mut traffic = Traffic::start(url, stage.clients, stage.rows).await?;
+    let mut traffic =
+        Traffic::start(&[url], stage.clients, Script { queries: &QUERIES, keys: stage.rows }).await?;
     let (told, mut lines) = mpsc::unbounded_channel();
     let mut notices = Vec::new();
     let acts = acts(url, stage, &told);

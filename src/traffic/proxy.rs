@@ -1,7 +1,9 @@
-//! The proxy, as a child of this very program.
+//! The proxy as a child process.
 
 use std::collections::VecDeque;
+use std::env;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +13,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::AbortHandle;
 
-use super::migration::without_variables;
 use crate::cluster::{Cluster, SUPERUSER};
 
 /// How long it may take to listen.
@@ -22,7 +23,7 @@ const KEPT: usize = 20;
 
 /// A running `lockkeeper serve`; ended when dropped.
 #[derive(Debug)]
-pub(super) struct Proxy {
+pub struct Proxy {
     _child: Child,
     addr: SocketAddr,
     log: Arc<Mutex<VecDeque<String>>>,
@@ -30,14 +31,13 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts it before a cluster; `control` is the URL that its own connection uses.
-    pub(super) async fn start(cluster: &Cluster, control: &str) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program")?;
+    /// Starts this program before a cluster; `control` is the URL that its own connection uses.
+    pub async fn start(program: &Path, cluster: &Cluster, control: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--upstream", &cluster.addr().to_string()]);
         without_variables(&mut command);
         command.env("LOCKKEEPER_CONTROL_URL", control);
-        // The demo's tables stand for bigger ones.
+        // The tables here stand for bigger ones.
         command.env("LOCKKEEPER_GUARD_SMALL_TABLE", "0B");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
@@ -64,12 +64,12 @@ impl Proxy {
     }
 
     /// The end of its log, for error messages.
-    pub(super) fn last_words(&self) -> String {
+    pub fn last_words(&self) -> String {
         end_of(&self.log)
     }
 
     /// The URL of a database through it.
-    pub(super) fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         format!("postgresql://{SUPERUSER}@{}/{database}", self.addr)
     }
 }
@@ -78,6 +78,16 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         for reader in &self.readers {
             reader.abort();
+        }
+    }
+}
+
+/// Removes what would change where a child connects to, or how it is configured.
+pub fn without_variables(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("PG") || text.starts_with("LOCKKEEPER_") {
+            command.env_remove(&name);
         }
     }
 }

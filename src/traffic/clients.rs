@@ -7,26 +7,24 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
+use super::connection::{closed, connect};
 use super::figures::{self, Sample};
-use super::stage::{closed, connect};
 
 /// What a client does between two queries: long enough that two cores are not the bottleneck.
 const THINKING: Duration = Duration::from_millis(5);
 
-/// The queries, in turn; `$1` is a random number below the number of applications.
-const QUERIES: [&str; 6] = [
-    "SELECT company, position, status FROM applications WHERE id = $1",
-    "UPDATE applications SET status = 'sent', updated_at = now() WHERE id = $1",
-    "SELECT channel, sent_at FROM outreach WHERE application_id = $1",
-    "INSERT INTO outreach (application_id, channel, message) VALUES ($1, 'mail', 'hello again')",
-    "UPDATE users SET last_seen = now() WHERE id = $1 / 2",
-    "UPDATE jobs SET state = 'done' WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND id > $1 / 2 \
-     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)",
-];
+/// What the clients ask.
+#[derive(Debug, Clone, Copy)]
+pub struct Script {
+    /// The queries, in turn; `$1` is a random number from 1 to `keys`, a `bigint`.
+    pub queries: &'static [&'static str],
+    /// The highest number.
+    pub keys: u32,
+}
 
 /// The clients; they end when this is dropped.
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub struct Traffic {
     clients: JoinSet<anyhow::Result<()>>,
     log: Arc<Log>,
 }
@@ -49,8 +47,8 @@ impl Log {
 }
 
 impl Traffic {
-    /// Connects the clients and lets them work.
-    pub(super) async fn start(url: &str, clients: u16, rows: u32) -> anyhow::Result<Self> {
+    /// Connects the clients, in turn by each of the URLs, and lets them work.
+    pub async fn start(urls: &[&str], clients: u16, script: Script) -> anyhow::Result<Self> {
         let log = Arc::new(Log {
             began: Instant::now(),
             samples: Mutex::default(),
@@ -58,12 +56,12 @@ impl Traffic {
             under_way: (0..clients).map(|_| AtomicU64::new(0)).collect(),
         });
         let mut tasks = JoinSet::new();
-        for number in 0..usize::from(clients) {
+        for (number, url) in (0..usize::from(clients)).zip(urls.iter().cycle()) {
             let (client, connection) = connect(url).await?;
             let log = Arc::clone(&log);
             tasks.spawn(async move {
                 tokio::select! {
-                    ended = work(client, number, rows, &log) => ended,
+                    ended = work(client, number, script, &log) => ended,
                     ended = connection => Err(closed(ended)),
                 }
             });
@@ -72,12 +70,12 @@ impl Traffic {
     }
 
     /// Time since the beginning, as the samples count it.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.log.began.elapsed()
     }
 
     /// Waits until a client cannot go on, which none should.
-    pub(super) async fn broken(&mut self) -> anyhow::Error {
+    pub async fn broken(&mut self) -> anyhow::Error {
         match self.clients.join_next().await {
             Some(Ok(Err(trouble))) => trouble.context("the application lost its connection"),
             Some(Err(trouble)) => anyhow::Error::new(trouble).context("a client of the application failed"),
@@ -86,14 +84,14 @@ impl Traffic {
     }
 
     /// Ends the clients; what they wrote down, and how many queries failed.
-    pub(super) async fn stop(mut self) -> (Vec<Sample>, u64) {
+    pub async fn stop(mut self) -> (Vec<Sample>, u64) {
         self.clients.shutdown().await;
         let samples = std::mem::take(&mut *self.log.samples.lock().unwrap_or_else(PoisonError::into_inner));
         (samples, self.log.failures.load(Ordering::Relaxed))
     }
 
     /// The last seconds in one line.
-    pub(super) fn status(&self) -> String {
+    pub fn status(&self) -> String {
         const SLICE: Duration = Duration::from_millis(200);
         const SLICES: usize = 40;
         let now = self.log.now_us();
@@ -122,17 +120,17 @@ impl Traffic {
 }
 
 /// One client, until it is ended.
-async fn work(client: Client, number: usize, rows: u32, log: &Log) -> anyhow::Result<()> {
+async fn work(client: Client, number: usize, script: Script, log: &Log) -> anyhow::Result<()> {
     let mut statements = Vec::new();
-    for query in QUERIES {
+    for query in script.queries {
         statements.push(client.prepare_typed(query, &[tokio_postgres::types::Type::INT8]).await?);
     }
     let mut turn = number;
     loop {
         turn += 1;
-        let Some(statement) = statements.get(turn % QUERIES.len()) else { continue };
+        let Some(statement) = statements.get(turn % statements.len()) else { continue };
         let random = getrandom::u32().map_err(|trouble| anyhow::anyhow!("no random numbers: {trouble}"))?;
-        let key = i64::from(random % rows.max(1)) + 1;
+        let key = i64::from(random % script.keys.max(1)) + 1;
         let sent = log.now_us();
         mark(log, number, sent);
         let answer = client.execute(statement, &[&key]).await;

@@ -3,30 +3,32 @@
 use std::time::Duration;
 
 /// From here on a query counts as stalled.
-pub(super) const STALL: Duration = Duration::from_millis(100);
+pub const STALL: Duration = Duration::from_millis(100);
 
 /// One query of the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sample {
+pub struct Sample {
     /// When it was sent, from the beginning of the run.
-    pub(super) at: Duration,
+    pub at: Duration,
     /// How long the answer took.
-    pub(super) took: Duration,
+    pub took: Duration,
 }
 
 /// The few numbers that tell most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Figures {
-    pub(super) longest: Duration,
-    pub(super) median: Duration,
+pub struct Figures {
+    /// The longest answer.
+    pub longest: Duration,
+    /// Half of all answers took no longer.
+    pub median: Duration,
     /// What all clients together waited in queries longer than [`STALL`]. (A percentile would hide it: a client that waits
     /// asks nothing else.)
-    pub(super) lost: Duration,
+    pub lost: Duration,
 }
 
 impl Figures {
     /// Those of a run; zero when there was no query.
-    pub(super) fn of(samples: &[Sample]) -> Self {
+    pub fn of(samples: &[Sample]) -> Self {
         let mut times: Vec<_> = samples.iter().map(|sample| sample.took).collect();
         times.sort_unstable();
         let median = times.get(times.len() / 2).copied().unwrap_or_default();
@@ -37,7 +39,7 @@ impl Figures {
 
 /// The slowest query under way in each slice of time, so that a stall shows for as long as it lasted; `None` where there was
 /// no query at all.
-pub(super) fn worst_per_slice(samples: &[Sample], slice: Duration) -> Vec<Option<Duration>> {
+pub fn worst_per_slice(samples: &[Sample], slice: Duration) -> Vec<Option<Duration>> {
     let index =
         |at: Duration| usize::try_from(at.as_micros() / slice.as_micros().max(1)).unwrap_or(usize::MAX);
     let count = samples.iter().map(|sample| index(sample.at + sample.took)).max().map_or(0, |last| last + 1);
@@ -50,13 +52,21 @@ pub(super) fn worst_per_slice(samples: &[Sample], slice: Duration) -> Vec<Option
     worst
 }
 
+/// So long 999 of 1,000 queries took at most; zero when there was none.
+pub fn almost_all(samples: &[Sample]) -> Duration {
+    let mut times: Vec<_> = samples.iter().map(|sample| sample.took).collect();
+    times.sort_unstable();
+    let rank = (times.len() * 999).div_ceil(1_000).saturating_sub(1);
+    times.get(rank).copied().unwrap_or_default()
+}
+
 /// The query that took longest.
-pub(super) fn longest(samples: &[Sample]) -> Option<Sample> {
+pub fn longest(samples: &[Sample]) -> Option<Sample> {
     samples.iter().copied().max_by_key(|sample| sample.took)
 }
 
 /// "0.42 ms", "37 ms", "6.21 s": three digits are all that anybody compares.
-pub(super) fn human(time: Duration) -> String {
+pub fn human(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1_000.0;
     match ms {
         _ if ms < 10.0 => format!("{ms:.2} ms"),
@@ -66,7 +76,7 @@ pub(super) fn human(time: Duration) -> String {
 }
 
 /// A row of bars, two for each decade from 1 ms to 1 s.
-pub(super) fn sparkline(worst: &[Option<Duration>]) -> String {
+pub fn sparkline(worst: &[Option<Duration>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const BOUNDS_MS: [u128; 7] = [1, 3, 10, 30, 100, 300, 1_000];
     let bar = |time: Duration| BOUNDS_MS.iter().filter(|bound| time.as_millis() >= **bound).count();
@@ -99,6 +109,16 @@ mod tests {
         let figures = Figures::of(&samples(&[(0, 1), (0, 300), (0, 2), (0, 3), (0, 100), (0, 2), (0, 500)]));
         assert_eq!(figures, Figures { longest: ms(500), median: ms(3), lost: ms(800) });
         assert_eq!(Figures::of(&[]), Figures::default());
+    }
+
+    #[test]
+    fn one_in_a_thousand_may_take_longer() {
+        let mut list: Vec<_> = (0..999).map(|n| (n, 1)).collect();
+        list.push((999, 500));
+        assert_eq!(almost_all(&samples(&list)), ms(1));
+        list.push((1_000, 400));
+        assert_eq!(almost_all(&samples(&list)), ms(400));
+        assert_eq!(almost_all(&[]), Duration::ZERO);
     }
 
     #[test]

@@ -1,0 +1,212 @@
+//! What cuts a plan off: a client that vanishes, Ctrl-C, a killed proxy, a crashed server, an ended backend. At every step of
+//! every plan, and in the midst of every build of an index.
+//!
+//! Where the proxy still can, it takes back what was done; what it cannot reach any more it lists.
+
+use lockkeeper::cluster::{Installation, Stop};
+
+use crate::faults_stage::{Case, Moment, Stage};
+use crate::plans_faults::STATEMENTS;
+use crate::support::each_major;
+
+/// A plan of one step.
+const REFRESH: (&str, usize) = ("REFRESH MATERIALIZED VIEW m", 1);
+
+/// The same where an event trigger is in the way (`DROP INDEX CONCURRENTLY` must be the first in its transaction) or does not
+/// hear of it (`REINDEX` before 17).
+const MET_IN_THE_MIDST: [&str; 3] = ["DROP INDEX t_b", "REINDEX INDEX t_b", "REINDEX TABLE t"];
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    ClientVanishes,
+    Cancel,
+    ProxyKilled,
+    ServerCrashes,
+    BackendTerminated,
+}
+
+/// Which versions: the newest, one that knows no NOT NULL constraint, and the others where they were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    Newest,
+    Fifteen,
+    Others,
+}
+
+#[test]
+fn a_client_that_vanishes_leaves_nothing_behind() {
+    on(Versions::Newest, Fault::ClientVanishes);
+}
+
+#[test]
+fn a_client_that_vanishes_leaves_nothing_behind_on_15() {
+    on(Versions::Fifteen, Fault::ClientVanishes);
+}
+
+#[test]
+fn a_cancel_request_leaves_nothing_behind() {
+    on(Versions::Newest, Fault::Cancel);
+}
+
+#[test]
+fn a_cancel_request_leaves_nothing_behind_on_15() {
+    on(Versions::Fifteen, Fault::Cancel);
+}
+
+#[test]
+fn what_a_killed_proxy_has_left_is_listed_when_it_starts_again() {
+    on(Versions::Newest, Fault::ProxyKilled);
+}
+
+#[test]
+fn what_a_killed_proxy_has_left_is_listed_when_it_starts_again_on_15() {
+    on(Versions::Fifteen, Fault::ProxyKilled);
+}
+
+#[test]
+fn what_a_crash_of_the_server_has_left_is_listed() {
+    on(Versions::Newest, Fault::ServerCrashes);
+}
+
+#[test]
+fn what_a_crash_of_the_server_has_left_is_listed_on_15() {
+    on(Versions::Fifteen, Fault::ServerCrashes);
+}
+
+#[test]
+fn what_an_ended_backend_has_left_is_listed() {
+    on(Versions::Newest, Fault::BackendTerminated);
+}
+
+#[test]
+fn what_an_ended_backend_has_left_is_listed_on_15() {
+    on(Versions::Fifteen, Fault::BackendTerminated);
+}
+
+#[test]
+fn a_client_that_vanishes_leaves_nothing_behind_on_others() {
+    on(Versions::Others, Fault::ClientVanishes);
+}
+
+#[test]
+fn a_cancel_request_leaves_nothing_behind_on_others() {
+    on(Versions::Others, Fault::Cancel);
+}
+
+#[test]
+fn what_a_killed_proxy_has_left_is_listed_when_it_starts_again_on_others() {
+    on(Versions::Others, Fault::ProxyKilled);
+}
+
+#[test]
+fn what_a_crash_of_the_server_has_left_is_listed_on_others() {
+    on(Versions::Others, Fault::ServerCrashes);
+}
+
+#[test]
+fn what_an_ended_backend_has_left_is_listed_on_others() {
+    on(Versions::Others, Fault::BackendTerminated);
+}
+
+/// The versions that are there, at the same time.
+fn on(versions: Versions, fault: Fault) {
+    let every = std::env::var_os("LOCKKEEPER_TEST_EVERY_FAULT").is_some();
+    let mut all = each_major();
+    let newest = all.remove(0);
+    let chosen: Vec<Installation> = match versions {
+        Versions::Newest => vec![newest],
+        Versions::Fifteen => all.into_iter().filter(|one| one.major == 15).collect(),
+        Versions::Others => all.into_iter().filter(|one| every && one.major != 15).collect(),
+    };
+    std::thread::scope(|scope| {
+        for installation in chosen {
+            scope.spawn(move || everywhere(fault, installation));
+        }
+    });
+}
+
+fn everywhere(fault: Fault, installation: Installation) {
+    let major = installation.major;
+    let mut stage = Stage::on(installation);
+    // Since 18 that is no plan.
+    let key = ("ALTER TABLE p ADD PRIMARY KEY (a)", 9);
+    for (sql, least) in STATEMENTS.iter().chain([&REFRESH]).chain((major < 18).then_some(&key)) {
+        let mut steps = 0;
+        while let Some(is_build) = strike(&mut stage, fault, (sql, Moment::Before(steps + 1))) {
+            steps += 1;
+            if is_build {
+                let midst = strike(&mut stage, fault, (sql, Moment::Midst(steps)));
+                assert!(midst.is_some(), "{major}: {sql}: the build at {steps} was not met");
+            }
+        }
+        assert!(steps >= *least, "{major}: {sql}: {steps} steps");
+    }
+    for sql in MET_IN_THE_MIDST {
+        let met = strike(&mut stage, fault, (sql, Moment::Midst(0)));
+        assert!(met.is_some(), "{major}: {sql}");
+    }
+}
+
+/// The index is lost with the first step of its drop; whoever cuts it off is told, and it is listed.
+fn is_drop(sql: &str) -> bool {
+    sql.starts_with("DROP INDEX")
+}
+
+/// Strikes at one moment; whether the step that was to come builds an index. Nothing where the plan has no such step.
+fn strike(stage: &mut Stage, fault: Fault, (sql, moment): (&str, Moment)) -> Option<bool> {
+    let mut case = stage.begin(sql, moment)?;
+    let is_build = case.is_build();
+    case.name = format!("{} {fault:?} {moment:?}: {sql}", stage.major);
+    match fault {
+        Fault::ClientVanishes => {
+            let unhurried = case.is_unhurried(stage);
+            case.client = None;
+            // What may take its time is cancelled; what is brief ends by itself.
+            if unhurried {
+                stage.until_left(&case);
+            }
+            stage.let_go(&mut case);
+            stage.until_gone(&case);
+            if is_drop(sql) { stage.is_listed(&case) } else { stage.is_clean(&case) }
+        }
+        Fault::Cancel => {
+            case.client.as_ref().expect("a client").cancel();
+            stage.until_left(&case);
+            stage.let_go(&mut case);
+            let client = case.client.as_mut().expect("a client");
+            let answer = client.answer();
+            if answer.error().is_none() {
+                // It came when all was done but for something that is tidied up.
+                stage.is_done(&case);
+                return Some(is_build);
+            }
+            assert_eq!(answer.failure(), "57014", "{}: {answer:?}", case.name);
+            assert_eq!(answer.hint().is_empty(), !is_drop(sql), "{}: {answer:?}", case.name);
+            assert_eq!(client.table("SHOW lock_timeout"), "7s");
+            assert_eq!(client.table("SHOW statement_timeout"), "1h");
+            if is_drop(sql) { stage.is_listed(&case) } else { stage.is_clean(&case) }
+        }
+        Fault::ProxyKilled => {
+            stage.kill_proxy(&mut case);
+            stage.let_go(&mut case);
+            stage.until_gone(&case);
+            stage.start_proxy();
+            stage.is_listed(&case);
+        }
+        Fault::ServerCrashes => {
+            stage.restart(&mut case, Stop::Immediate);
+            stage.is_listed(&case);
+            stage.goes_back(&case);
+        }
+        Fault::BackendTerminated => {
+            stage.terminate(&case);
+            stage.let_go(&mut case);
+            stage.until_gone(&case);
+            stage.is_listed(&case);
+            stage.goes_back(&case);
+        }
+    }
+    drop::<Case>(case);
+    Some(is_build)
+}
