@@ -1,17 +1,23 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
+use std::time::Duration;
+
 use crate::base::relation::quote_literal;
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
-use crate::event::ClientLeft;
 use crate::event::clock::Moment;
+use crate::event::{self, ClientLeft};
 use crate::judge::{Guard, Retry};
 use crate::live::queue::Work;
-use crate::plan::{Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
+use crate::pace::blocker;
+use crate::plan::{Context, Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
+use crate::sql;
 use crate::upstream::call::{Answer, Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields::sqlstate;
+
+use tracing::Instrument as _;
 
 use super::Run;
 use super::attempt::{is_lock_timeout, restore};
@@ -26,15 +32,16 @@ use super::tell::tell;
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
+        let span = span(run, step, (at + 1, plan.steps.len()));
         run.record.step(at + 1, plan.steps.len());
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
-            Pace::Tidy(targets) => tidy(run, step, targets).await?,
+            Pace::Tidy(targets) => tidy(run, step, targets).instrument(span).await?,
             _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
             }
-            Pace::Unhurried | Pace::Ladder(_) => in_turn(run, step).await?,
+            Pace::Unhurried | Pace::Ladder(_) => in_turn(run, step).instrument(span).await?,
         };
         if let Settled::Failed(outcome) = settled {
             let done = plan.steps.get(..at).unwrap_or_default();
@@ -42,6 +49,33 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
         }
     }
     Ok(Outcome::Complete(format!("{}\0", plan.tag).into_bytes()))
+}
+
+/// What is said when all is done.
+pub fn summary(run: &Run<'_>, plan: &Plan, took: Duration) -> Notice {
+    let steps = match plan.steps.len() {
+        1 => String::new(),
+        several => format!(" in {several} steps"),
+    };
+    let stall = run.record.stall();
+    let felt = if stall.is_zero() {
+        "it stopped neither reads nor writes".to_owned()
+    } else if run.surroundings.control.is_configured() {
+        format!("nobody waited for it longer than {} ms", stall.as_millis().max(1))
+    } else {
+        format!(
+            "it held or awaited its locks for {} ms at most; without a control connection nobody saw who waited",
+            stall.as_millis().max(1)
+        )
+    };
+    Notice::info(format!("{} took {}{steps}: {felt}", plan.tag, blocker::age(took)))
+}
+
+/// The span of a step in the log; nothing that anybody has sent.
+fn span(run: &Run<'_>, step: &Step, (at, of): (usize, usize)) -> tracing::Span {
+    let script = sql::parse(&step.sql, run.link.tracker.reading().dialect());
+    let name = script.statements.first().map_or("", |statement| statement.tag);
+    event::step(name, (at, of), step.lock, step.relation)
 }
 
 enum Settled {
@@ -99,12 +133,17 @@ async fn brief(run: &mut Run<'_>, step: &Step, targets: &[Target]) -> Result<Set
 /// Runs one step, again after a deadlock, until it is done or has failed for good.
 async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, Lost> {
     let began = Moment::now();
+    if step.context == Context::OutsideTransaction
+        && let Some(notice) = Watch::new(run.surroundings, step.relation).ahead().await
+    {
+        tell(run.link, &[notice]).await;
+    }
     loop {
         let before = match invalid_before(run.link, step).await? {
             Ok(before) => before,
             Err(failed) => return Ok(Settled::Failed(Outcome::server_error(&failed, None, None))),
         };
-        let answer = unhurried(run, Item::client(&step.sql)).await?;
+        let answer = unhurried(run, Item::client(&step.sql), step.relation).await?;
         let Some(failed) = answer.failed else {
             return verify(run, step, &before).await;
         };
@@ -119,10 +158,10 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
 }
 
 /// Runs a statement with no time-out in force: a concurrent step that is cut short only leaves an invalid index.
-async fn unhurried(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
+async fn unhurried(run: &mut Run<'_>, item: Item<'_>, table: Option<Oid>) -> Result<Answer, Lost> {
     let lift = ["SET SESSION lock_timeout = 0", "SET SESSION statement_timeout = 0"].map(Item::ours);
     let lifted = Call::run(run.link, &lift).await?;
-    let answer = if lifted.failed.is_some() { lifted } else { watched(run, item).await? };
+    let answer = if lifted.failed.is_some() { lifted } else { watched(run, item, table).await? };
     let lock = format!("SET SESSION lock_timeout = {}", quote_literal(&run.session.lock_timeout));
     let statement =
         format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
@@ -131,8 +170,8 @@ async fn unhurried(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
 }
 
 /// Runs a statement while telling how far it is; a client that goes away cancels it.
-async fn watched(run: &mut Run<'_>, item: Item<'_>) -> Result<Answer, Lost> {
-    let mut watch = Watch::new(run.surroundings);
+async fn watched(run: &mut Run<'_>, item: Item<'_>, table: Option<Oid>) -> Result<Answer, Lost> {
+    let mut watch = Watch::new(run.surroundings, table);
     let mut call = Call::start(run.link, &[item]).await;
     loop {
         match watch.until_due(call.step(run.link)).await {
@@ -237,7 +276,7 @@ async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Los
         .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, Item::ours(&sql)).await?.failed.is_none())
+    Ok(unhurried(run, Item::ours(&sql), None).await?.failed.is_none())
 }
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.
