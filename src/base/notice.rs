@@ -3,7 +3,7 @@
 use super::SqlState;
 
 /// How grave a message is, as the `S` and `V` fields write it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Something was done differently, or is under way.
     Notice,

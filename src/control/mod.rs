@@ -4,6 +4,7 @@
 //! guards, only it cannot look before it queues, nor tell progress.
 
 pub mod blockers;
+pub mod holders;
 pub mod left_overs;
 mod live;
 pub mod progress;
@@ -15,7 +16,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config};
 
 use crate::effects::facts::Oid;
@@ -24,6 +25,7 @@ use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
 use crate::upstream::{Own, Upstream};
 
+use holders::Held;
 pub use live::{Live, Unanswered};
 use progress::Build;
 use victims::Behind;
@@ -93,6 +95,11 @@ impl Control {
         Self { settings, connections: RefCell::default() }
     }
 
+    /// Whether there is anybody to ask.
+    pub const fn is_configured(&self) -> bool {
+        self.settings.is_some()
+    }
+
     /// Who holds locks on these relations, other than `pid`. Empty also when nobody may know.
     pub async fn blockers(&self, database: &str, pid: u32, relations: &[Oid]) -> Vec<(Oid, Blocker)> {
         if relations.is_empty() {
@@ -115,6 +122,18 @@ impl Control {
             Some(Ok(row)) => row.as_ref().and_then(progress::build),
             Some(Err(error)) => self.broken(database, &error.to_string(), None),
             None => self.broken(database, "no answer in time", None),
+        }
+    }
+
+    /// Who holds a build on this table by this backend up; nobody also when nobody may know.
+    pub async fn holders(&self, database: &str, pid: u32, table: Oid) -> Held {
+        let Some(client) = self.client(database).await else { return Held::default() };
+        let pid = i32::try_from(pid).unwrap_or(-1);
+        let values: [(&(dyn ToSql + Sync), Type); 2] = [(&table, Type::OID), (&pid, Type::INT4)];
+        match clock::within(ANSWER_WITHIN, client.query_typed(holders::SQL, &values)).await {
+            Some(Ok(rows)) => holders::held(&rows),
+            Some(Err(error)) => self.broken(database, &error.to_string(), Held::default()),
+            None => self.broken(database, "no answer in time", Held::default()),
         }
     }
 

@@ -14,5 +14,5 @@ pub use process::{
     Accepting, ConfigurationRefused, ConfigurationReloaded, ControlSocket, FileLimitLow, Frozen, LoginAdvice,
     NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
-pub use statement::{ClientLeft, Judged, Overridden, SessionBroken, StallCut};
+pub use statement::{ClientLeft, Judged, Overridden, PortalFreed, SessionBroken, StallCut, step};
 pub use trouble::{ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled};

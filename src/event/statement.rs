@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::LockMode;
 use crate::judge::Decision;
 
 use super::clean::Clean;
@@ -101,6 +102,28 @@ impl StallCut {
             longest_ms,
             pid = self.pid,
             "statement cancelled, since others waited behind it"
+        );
+    }
+}
+
+/// The span of one step of a plan: its command, which of how many it is, and what it locks. No literal is in it.
+pub fn step(name: &str, (at, of): (usize, usize), lock: LockMode, relation: Option<u32>) -> tracing::Span {
+    tracing::info_span!("step", name, step = at, of, lock = lock.name(), relation)
+}
+
+/// The finished portal of an idle session was closed, since a build waited for its snapshot.
+#[derive(Debug)]
+pub struct PortalFreed {
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl PortalFreed {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::info!(
+            pid = self.pid,
+            "finished portal of an idle session closed, since a build waits for its snapshot"
         );
     }
 }

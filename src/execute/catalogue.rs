@@ -3,8 +3,7 @@
 //! Asked on the client's connection on purpose: its role, search path, temporary tables and open transaction decide
 //! what a name means. Every function and operator is schema-qualified, since that search path is not ours.
 
-use crate::base::RelationName;
-use crate::base::SqlState;
+use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
 use crate::effects::facts::{Facts, Oid, answer};
 use crate::plan::Scope;
@@ -21,7 +20,7 @@ const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'),
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
      pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
      pg_catalog.current_setting('lockkeeper.override', true), \
-     pg_catalog.current_setting('TimeZone')";
+     pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages')";
 
 /// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment.
 const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
@@ -98,6 +97,11 @@ async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Fa
     if let Some(failed) = answer.failed {
         return Ok(Err(failed));
     }
+    link.least = match answer.row(first).and_then(|row| text(row, 9)) {
+        Some("warning") => Severity::Warning,
+        Some("error") => Severity::Error,
+        Some(_) | None => Severity::Notice,
+    };
     let (settings, mut facts) = session_settings(answer.row(first));
     if !need.is_empty() {
         let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));

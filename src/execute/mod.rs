@@ -17,6 +17,7 @@ pub mod plan;
 pub mod progress;
 pub mod queue;
 pub mod script;
+pub mod summary;
 pub mod stall;
 pub mod take_back;
 pub mod tell;

@@ -1,12 +1,14 @@
 //! Runs an online plan step by step; what a failed step leaves behind is taken away.
 
+use tracing::Instrument as _;
+
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::effects::facts::Oid;
-use crate::event::clock::Moment;
 use crate::event::PlanCutOff;
+use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::live::queue::Work;
-use crate::plan::{Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
+use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -18,7 +20,9 @@ use super::catalogue::{self, InvalidIndex};
 use super::detach;
 use super::guard;
 use super::outcome::Outcome;
+use super::progress::Watch;
 use super::queue::{self, Turn};
+use super::summary;
 use super::take_back::{insist, take_back, undone_by};
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
@@ -47,17 +51,20 @@ fn cut_off(run: &Run<'_>, plan: &Plan, at: usize) {
 async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
         *reached = at;
+        let span = summary::span(run, step, (at + 1, plan.steps.len()));
         run.record.step(at + 1, plan.steps.len());
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
-            Pace::Tidy(targets) => tidy(run, &step.sql, targets).await?,
-            Pace::TidyCheck(left) => tidy_check(run, left).await?,
+            Pace::Tidy(targets) => tidy(run, &step.sql, targets).instrument(span).await?,
+            Pace::TidyCheck(left) => tidy_check(run, left).instrument(span).await?,
             _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
             _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
                 Settled::Failed(cancelled())
             }
-            Pace::Unhurried | Pace::Ladder(_) | Pace::Together(_) => in_turn(run, step).await?,
-            Pace::Ranges(ranges) => backfill::run(run, ranges).await?,
+            Pace::Unhurried | Pace::Ladder(_) | Pace::Together(_) => {
+                in_turn(run, step).instrument(span).await?
+            }
+            Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
         };
         if let Settled::Failed(outcome) = settled {
             if let Inverse::Finish(rest) = &step.inverse {
@@ -151,12 +158,17 @@ async fn brief(
 /// Runs one step, again after a deadlock, until it is done or has failed for good.
 async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, Lost> {
     let began = Moment::now();
+    if step.context == Context::OutsideTransaction
+        && let Some(notice) = Watch::new(run.surroundings, step.relation).ahead().await
+    {
+        tell(run.link, &[notice]).await;
+    }
     loop {
         let before = match invalid_before(run.link, step).await? {
             Ok(before) => before,
             Err(failed) => return Ok(Settled::Failed(Outcome::server_error(&failed, None, None))),
         };
-        let answer = unhurried(run, Item::client(&step.sql), WhenAlone::Cancelled).await?;
+        let answer = unhurried(run, Item::client(&step.sql), WhenAlone::Cancelled, step.relation).await?;
         let Some(failed) = answer.failed else {
             return verify(run, step, &before).await;
         };
@@ -272,7 +284,7 @@ async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Los
         .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, Item::ours(&sql), WhenAlone::Cancelled).await?.failed.is_none())
+    Ok(unhurried(run, Item::ours(&sql), WhenAlone::Cancelled, None).await?.failed.is_none())
 }
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.

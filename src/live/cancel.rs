@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+use super::nudge::Nudge;
+
 /// Process id and the whole key; the id alone is no key.
 type Key = (u32, Box<[u8]>);
 
@@ -22,6 +24,8 @@ pub struct CancelTarget {
     pub cancel: Arc<Cancel>,
     /// The upstream host that the session is connected to, as an index into `upstream.hosts`.
     pub host: usize,
+    /// The ear of the session while it idles.
+    pub nudge: Arc<Nudge>,
 }
 
 /// A session's flag: somebody asked to cancel.
@@ -37,6 +41,7 @@ pub struct CancelEntry {
     cancels: Arc<Cancels>,
     key: Key,
     cancel: Arc<Cancel>,
+    nudge: Arc<Nudge>,
 }
 
 impl Cancel {
@@ -73,14 +78,27 @@ impl CancelEntry {
     pub const fn cancel(&self) -> &Arc<Cancel> {
         &self.cancel
     }
+
+    /// The session's ear.
+    pub const fn nudge(&self) -> &Arc<Nudge> {
+        &self.nudge
+    }
 }
 
 impl Cancels {
     pub(super) fn insert(cancels: &Arc<Self>, pid: u32, key: &[u8], host: usize) -> CancelEntry {
         let cancel = Arc::new(Cancel::default());
+        let nudge = Arc::<Nudge>::default();
         let key: Key = (pid, key.into());
-        cancels.sessions.insert(key.clone(), CancelTarget { cancel: Arc::clone(&cancel), host });
-        CancelEntry { cancels: Arc::clone(cancels), key, cancel }
+        let target = CancelTarget { cancel: Arc::clone(&cancel), host, nudge: Arc::clone(&nudge) };
+        cancels.sessions.insert(key.clone(), target);
+        CancelEntry { cancels: Arc::clone(cancels), key, cancel, nudge }
+    }
+
+    /// The session of a server process. Looks at all of them.
+    pub(super) fn of_process(&self, pid: u32, host: usize) -> Option<CancelTarget> {
+        let mut sessions = self.sessions.iter();
+        sessions.find(|it| it.key().0 == pid && it.host == host).map(|it| it.value().clone())
     }
 
     pub(super) fn find(&self, pid: u32, key: &[u8]) -> Option<CancelTarget> {

@@ -240,6 +240,11 @@ impl Record<'_> {
         self.change(|entry| entry.stall = entry.stall.max(time));
     }
 
+    /// The longest that anybody may have waited for it.
+    pub fn stall(&self) -> Duration {
+        self.ledger.book().open.get(&self.id).map(|(entry, _)| entry.stall).unwrap_or_default()
+    }
+
     /// Whether a freeze has cancelled it.
     pub fn is_stopped(&self) -> bool {
         self.ledger.book().open.get(&self.id).is_some_and(|(entry, _)| entry.stopped)

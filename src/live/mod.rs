@@ -9,6 +9,7 @@ mod forward;
 pub mod gate;
 pub mod left_overs;
 pub mod ledger;
+pub mod nudge;
 pub mod queue;
 pub mod rules;
 mod seats;
@@ -81,6 +82,13 @@ impl Live {
     /// The local session that a cancel request means.
     pub fn cancel_target(&self, pid: u32, key: &[u8]) -> Option<CancelTarget> {
         self.cancels.find(pid, key)
+    }
+
+    /// Asks the session of a server process, if it is one of ours, to let go of a snapshot that it does not
+    /// need; false when it is not.
+    pub fn nudge(&self, pid: u32, host: usize) -> bool {
+        let session = self.cancels.of_process(pid, host);
+        session.inspect(|session| session.nudge.ask()).is_some()
     }
 
     /// Waits until one more cancel request may be passed on; `None` if too many wait for that already.

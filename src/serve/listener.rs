@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as Raw, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::upstream::Stream;
 use crate::upstream::settings::Liveness;
 use crate::upstream::socket::tune;
 
@@ -67,6 +68,16 @@ pub enum Socket {
     Tcp(std::net::TcpStream),
     /// A Unix-domain socket.
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// The same on the runtime of this thread; another has accepted it.
+    pub(super) fn stream(self) -> std::io::Result<Stream> {
+        match self {
+            Self::Tcp(socket) => tokio::net::TcpStream::from_std(socket).map(Stream::Tcp),
+            Self::Unix(socket) => tokio::net::UnixStream::from_std(socket).map(Stream::Unix),
+        }
+    }
 }
 
 /// Who connects.

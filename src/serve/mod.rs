@@ -6,6 +6,7 @@ pub mod drain;
 pub mod engage;
 pub mod eye;
 mod failed;
+mod farewell;
 mod held;
 pub mod greet;
 pub mod left_overs;

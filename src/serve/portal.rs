@@ -2,6 +2,7 @@
 //! runs in the portal's place, nobody but us knows that it has run.
 
 use crate::base::{Notice, SqlState};
+use crate::event::PortalFreed;
 use crate::execute::fail;
 use crate::execute::outcome::Outcome;
 use crate::upstream::call::{pass, pass_news};
@@ -56,6 +57,30 @@ pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
                 link.tracker.expected.skip_to_sync();
                 pass(link, server::ERROR, &body).await;
                 return Ok(State::Missing);
+            }
+            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+}
+
+/// Closes the unnamed portal of a session that idles in a transaction, unseen by its client: with it goes the snapshot that
+/// others wait for. A client that has spoken meanwhile takes its place itself.
+pub(super) async fn free(link: &mut Link, pid: u32) -> Result<(), Lost> {
+    if !link.held.is_empty() {
+        return Ok(());
+    }
+    let mut out = Vec::new();
+    client::close(&mut out, b'P', b"");
+    client::sync(&mut out);
+    link.send(&out).await;
+    PortalFreed { pid }.emit();
+    loop {
+        match link.next().await? {
+            Arrival::Frame(server::READY, body) => {
+                link.tracker.received(server::READY, &body);
+                link.tracker.portal_closed();
+                return Ok(());
             }
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
             Arrival::ClientGone => {}

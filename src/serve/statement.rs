@@ -8,7 +8,7 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Run, fail, guard, plan, script};
+use crate::execute::{Run, fail, guard, plan, script, summary};
 use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing};
 use crate::live::ledger::State;
 use crate::live::queue::Work as Apart;
@@ -132,7 +132,17 @@ async fn carry_out(
             script::run(&mut run, script, guard).await
         }
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
-        Decision::Run(plan) => plan::run(&mut run, plan).await,
+        Decision::Run(plan) => {
+            let began = clock::Moment::now();
+            let outcome = plan::run(&mut run, plan).await?;
+            // What was sent in the very form that is run is not remarked upon.
+            let told = !case.judgement.notices.is_empty() && !plan.steps.is_empty();
+            if told && matches!(outcome, Outcome::Complete(_)) {
+                let notice = summary::of(&run, plan, began.elapsed());
+                tell(run.link, &[notice]).await;
+            }
+            Ok(outcome)
+        }
         Decision::Hold(hold) => {
             fail::transaction(run.link).await?;
             Ok(Outcome::own_error(&hold.elsewhere))

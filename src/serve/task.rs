@@ -2,15 +2,12 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::net::{TcpStream, UnixStream};
 
 use crate::base::{Notice, SqlState};
 use crate::control::{Control, ControlSettings};
@@ -23,17 +20,19 @@ use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
 use crate::sql::Memory;
 use crate::upstream::link::Reading;
-use crate::upstream::{Link, Lost, Stream};
+use crate::upstream::{Link, Lost};
 use crate::wire::notice;
 use crate::wire::startup::Replication;
 
 use super::console;
 use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
+use super::farewell::{idle_too_long, shutdown};
 use super::greet::{Greeting, greet};
-use super::listener::{Accepted, Socket};
+use super::listener::Accepted;
 use super::login::{self, Ended, Session, Way};
 use super::oversize;
+use super::portal;
 use super::refuse::refuse;
 use super::relay::{self, Halt, Relay, Scratch};
 use super::settings::{Oversize, Ready, Serving};
@@ -100,18 +99,10 @@ struct About {
     _seat: crate::live::Seat,
 }
 
-/// A socket that another thread has accepted, on this worker's runtime.
-fn stream(socket: Socket) -> io::Result<Stream> {
-    match socket {
-        Socket::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
-        Socket::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
-    }
-}
-
 async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
     let ready = state.serving.now();
     let limit = ready.settings.startup_timeout;
-    let client = stream(accepted.socket).ok()?;
+    let client = accepted.socket.stream().ok()?;
     let greeted = match greet(client, &ready.client_tls, limit).await {
         Greeting::Session(greeted) => console::unless_meant(greeted, &state.serving, &ready).await?,
         Greeting::Cancel { client, packet } => {
@@ -223,6 +214,8 @@ enum Care {
     Rest,
     /// It is too long, and its beginning has gone upstream.
     TooLate,
+    /// There is no message: the session keeps a portal that it does not need, and somebody waits for its end.
+    Free,
 }
 
 /// Why relaying stopped.
@@ -239,6 +232,7 @@ enum Wake {
     StopNews,
     IdleLimit,
     Idle,
+    Nudged,
 }
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
@@ -247,6 +241,8 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
     let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
     let mut last_active = Moment::now();
     let mut idle_limit = idle_timeout.map(|limit| Box::pin(clock::pause(limit)));
+    let nudge = begun.about.cancel.as_ref().map(|entry| Arc::clone(entry.nudge()));
+    let mut listening = None;
     loop {
         let stopping = *stop.borrow_and_update() != Stop::Running;
         if matches!(*stop.borrow(), Stop::Now) {
@@ -263,6 +259,9 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
             if idle_limit.is_some() {
                 last_active = Moment::now();
             }
+            if nudge.as_ref().is_some_and(|nudge| nudge.is_asked(&mut listening, cx.waker())) {
+                return Poll::Ready(Wake::Nudged);
+            }
             if stopping && relay.link().tracker.is_idle() {
                 return Poll::Ready(Wake::Idle);
             }
@@ -272,7 +271,10 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
         match wake {
             Wake::Halt(halt) => return halt.map(turn),
             Wake::Idle => return Ok(Turn::End(shutdown())),
-            Wake::StopNews => {}
+            Wake::Nudged if relay.link().tracker.keeps_finished_portal() => {
+                return Ok(Turn::Care(Care::Free));
+            }
+            Wake::Nudged | Wake::StopNews => {}
             Wake::IdleLimit => {
                 let left = idle_timeout.unwrap_or_default().saturating_sub(last_active.elapsed());
                 if left.is_zero() && relay.link().tracker.is_idle() {
@@ -297,17 +299,6 @@ const fn turn(halt: Halt) -> Turn {
         Halt::Hidden => Turn::Care(Care::TooLate),
         Halt::ServerEnded => Turn::ServerEnded,
     }
-}
-
-fn shutdown() -> Notice {
-    Notice::fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
-        .detail("The lockkeeper proxy is shutting down.")
-        .hint("Connect again; another instance may be serving already.")
-}
-
-fn idle_too_long() -> Notice {
-    Notice::fatal(SqlState::IDLE_SESSION_TIMEOUT, "terminating connection due to idle-session timeout")
-        .detail("The proxy's limits.idle_timeout has passed without a statement.")
 }
 
 /// Looks after the message that the relay has stopped at; the last words if the session ends with it.
@@ -348,6 +339,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     let mut words = None;
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,
+        (Care::Free, _) => portal::free(desk.link, about.place.pid).await?,
         (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,
         (Care::TooLong, Oversize::Pass) => oversize::pass(desk.link).await?,

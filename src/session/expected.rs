@@ -88,6 +88,11 @@ impl Expected {
         self.state != State::CopyIn && self.due.iter().all(|due| *due == Due::CopyEnd)
     }
 
+    /// Whether all that the server owes belongs to the batch that is open.
+    pub fn is_one_batch(&self) -> bool {
+        self.state == State::Ordinary && self.due.iter().all(|due| matches!(due, Due::Extended(_)))
+    }
+
     /// Whether the server ignores everything until the client's Sync.
     pub fn is_skipping(&self) -> bool {
         self.state == State::Skipping

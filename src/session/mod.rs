@@ -10,6 +10,7 @@ pub mod expected;
 pub mod eye;
 pub mod prepared;
 pub mod tracker;
+mod unnamed;
 
 pub use eye::{Eye, Glance, Reading, Seen, Stop};
 pub use tracker::Tracker;

@@ -2,22 +2,18 @@
 
 use crate::effects::Past;
 use crate::sql::{LongText, Triage};
-use crate::wire::client::{Bind, query_text};
-use crate::wire::frame::{HEADER_BYTES, take_string};
+use crate::wire::frame::HEADER_BYTES;
 use crate::wire::kind::{client, server as from_server};
 use crate::wire::scan::ServerScan;
 use crate::wire::server::{self, Status};
 use crate::wire::{Header, Malformed};
 
 use super::expected::Expected;
-use super::eye::{Eye, Glance, Reading, Seen, Stop};
+use super::eye::{Eye, Reading, Seen, Stop};
 use super::prepared::Prepared;
+use super::unnamed::Unnamed;
 
-/// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
-const NAMES_MAX: usize = 64 << 10;
-
-/// A text that is too long to be read whole is not stopped by fewer bytes than these.
-const HEAD_MIN: usize = 4 << 10;
+mod judge;
 
 /// One session's bookkeeping over both directions.
 #[derive(Debug)]
@@ -34,6 +30,7 @@ pub struct Tracker {
     long: Option<Box<LongText>>,
     /// Extended statements run since the last Sync: they share one implicit transaction.
     ran_in_batch: u32,
+    unnamed: Unnamed,
     last_kind: u8,
     last_sent: u8,
     inspect_max: usize,
@@ -63,6 +60,7 @@ impl Tracker {
             passing: 0,
             long: None,
             ran_in_batch: 0,
+            unnamed: Unnamed::default(),
             last_kind: from_server::READY,
             last_sent: client::SYNC,
             inspect_max,
@@ -157,6 +155,9 @@ impl Tracker {
                 Stop::Clear => {}
                 stop => return Ok(Seen { forward: at, stop }),
             }
+            if header.kind == client::EXECUTE {
+                self.execute(body);
+            }
             self.sent(header.kind);
             if self.long.is_some() {
                 at += HEADER_BYTES + self.inspect_max;
@@ -223,9 +224,42 @@ impl Tracker {
         }
         match kind {
             client::EXECUTE => self.run_in_batch(),
-            client::SYNC | client::QUERY => self.ran_in_batch = 0,
+            client::BIND | client::CLOSE => self.unnamed.replaced(),
+            client::QUERY => {
+                self.ran_in_batch = 0;
+                self.unnamed.replaced();
+            }
+            client::SYNC => self.ran_in_batch = 0,
             _ => {}
         }
+    }
+
+    /// Notes an Execute that is about to be sent.
+    #[inline]
+    fn execute(&mut self, body: &[u8]) {
+        if self.ran_in_batch == 0 {
+            self.unnamed.begin_batch();
+        }
+        if !self.expected.is_one_batch() {
+            self.unnamed.lose_count();
+        }
+        self.unnamed.execute(body.first().copied());
+    }
+
+    /// Whether the session idles in a transaction, and its unnamed portal, which has run to its end, may keep a snapshot.
+    pub fn keeps_finished_portal(&self) -> bool {
+        self.status == Status::InTransaction
+            && self.unnamed.is_finished()
+            && self.passing == 0
+            && self.ran_in_batch == 0
+            && self.expected.is_quiet()
+            && !self.expected.is_skipping()
+            && self.at_boundary()
+    }
+
+    /// The unnamed portal is closed.
+    pub const fn portal_closed(&mut self) {
+        self.unnamed.replaced();
     }
 
     /// Notes one message from the server.
@@ -235,7 +269,12 @@ impl Tracker {
         match kind {
             from_server::DATA_ROW | from_server::COPY_DATA => return,
             from_server::READY => self.ready(body),
-            from_server::COMMAND_COMPLETE => self.tag(body),
+            from_server::COMMAND_COMPLETE => {
+                self.unnamed.complete();
+                self.tag(body);
+            }
+            from_server::EMPTY_QUERY | from_server::PORTAL_SUSPENDED => self.unnamed.suspended(),
+            from_server::ERROR => self.unnamed.replaced(),
             from_server::PARAMETER_STATUS => self.parameter(body),
             _ => {}
         }
@@ -243,15 +282,6 @@ impl Tracker {
         if kind == from_server::READY && self.status == Status::Idle && self.expected.is_quiet() {
             // Otherwise a Bind may be under way already, whose portal belongs to the next transaction.
             self.prepared.end_transaction();
-        }
-    }
-
-    #[inline]
-    fn judge(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
-        match header.kind {
-            client::QUERY | client::PARSE => self.judge_text(header, body, eye),
-            client::BIND | client::EXECUTE if !self.prepared.is_empty() => self.judge_portal(header, body),
-            _ => Stop::Clear,
         }
     }
 
@@ -270,93 +300,6 @@ impl Tracker {
             self.long = None;
         }
         Some(here)
-    }
-
-    fn judge_text(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
-        let whole = body.len() == header.body;
-        if !whole && header.body <= self.inspect_max {
-            return Stop::Incomplete;
-        }
-        if header.kind == client::QUERY && header.body > self.inspect_max && eye.looks_on() {
-            return self.judge_long_query(body, eye);
-        }
-        let text = if header.kind == client::PARSE {
-            let Some((name, text)) = take_string(body) else {
-                return match whole {
-                    true => Stop::Clear,
-                    false if body.len() < HEAD_MIN.min(self.inspect_max) => Stop::Incomplete,
-                    false => Stop::Oversize,
-                };
-            };
-            if !self.prepared.is_empty() && self.prepared.is_watched(name) {
-                return if whole { Stop::Engage } else { Stop::Oversize };
-            }
-            text
-        } else {
-            body
-        };
-        if whole && self.attention == Attention::ToNext {
-            return Stop::Engage;
-        }
-        if whole && header.body <= self.inspect_max {
-            // A text without its NUL is for the server to refuse.
-            return match query_text(text).map_or(Glance::Ordinary, |text| eye.glance(text, &self.reading)) {
-                Glance::Ordinary => Stop::Clear,
-                Glance::OrdinaryAsRead if self.is_reading_sure() => Stop::Clear,
-                Glance::OrdinaryAsRead | Glance::Matters => Stop::Engage,
-            };
-        }
-        match eye.must_stop_head(text) {
-            false => Stop::Clear,
-            // The first word may not have come whole.
-            true if !whole && body.len() < HEAD_MIN.min(self.inspect_max) => Stop::Incomplete,
-            true => Stop::Oversize,
-        }
-    }
-
-    /// Whether no change of settings can be under way: the server tells of one with the next `ReadyForQuery`.
-    fn is_reading_sure(&self) -> bool {
-        self.expected.is_quiet() && self.ran_in_batch == 0
-    }
-
-    /// A Query may hold any number of statements: the first bytes are judged before they go on, so that what stands
-    /// there is refused like a shorter message, and the rest while it passes.
-    fn judge_long_query(&mut self, body: &[u8], eye: &mut impl Eye) -> Stop {
-        let Some(first) = body.get(..self.inspect_max) else { return Stop::Incomplete };
-        if !self.expected.is_quiet() && !self.expected.is_copying_in() {
-            return Stop::Unsettled;
-        }
-        let mut long = LongText::new(self.reading.dialect());
-        if eye.must_stop_head(first) || long.feed(first) == Triage::Look {
-            return Stop::Oversize;
-        }
-        self.long = Some(Box::new(long));
-        Stop::Clear
-    }
-
-    fn judge_portal(&mut self, header: Header, body: &[u8]) -> Stop {
-        let whole = body.len() == header.body;
-        let names = if header.kind == client::BIND {
-            Bind::read(body)
-        } else {
-            take_string(body).map(|(portal, _)| Bind { portal, statement: b"" })
-        };
-        let Some(names) = names else {
-            return if whole || body.len() > NAMES_MAX { Stop::Clear } else { Stop::Incomplete };
-        };
-        if header.kind == client::BIND {
-            return match self.prepared.bind(names.portal, names.statement) {
-                true => Stop::Clear,
-                // It is refused, for which its names are enough.
-                false if whole => Stop::Engage,
-                false => Stop::Oversize,
-            };
-        }
-        match self.prepared.portal(names.portal) {
-            Some(_) if whole => Stop::Engage,
-            Some(_) => Stop::Incomplete,
-            None => Stop::Clear,
-        }
     }
 
     #[inline]

