@@ -115,6 +115,7 @@ impl Statement {
 }
 
 /// A lock that a statement takes on a relation that it names.
+#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     /// The relation, folded and unquoted.

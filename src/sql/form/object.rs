@@ -137,6 +137,7 @@ pub enum Reading {
 }
 
 /// `UPDATE`, `DELETE`, `MERGE`, `INSERT .. SELECT`
+#[expect(clippy::struct_excessive_bools, reason = "words of the statement, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     /// The word.
