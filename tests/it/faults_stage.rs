@@ -57,6 +57,8 @@ pub(crate) struct Case {
     step: String,
     pid: String,
     before: String,
+    /// What looked unfinished before.
+    unfinished: String,
     done: String,
     reader: Option<Person>,
     /// So much the proxy had logged before.
@@ -128,6 +130,7 @@ impl Stage {
         };
         self.prepare(stroke);
         let before = self.beside().table(STATE);
+        let unfinished = self.beside().table(UNFINISHED);
         let logged = self.proxy().log().len();
         let mut reader = (midst && stroke == 0).then(|| self.reader());
         let mut client =
@@ -146,7 +149,9 @@ impl Stage {
         }
         let step = self.beside().table(&format!("SELECT query FROM pg_stat_activity WHERE pid = {pid}"));
         let sql = sql.to_owned();
-        Some(Case { name: String::new(), client: Some(client), sql, step, pid, before, done, reader, logged })
+        let client = Some(client);
+        let name = String::new();
+        Some(Case { name, client, sql, step, pid, before, unfinished, done, reader, logged })
     }
 
     /// The state that the plain statement reaches.
@@ -275,7 +280,7 @@ impl Stage {
 
     /// Everything unfinished is in the log, and what the log says to run leaves nothing unfinished.
     pub(crate) fn is_listed(&mut self, case: &Case) {
-        let found = self.beside().table(UNFINISHED);
+        let found = self.unfinished(case);
         let listed = eventually(&format!("{}: {found} is listed", case.name), || {
             let log = self.proxy().log();
             let log = log.get(case.logged..).unwrap_or_default();
@@ -289,7 +294,14 @@ impl Stage {
             // What hangs together goes together; what is wrong with a statement shows in what is left.
             self.beside().query(&sql);
         }
-        assert_eq!(self.beside().table(UNFINISHED), "", "{}: {found}", case.name);
+        assert_eq!(self.unfinished(case), "", "{}: {found}", case.name);
+    }
+
+    /// What looks unfinished and did not before.
+    fn unfinished(&mut self, case: &Case) -> String {
+        let now = self.beside().table(UNFINISHED);
+        let new = now.lines().filter(|name| !case.unfinished.lines().any(|before| before == *name));
+        new.collect::<Vec<_>>().join("\n")
     }
 
     /// What a living proxy says of a plan that was cut off leads back to where it began.

@@ -90,7 +90,7 @@ fn small_tables_are_excused_unless_they_are_hot() {
         let mut client = stage.through();
         let answer = client.query("CREATE INDEX by_note ON orders (note)");
         assert_eq!(answer.tag(), "CREATE INDEX");
-        assert_eq!(answer.notices().join("\n"), expected, "{more}");
+        assert_eq!(answer.told().join("\n"), expected, "{more}");
     }
 }
 

@@ -11,7 +11,7 @@ fn said(stage: &Stage, client: &mut Person, way: Way) -> String {
     let answer = client.ask(way, CREATE);
     assert_eq!(answer.tag(), "CREATE INDEX");
     stage.straight().all(&["DROP INDEX by_note"]);
-    answer.notices().join("\n")
+    answer.told().join("\n")
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_comment_allows_one_statement() {
         let misspelt = "/* lockkeeper: allow create-index because x */ CREATE INDEX by_note ON orders (note)";
         let answer = client.ask(way, misspelt);
         answer.tag();
-        let notices = answer.notices();
+        let notices = answer.told();
         assert_eq!(notices.len(), 2, "{notices:?}");
         assert!(notices[0].starts_with("WARNING: directive ignored:"), "{notices:?}");
         assert_eq!(notices[1], ENFORCED);

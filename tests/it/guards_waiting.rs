@@ -216,19 +216,3 @@ fn nobody_waits_while_a_build_does() {
     assert_eq!(client.answer().tag(), "CREATE INDEX");
     assert_eq!(stage.indexes(), "by_note+");
 }
-
-/// Two builds on one table: the second waits for the first, or the deadlock that Postgres finds is tried again.
-#[test]
-fn two_builds_on_one_table_both_succeed() {
-    let stage = Stage::new();
-    let mut other = holder(&stage, HOLDERS[0].0);
-    let (mut one, mut two) = (stage.through(), stage.through());
-    one.send(Way::Simple, "CREATE INDEX by_note ON orders (note)");
-    until_phase(&stage, HOLDERS[0].1);
-    two.send(Way::Extended, "CREATE INDEX by_customer ON orders (customer)");
-    stage.until(&format!("SELECT cardinality(pg_blocking_pids({})) > 0", two.pid()));
-    other.all(&["COMMIT"]);
-    assert_eq!(one.answer().tag(), "CREATE INDEX");
-    assert_eq!(two.answer().tag(), "CREATE INDEX");
-    assert_eq!(stage.indexes(), "by_customer+\nby_note+");
-}
