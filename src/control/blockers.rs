@@ -19,6 +19,11 @@ pub(super) const SQL: &str = "SELECT l.relation, coalesce(l.pid, 0), l.mode, coa
      WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY($1) AND l.pid IS DISTINCT FROM $2 \
      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 
+/// Cancels an autovacuum worker that does not prevent wraparound: whether that was allowed; no row where there is none any more.
+///
+/// `pg_signal_backend` is not enough (`pg_signal_backend` in `signalfuncs.c`), since 18 `pg_signal_autovacuum_worker` is.
+pub(super) const SEND_VACUUM_AWAY: &str = "SELECT CASE WHEN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR EXISTS (         SELECT 1 FROM pg_catalog.pg_roles r         WHERE r.rolname = 'pg_signal_autovacuum_worker' AND pg_catalog.pg_has_role(r.oid, 'USAGE'))      THEN pg_catalog.pg_cancel_backend(a.pid) ELSE false END      FROM pg_catalog.pg_stat_activity a      WHERE a.pid = $1 AND a.backend_type = 'autovacuum worker' AND a.query NOT LIKE '%(to prevent wraparound)'";
+
 /// Reads one row: the relation and who holds a lock on it; `None` for lock modes that are not table-level.
 pub(super) fn blocker(row: &Row) -> Option<(Oid, Blocker)> {
     let worker = match row.try_get::<_, i32>(8).ok()? {

@@ -114,6 +114,16 @@ impl Control {
         }
     }
 
+    /// Asks an autovacuum worker to give way, unless it prevents wraparound; whether it does.
+    pub async fn send_vacuum_away(&self, database: &str, pid: i32) -> bool {
+        let Some(client) = self.client(database).await else { return false };
+        match clock::within(ANSWER_WITHIN, client.query_opt(blockers::SEND_VACUUM_AWAY, &[&pid])).await {
+            Some(Ok(row)) => row.is_none_or(|row| row.try_get(0).unwrap_or(false)),
+            Some(Err(error)) => self.broken(database, &error.to_string(), false),
+            None => self.broken(database, "no answer in time", false),
+        }
+    }
+
     /// How far the build of this backend is; `None` also when nobody may know.
     pub async fn progress(&self, database: &str, pid: u32) -> Option<Build> {
         let client = self.client(database).await?;

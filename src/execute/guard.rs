@@ -6,7 +6,7 @@ use crate::base::{Notice, Period, SqlState};
 use crate::event::ClientLeft;
 use crate::event::clock::{self, Moment};
 use crate::judge::{Guard, Retry};
-use crate::pace::blocker::{self, Blocker};
+use crate::pace::blocker::{self, Blocker, Worker};
 use crate::pace::ladder::{Ladder, Next, Sample};
 use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
@@ -55,6 +55,9 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             None if guard.retry == Retry::Never => Vec::new(),
             None => wait.look(run).await,
         };
+        if let Some(words) = wait.vacuum_gives_way(&blockers) {
+            tell(run.link, &[words]).await;
+        }
         match wait.next(&blockers) {
             Next::Try { patience } => {
                 let watch = StallWatch::new(run, guard.retry);
@@ -120,6 +123,8 @@ pub(super) struct Wait<'a> {
     /// Those of them that were cancelled while they held their locks.
     heavy: u32,
     last: Option<Failed>,
+    /// It was said that autovacuum gives way.
+    vacuum_told: bool,
 }
 
 impl<'a> Wait<'a> {
@@ -140,6 +145,7 @@ impl<'a> Wait<'a> {
             attempts: 0,
             heavy: 0,
             last: None,
+            vacuum_told: false,
         }
     }
 
@@ -159,7 +165,22 @@ impl<'a> Wait<'a> {
                 .collect();
             in_the_way.extend(blocker::in_the_way(target.mode, &here));
         }
+        for vacuum in in_the_way.iter_mut().filter(|it| it.worker == Worker::Autovacuum) {
+            if !run.surroundings.control.send_vacuum_away(&place.database, vacuum.pid).await {
+                vacuum.worker = Worker::StayingVacuum;
+            }
+        }
         in_the_way
+    }
+
+    /// Says once that autovacuum was cancelled.
+    fn vacuum_gives_way(&mut self, blockers: &[Blocker]) -> Option<Notice> {
+        let vacuum = blockers.iter().find(|it| it.worker == Worker::Autovacuum)?;
+        let told = std::mem::replace(&mut self.vacuum_told, true);
+        (!told).then(|| {
+            Notice::info(format!("autovacuum (process {}) was in the way and is cancelled", vacuum.pid))
+                .detail("Postgres starts it again by itself.")
+        })
     }
 
     /// What to do, with these in the way.

@@ -31,8 +31,11 @@ pub struct Blocker {
 pub enum Worker {
     /// A client's session.
     Client,
-    /// Autovacuum: gives way, but only after `deadlock_timeout` (T7).
+    /// Autovacuum, which was asked to give way: by itself it does so only to someone who stands in the queue for
+    /// `deadlock_timeout` (`ProcSleep` in `proc.c`).
     Autovacuum,
+    /// Autovacuum that the proxy's own role may not cancel.
+    StayingVacuum,
     /// Autovacuum against transaction ID wraparound: never gives way.
     WraparoundVacuum,
 }
@@ -44,7 +47,7 @@ pub fn in_the_way(wanted: LockMode, blockers: &[Blocker]) -> Vec<Blocker> {
 
 /// The age of the oldest transaction that is worth waiting for outside the queue.
 ///
-/// Plain autovacuum does not count: it gives way only to someone who stands in the queue.
+/// Autovacuum does not count that was asked to give way.
 pub fn oldest(in_the_way: &[Blocker]) -> Option<Duration> {
     in_the_way.iter().filter(|it| it.worker != Worker::Autovacuum).map(|it| it.age).max()
 }
@@ -72,7 +75,10 @@ pub fn describe(in_the_way: &[Blocker]) -> String {
 fn line(blocker: &Blocker) -> String {
     let mut line = match blocker.worker {
         Worker::Client => format!("Process {} of user \"{}\"", blocker.pid, blocker.user),
-        Worker::Autovacuum => format!("Autovacuum (process {})", blocker.pid),
+        Worker::Autovacuum => format!("Autovacuum (process {}, asked to give way)", blocker.pid),
+        Worker::StayingVacuum => {
+            format!("Autovacuum (process {}, which the role of control.url may not cancel)", blocker.pid)
+        }
         Worker::WraparoundVacuum => {
             format!("Autovacuum to prevent wraparound (process {}, not to be cancelled)", blocker.pid)
         }
@@ -133,6 +139,8 @@ mod tests {
         let vacuum =
             Blocker { worker: Worker::Autovacuum, ..blocker(1, LockMode::ShareUpdateExclusive, 100) };
         assert_eq!(oldest(std::slice::from_ref(&vacuum)), None);
+        let stays = Blocker { worker: Worker::StayingVacuum, ..vacuum.clone() };
+        assert_eq!(oldest(&[stays]), Some(Duration::from_secs(100)));
         assert_eq!(oldest(&[vacuum, blocker(2, LockMode::AccessShare, 1)]), Some(Duration::from_secs(1)));
     }
 

@@ -74,6 +74,7 @@ mod transparent;
 mod transparent_copy;
 mod transparent_stream;
 mod transparent_tools;
+mod vacuum;
 mod wire;
 mod wire_guarded;
 mod wire_held;

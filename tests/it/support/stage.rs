@@ -32,6 +32,11 @@ impl Stage {
         Self::build(&Options::new(), config, variables)
     }
 
+    /// On a server of one's own making.
+    pub(crate) fn with_options(options: &Options) -> Self {
+        Self::build(options, "", &[])
+    }
+
     /// On one version.
     pub(crate) fn on(installation: Installation) -> Self {
         Self::build(&Options::new().installation(installation), "", &[])
