@@ -6,12 +6,14 @@
 pub mod answer;
 mod source;
 mod table;
+mod types;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, Heir, NeededBy, PartitionFacts, PartitionKey, Reference, TableFacts,
-    TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn, ViewFacts, Volatility,
+    TableIndex, TakenNames, ViewFacts,
 };
+pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 
 use std::collections::BTreeMap;
 
@@ -105,7 +107,7 @@ impl Facts {
     /// The volatility of a function; unknown ones count as volatile.
     pub fn volatility(&self, name: &FunctionName) -> Volatility {
         let asked = self.functions.iter().find(|(known, _)| known == name).map(|(_, volatility)| *volatility);
-        asked.or_else(|| table::built_in(name)).unwrap_or(Volatility::Volatile)
+        asked.or_else(|| types::built_in(name)).unwrap_or(Volatility::Volatile)
     }
 
     /// What is known about a relation; `None` when it does not exist or was not looked up.

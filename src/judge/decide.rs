@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::curb::Asked;
-use super::decision::{Decision, Guard, Judgement, Retry};
+use super::decision::{Decision, Guard, Judgement};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
 use super::setting::{self, Setting};
-use super::{as_sent, curb, exempt, explain, load, together, unless_exists};
+use super::{as_sent, curb, exempt, explain, load, retry, together, unless_exists};
 use crate::base::{LockMode, Notice, RelationName};
-use crate::effects::facts::{Facts, Oid, RelationKind};
+use crate::effects::facts::{Facts, Oid};
 use crate::effects::{Past, Touched};
 use crate::hazard::{
     self, Finding, HazardSetting, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
@@ -297,7 +297,11 @@ impl Case<'_> {
             Some(plan) => Decision::Run(plan),
             None if guarded => {
                 let first = together::first(self.script, self.facts, &targets);
-                Decision::Guard(Guard { targets, retry: self.retry(), first })
+                Decision::Guard(Guard {
+                    targets,
+                    retry: retry::of(self.transaction, self.script, self.facts),
+                    first,
+                })
             }
             None => self.as_sent(exposed > 0).unwrap_or(Decision::Forward),
         };
@@ -352,31 +356,6 @@ impl Case<'_> {
         let plan = as_sent::plan(self.script, statement, exposed, self.facts).filter(|_| self.is_alone())?;
         Some(Decision::Run(plan))
     }
-
-    fn retry(&self) -> Retry {
-        match (self.transaction, self.script.statements.as_slice()) {
-            (Standing::Implicit | Standing::Explicit { holds_strong: true }, _) => Retry::Never,
-            (_, statements) if !statements.iter().all(is_repeatable) => Retry::Never,
-            (Standing::Explicit { holds_strong: false }, _) => Retry::Savepoint,
-            (Standing::Outside, [statement]) if self.may_run_in_block(statement) => Retry::Transaction,
-            (Standing::Outside, _) => Retry::Whole,
-        }
-    }
-
-    fn may_run_in_block(&self, statement: &Statement) -> bool {
-        let partitioned =
-            |kind| matches!(kind, RelationKind::PartitionedTable | RelationKind::PartitionedIndex);
-        match &statement.kind {
-            // Nobody knows what it is.
-            Kind::Opaque(Opaque::Unread) => false,
-            // REINDEX and CLUSTER of something partitioned run in several transactions.
-            Kind::Reindex(_) | Kind::Locking if matches!(statement.tag, "REINDEX" | "CLUSTER") => {
-                let mut relations = statement.locks.iter().filter_map(|lock| self.facts.relation(&lock.name));
-                statement.place == Place::Anywhere && !relations.any(|relation| partitioned(relation.kind))
-            }
-            _ => statement.place == Place::Anywhere,
-        }
-    }
 }
 
 /// Tables that a statement locks so that a concurrent build would have to wait for it; VACUUM waits for none itself.
@@ -387,19 +366,4 @@ fn apart(scene: &Scene<'_>) -> impl Iterator<Item = Oid> {
     };
     let touched = scene.effects.touched.iter().filter(move |it| it.exposed && it.mode >= least);
     touched.filter_map(|touched| touched.oid)
-}
-
-/// Whether a statement can be sent a second time after it failed, without anything of it having stayed.
-pub fn is_repeatable(statement: &Statement) -> bool {
-    match &statement.kind {
-        Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(_) | Kind::Opaque(Opaque::Call) => false,
-        Kind::Opaque(Opaque::Block { repeatable }) => *repeatable,
-        Kind::Opaque(Opaque::Extension | Opaque::Unread)
-        | Kind::Ordinary
-        | Kind::CreateIndex(_)
-        | Kind::DropIndex(_)
-        | Kind::Reindex(_)
-        | Kind::Lock { .. }
-        | Kind::Locking => true,
-    }
 }

@@ -12,17 +12,19 @@ mod explain;
 mod load;
 pub mod moment;
 pub mod policy;
+mod retry;
 mod scene;
 pub mod setting;
 mod together;
 mod unless_exists;
 
 pub use curb::{still_held, stopped};
-pub use decide::{decide, is_repeatable, policy_for, review};
+pub use decide::{decide, policy_for, review};
 pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry};
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};
+pub use retry::is_repeatable;
 pub use scene::Scene;
 pub use setting::Setting;
 

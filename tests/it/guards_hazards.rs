@@ -107,7 +107,7 @@ fn the_configuration_says_what_becomes_of_a_hazard() {
         let answer = stage.through().query("CREATE INDEX by_note ON orders (note)");
         let said = match setting {
             "refuse" => format!("ERROR: {}", answer.error().map(Frame::message).unwrap_or_default()),
-            _ => answer.notices().join("\n"),
+            _ => answer.told().join("\n"),
         };
         assert_eq!(said, told, "{setting}");
     }

@@ -51,7 +51,7 @@ fn rules_hold_for_databases_users_and_applications() {
     ] {
         let mut client = through(&more);
         let answer = client.query(CREATE);
-        assert_eq!(answer.notices().join("\n"), expected, "{more:?}");
+        assert_eq!(answer.told().join("\n"), expected, "{more:?}");
         client.all(&["DROP INDEX by_note"]);
     }
 }
