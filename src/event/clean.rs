@@ -14,18 +14,32 @@ pub struct Clean<'a>(pub &'a str);
 
 impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, c) in self.0.chars().enumerate() {
-            if index == CHARS_MAX {
-                return f.write_str("..");
-            }
-            if c.is_control() || turns_direction(c) || matches!(c, '\u{2028}' | '\u{2029}') {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
-            }
-        }
-        Ok(())
+        cleaned(f, self.0, CHARS_MAX)
     }
+}
+
+/// The same of statements that somebody is to run, which are of no use when they are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'a>(pub &'a str);
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cleaned(f, self.0, usize::MAX)
+    }
+}
+
+fn cleaned(f: &mut fmt::Formatter<'_>, text: &str, chars_max: usize) -> fmt::Result {
+    for (index, c) in text.chars().enumerate() {
+        if index == chars_max {
+            return f.write_str("..");
+        }
+        if c.is_control() || turns_direction(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            write!(f, "{}", c.escape_default())?;
+        } else {
+            f.write_char(c)?;
+        }
+    }
+    Ok(())
 }
 
 const fn turns_direction(c: char) -> bool {

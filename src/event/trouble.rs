@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::clean::Clean;
+use super::clean::{Clean, Whole};
 
 /// A login failed for a reason that is not the client's: the operator's, or the server's.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl LeftBehind<'_> {
             database = %Clean(self.database),
             what = %Clean(self.what),
             name = %Clean(self.name),
-            run_by_hand = %Clean(self.statement),
+            run_by_hand = %Whole(self.statement),
             "this looks unfinished; run the statement, straight or through the proxy, unless it is meant to be so"
         );
     }
@@ -104,7 +104,7 @@ impl PlanCutOff<'_> {
             hazard = self.hazard,
             step = self.step.0,
             steps = self.step.1,
-            take_back = %Clean(self.take_back),
+            take_back = %Whole(self.take_back),
             "a plan was cut off with its session: run it again, or take back what it has done; what looks unfinished is told too"
         );
     }

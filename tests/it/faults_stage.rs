@@ -287,7 +287,8 @@ impl Stage {
             let lines: Vec<_> = log.lines().filter(|line| line.contains("looks unfinished; run")).collect();
             let all = found.lines().all(|name| lines.iter().any(|line| line.contains(name)));
             let statement = |line: &&str| line.split_once("run_by_hand=").map(|(_, sql)| sql.to_owned());
-            all.then(|| lines.iter().filter_map(statement).collect::<Vec<_>>())
+            let new = |line: &&&str| found.lines().any(|name| line.contains(name));
+            all.then(|| lines.iter().filter(new).filter_map(statement).collect::<Vec<_>>())
         });
         self.beside().all(&["DROP EVENT TRIGGER IF EXISTS halt"]);
         for sql in listed {
