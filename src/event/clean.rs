@@ -20,7 +20,7 @@ impl fmt::Display for Clean<'_> {
 
 /// The same of statements that somebody is to run, which are of no use when they are cut.
 #[derive(Debug, Clone, Copy)]
-pub struct Whole<'a>(pub &'a str);
+pub(super) struct Whole<'a>(pub(super) &'a str);
 
 impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
