@@ -99,7 +99,8 @@ fn drop(dropped: &Dropped, reader: &mut Reader<'_>) {
 fn drop_type(name: &RelationName, reader: &mut Reader<'_>) {
     let ty = TypeName { schema: name.schema.clone(), name: name.name.clone(), ..TypeName::default() };
     let Some(known) = reader.facts.ty(&ty) else {
-        if !reader.past.made_type(&ty) {
+        // Where somebody was asked, there is no such type, as the server will say.
+        if reader.facts.offline && !reader.past.made_type(&ty) {
             reader.effects.losses.push(Loss::Needing(name.clone()));
         }
         return;

@@ -35,7 +35,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     };
     let why = format!("The parent {parent} is locked with an AccessExclusiveLock{rest}.");
     let told = in_steps(subject, table, parent);
-    let (steps, plan) = told.unwrap_or_else(|| (in_words(&table.name, parent), None));
+    let (steps, plan) = told.unwrap_or_else(|| (in_words(table, parent), None));
     Some(
         Finding::warning(
             ID,
@@ -48,12 +48,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     )
 }
 
-fn in_words(own: &RelationName, parent: &RelationName) -> Vec<HandStep> {
-    let (own, parent) = (spelled(own), spelled(parent));
+fn in_words(table: &CreateTable, parent: &RelationName) -> Vec<HandStep> {
+    let (own, parent) = (spelled(&table.name), spelled(parent));
+    let bound = if table.default_partition { "DEFAULT" } else { "FOR VALUES .." };
     vec![
         HandStep::anywhere(format!("CREATE TABLE {own} (LIKE {parent} INCLUDING ALL)")),
         HandStep::words(&format!(
-            "ALTER TABLE {parent} ATTACH PARTITION {own} FOR VALUES .., which locks the parent only against other DDL"
+            "ALTER TABLE {parent} ATTACH PARTITION {own} {bound}, which locks the parent only against other DDL"
         )),
     ]
 }

@@ -44,9 +44,15 @@ fn lost(table: &RelationName, subject: &Subject<'_>) -> Finding {
     steps.push(HandStep::anywhere(format!("DROP TABLE {if_exists}{}{with}", spelled(table))));
     let cascade = matches!(&subject.statement.form, Form::Drop(dropped) if dropped.cascade);
     let views = subject.fate_of_views(table, None, cascade);
+    let heirs: Vec<String> =
+        facts.filter(|_| cascade).iter().flat_map(|it| &it.heirs).map(|heir| spelled(&heir.name)).collect();
+    let heirs = match heirs.as_slice() {
+        [] => String::new(),
+        heirs => format!(" Tables that inherit from it go with it: {}.", heirs.join(", ")),
+    };
     let why = format!(
         "The rows of {table} are gone, and every statement that names it fails from then on. Tables at the other end of its foreign \
-         keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well.{views}"
+         keys, and its parent if it is a partition, are locked with an AccessExclusiveLock as well.{heirs}{views}"
     );
     Finding::refusal(ID, format!("dropping {} destroys data", table.name), why)
         .about(table)

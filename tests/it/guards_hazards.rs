@@ -59,6 +59,7 @@ fn a_small_table_with_big_heirs_is_not_small() {
     }
     let answer = client.query("DROP TABLE parent CASCADE");
     assert!(answer.hint().contains("allow drop-table"), "{}", answer.hint());
+    assert!(answer.detail().contains("go with it: public.child"), "{}", answer.detail());
     stage.straight().all(&["DROP TABLE child"]);
     assert_eq!(client.query("DROP TABLE parent CASCADE").tag(), "DROP TABLE", "now it is small");
 }
@@ -72,6 +73,7 @@ fn a_type_takes_no_columns_with_it_unasked() {
     assert_eq!(answer.failure(), "0A000");
     assert_eq!(answer.error().map(Frame::message).as_deref(), Some("CASCADE drops column mood of orders"));
     assert_eq!(client.query("DROP TYPE mood").failure(), "2BP01", "the server's own word");
+    assert_eq!(client.query("DROP TYPE nothing CASCADE").failure(), "42704", "likewise");
     let allowed = "DROP TYPE mood CASCADE /* lockkeeper: allow drop-type because nobody reads it */";
     assert_eq!(client.query(allowed).tag(), "DROP TYPE");
 }
