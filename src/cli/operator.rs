@@ -40,6 +40,9 @@ pub(super) struct StatusArgs {
     /// `text` for people, `json`: one line for each proxy.
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     format: String,
+    /// Also each step of what runs and has run: its lock, how it ended, how long it took and the longest stall.
+    #[arg(long)]
+    steps: bool,
 }
 
 /// Arguments of `lockkeeper freeze`.
@@ -66,8 +69,9 @@ pub(super) struct ThawArgs {
 
 /// Prints what each proxy is doing.
 pub(super) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let steps: fn(&mut String, &Value) = if args.steps { steps_of } else { |_, _| () };
     each(&args.which, &json!({ "ask": "status" }), |socket, answer| {
-        if args.format == "json" { format!("{answer}\n") } else { described(socket, answer) }
+        if args.format == "json" { format!("{answer}\n") } else { described(socket, answer, steps) }
     })
 }
 
@@ -189,7 +193,7 @@ fn seconds(moment: &str) -> String {
     format!("{} UTC", whole.replace('T', " "))
 }
 
-fn described(socket: &Path, answer: &Value) -> String {
+fn described(socket: &Path, answer: &Value, steps: fn(&mut String, &Value)) -> String {
     let mut out = format!(
         "{}: lockkeeper {}, process {}, sessions: {}\n",
         socket.display(),
@@ -235,6 +239,7 @@ fn described(socket: &Path, answer: &Value) -> String {
         }
         for entry in entries {
             statement(&mut out, entry);
+            steps(&mut out, entry);
         }
     }
     left_overs(&mut out, list(at(answer, "/unfinished_in_databases")));
@@ -289,4 +294,23 @@ fn statement(out: &mut String, entry: &Value) {
         let _ = write!(out, ", by override: {}", Clean(why));
     }
     out.push('\n');
+}
+
+/// The steps of a statement that were begun.
+fn steps_of(out: &mut String, entry: &Value) {
+    for (number, step) in list(at(entry, "/begun_steps")).iter().enumerate() {
+        let told = |name: &str| word(step.get(name).unwrap_or(&Value::Null));
+        let _ = write!(
+            out,
+            "      step {}: {}, {}, {}",
+            number + 1,
+            told("statement"),
+            told("lock"),
+            told("state")
+        );
+        if let Some(took) = at(step, "/took_ms").as_u64() {
+            let _ = write!(out, " after {took} ms");
+        }
+        let _ = writeln!(out, ", stall at most {} ms", at(step, "/stall_at_most_ms"));
+    }
 }

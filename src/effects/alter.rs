@@ -10,7 +10,7 @@ use super::work::{Cause, Loss, Task, Work};
 use crate::base::LockMode::{AccessExclusive, RowShare, Share, ShareRowExclusive, ShareUpdateExclusive};
 use crate::base::{LockMode, RelationName};
 use crate::sql::form::{
-    Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, Generated,
+    Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, Generated, Part,
 };
 
 /// `DETACH PARTITION` takes an `AccessExclusiveLock` on the partition since it can do so concurrently (14).
@@ -22,7 +22,7 @@ const VERSION_KEYS_GO_DOWN: u32 = 180_000;
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
     for (part, asked) in alter.parts.iter().enumerate() {
-        let one = Asked { target: &alter.target, part, only: alter.only };
+        let one = Asked { target: &alter.target, part, only: alter.only, parts: &alter.parts };
         if alter.object != Altered::Table {
             if matches!(alter.object, Altered::Index | Altered::MaterializedView) && moves(&asked.action) {
                 one.read(&asked.action, reader);
@@ -92,9 +92,19 @@ pub(super) struct Asked<'a> {
     pub(super) part: usize,
     /// Without its heirs.
     only: bool,
+    /// All parts of the statement.
+    parts: &'a [Part],
 }
 
 impl Asked<'_> {
+    /// Whether the same statement drops a constraint: that comes first, whatever the order of the text (`AlterTablePass` in
+    /// `tablecmds.c`).
+    pub(super) fn drops(&self, constraint: &str) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(&part.action, Action::DropConstraint { name, .. } if name == constraint))
+    }
+
     fn read(&self, action: &Action, reader: &mut Reader<'_>) {
         match action {
             Action::AddColumn { column, if_not_exists } => {

@@ -70,7 +70,12 @@ impl Asked<'_> {
         if change != TypeChange::Rewrite {
             let checked = |kind| kind == ConstraintKind::Check;
             let of_column = |it: &&ConstraintFacts| it.columns.iter().any(|it| it == column);
-            if table.constraints.iter().filter(of_column).any(|it| checked(it.kind) && it.validated) {
+            if table
+                .constraints
+                .iter()
+                .filter(of_column)
+                .any(|it| checked(it.kind) && it.validated && !self.drops(&it.name))
+            {
                 self.work(Task::Scan, Cause::TypeCheck, reader);
             }
             let again = |index: &TableIndex| {

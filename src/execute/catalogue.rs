@@ -22,7 +22,8 @@ const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'),
      pg_catalog.current_setting('lockkeeper.override', true), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages')";
 
-/// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment.
+/// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment. Of the builds of roles that the client may not
+/// look at the server tells no more than the process: those are known by their lock on the table.
 const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
      OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname) \
      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
@@ -32,7 +33,10 @@ const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nsp
         OR i.indrelid OPERATOR(pg_catalog.=) (SELECT t.reltoastrelid FROM pg_catalog.pg_class t \
             WHERE t.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid)) \
      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p \
-        WHERE p.index_relid OPERATOR(pg_catalog.=) i.indexrelid)";
+        WHERE p.index_relid OPERATOR(pg_catalog.=) i.indexrelid OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks l \
+            WHERE l.pid OPERATOR(pg_catalog.=) p.pid AND l.database OPERATOR(pg_catalog.=) p.datid \
+            AND l.relation OPERATOR(pg_catalog.=) i.indrelid \
+            AND l.mode OPERATOR(pg_catalog.=) 'ShareUpdateExclusiveLock'))";
 
 /// The session's own settings, as the server spells them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use crate::effects::facts::Oid;
 use crate::event::PlanCutOff;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
-use crate::live::queue::Work;
+use crate::live::ledger::State;
+use crate::live::queue::{On, Work};
 use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
@@ -51,8 +52,9 @@ fn cut_off(run: &Run<'_>, plan: &Plan, at: usize) {
 async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {
     for (at, step) in plan.steps.iter().enumerate() {
         *reached = at;
-        let span = summary::span(run, step, (at + 1, plan.steps.len()));
-        run.record.step(at + 1, plan.steps.len());
+        let (name, place) = (summary::name(run, step), (at + 1, plan.steps.len()));
+        let span = summary::span(name, step, place);
+        run.record.step(place, name, step.lock);
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
             Pace::Tidy(targets) => tidy(run, &step.sql, targets).instrument(span).await?,
@@ -66,6 +68,10 @@ async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Ou
             }
             Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
         };
+        run.record.step_ended(match settled {
+            Settled::Complete => State::Done,
+            Settled::Failed(_) => State::Failed,
+        });
         if let Settled::Failed(outcome) = settled {
             if let Inverse::Finish(rest) = &step.inverse {
                 return Ok(unfinished(run, outcome, rest));
@@ -103,11 +109,14 @@ async fn in_turn(run: &mut Run<'_>, step: &Step) -> Result<Settled, Lost> {
         Pace::Together(targets) => Some((targets.as_slice(), up_front::locks(targets))),
         _ => None,
     };
-    let (tables, work) = match &brief_on {
-        Some((targets, _)) => (targets.iter().filter_map(|target| target.oid).collect(), Work::Brief),
-        None => (step.relation.into_iter().collect(), Work::Build),
+    let (on, work) = match &brief_on {
+        Some((targets, _)) => {
+            (On::Tables(targets.iter().filter_map(|target| target.oid).collect()), Work::Brief)
+        }
+        None if left_behind(step) == Some(Scope::Database) => (On::Database, Work::Build),
+        None => (On::Tables(step.relation.into_iter().collect()), Work::Build),
     };
-    let _permit = match queue::turn(run, tables, work).await? {
+    let _permit = match queue::turn(run, on, work).await? {
         Turn::Come(permit) => permit,
         Turn::Ended(outcome) => return Ok(Settled::Failed(outcome)),
     };

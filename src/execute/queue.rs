@@ -10,7 +10,7 @@ use crate::base::{Notice, Period, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::{self, Moment};
-use crate::live::queue::{InFront, Permit, Want, Who, Work};
+use crate::live::queue::{InFront, On, Permit, Want, Who, Work};
 use crate::pace::blocker;
 use crate::upstream::link::{Batch, Reading};
 use crate::upstream::{Link, Lost};
@@ -39,9 +39,9 @@ pub enum Turn {
     Ended(Outcome),
 }
 
-/// Waits until no build of another session works on these tables.
-pub async fn turn(run: &mut Run<'_>, tables: Vec<Oid>, work: Work) -> Result<Turn, Lost> {
-    let permit = run.surroundings.live.queues().line_up(want(run, tables, work));
+/// Waits until no build of another session works there.
+pub async fn turn(run: &mut Run<'_>, on: On, work: Work) -> Result<Turn, Lost> {
+    let permit = run.surroundings.live.queues().line_up(want(run, on, work));
     let mut waiting = Waiting { began: Moment::now(), told: None, ground: Ground::of(run.link), work };
     while let Some(front) = permit.in_front() {
         if let Some(why) = waiting.interrupted(run, &front) {
@@ -61,10 +61,10 @@ pub async fn turn(run: &mut Run<'_>, tables: Vec<Oid>, work: Work) -> Result<Tur
 /// Whether a build of another session works on these tables at this moment.
 pub fn is_busy(run: &Run<'_>, tables: Vec<Oid>) -> bool {
     let queues = run.surroundings.live.queues();
-    !tables.is_empty() && queues.line_up(want(run, tables, Work::Brief)).in_front().is_some()
+    !tables.is_empty() && queues.line_up(want(run, On::Tables(tables), Work::Brief)).in_front().is_some()
 }
 
-fn want(run: &Run<'_>, tables: Vec<Oid>, work: Work) -> Want {
+fn want(run: &Run<'_>, on: On, work: Work) -> Want {
     let place = &run.surroundings.place;
     let who = Who {
         pid: place.pid,
@@ -72,7 +72,7 @@ fn want(run: &Run<'_>, tables: Vec<Oid>, work: Work) -> Want {
         application: place.application_name.clone(),
         what: run.record.what(),
     };
-    Want { database: place.database.clone(), tables, work, who }
+    Want { database: place.database.clone(), on, work, who }
 }
 
 /// Where it waits.

@@ -30,9 +30,13 @@ pub fn of(run: &Run<'_>, plan: &Plan, took: Duration) -> Notice {
     Notice::info(format!("{} took {}{steps}: {felt}", plan.tag, blocker::age(took)))
 }
 
-/// The span of a step in the log; nothing that anybody has sent.
-pub fn span(run: &Run<'_>, step: &Step, (at, of): (usize, usize)) -> tracing::Span {
+/// What a step is called; nothing that anybody has sent.
+pub fn name(run: &Run<'_>, step: &Step) -> &'static str {
     let script = sql::parse(&step.sql, run.link.tracker.reading().dialect());
-    let name = script.statements.first().map_or("", |statement| statement.tag);
-    event::step(name, (at, of), step.lock, step.relation)
+    script.statements.first().map_or("", |statement| statement.tag)
+}
+
+/// The span of a step in the log.
+pub fn span(name: &str, step: &Step, place: (usize, usize)) -> tracing::Span {
+    event::step(name, place, step.lock, step.relation)
 }

@@ -30,13 +30,18 @@ const TRIES_MAX: u32 = 10;
 
 /// Takes the steps back, the last first; says so in the error's DETAIL.
 pub async fn take_back(run: &mut Run<'_>, done: &[Step], outcome: Outcome) -> Result<Outcome, Lost> {
-    let undos: Vec<&Undo> = done.iter().rev().flat_map(|step| &step.undo).collect();
     let (mut undone, mut left) = (0, Vec::new());
-    for undo in undos {
-        if undone_by(run, undo).await? {
-            undone += 1;
-        } else {
-            left.push(String::from_utf8_lossy(&undo.sql).into_owned());
+    for (at, step) in done.iter().enumerate().rev() {
+        let before = left.len();
+        for undo in &step.undo {
+            if undone_by(run, undo).await? {
+                undone += 1;
+            } else {
+                left.push(String::from_utf8_lossy(&undo.sql).into_owned());
+            }
+        }
+        if !step.undo.is_empty() && before == left.len() {
+            run.record.taken_back(at);
         }
     }
     // Whatever the client wanted to cancel is over.

@@ -61,13 +61,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
 }
 
 /// Whether a column's NOT NULL is NOT VALID, so that the server refuses the key (18).
-fn has_unproved(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> bool {
+pub(super) fn has_unproved(subject: &Subject<'_>, target: &RelationName, columns: &[String]) -> bool {
     let not_null = |column: &String| subject.facts.table(target)?.not_null(column);
     columns.iter().filter_map(not_null).any(|known| !known.validated)
 }
 
 /// Columns that may be null are proved not to be first, or the last step would read the table.
-fn nullable(
+pub(super) fn nullable(
     subject: &Subject<'_>,
     target: &RelationName,
     columns: &[String],

@@ -20,7 +20,7 @@ pub const SINCE: &str = "0.1.0";
 pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 
 /// A default partition of this size is read in no time: proving it would only refuse rows meanwhile.
-const READ_IN_NO_TIME_BYTES: u64 = 64 << 10;
+pub(super) const READ_IN_NO_TIME_BYTES: u64 = 64 << 10;
 
 /// Finds a partition whose rows, or those of the default partition beside it, are checked while it is attached.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {

@@ -12,7 +12,7 @@ pub const ID: &str = "change-type-reindex";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = HazardSetting::Refuse;
 
 /// Finds a harmless change of type that builds an index again.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
@@ -32,7 +32,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "drop the index CONCURRENTLY, change the type, build the index CONCURRENTLY again",
     )];
     Some(
-        Finding::warning(
+        Finding::refusal(
             ID,
             "the new type has the same bytes, but an index on the column is built again",
             why,

@@ -5,8 +5,8 @@ use crate::base::name::choose;
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::{Relation, RelationKind};
 use crate::effects::{Touched, columns_in_name};
-use crate::plan::concurrent_index;
 use crate::plan::partitions::{Made, OnPartitions};
+use crate::plan::{HandStep, concurrent_index};
 use crate::sql::edit;
 use crate::sql::form::Form;
 use crate::sql::statement::{CreateIndex, Kind};
@@ -64,9 +64,12 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         }
         None => Remedy::Ladder { warning: Some(not_rewritten()) },
     };
+    let as_sent = matches!(remedy, Remedy::Ladder { .. });
+    let by_hand = as_sent.then(|| HandStep::words("write CREATE INDEX CONCURRENTLY in the statement itself"));
     Some(
         Finding::new(ID, why(table), remedy)
             .about(&table.name)
+            .by_hand(by_hand.into_iter().collect())
             .elsewhere(in_transaction(&table.name.to_string())),
     )
 }
@@ -112,8 +115,7 @@ fn partitioned() -> Notice {
 }
 
 fn not_rewritten() -> Notice {
-    warning("CREATE INDEX runs as sent: it could not be changed beyond doubt")
-        .hint("Write CREATE INDEX CONCURRENTLY in the statement itself.")
+    warning("CREATE INDEX stops writes until it is done, and could not be changed beyond doubt")
 }
 
 fn in_transaction(table: &str) -> Notice {

@@ -101,7 +101,7 @@ impl Finding {
         let refusal = Notice::error(SqlState::FEATURE_NOT_SUPPORTED, warning.message.clone())
             .detail(format!("{} {why}", self.why));
         if let Remedy::Ladder { warning } = std::mem::replace(&mut self.remedy, Remedy::Refuse(refusal)) {
-            self.elsewhere = warning;
+            self.elsewhere = self.elsewhere.or(warning);
         }
         self
     }

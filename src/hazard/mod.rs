@@ -11,6 +11,7 @@ mod finding;
 mod keys;
 mod naming;
 mod new_column;
+mod no_way;
 mod numbered_column;
 mod partitioned;
 mod setting;
@@ -21,7 +22,7 @@ use std::ops::Range;
 
 use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
-use crate::effects::facts::{Facts, RelationKind, Seen, TableFacts};
+use crate::effects::facts::{Facts, Relation, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
 use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
@@ -151,11 +152,18 @@ impl<'a> Subject<'a> {
     /// The table of an `ALTER TABLE` that a plan may take the place of; `None` where that cannot be done beyond doubt.
     pub fn replaceable(&self, mode: LockMode) -> Option<Target> {
         let target = self.target()?;
-        let whole = matches!(&self.statement.form, Form::AlterTable(alter) if !alter.only);
         let relation = self.facts.relation(target)?;
+        let whole = self.is_of_whole_table();
         let plain = relation.kind == RelationKind::Table && !relation.system && self.is_exposed(target);
         let alone = self.is_alone_and_readable() || self.splits;
         (alone && plain && whole).then(|| Target { name: target.clone(), oid: Some(relation.oid), mode })
+    }
+
+    /// Whether an `ALTER TABLE` means all that belongs to its table: `ONLY` leaves out nothing where nothing inherits.
+    pub fn is_of_whole_table(&self) -> bool {
+        let Form::AlterTable(alter) = &self.statement.form else { return false };
+        let plain = |relation: &Relation| relation.kind == RelationKind::Table;
+        !alter.only || (self.facts.relation(&alter.target).is_some_and(plain) && !self.has_kin(&alter.target))
     }
 
     /// Whether the message is one statement of one part, whose words can be sent again as they are.
@@ -327,7 +335,8 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let named = Subject { names: &names, ..*subject };
     let split = Subject { splits: several_parts::can_be_split(&named), ..named };
     let found = ALL.iter().flat_map(|hazard| one(hazard, &split)).collect();
-    several_parts::joined(&split, found)
+    let joined = several_parts::joined(&split, found);
+    joined.into_iter().map(|finding| no_way::or_refused(&split, finding)).collect()
 }
 
 /// One hazard in every part; what is said of the statement as a whole is said once.

@@ -3,7 +3,7 @@
 use super::{Finding, HazardSetting, Remedy, Subject, index_work_unseen, not_on_this_server};
 use crate::base::{Notice, Severity, SqlState};
 use crate::effects::facts::{Facts, Relation, RelationKind};
-use crate::plan::{Scope, concurrent_index};
+use crate::plan::{HandStep, Scope, concurrent_index};
 use crate::sql::edit;
 use crate::sql::statement::{Kind, Reindex, ReindexObject};
 
@@ -45,13 +45,21 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let finding = if unseen && matches!(reindex.object, ReindexObject::Index | ReindexObject::Table) {
         index_work_unseen(ID, subject, "REINDEX stops writes until it is done", why)
     } else {
-        Finding::new(ID, why, remedy)
+        let as_sent = matches!(remedy, Remedy::Ladder { warning: Some(_) });
+        Finding::new(ID, why, remedy).by_hand(if as_sent { one_by_one(reindex) } else { Vec::new() })
     };
     let finding = finding.elsewhere(in_transaction());
     Some(match subject.statement.locks.first() {
         Some(lock) => finding.about(&lock.name),
         None => finding,
     })
+}
+
+/// What is left to do by hand of a table that cannot be rebuilt as a whole; of an index nothing is.
+fn one_by_one(reindex: &Reindex) -> Vec<HandStep> {
+    let words = "rebuild the other indexes one by one with REINDEX INDEX CONCURRENTLY";
+    let whole = !matches!(reindex.object, ReindexObject::Index);
+    whole.then(|| HandStep::words(words)).into_iter().collect()
 }
 
 /// What the concurrent form would rebuild; `None` when there is no such form, or the user said no to it.
@@ -89,7 +97,7 @@ fn is_system_schema(name: &str) -> bool {
 }
 
 fn plain() -> Notice {
-    Notice::new(Severity::Warning, SqlState::WARNING, "REINDEX runs as sent: it has no concurrent form here")
+    Notice::new(Severity::Warning, SqlState::WARNING, "REINDEX stops writes until it is done: it has no concurrent form here")
         .detail(
             "System catalogs, indexes of EXCLUDE constraints and, in REINDEX TABLE, invalid indexes are only rebuilt \
              by the plain form, which stops writes until it is done.",

@@ -34,7 +34,8 @@ enum Use {
 pub(super) fn can_be_split(subject: &Subject<'_>) -> bool {
     let Form::AlterTable(alter) = &subject.statement.form else { return false };
     let parts = alter.parts.as_slice();
-    let told = alter.object == Altered::Table && !alter.only && parts.iter().all(|part| part.span.is_some());
+    let whole = subject.is_of_whole_table();
+    let told = alter.object == Altered::Table && whole && parts.iter().all(|part| part.span.is_some());
     let several = parts.len() > 1 && parts.len() <= PARTS_MAX;
     if !told || !several || !subject.is_readable_alone() || subject.has_kin(&alter.target) {
         return false;

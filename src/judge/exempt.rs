@@ -8,7 +8,7 @@ use crate::hazard::{Finding, HazardSetting, Remedy};
 
 /// The finding as the policy wants it treated: excused where its relation is small, milder or graver where the
 /// configuration says so.
-pub(super) fn under(policy: &Policy, facts: &Facts, past: &Past, tag: &str, mut finding: Finding) -> Finding {
+pub(super) fn under(policy: &Policy, facts: &Facts, past: &Past, tag: &str, finding: Finding) -> Finding {
     if is_excused(policy, facts, past, &finding) {
         return passed(finding);
     }
@@ -16,7 +16,7 @@ pub(super) fn under(policy: &Policy, facts: &Facts, past: &Past, tag: &str, mut 
         None | Some(HazardSetting::Plan | HazardSetting::Hold) => finding,
         Some(HazardSetting::Pass) => passed(finding),
         Some(HazardSetting::Warn) => {
-            let warning = finding.elsewhere.take().unwrap_or_else(|| explain::warned(tag, &finding));
+            let warning = explain::warned(tag, &finding);
             Finding { remedy: Remedy::Ladder { warning: Some(warning) }, ..finding }
         }
         Some(HazardSetting::Refuse) => {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Cancel;
+use crate::base::LockMode;
+use crate::event::clock::Moment;
 
 /// So many that have ended are remembered.
 pub const RECENT_MAX: usize = 100;
@@ -91,6 +93,44 @@ impl State {
     }
 }
 
+/// One step of a statement that is carried out in another way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepEntry {
+    /// `CREATE INDEX`
+    pub what: String,
+    /// The strongest lock that it takes.
+    pub lock: LockMode,
+    /// Running, done, failed or lost.
+    pub state: State,
+    /// It was done, and then undone.
+    pub taken_back: bool,
+    /// How long it took, waiting included; `None` while it runs.
+    pub took: Option<Duration>,
+    /// The longest that anybody can have waited for it, as far as is known.
+    pub stall: Duration,
+    began: Moment,
+}
+
+impl StepEntry {
+    fn new(what: &str, lock: LockMode) -> Self {
+        Self {
+            what: what.to_owned(),
+            lock,
+            state: State::Running,
+            taken_back: false,
+            took: None,
+            stall: Duration::ZERO,
+            began: Moment::now(),
+        }
+    }
+
+    fn end(&mut self, state: State) {
+        if self.took.is_none() {
+            (self.state, self.took) = (state, Some(self.began.elapsed()));
+        }
+    }
+}
+
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -110,6 +150,8 @@ pub struct Entry {
     pub ended: Option<Timestamp>,
     /// The step that is being done, counted from 1, and of how many.
     pub step: Option<(usize, usize)>,
+    /// The steps that were begun, in that order.
+    pub steps: Vec<StepEntry>,
     /// What it waits for, or how far its step is.
     pub at: Option<String>,
     /// The longest that anybody can have waited for it, as far as is known.
@@ -155,6 +197,7 @@ impl Ledger {
             began: now,
             ended: None,
             step: None,
+            steps: Vec::new(),
             at: None,
             stall: Duration::ZERO,
             overridden: None,
@@ -225,9 +268,22 @@ impl Record<'_> {
         self.change(|entry| entry.overridden = Some(why.to_owned()));
     }
 
-    /// A step begins, counted from 1.
-    pub fn step(&self, step: usize, of: usize) {
-        self.change(|entry| entry.step = Some((step, of)));
+    /// A step begins, counted from 1 and of so many; what it is called, and its lock.
+    pub fn step(&self, place: (usize, usize), what: &str, lock: LockMode) {
+        self.change(|entry| {
+            entry.step = Some(place);
+            entry.steps.push(StepEntry::new(what, lock));
+        });
+    }
+
+    /// The step that was begun last has ended.
+    pub fn step_ended(&self, state: State) {
+        self.change(|entry| entry.steps.last_mut().into_iter().for_each(|step| step.end(state)));
+    }
+
+    /// The step at this place, counted from 0, was undone.
+    pub fn taken_back(&self, at: usize) {
+        self.change(|entry| entry.steps.get_mut(at).into_iter().for_each(|step| step.taken_back = true));
     }
 
     /// What it waits for, or how far its step is; nothing that anybody has sent.
@@ -235,9 +291,12 @@ impl Record<'_> {
         self.change(|entry| entry.at = what);
     }
 
-    /// Somebody may have waited so long for it.
+    /// Somebody may have waited so long for it, and for the step that was begun last.
     pub fn stalled(&self, time: Duration) {
-        self.change(|entry| entry.stall = entry.stall.max(time));
+        self.change(|entry| {
+            entry.stall = entry.stall.max(time);
+            entry.steps.last_mut().into_iter().for_each(|step| step.stall = step.stall.max(time));
+        });
     }
 
     /// The longest that anybody may have waited for it.
@@ -262,7 +321,8 @@ impl Record<'_> {
 
     fn close(&self, state: State, now: Option<Timestamp>) {
         let mut book = self.ledger.book();
-        let Some((entry, _)) = book.open.remove(&self.id) else { return };
+        let Some((mut entry, _)) = book.open.remove(&self.id) else { return };
+        entry.steps.iter_mut().for_each(|step| step.end(state));
         if book.ended.len() == RECENT_MAX {
             book.ended.pop_front();
         }
@@ -286,13 +346,23 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let begin = || ledger.begin("ALTER TABLE", &["lock-queue"], Default::default(), now);
         let first = begin();
-        first.step(2, 3);
+        first.step((1, 3), "ALTER TABLE", LockMode::AccessExclusive);
         first.stalled(Duration::from_millis(5));
+        first.step_ended(State::Done);
+        first.step((2, 3), "VALIDATE CONSTRAINT", LockMode::ShareUpdateExclusive);
         first.stalled(Duration::from_millis(3));
         let open = ledger.open();
         assert_eq!((open[0].id, open[0].step, open[0].stall.as_millis()), (1, Some((2, 3)), 5));
+        let told = |entry: &Entry| {
+            let told = |it: &StepEntry| (it.state, it.took.is_some(), it.stall.as_millis(), it.taken_back);
+            entry.steps.iter().map(told).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&open[0]), [(State::Done, true, 5, false), (State::Running, false, 3, false)]);
+        first.taken_back(0);
         drop(first);
-        assert_eq!(ledger.recent()[0].state, State::Lost);
+        let recent = &ledger.recent()[0];
+        assert_eq!(recent.state, State::Lost);
+        assert_eq!(told(recent), [(State::Done, true, 5, true), (State::Lost, true, 3, false)]);
         for _ in 0..RECENT_MAX + 5 {
             begin().end(State::Done, now);
         }

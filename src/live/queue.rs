@@ -26,12 +26,21 @@ struct Line {
 pub struct Want {
     /// The database.
     pub database: String,
-    /// The tables; whoever names none stands in nobody's way.
-    pub tables: Vec<Oid>,
+    /// On what.
+    pub on: On,
     /// Of what kind the work is.
     pub work: Work,
     /// Whose it is.
     pub who: Who,
+}
+
+/// What work is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum On {
+    /// These tables; whoever names none stands in nobody's way.
+    Tables(Vec<Oid>),
+    /// One table of the database after the other.
+    Database,
 }
 
 /// Whose work it is, for those who wait for it.
@@ -90,12 +99,20 @@ impl Queues {
 }
 
 impl Want {
-    /// Whether the two have to be kept apart: short work keeps itself apart from other short work, by locks.
+    /// Whether the two have to be kept apart: short work keeps itself apart from other short work, by locks. A build of a whole
+    /// database is at one table only at a time, for which short work need not wait: it is not in a lock queue for long.
     fn meets(&self, other: &Self) -> bool {
-        (self.work == Work::Build || other.work == Work::Build)
-            && self.who.pid != other.who.pid
-            && self.database == other.database
-            && self.tables.iter().any(|table| other.tables.contains(table))
+        let builds = [self.work, other.work].map(|work| work == Work::Build);
+        let on_same = match (&self.on, &other.on) {
+            (On::Tables(own), On::Tables(others)) => {
+                builds.contains(&true) && own.iter().any(|table| others.contains(table))
+            }
+            (On::Database, On::Tables(tables)) | (On::Tables(tables), On::Database) => {
+                builds == [true; 2] && !tables.is_empty()
+            }
+            (On::Database, On::Database) => true,
+        };
+        on_same && self.who.pid != other.who.pid && self.database == other.database
     }
 }
 
@@ -122,7 +139,7 @@ mod tests {
 
     fn want(pid: u32, tables: &[Oid], work: Work) -> Want {
         let who = Who { pid, user: "ann".into(), application: "psql".into(), what: "CREATE INDEX".into() };
-        Want { database: "shop".into(), tables: tables.to_vec(), work, who }
+        Want { database: "shop".into(), on: On::Tables(tables.to_vec()), work, who }
     }
 
     #[test]
@@ -144,6 +161,21 @@ mod tests {
         assert_eq!(before(&fourth), None);
         drop((second, fourth));
         assert_eq!(queues.line().places.len(), 2);
+    }
+
+    #[test]
+    fn the_whole_database_is_built_apart_from_other_builds() {
+        let queues = Arc::new(Queues::default());
+        let whole = |pid| Want { on: On::Database, ..want(pid, &[], Work::Build) };
+        let before = |want: Want| queues.line_up(want).in_front().map(|front| front.who.pid);
+        let _first = queues.line_up(whole(1));
+        assert_eq!(before(whole(2)), Some(1));
+        assert_eq!(before(whole(1)), None);
+        assert_eq!(before(want(3, &[10], Work::Build)), Some(1));
+        assert_eq!(before(want(4, &[10], Work::Brief)), None);
+        assert_eq!(before(want(5, &[], Work::Build)), None);
+        let _table = queues.line_up(Want { database: "mail".into(), ..want(6, &[10], Work::Build) });
+        assert_eq!(before(Want { database: "mail".into(), ..whole(7) }), Some(6));
     }
 
     #[test]

@@ -95,6 +95,18 @@ pub fn of_index(
     Plan { hazard, steps, tag: TAG }
 }
 
+/// Columns made NOT NULL one after the other, and the key made of an index that is there.
+pub fn using_index(
+    hazard: &'static str,
+    table: &Target,
+    nullable: &[(String, Vec<HandStep>)],
+    add: &HandStep,
+) -> Plan {
+    let columns = nullable.iter().flat_map(|(column, hand)| not_null_steps(table, column, hand));
+    let steps = columns.chain([brief(add, vec![table.clone()], None)]).collect();
+    Plan { hazard, steps, tag: TAG }
+}
+
 /// A unique index built while others write, and the constraint made of it.
 pub(super) fn index_steps(
     (table, oid): (&Target, Oid),

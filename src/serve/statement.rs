@@ -11,7 +11,7 @@ use crate::execute::tell::tell;
 use crate::execute::{Run, fail, guard, plan, script, summary};
 use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing};
 use crate::live::ledger::State;
-use crate::live::queue::Work as Apart;
+use crate::live::queue::{On, Work as Apart};
 use crate::peak::InForce;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Kind, Script};
@@ -68,8 +68,8 @@ async fn act(
         end_batch(desk.link).await?;
         batch_ended = true;
     }
-    let tables = case.judgement.apart.clone();
-    let _permit = match queue::turn(&mut run(desk, &case, &entry), tables, Apart::Brief).await? {
+    let on = On::Tables(case.judgement.apart.clone());
+    let _permit = match queue::turn(&mut run(desk, &case, &entry), on, Apart::Brief).await? {
         Turn::Come(permit) => permit,
         Turn::Ended(outcome) => {
             let outcome = entry.close(outcome);

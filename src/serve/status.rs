@@ -1,11 +1,13 @@
 //! What the proxy is doing, as data for whoever asks.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::live::Live;
 use crate::live::gate::Freeze;
-use crate::live::ledger::{Entry, State};
+use crate::live::ledger::{Entry, State, StepEntry};
 use crate::live::left_overs::LeftOver;
 use crate::peak::{Schedule, Window};
 
@@ -88,6 +90,21 @@ fn left_overs(live: &Live) -> Vec<Value> {
     all.map(value).collect()
 }
 
+/// One step of a plan.
+fn step(entry: &StepEntry) -> Value {
+    json!({
+        "statement": entry.what,
+        "lock": entry.lock.to_string(),
+        "state": if entry.taken_back { "taken back" } else { entry.state.word() },
+        "took_ms": entry.took.map(millis),
+        "stall_at_most_ms": millis(entry.stall),
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn statement(entry: &Entry) -> Value {
     json!({
         "id": entry.id,
@@ -102,8 +119,9 @@ fn statement(entry: &Entry) -> Value {
         "ended": entry.ended.map(|ended| ended.to_string()),
         "step": entry.step.map(|(step, _)| step),
         "steps": entry.step.map(|(_, of)| of),
+        "begun_steps": entry.steps.iter().map(step).collect::<Vec<_>>(),
         "at": entry.at,
-        "stall_at_most_ms": u64::try_from(entry.stall.as_millis()).unwrap_or(u64::MAX),
+        "stall_at_most_ms": millis(entry.stall),
         "override": entry.overridden,
         "stopped": entry.stopped,
     })

@@ -89,6 +89,9 @@ fn a_freeze_by_psql() {
     assert_eq!(client.answer().tag(), "ALTER TABLE");
     let status = consoled.ann(&["SHOW STATUS"]).ok();
     assert!(status.contains("|done|ALTER TABLE|postgres|postgres|"), "{status}");
+    consoled.stage.through().all(&["CREATE INDEX ON orders (note)"]);
+    let steps = consoled.ann(&["SHOW STEPS"]).ok();
+    assert!(steps.contains("|1|CREATE INDEX|ShareUpdateExclusiveLock|done|"), "{steps}");
     assert!(consoled.ann(&["SHOW HELP"]).ok().contains("THAW|end the freeze"));
 }
 

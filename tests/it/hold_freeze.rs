@@ -345,3 +345,26 @@ fn peak_hours_are_shown() {
     // No text of anybody's statement is in it.
     assert!(!status.to_string().contains("orders"), "{status}");
 }
+
+#[test]
+fn the_steps_of_a_plan_are_shown() {
+    let operated = Operated::with("", "");
+    let mut client = operated.stage.through();
+    client.all(&["ALTER TABLE orders ADD CHECK (id > 0)"]);
+    assert_eq!(client.query("ALTER TABLE orders ADD CHECK (id < 0)").failure(), "23514");
+    let status = operated.status();
+    let told = |entry: usize, what: &str| {
+        let steps = status["recent"][entry]["begun_steps"].as_array().expect("steps");
+        steps.iter().map(|step| step[what].to_string()).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(told(1, "state"), "\"done\", \"done\"", "{status}");
+    assert_eq!(told(0, "state"), "\"taken back\", \"failed\"", "{status}");
+    assert_eq!(told(0, "lock"), "\"AccessExclusiveLock\", \"ShareUpdateExclusiveLock\"", "{status}");
+    assert!(
+        !told(1, "took_ms").contains("null") && !told(1, "stall_at_most_ms").contains("null"),
+        "{status}"
+    );
+    let text = operated.tell(&["status", "--steps"]);
+    assert!(text.contains("      step 1: ALTER TABLE, AccessExclusiveLock, taken back after "), "{text}");
+    assert!(!operated.tell(&["status"]).contains("      step 1"));
+}

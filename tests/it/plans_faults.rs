@@ -12,6 +12,7 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE t (a int NOT NULL, b int, c text, ref int);
     INSERT INTO t SELECT n, n, n::text, n FROM generate_series(1, 30) n;
     CREATE INDEX t_b ON t (b);
+    CREATE UNIQUE INDEX t_once ON t (b);
     CREATE TABLE k (a int PRIMARY KEY, b int);
     INSERT INTO k SELECT n, n FROM generate_series(1, 30) n;
     CREATE TABLE p (a int NOT NULL, b int) PARTITION BY RANGE (a);
@@ -53,6 +54,7 @@ pub(crate) const STATEMENTS: &[(&str, usize)] = &[
     ("ALTER TABLE p ADD CHECK (b >= 0)", 2),
     ("ALTER TABLE t ADD UNIQUE (b)", 2),
     ("ALTER TABLE t ADD PRIMARY KEY (a, b)", 4),
+    ("ALTER TABLE t ADD PRIMARY KEY USING INDEX t_once", 3),
     ("ALTER TABLE t ALTER b SET NOT NULL", 2),
     ("ALTER TABLE t ADD x int CHECK (x > 0) UNIQUE", 4),
     ("ALTER TABLE t ADD x int DEFAULT 1 REFERENCES r", 2),

@@ -1,8 +1,6 @@
 //! Tables that inherit: what is taken back on a parent would reach its heirs, so that only what stays on the parent runs in steps.
 
 use crate::support::each_major;
-use crate::support::raw::Frame;
-use crate::support::stage::{Person, Way};
 use crate::support::twins::Twins;
 
 const FAMILY: [&str; 4] = [
@@ -11,17 +9,6 @@ const FAMILY: [&str; 4] = [
     "INSERT INTO p SELECT n, nullif(n, 7) FROM generate_series(1, 50) n",
     "INSERT INTO c SELECT n, n FROM generate_series(1, 50) n",
 ];
-
-/// Runs as sent with a warning, and ends as it does without a proxy.
-fn as_sent(twins: &mut Twins, sql: &str) {
-    let ask = |person: &mut Person| person.ask(Way::Simple, sql);
-    let (plain, online) = (ask(&mut twins.plain), ask(&mut twins.through(&[])));
-    assert_eq!(online.tags(), plain.tags(), "{sql}");
-    assert_eq!(online.error().map(Frame::sqlstate), plain.error().map(Frame::sqlstate), "{sql}");
-    let notices = online.notices().join("\n");
-    assert!(notices.contains("WARNING") && !notices.contains("runs as"), "{sql}: {notices}");
-    twins.compare(sql);
-}
 
 #[test]
 fn what_heirs_had_before_they_keep() {
@@ -37,7 +24,7 @@ fn what_heirs_had_before_they_keep() {
             (false, "ALTER TABLE c ADD CONSTRAINT k CHECK (b > 7)"),
         ] {
             twins.begin(&FAMILY);
-            as_sent(&mut twins, sql);
+            twins.alike_once_allowed(&[], sql);
             let kept = "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'c'::regclass AND attname = 'b'";
             assert_eq!(twins.beside.table(kept), "t", "{sql}, {succeeds}");
         }
@@ -48,5 +35,27 @@ fn what_heirs_had_before_they_keep() {
         twins.alike_in_failure(&[], "ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (b) REFERENCES c (b)");
         twins.begin(&[FAMILY.as_slice(), &["INSERT INTO p VALUES (1)"]].concat());
         twins.alike_in_failure(&[], "ALTER TABLE p ADD UNIQUE (a)");
+    }
+}
+
+#[test]
+fn only_leaves_out_nothing_where_nothing_inherits() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for sql in [
+            "ALTER TABLE ONLY t ADD PRIMARY KEY (a)",
+            "ALTER TABLE ONLY t ADD CHECK (a > 0)",
+            "ALTER TABLE ONLY t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES r",
+            "ALTER TABLE ONLY t ALTER a SET NOT NULL",
+            "ALTER TABLE ONLY t ADD c int CHECK (c > 0), ADD UNIQUE (a)",
+        ] {
+            twins.begin(&[
+                "CREATE TABLE r (id int PRIMARY KEY)",
+                "INSERT INTO r SELECT generate_series(1, 50)",
+                "CREATE TABLE t (a int)",
+                "INSERT INTO t SELECT generate_series(1, 50)",
+            ]);
+            twins.alike(&[], sql);
+        }
     }
 }

@@ -49,3 +49,39 @@ fn one_that_is_not_valid_is_validated() {
         twins.alike_in_failure(&[], "ALTER TABLE t ALTER a SET NOT NULL");
     }
 }
+
+#[test]
+fn a_key_of_an_index_that_is_there_reads_nothing_under_its_lock() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for (index, sql) in [
+            ("i ON t (a)", "ALTER TABLE t ADD PRIMARY KEY USING INDEX i"),
+            (
+                "i ON t (a)",
+                "ALTER TABLE IF EXISTS t ADD CONSTRAINT \"K\" PRIMARY KEY USING INDEX i DEFERRABLE",
+            ),
+            ("\"I\" ON t (c, a)", "ALTER TABLE t ADD CONSTRAINT i PRIMARY KEY USING INDEX \"I\""),
+        ] {
+            twins.begin(&[
+                TABLE,
+                "ALTER TABLE t ADD c int NOT NULL DEFAULT 3",
+                &format!("CREATE UNIQUE INDEX {index}"),
+            ]);
+            let answer = twins.alike(&[], sql);
+            assert!(
+                answer.notices().concat().contains("steps that make the columns NOT NULL while others work")
+            );
+            assert!(twins.stage.was_run(" NOT VALID"));
+        }
+        twins.begin(&[
+            TABLE,
+            "CREATE UNIQUE INDEX i ON t (b)",
+            "CREATE UNIQUE INDEX part ON t (a) WHERE a > 3",
+        ]);
+        twins.alike_in_failure(&[], "ALTER TABLE t ADD PRIMARY KEY USING INDEX i");
+        twins.alike_in_failure(&[], "ALTER TABLE t ADD PRIMARY KEY USING INDEX nothing");
+        twins.alike_in_failure(&[], "ALTER TABLE t ADD PRIMARY KEY USING INDEX part");
+        twins.begin(&[TABLE, "CREATE UNIQUE INDEX i ON t (a)"]);
+        twins.alike_once_allowed(&[], "ALTER TABLE t ADD PRIMARY KEY USING INDEX i, ADD c int");
+    }
+}

@@ -137,7 +137,7 @@ fn a_constraint_of_a_partition_is_not_put_at_risk() {
         ] {
             if since <= major {
                 twins.begin(&[SETUP[0], OTHER, "DELETE FROM o WHERE id = 12", before]);
-                twins.alike_in_failure(&[], sql);
+                twins.alike_once_allowed(&[], sql);
             }
         }
     }
@@ -168,16 +168,7 @@ fn what_fails_leaves_nothing() {
 fn an_index_that_is_there_is_taken() {
     let mut twins = Twins::on(newest());
     twins.begin(&[SETUP[0], "CREATE INDEX mine ON p1 (b)"]);
-    let mut client = twins.through(&[]);
-    let answer = client.query("CREATE INDEX ON p (b)");
-    assert_eq!(answer.tag(), "CREATE INDEX");
-    assert!(
-        answer.notices().join("\n").contains("stops writes on every partition"),
-        "{:?}",
-        answer.notices()
-    );
-    twins.plain.all(&["CREATE INDEX ON p (b)"]);
-    twins.compare("CREATE INDEX ON p (b)");
+    twins.alike_once_allowed(&[], "CREATE INDEX ON p (b)");
 }
 
 fn newest() -> Installation {

@@ -9,6 +9,8 @@ pub(super) enum Command {
     Help,
     /// `SHOW STATUS`
     Status,
+    /// `SHOW STEPS`
+    Steps,
     /// `SHOW FREEZE`
     ShownFreeze,
     /// `SHOW PEAK`
@@ -36,8 +38,9 @@ pub(super) enum Running {
 }
 
 /// Every command with what it does.
-pub(super) const HELP: [(&str, &str); 6] = [
+pub(super) const HELP: [(&str, &str); 7] = [
     ("SHOW STATUS", "what is held, what runs, and what has run"),
+    ("SHOW STEPS", "the steps of what runs and has run, with the longest stall of each"),
     ("SHOW FREEZE", "the freeze, if there is one"),
     ("SHOW PEAK", "the windows that are open, and the next one"),
     ("FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING]", "hold schema changes back at once"),
@@ -70,6 +73,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Command>, Notice> {
         [] => return Ok(None),
         ["SHOW", "HELP"] | ["HELP"] => Command::Help,
         ["SHOW", "STATUS"] => Command::Status,
+        ["SHOW", "STEPS"] => Command::Steps,
         ["SHOW", "FREEZE"] => Command::ShownFreeze,
         ["SHOW", "PEAK"] => Command::Peak,
         ["THAW"] => Command::Thaw,
@@ -95,7 +99,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Command>, Notice> {
 
 fn wrong(what: &str) -> Notice {
     Notice::error(SqlState::SYNTAX_ERROR, what)
-        .hint("SHOW HELP lists what there is: SHOW STATUS, SHOW FREEZE, SHOW PEAK, FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING], THAW.")
+        .hint("SHOW HELP lists what there is: SHOW STATUS, SHOW STEPS, SHOW FREEZE, SHOW PEAK, FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING], THAW.")
 }
 
 /// Words and quoted texts; a quote within a text is written twice. Semicolons end a command, and nothing else follows.
@@ -141,6 +145,7 @@ mod tests {
             ("show Status;", Command::Status),
             (" SHOW  FREEZE ; ", Command::ShownFreeze),
             ("SHOW PEAK", Command::Peak),
+            ("show steps", Command::Steps),
             ("thaw", Command::Thaw),
             ("freeze 'it''s on fire'", freeze("it's on fire", None, Running::EndsItsStep)),
             ("FREEZE 'x' for '2h'", freeze("x", Some(Period::hours(2)), Running::EndsItsStep)),

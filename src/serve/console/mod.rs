@@ -214,6 +214,7 @@ async fn carry_out(command: &Command, desk: &Desk, user: &str) -> Done {
     };
     Ok(match command {
         Command::Help => (Some(table::help()), "SHOW"),
+        Command::Steps => (Some(table::steps(&ask(serde_json::json!({ "ask": "status" })).await?)), "SHOW"),
         Command::Status => {
             (Some(table::statements(&ask(serde_json::json!({ "ask": "status" })).await?)), "SHOW")
         }

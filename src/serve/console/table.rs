@@ -75,6 +75,21 @@ pub(super) fn statements(status: &Value) -> Table {
     Table { columns: &COLUMNS, rows: all.map(|one| fields(&one, &COLUMNS)).collect() }
 }
 
+/// The steps of what runs and has run.
+pub(super) fn steps(status: &Value) -> Table {
+    const COLUMNS: [&str; 7] = ["id", "step", "statement", "lock", "state", "took_ms", "stall_at_most_ms"];
+    let of = |list: &str| at(status, list).as_array().cloned().unwrap_or_default();
+    let rows = ["running", "recent"].into_iter().flat_map(of).flat_map(|entry| {
+        let steps = entry.get("begun_steps").and_then(Value::as_array).cloned().unwrap_or_default();
+        let id = entry.get("id").map(ToString::to_string);
+        steps.into_iter().enumerate().map(move |(at, step)| {
+            let first = [id.clone(), Some((at + 1).to_string())];
+            first.into_iter().chain(fields(&step, COLUMNS.get(2..).unwrap_or_default())).collect()
+        })
+    });
+    Table { columns: &COLUMNS, rows: rows.collect() }
+}
+
 /// The freeze, if there is one.
 pub(super) fn freeze(status: &Value) -> Table {
     const COLUMNS: [&str; 4] = ["reason", "by", "since", "until"];

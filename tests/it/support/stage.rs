@@ -225,6 +225,11 @@ impl Answer {
         self.error().unwrap_or_else(|| panic!("no error: {self:?}")).sqlstate()
     }
 
+    /// The SQLSTATE of its error; empty where there is none.
+    pub(crate) fn failure_if_any(&self) -> String {
+        self.error().map(Frame::sqlstate).unwrap_or_default()
+    }
+
     /// The error's DETAIL.
     pub(crate) fn detail(&self) -> String {
         self.error().and_then(|error| error.field(b'D')).unwrap_or_default()

@@ -80,6 +80,34 @@ impl Twins {
         online
     }
 
+    /// The second refuses the statement, says how it is done by hand, and changes nothing; once it is allowed, both end alike.
+    #[track_caller]
+    pub(crate) fn alike_once_allowed(&mut self, settings: &[&str], sql: &str) {
+        let before = self.beside.table(STATE);
+        let mut client = self.through(settings);
+        let mut allowed = String::new();
+        let online = loop {
+            let online = client.ask(self.next_way(), &format!("/* lockkeeper: {allowed} */ {sql}"));
+            let hint = if online.failure_if_any() == "0A000" { online.hint() } else { String::new() };
+            let Some((by_hand, rest)) = hint.split_once("lockkeeper: allow ") else { break online };
+            assert!(
+                by_hand.contains("By hand: ") || sql.contains("REINDEX"),
+                "{}: {sql}: {hint}",
+                self.major
+            );
+            assert_eq!(kept(&self.beside.table(STATE)), kept(&before), "{}: {sql}", self.major);
+            let id = rest.split(' ').next().unwrap_or_default();
+            assert!(!allowed.contains(id), "{}: {sql}: {id} is allowed already", self.major);
+            allowed = format!("{allowed}; allow {id} because test").trim_start_matches("; ").to_owned();
+        };
+        assert!(!allowed.is_empty(), "{}: {sql} is not refused: {online:?}", self.major);
+        let plain = self.plainly(settings, sql);
+        assert_eq!(online.tags(), plain.tags(), "{}: {sql}", self.major);
+        let words = |answer: &Answer| answer.error().map(super::raw::Frame::message);
+        assert_eq!(words(&online), words(&plain), "{}: {sql}", self.major);
+        self.compare(sql);
+    }
+
     /// Fails unless both databases are alike.
     #[track_caller]
     pub(crate) fn compare(&mut self, sql: &str) {
