@@ -116,7 +116,18 @@ pub(super) fn thaw(args: &ThawArgs) -> anyhow::Result<ExitCode> {
 fn somebody() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     let mut named = named.filter(|name| !name.is_empty());
-    named.next().unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
+    let uid = rustix::process::getuid().as_raw();
+    named.next().or_else(|| account(uid)).unwrap_or_else(|| format!("user {uid}"))
+}
+
+/// The name of an account of this machine (passwd(5)).
+fn account(uid: u32) -> Option<String> {
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines
+        .find(|fields| fields.get(2) == Some(&uid.to_string().as_str()))?
+        .first()
+        .map(|name| (*name).to_owned())
 }
 
 /// Asks every proxy that is meant; each answer is printed as it comes. Fails where one did not answer.

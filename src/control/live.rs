@@ -97,7 +97,8 @@ impl From<tokio_postgres::Error> for Unanswered {
     }
 }
 
-fn words(error: &tokio_postgres::Error) -> String {
+/// What went wrong, in words, and what helps where that is known.
+pub(super) fn words(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         let hint = hint(said.code()).map(|hint| format!("; {hint}")).unwrap_or_default();
         return format!("the server says {:?} ({}){hint}", said.message(), said.code().code());

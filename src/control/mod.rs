@@ -6,6 +6,7 @@
 pub mod blockers;
 pub mod holders;
 pub mod left_overs;
+pub mod standing;
 mod live;
 pub mod progress;
 pub mod victims;

@@ -32,6 +32,9 @@ pub struct Facts {
     pub utc: Option<bool>,
     /// Nobody asked a catalogue: what is not listed here is unknown rather than absent.
     pub offline: bool,
+    /// Names or texts in it are not what the catalogue has, since they came in an encoding that is not read: none of them may be said
+    /// again to the server.
+    pub garbled: bool,
     /// One entry per relation that was asked for and exists.
     pub relations: BTreeMap<RelationName, Relation>,
     /// One entry per type that was asked for and exists.

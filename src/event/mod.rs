@@ -15,4 +15,6 @@ pub use process::{
     NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, Overridden, PortalFreed, SessionBroken, StallCut, step};
-pub use trouble::{ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled};
+pub use trouble::{
+    ControlAbsent, ControlBlind, ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled,
+};

@@ -40,6 +40,43 @@ impl ControlSilent<'_> {
     }
 }
 
+/// There is no control connection at the start, though one is configured.
+#[derive(Debug)]
+pub struct ControlAbsent<'a> {
+    /// What went wrong.
+    pub why: &'a str,
+}
+
+impl ControlAbsent<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            why = %Clean(self.why),
+            "control connection cannot be had: until it can, statements are kept from queueing for long by lock_timeout alone; who \
+             is in the way, how far a build is, and who waits behind a statement that has its lock is not seen"
+        );
+    }
+}
+
+/// The role of the control connection does not see what others do.
+#[derive(Debug)]
+pub struct ControlBlind<'a> {
+    /// The role.
+    pub role: &'a str,
+}
+
+impl ControlBlind<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            role = %Clean(self.role),
+            "the control role lacks pg_monitor: who waits behind a statement is seen, and it gives way; how old the transactions \
+             of others are and what they run is not, so that it queues for moments where it would wait outside: GRANT pg_monitor \
+             to it"
+        );
+    }
+}
+
 /// No control connection is configured.
 #[derive(Debug)]
 pub struct Uncontrolled;

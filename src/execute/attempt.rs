@@ -102,10 +102,13 @@ struct Limit {
 
 impl Limit {
     fn new(run: &Run<'_>, scope: &str, patience: Duration) -> Self {
-        let own = quote_literal(&run.session.lock_timeout);
+        let own = &run.session.lock_timeout;
         Self {
             set: format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1)),
-            back: format!("SET {scope} lock_timeout = {own}"),
+            back: match scope {
+                "SESSION" => run.session.back("lock_timeout", own),
+                _ => format!("SET {scope} lock_timeout = {}", quote_literal(own)),
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Asked on the client's connection on purpose: its role, search path, temporary tables and open transaction decide
 //! what a name means. Every function and operator is schema-qualified, since that search path is not ours.
 
+use crate::base::relation::quote_literal;
 use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
 use crate::effects::facts::{Facts, Oid, answer};
@@ -20,7 +21,10 @@ const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'),
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
      pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
      pg_catalog.current_setting('lockkeeper.override', true), \
-     pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages')";
+     pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
+     pg_catalog.current_setting('transaction_timeout', true), \
+     (SELECT pg_catalog.string_agg(s.name, ',') FROM pg_catalog.pg_settings s \
+        WHERE s.source OPERATOR(pg_catalog.=) 'session' AND s.name OPERATOR(pg_catalog.~) '_timeout$')";
 
 /// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment. Of the builds of roles that the client may not
 /// look at the server tells no more than the process: those are known by their lock on the table.
@@ -45,8 +49,23 @@ pub struct SessionSettings {
     pub lock_timeout: String,
     /// `statement_timeout`, likewise.
     pub statement_timeout: String,
+    /// `transaction_timeout`, likewise; there is none up to 16.
+    pub transaction_timeout: Option<String>,
+    /// Those of them that the session has set for itself; the others follow the configuration.
+    pub own: Vec<String>,
     /// `SET lockkeeper.<name>`: those that are set.
     pub directives: Vec<(&'static str, String)>,
+}
+
+impl SessionSettings {
+    /// Outside a transaction: the statement that gives a setting back, so that it comes from where it came before.
+    pub fn back(&self, name: &str, value: &str) -> String {
+        if self.own.iter().any(|own| own == name) {
+            format!("SET SESSION {name} = {}", quote_literal(value))
+        } else {
+            format!("RESET {name}")
+        }
+    }
 }
 
 /// What a look at the catalogue brought.
@@ -108,6 +127,8 @@ async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Fa
     };
     let (settings, mut facts) = session_settings(answer.row(first));
     if !need.is_empty() {
+        let texts = || (1..5).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
+        facts.garbled = texts().any(is_garbled);
         let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));
         facts.relations = objects(1).filter_map(|object| answer::relation(object, need)).collect();
         facts.types = objects(2).filter_map(|object| answer::ty(object, need)).collect();
@@ -167,6 +188,11 @@ pub async fn invalid_indexes(
     Ok(Ok(answer.rows_of(0).filter_map(index).collect()))
 }
 
+/// Whether a text has lost what it was when it was decoded.
+pub fn is_garbled(text: &str) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
+}
+
 /// Whether an index is there and valid.
 pub async fn is_valid(link: &mut Link, index: &RelationName) -> Result<bool, Lost> {
     const VALID: &str = "SELECT 1 FROM pg_catalog.pg_index i \
@@ -174,6 +200,16 @@ pub async fn is_valid(link: &mut Link, index: &RelationName) -> Result<bool, Los
     let name = index.to_string();
     let answer = Call::run(link, &[Item::ours(VALID).with(vec![&name])]).await?;
     Ok(answer.rows_of(0).next().is_some())
+}
+
+/// Whether a relation is there.
+pub async fn is_there(link: &mut Link, relation: Oid) -> Result<bool, Lost> {
+    const THERE: &str =
+        "SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid";
+    let oid = relation.to_string();
+    let answer = Call::run(link, &[Item::ours(THERE).with(vec![&oid])]).await?;
+    // Where that cannot be asked, the step itself will tell.
+    Ok(answer.failed.is_some() || answer.rows_of(0).next().is_some())
 }
 
 fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
@@ -187,7 +223,13 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
         .collect();
     let own = |at| text(row, at).unwrap_or("0").to_owned();
     (
-        SessionSettings { lock_timeout: own(1), statement_timeout: own(2), directives },
+        SessionSettings {
+            lock_timeout: own(1),
+            statement_timeout: own(2),
+            transaction_timeout: text(row, 10).map(str::to_owned),
+            own: text(row, 11).into_iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
+            directives,
+        },
         Facts {
             server_version: number(row, 0).unwrap_or(0),
             utc: text(row, 8).map(answer::is_utc),

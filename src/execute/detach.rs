@@ -1,7 +1,9 @@
 //! Partitions that are detached concurrently: what a failure leaves half done is finished, and the CHECK found that is left.
 
-use crate::base::Notice;
 use crate::base::name::written;
+use crate::base::{Notice, SqlState};
+use crate::effects::facts::Oid;
+use crate::judge::Retry;
 use crate::plan::by_hand::{alter, spelled};
 use crate::plan::{HalfDetached, LeftCheck};
 use crate::upstream::call::{Call, Failed, Item, Row};
@@ -9,8 +11,10 @@ use crate::upstream::{Link, Lost};
 
 use super::Run;
 use super::outcome::Outcome;
+use super::stall::StallWatch;
 use super::take_back::undone_by;
 use super::tell::tell;
+use super::unhurried::{WhenAlone, unhurried};
 
 /// Whether a partition is one still, and whether it is half detached.
 const STANDING: &str = "SELECT coalesce(pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(h), 'inhdetachpending'), 'false') \
@@ -21,16 +25,43 @@ const STANDING: &str = "SELECT coalesce(pg_catalog.jsonb_extract_path_text(pg_ca
 const CHECKS: &str = "SELECT k.conname, pg_catalog.pg_get_constraintdef(k.oid) FROM pg_catalog.pg_constraint k \
      WHERE k.conrelid OPERATOR(pg_catalog.=) $1::pg_catalog.oid AND k.contype OPERATOR(pg_catalog.=) 'c'";
 
-/// How a detach stands that has failed.
+/// How a detach stands.
 pub enum Settled {
-    /// The partition is detached all the same.
+    /// The partition is detached.
     Detached,
     /// It is not, or not quite; the words for the client.
     Failed(Outcome),
+    /// Nothing is done, since others waited behind it.
+    GaveWay,
+}
+
+/// Detaches a partition. In the end that locks it as strongly as can be, and queues for that: who waits behind it for too long is
+/// let go before it.
+pub async fn run(
+    run: &mut Run<'_>,
+    work: (Item<'_>, Option<Oid>),
+    half: &HalfDetached,
+) -> Result<Settled, Lost> {
+    let watch = StallWatch::new(run, Retry::Transaction);
+    let answer = watch.over(unhurried(run, work, WhenAlone::Cancelled)).await?;
+    run.record.stalled(watch.longest());
+    let Some(failed) = answer.failed else { return Ok(Settled::Detached) };
+    match settle(run, half, &failed).await? {
+        Settled::Failed(_) if watch.has_struck(&failed) => Ok(Settled::GaveWay),
+        settled => Ok(settled),
+    }
+}
+
+/// What the client hears when others waited behind it each time.
+pub fn gave_way(half: &HalfDetached) -> Outcome {
+    let message = "canceling statement because others waited behind it";
+    let detail = format!("Nothing was done. {} is in use all the time.", spelled(&half.partition.name));
+    let hint = "Try again when it is less in use, or SET lockkeeper.max_stall to let others wait longer.";
+    Outcome::own_error(&Notice::error(SqlState::LOCK_NOT_AVAILABLE, message).detail(detail).hint(hint))
 }
 
 /// Finishes what was begun, since it cannot be taken back.
-pub async fn settle(run: &mut Run<'_>, half: &HalfDetached, failed: &Failed) -> Result<Settled, Lost> {
+async fn settle(run: &mut Run<'_>, half: &HalfDetached, failed: &Failed) -> Result<Settled, Lost> {
     let oid = |oid: Option<u32>| oid.unwrap_or_default().to_string();
     let values = [oid(half.partition.oid), oid(half.parent.oid)];
     let [partition, parent] = values.each_ref().map(String::as_str);

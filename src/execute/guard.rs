@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Notice, Period, SqlState};
+use crate::base::{Notice, SqlState};
 use crate::event::ClientLeft;
 use crate::event::clock::{self, Moment};
 use crate::judge::{Guard, Retry};
@@ -108,7 +108,7 @@ async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Att
     match work {
         Work::Statement(sql) => terms.watch.over(attempt::statement(run, sql, terms)).await,
         Work::Together(all) => terms.watch.over(attempt::together(run, all, terms)).await,
-        Work::Message(frame) => terms.watch.over(message::attempt(run.link, frame, own, terms)).await,
+        Work::Message(frame) => terms.watch.over(message::attempt(run.link, frame, run.session, terms)).await,
         Work::Portal(frame) => terms.watch.over(attempt::portal(run, frame, terms)).await,
     }
 }
@@ -248,7 +248,7 @@ impl<'a> Wait<'a> {
     }
 
     fn story(&self) -> String {
-        let elapsed = Period::millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let elapsed = blocker::age(self.began.elapsed());
         match (self.guard.retry, self.attempts) {
             (Retry::Never, _) => format!("One attempt was made, which ended after {elapsed}."),
             (_, attempts) => format!(

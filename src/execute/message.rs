@@ -18,6 +18,7 @@ use crate::wire::server::Status;
 use crate::wire::{Frame, Header};
 
 use super::attempt::{Attempt, Terms, client_timeout, is_lock_timeout, restore};
+use super::catalogue::SessionSettings;
 
 /// An answer longer than this is passed on as it comes, and then the message cannot be sent again.
 const ANSWER_MAX: usize = 1 << 20;
@@ -46,11 +47,16 @@ impl Ground {
 pub async fn attempt(
     link: &mut Link,
     frame: &[u8],
-    lock_timeout: &str,
+    session: &SessionSettings,
     terms: Terms<'_>,
 ) -> Result<Attempt, Lost> {
     let Terms { retry, patience, watch, .. } = terms;
-    let owed = Owed { mark: format!("{}ms", patience.as_millis().max(1)), value: lock_timeout.to_owned() };
+    let own = &session.lock_timeout;
+    let owed = Owed {
+        mark: format!("{}ms", patience.as_millis().max(1)),
+        value: own.clone(),
+        back: session.back("lock_timeout", own),
+    };
     let ground = Ground::of(link, retry);
     if let Some(failed) = begin(link, &owed.mark, ground).await? {
         return Ok(Attempt::Failed(failed));
@@ -134,7 +140,7 @@ pub async fn settle(link: &mut Link) -> Result<(), Lost> {
     let Some(owed) = link.owed.take() else { return Ok(()) };
     link.tracker.stop_at_watched();
     if is_in_force(link, &owed.mark).await? {
-        restore(link, &[&format!("SET SESSION lock_timeout = {}", quote_literal(&owed.value))]).await?;
+        restore(link, &[&owed.back]).await?;
     }
     Ok(())
 }

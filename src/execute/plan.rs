@@ -56,7 +56,9 @@ async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Ou
         let span = summary::span(name, step, place);
         run.record.step(place, name, step.lock);
         let stopped = if at > 0 { run.stopped() } else { None };
+        let done = at > 0 && is_done(run.link, step).await?;
         let settled = match &step.pace {
+            _ if done => Settled::Complete,
             Pace::Tidy(targets) => tidy(run, &step.sql, targets).instrument(span).await?,
             Pace::TidyCheck(left) => tidy_check(run, left).instrument(span).await?,
             _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
@@ -100,6 +102,16 @@ fn unfinished(run: &Run<'_>, outcome: Outcome, rest: &str) -> Outcome {
 /// The client has asked for it, or is gone.
 pub(super) fn cancelled() -> Outcome {
     Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+}
+
+/// Whether what a step is for is there already, as far as that can be asked: somebody else may have done it meanwhile.
+async fn is_done(link: &mut Link, step: &Step) -> Result<bool, Lost> {
+    match &step.probe {
+        Probe::Valid(index) => catalogue::is_valid(link, index).await,
+        Probe::Gone(index) => Ok(!catalogue::is_there(link, *index).await?),
+        // Their names were free when the plan was made, and each is made once.
+        Probe::Tag | Probe::NoNewInvalidIndex(_) => Ok(false),
+    }
 }
 
 /// Runs a step when no build of another session works on its tables, and keeps the next one from them.
@@ -177,24 +189,28 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
             Ok(before) => before,
             Err(failed) => return Ok(Settled::Failed(Outcome::server_error(&failed, None, None))),
         };
-        let answer = unhurried(run, Item::client(&step.sql), WhenAlone::Cancelled, step.relation).await?;
+        let work = (Item::client(&step.sql), step.relation);
+        if let Inverse::FinishDetach(half) = &step.inverse {
+            match detach::run(run, work, half).await? {
+                detach::Settled::Detached => return Ok(Settled::Complete),
+                detach::Settled::Failed(outcome) => return Ok(Settled::Failed(outcome)),
+                detach::Settled::GaveWay if began.elapsed() < run.policy.retry_for => continue,
+                detach::Settled::GaveWay => return Ok(Settled::Failed(detach::gave_way(half))),
+            }
+        }
+        let answer = unhurried(run, work, WhenAlone::Cancelled).await?;
         let Some(failed) = answer.failed else {
             return verify(run, step, &before).await;
         };
-        if let Inverse::FinishDetach(half) = &step.inverse {
-            return Ok(match detach::settle(run, half, &failed).await? {
-                detach::Settled::Detached => Settled::Complete,
-                detach::Settled::Failed(outcome) => Settled::Failed(outcome),
-            });
-        }
-        let left = clean_up(run, step, &before).await?;
+        let cleaned = clean_up(run, step, &before).await?;
+        let Cleaned::Off { left, .. } = &cleaned else { return Ok(Settled::Complete) };
         if !left.is_empty() {
             // The client is told, if it is still there; the operator too.
             run.surroundings.live.left_overs().ask_again(&run.surroundings.place.database);
         }
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
         if !again || run.link.client_reading == Reading::Closed {
-            return Ok(Settled::Failed(explain(step, &failed, &left)));
+            return Ok(Settled::Failed(explain(step, &failed, &cleaned)));
         }
         let notice = Notice::info("the server chose this statement to end a deadlock; it is tried again");
         tell(run.link, &[notice]).await;
@@ -257,43 +273,64 @@ async fn put_together(run: &mut Run<'_>, index: &RelationName) -> Result<Settled
     Ok(Settled::Failed(Outcome::own_error(&error)))
 }
 
-/// Takes away what the failed step left; returns what could not be taken away.
-async fn clean_up(
-    run: &mut Run<'_>,
-    step: &Step,
-    before: &[InvalidIndex],
-) -> Result<Vec<InvalidIndex>, Lost> {
+/// What became of what a failed step had begun.
+enum Cleaned {
+    /// It is done all the same.
+    Done,
+    /// So many of what there was to be taken away are gone, and these are not.
+    Off { gone: usize, left: Vec<InvalidIndex> },
+}
+
+/// Takes away what the failed step left.
+async fn clean_up(run: &mut Run<'_>, step: &Step, before: &[InvalidIndex]) -> Result<Cleaned, Lost> {
     match step.inverse {
-        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDetach(_) => Ok(Vec::new()),
+        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDetach(_) => {
+            Ok(Cleaned::Off { gone: 0, left: Vec::new() })
+        }
         Inverse::DropNewInvalidIndexes(scope) => {
-            let mut left = Vec::new();
+            let (mut gone, mut left) = (0, Vec::new());
             for index in new_invalid(run.link, scope, before).await? {
-                if !drop_index(run, &index).await? {
+                let what = format!("removing {}, which the failed build left invalid", index.name);
+                if drop_index(run, &index, what).await? {
+                    gone += 1;
+                } else {
                     left.push(index);
                 }
             }
-            Ok(left)
+            Ok(Cleaned::Off { gone, left })
         }
         Inverse::FinishDrop(oid) => {
             let left = half_dropped(run, oid).await?;
+            match left.as_slice() {
+                [index] if step.undo.is_empty() => {
+                    let what =
+                        format!("{} is half dropped, which cannot be taken back: it is finished", index.name);
+                    let done = drop_index(run, index, what).await?;
+                    return Ok(if done { Cleaned::Done } else { Cleaned::Off { gone: 0, left } });
+                }
+                _ => {}
+            }
             for undo in step.undo.iter().filter(|_| !left.is_empty()) {
                 if !undone_by(run, undo).await? {
-                    return Ok(left);
+                    return Ok(Cleaned::Off { gone: 0, left });
                 }
             }
-            Ok(if step.undo.is_empty() { left } else { Vec::new() })
+            Ok(Cleaned::Off { gone: left.len(), left: Vec::new() })
         }
     }
 }
 
-/// Drops an index that a failed build left. False when that failed too.
-async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex) -> Result<bool, Lost> {
-    let notice = Notice::info(format!("removing {}, which the failed build left invalid", index.name))
+/// Drops an index that is of no use any more, and says so before. False when that failed too.
+async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex, what: String) -> Result<bool, Lost> {
+    if catalogue::is_garbled(&index.name) {
+        return Ok(false);
+    }
+    let notice = Notice::info(what)
         .detail("This waits for transactions that have the table in use; that stops nobody else.")
         .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, Item::ours(&sql), WhenAlone::Cancelled, None).await?.failed.is_none())
+    Ok(unhurried(run, (Item::ours(&sql), None), WhenAlone::GoesOn).await?.failed.is_none())
 }
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.
@@ -302,13 +339,17 @@ async fn half_dropped(run: &mut Run<'_>, oid: Oid) -> Result<Vec<InvalidIndex>, 
     Ok(all.into_iter().filter(|index| index.oid == oid).collect())
 }
 
-fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
+fn explain(step: &Step, failed: &Failed, cleaned: &Cleaned) -> Outcome {
     if let Some(violated) =
         step.violated.as_ref().filter(|_| sqlstate(&failed.body).as_str().starts_with("23"))
     {
         return Outcome::own_error(violated);
     }
-    if let Some(index) = left.first() {
+    let (gone, left) = match cleaned {
+        Cleaned::Done => (0, None),
+        Cleaned::Off { gone, left } => (*gone, left.first()),
+    };
+    if let Some(index) = left {
         let detail = format!(
             "Index {} is left behind and invalid: no query uses it, every write pays for it.",
             index.name
@@ -316,12 +357,8 @@ fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
         let hint = format!("Remove it with DROP INDEX CONCURRENTLY {}.", index.name);
         return Outcome::server_error(failed, Some(&detail), Some(&hint));
     }
-    let detail = match step.inverse {
-        Inverse::DropNewInvalidIndexes(_) => {
-            Some("Nothing is left behind: the unfinished index was removed.")
-        }
-        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDrop(_) | Inverse::FinishDetach(_) => None,
-    };
+    let built = matches!(step.inverse, Inverse::DropNewInvalidIndexes(_));
+    let detail = (gone > 0 && built).then_some("Nothing is left behind: the unfinished index was removed.");
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
     Outcome::server_error(failed, detail, None)
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Notice, Period, SqlState};
+use crate::base::{Notice, SqlState};
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::event::clock::{self, Moment};
@@ -137,8 +137,8 @@ impl Waiting {
     }
 
     fn story(&self, front: &InFront) -> String {
-        let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        format!("Waited for {}, outside every lock queue. {}", Period::millis(elapsed), line(front))
+        let elapsed = blocker::age(self.began.elapsed());
+        format!("Waited for {elapsed}, outside every lock queue. {}", line(front))
     }
 
     /// What the client is told, when it is time.

@@ -85,7 +85,7 @@ pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
 async fn at_leisure(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
     for _ in 0..TRIES_MAX {
         let item = Item { sql, values: Vec::new(), voice: Voice::Ours };
-        match unhurried(run, item, WhenAlone::GoesOn, None).await?.failed {
+        match unhurried(run, (item, None), WhenAlone::GoesOn).await?.failed {
             None => return Ok(true),
             // A cancel request that came late strikes the first statement after the one it was meant for.
             Some(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {}

@@ -1,6 +1,5 @@
 //! Statements that take as long as they take, since their locks stop neither reads nor writes.
 
-use crate::base::relation::quote_literal;
 use crate::effects::facts::Oid;
 use crate::event::ClientLeft;
 use crate::upstream::Lost;
@@ -20,21 +19,23 @@ pub enum WhenAlone {
     GoesOn,
 }
 
-/// Runs a statement with no time-out in force: a concurrent step that is cut short only leaves an invalid index. `table` is what
-/// it works on, if that is known.
+/// Runs a statement with no time-out in force: a concurrent step that is cut short only leaves an invalid index. With it comes the
+/// table that it works on, if that is known.
 pub async fn unhurried(
     run: &mut Run<'_>,
-    item: Item<'_>,
+    work: (Item<'_>, Option<Oid>),
     alone: WhenAlone,
-    table: Option<Oid>,
 ) -> Result<Answer, Lost> {
-    let lift = ["SET SESSION lock_timeout = 0", "SET SESSION statement_timeout = 0"].map(Item::ours);
+    let session = run.session;
+    let mut own =
+        vec![("lock_timeout", &session.lock_timeout), ("statement_timeout", &session.statement_timeout)];
+    own.extend(session.transaction_timeout.as_ref().map(|value| ("transaction_timeout", value)));
+    let lift: Vec<String> = own.iter().map(|(name, _)| format!("SET SESSION {name} = 0")).collect();
+    let lift: Vec<Item<'_>> = lift.iter().map(|sql| Item::ours(sql)).collect();
     let lifted = Call::run(run.link, &lift).await?;
-    let answer = if lifted.failed.is_some() { lifted } else { watched(run, (item, table), alone).await? };
-    let lock = format!("SET SESSION lock_timeout = {}", quote_literal(&run.session.lock_timeout));
-    let statement =
-        format!("SET SESSION statement_timeout = {}", quote_literal(&run.session.statement_timeout));
-    restore(run.link, &[&lock, &statement]).await?;
+    let answer = if lifted.failed.is_some() { lifted } else { watched(run, work, alone).await? };
+    let back: Vec<String> = own.iter().map(|(name, value)| session.back(name, value)).collect();
+    restore(run.link, &back.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     Ok(answer)
 }
 

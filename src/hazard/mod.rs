@@ -171,11 +171,11 @@ impl<'a> Subject<'a> {
         self.is_readable_alone() && self.all_parts().len() == 1
     }
 
-    /// Whether the message is one statement, whose words can be sent again as they are.
+    /// Whether the message is one statement, whose words can be sent again as they are, and those of the catalogue.
     pub fn is_readable_alone(&self) -> bool {
         let script = self.script;
         let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
-        readable && script.statements.len() == 1
+        readable && !self.facts.garbled && script.statements.len() == 1
     }
 
     /// The index of that name beside a table, in the table's own schema as the catalogue has it: what is dropped by its name

@@ -43,7 +43,8 @@ fn why(subject: &Subject<'_>) -> &'static str {
              would take from the other tables what they had before."
         }
         1 if !subject.is_readable_alone() => {
-            "It could be done in steps, but its text cannot be taken apart beyond doubt in this client_encoding."
+            "It could be done in steps, but its text or the names that it concerns cannot be read beyond doubt in this \
+             client_encoding; SET client_encoding = 'UTF8' helps."
         }
         1 if subject.all_parts().len() > 1 => {
             "Each part could be done by itself, but these depend on each other, or one of them has no online way."

@@ -167,7 +167,8 @@ fn later(curb: &Curb) -> String {
 
 /// What is told now and then to whoever waits.
 pub fn still_held(hold: &Hold, waited: Duration, before: usize) -> Notice {
-    let waited = Period::millis(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) / 1000 * 1000);
+    let millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+    let waited = Period::millis(if millis < 1000 { millis } else { millis / 1000 * 1000 });
     let line = match before {
         0 => String::new(),
         1 => " One statement that came before it waits too.".to_owned(),

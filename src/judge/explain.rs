@@ -7,7 +7,7 @@ use crate::plan::HandStep;
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
-    let notice = Notice::info(format!("{tag} runs as {form}"));
+    let notice = Notice::info(format!("{tag} runs as {form} ({})", finding.hazard));
     if finding.once_passed.is_some() {
         // Nobody needs to allow what passes.
         return notice.detail(

@@ -1,4 +1,4 @@
-//! Looks for what is unfinished in the databases: at the start, when one is first met, and when a plan was cut off there.
+//! Looks for what is unfinished in the databases: in all of them at the start, and where a plan was cut off.
 //!
 //! It looks by a connection of its own, on the main thread: no session ever waits for it.
 
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::control::ControlSettings;
 use crate::control::left_overs::{Look, look};
-use crate::event::{LeftBehind, clock};
+use crate::control::standing;
+use crate::event::{ControlAbsent, ControlBlind, LeftBehind, clock};
 use crate::live::ledger::State;
 use crate::live::left_overs::LeftOver;
 
@@ -30,7 +31,9 @@ pub async fn keep(serving: Arc<Serving>) {
         left_overs.ask_once(database);
     }
     let mut unsettled: BTreeMap<String, u32> = BTreeMap::new();
+    let mut start = Start::default();
     loop {
+        start.look(&serving).await;
         let found = left_overs.all();
         let pause = match unsettled.values().min() {
             Some(tries) if *tries < SOON_MAX => Some(SOON),
@@ -55,6 +58,44 @@ pub async fn keep(serving: Arc<Serving>) {
                 let tries = unsettled.entry(database).or_default();
                 *tries = tries.saturating_add(1);
             }
+        }
+    }
+}
+
+/// The look at the control connection itself.
+#[derive(Debug, Default)]
+struct Start {
+    over: bool,
+    told: bool,
+}
+
+impl Start {
+    /// Says what the control connection lacks, and asks for a look at every database; again until there is an answer.
+    async fn look(&mut self, serving: &Serving) {
+        let ready = serving.now();
+        let (Some(login), Some(database)) =
+            (ready.settings.upstream.control.clone(), ready.settings.look_at.as_deref())
+        else {
+            return;
+        };
+        if self.over {
+            return;
+        }
+        match standing::look(&ControlSettings::new(login, &ready.upstream), database).await {
+            Ok(standing) => {
+                self.over = true;
+                if !standing.sees {
+                    ControlBlind { role: &standing.role }.emit();
+                }
+                for database in standing.databases {
+                    serving.live.left_overs().ask_once(&database);
+                }
+            }
+            Err(why) if !self.told => {
+                self.told = true;
+                ControlAbsent { why: &why }.emit();
+            }
+            Err(_) => {}
         }
     }
 }

@@ -143,6 +143,8 @@ pub struct Owed {
     pub mark: String,
     /// The client's.
     pub value: String,
+    /// What gives it back to the session.
+    pub back: String,
 }
 
 /// What happened while a server's message was awaited.

@@ -36,7 +36,8 @@ fn index_work_is_done_concurrently_and_to_the_letter() {
                 let answer = client.ask(way, sent);
                 assert_eq!(answer.tag(), tag, "{way:?} {sent}");
                 let said = answer.notices();
-                let form = format!("NOTICE: {tag} runs as {tag} CONCURRENTLY");
+                let hazard = format!("{}-blocking", tag.to_ascii_lowercase().replace(' ', "-"));
+                let form = format!("NOTICE: {tag} runs as {tag} CONCURRENTLY ({hazard})");
                 assert_eq!(said.first(), Some(&form), "{way:?} {sent}: {said:?}");
                 assert!(stage.was_run(run), "{way:?} {run}");
                 if tag == "REINDEX" {

@@ -84,7 +84,7 @@ fn small_tables_are_excused_unless_they_are_hot() {
         ("small_table = \"64MB\"", ""),
         (
             "small_table = \"64MB\"\nhot_tables = [\"orders\"]",
-            "NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY",
+            "NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)",
         ),
     ] {
         let stage =
@@ -101,7 +101,7 @@ fn the_configuration_says_what_becomes_of_a_hazard() {
     for (setting, told) in [
         ("pass", ""),
         ("warn", "WARNING: CREATE INDEX runs as sent: create-index-blocking"),
-        ("plan", "NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY"),
+        ("plan", "NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)"),
         ("refuse", "ERROR: CREATE INDEX is refused here: create-index-blocking"),
     ] {
         let stage =

@@ -3,7 +3,7 @@
 use crate::support::stage::{Person, Stage, Way};
 
 const CREATE: &str = "CREATE INDEX by_note ON orders (note)";
-const ENFORCED: &str = "NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY";
+const ENFORCED: &str = "NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)";
 const OBSERVED: &str = "NOTICE: CREATE INDEX would run as CREATE INDEX CONCURRENTLY";
 
 /// What is said about an index, which is then dropped again.

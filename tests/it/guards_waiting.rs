@@ -132,13 +132,38 @@ fn a_cancelled_drop_or_rebuild_is_told() {
     stage.until(
         "SELECT EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = 'by_note'::regclass AND NOT indisvalid)",
     );
+    // What is half dropped is dropped for good, unless that is cancelled, too.
+    client.cancel();
+    let finishing = eventually("the word that the drop is finished", || {
+        let frame = client.raw.frame();
+        (frame.tag == b'N' && frame.message().contains("half dropped")).then_some(frame)
+    });
+    assert_eq!(
+        finishing.message(),
+        "public.by_note is half dropped, which cannot be taken back: it is finished"
+    );
+    stage.until(&format!(
+        "SELECT query LIKE 'DROP%' AND wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}",
+        client.pid()
+    ));
     client.cancel();
     let answer = client.answer();
     assert_eq!(answer.failure(), "57014");
     assert!(answer.detail().contains("by_note is left behind and invalid"), "{answer:?}");
     assert!(answer.hint().contains("DROP INDEX CONCURRENTLY public.by_note"), "{answer:?}");
+    client.send(Way::Simple, "DROP INDEX CONCURRENTLY public.by_note");
+    stage.until(&format!(
+        "SELECT query LIKE 'DROP%' AND wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}",
+        client.pid()
+    ));
+    client.cancel();
+    stage.until(&format!(
+        "SELECT query LIKE 'DROP%IF EXISTS%' FROM pg_stat_activity WHERE pid = {}",
+        client.pid()
+    ));
     other.all(&["ROLLBACK"]);
-    assert_eq!(client.query("DROP INDEX CONCURRENTLY public.by_note").tag(), "DROP INDEX");
+    assert_eq!(client.answer().tag(), "DROP INDEX");
+    assert_eq!(stage.indexes(), "");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The client's own time-outs while its statement is under the ladder: honoured, and found again as they were.
 
+use crate::support::each_major;
 use crate::support::raw::Frame;
 use crate::support::stage::{Person, Stage, Way};
 
@@ -147,5 +148,65 @@ fn nowait_inside_a_block_is_not_tried_again() {
         let answer = client.ask(way, block);
         assert_eq!(answer.failure(), "55P03");
         assert_eq!(answer.notices(), ["NOTICE: once"]);
+    }
+}
+
+/// A setting that the session has not set follows the configuration as before, whatever was run meanwhile.
+#[test]
+fn settings_come_from_where_they_came_before() {
+    const SOURCES: &str = "SELECT string_agg(source || ' ' || setting, ', ' ORDER BY name) FROM pg_settings \
+         WHERE name IN ('lock_timeout', 'statement_timeout')";
+    let stage = Stage::new();
+    stage.straight().all(&["ALTER ROLE postgres SET statement_timeout = '77s'"]);
+    let mut client = stage.through();
+    for way in Way::BOTH {
+        for sql in
+            ["CREATE INDEX by_note ON orders (note)", "VACUUM FULL orders", ADD, "REINDEX TABLE orders"]
+        {
+            client.ask(way, sql).tag();
+            assert_eq!(client.table(SOURCES), "default 0, user 77000", "{way:?} {sql}");
+        }
+        client.all(&["DROP INDEX by_note", "ALTER TABLE orders DROP added"]);
+        assert_eq!(client.table(SOURCES), "default 0, user 77000");
+    }
+    client.all(&["SET lock_timeout = 0", "CREATE INDEX by_note ON orders (note)"]);
+    assert_eq!(client.table(SOURCES), "session 0, user 77000");
+}
+
+/// Nobody hears of the settings that change and change back: they are not among those that are reported.
+#[test]
+fn no_parameter_is_reported_that_did_not_change() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        for sql in [
+            "CREATE INDEX by_note ON orders (note)",
+            "ALTER TABLE orders ADD CHECK (id > 0)",
+            "DROP INDEX by_note",
+        ] {
+            let answer = client.ask(way, sql);
+            answer.tag();
+            assert!(answer.0.iter().all(|frame| frame.tag != b'S'), "{way:?} {sql}: {answer:?}");
+        }
+    }
+}
+
+/// A transaction's time-out (17) would end the session in the midst of a plan.
+#[test]
+fn the_time_out_of_a_transaction_ends_no_plan() {
+    for installation in each_major().into_iter().filter(|one| one.major >= 17) {
+        let stage = Stage::on(installation);
+        let mut holder = stage.straight();
+        holder.all(&["BEGIN", "UPDATE orders SET note = note WHERE id = 1"]);
+        let mut client = stage.through();
+        client.all(&["SET transaction_timeout = '200ms'"]);
+        client.send(Way::Simple, "CREATE INDEX by_note ON orders (note)");
+        stage.until(&format!(
+            "SELECT clock_timestamp() - query_start > '400ms' FROM pg_stat_activity WHERE pid = {} AND query LIKE '%CONCURRENTLY%'",
+            client.pid()
+        ));
+        holder.all(&["ROLLBACK"]);
+        assert_eq!(client.answer().tag(), "CREATE INDEX");
+        assert_eq!(client.table("SHOW transaction_timeout"), "200ms");
     }
 }

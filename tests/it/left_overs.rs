@@ -100,3 +100,31 @@ fn what_was_left_unfinished_is_told_at_the_start() {
         assert_eq!(proxy.log().matches("looks unfinished").count(), 1, "{major}: {}", proxy.log());
     }
 }
+
+#[test]
+fn every_database_is_looked_at_and_what_the_role_lacks_is_said() {
+    let cluster = cluster_with(&Options::new());
+    let mut admin = Person::called(cluster.addr(), &[]);
+    admin.all(&["CREATE DATABASE other", "CREATE ROLE blind LOGIN"]);
+    let other = Person::called(cluster.addr(), &[("database", "other")]);
+    let mut other = other;
+    other.all(&["CREATE TABLE t (a int)", "ALTER TABLE t ADD CONSTRAINT late CHECK (a < 100) NOT VALID"]);
+    let folder = tempfile::tempdir().expect("folder");
+    let proxy = start(&cluster, folder.path().to_str().expect("text"));
+    eventually("what is left elsewhere is told", || {
+        proxy.log().contains("name=late on public.t").then_some(())
+    });
+    assert!(proxy.log().contains("database=other") && !proxy.log().contains("pg_monitor"), "{}", proxy.log());
+    let control = |user: &str| {
+        let url = cluster.url("postgres").replace("postgres@", &format!("{user}@"));
+        Setup::new(&cluster.addr()).config(&format!("[control]\nurl = \"{url}\"")).start()
+    };
+    let proxy = control("blind");
+    eventually("what it does not see is said", || proxy.log().contains("role=blind").then_some(()));
+    assert!(proxy.log().contains("GRANT pg_monitor"), "{}", proxy.log());
+    let proxy = control("nobody");
+    eventually("that there is none is said", || {
+        proxy.log().contains("control connection cannot be had").then_some(())
+    });
+    assert!(proxy.log().contains("does not exist"), "{}", proxy.log());
+}

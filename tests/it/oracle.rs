@@ -143,6 +143,7 @@ fn facts(session: &mut Raw, script: &Script) -> Facts {
         server_version: version.parse().unwrap(),
         utc: Some(session.rows("SHOW timezone")[0][0].as_deref() == Some("UTC")),
         offline: false,
+        garbled: false,
         relations: relations.iter().map(|it| answer::relation(it, &need).unwrap()).collect(),
         types: types.iter().map(|it| answer::ty(it, &need).unwrap()).collect(),
         functions: functions.iter().map(|it| answer::function(it, &need).unwrap()).collect(),

@@ -145,3 +145,63 @@ fn options_of_keys_are_kept() {
         }
     }
 }
+
+/// Words that the grammar takes as names only in some places.
+#[test]
+fn words_of_the_grammar_are_names_like_any_other() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        let setup = [
+            "CREATE SCHEMA \"verbose\"",
+            "CREATE TABLE \"verbose\".\"freeze\" (\"left\" int PRIMARY KEY, \"right\" int, \"values\" int)",
+            "INSERT INTO \"verbose\".\"freeze\" SELECT n, n, n FROM generate_series(1, 50) n",
+        ];
+        for part in [
+            "ALTER \"right\" SET NOT NULL",
+            "ADD UNIQUE (\"right\", \"values\")",
+            "ADD CONSTRAINT \"like\" CHECK (\"right\" > 0)",
+            "ADD \"full\" float DEFAULT random() NOT NULL",
+            "ADD \"is\" serial CONSTRAINT \"join\" CHECK (\"is\" > 0)",
+            "ADD CONSTRAINT \"cross\" FOREIGN KEY (\"right\") REFERENCES \"verbose\".\"freeze\" (\"left\")",
+        ] {
+            twins.begin(&setup);
+            twins.alike(&[], &format!("ALTER TABLE \"verbose\".\"freeze\" {part}"));
+        }
+    }
+}
+
+/// What the catalogue says in an encoding that is not read is never said again in another one.
+#[test]
+fn what_cannot_be_read_is_never_said_again() {
+    let installation = each_major().remove(0);
+    let mut twins = Twins::on(installation);
+    let latin = &["SET client_encoding = 'LATIN1'"];
+    for (setup, sql) in [
+        ("CREATE TABLE t (v varchar(10) CHECK (v <> U&'\\00e4'))", "ALTER TABLE t ALTER v TYPE varchar(20)"),
+        (
+            "CREATE SCHEMA \"sch\u{e4}\"; SET search_path = \"sch\u{e4}\"; CREATE TABLE t (a int)",
+            "ALTER TABLE U&\"sch\\00e4\".t ADD UNIQUE (a)",
+        ),
+        (
+            "CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE \"p_\u{e4}\" PARTITION OF p DEFAULT",
+            "CREATE INDEX ON p (a)",
+        ),
+    ] {
+        twins.begin(&setup.split("; ").chain(["RESET search_path"]).collect::<Vec<_>>());
+        twins.alike_once_allowed(latin, sql);
+    }
+    twins.begin(&[
+        "CREATE TABLE t (a int, b int, r int PRIMARY KEY)",
+        "CREATE INDEX \"ix_\u{e4}\" ON t (b)",
+        "CREATE TABLE \"z\u{e4}\" (r int REFERENCES t)",
+    ]);
+    for sql in [
+        "ALTER TABLE t DROP b /* lockkeeper: allow drop-column because test */",
+        "DROP TABLE t CASCADE /* lockkeeper: allow drop-table because test */",
+    ] {
+        twins.plain.all(&[sql]);
+        let mut client = twins.through(latin);
+        assert!(!client.query(sql).tag().is_empty());
+        twins.compare(sql);
+    }
+}

@@ -109,7 +109,10 @@ impl TableFacts {
 
     /// Its partition for whatever fits nowhere else.
     pub fn default_partition(&self) -> Option<&PartitionFacts> {
-        self.partitions.iter().find(|partition| partition.default)
+        let own = |partition: &&PartitionFacts| {
+            partition.default && self.name.as_ref().is_none_or(|name| *name == partition.parent)
+        };
+        self.partitions.iter().find(own)
     }
 }
 

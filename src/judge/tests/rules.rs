@@ -159,14 +159,14 @@ fn an_index_that_exists_is_not_made_again_unless_it_is_invalid() {
     run CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_broken_idx ON customers (no)
       lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
     tag CREATE INDEX
-    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)
     WARNING: orders_broken_idx exists, and is not what the statement asks for
     forward
     NOTICE: CREATE INDEX runs as sent: create-index-blocking is allowed
     run CREATE INDEX CONCURRENTLY orders_broken_idx ON orders (no)
       lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
     tag CREATE INDEX
-    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)
     "#);
 }
 
@@ -215,7 +215,7 @@ fn directives_are_obeyed_and_repeated() {
       lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
     tag CREATE INDEX
     WARNING: directive ignored: invalid value for parameter "lockkeeper.allow": "create-index-blocking"
-    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)
     forward
     NOTICE: ALTER TABLE runs as sent: lock-queue is allowed
     forward
@@ -234,7 +234,7 @@ fn notices_tell_what_why_and_what_next() {
     let notice = &judgement.notices[0];
     let shown = [Some(notice.message.clone()), notice.detail.clone(), notice.hint.clone()];
     insta::assert_snapshot!(shown.map(Option::unwrap_or_default).join("\n"), @r#"
-    CREATE INDEX runs as CREATE INDEX CONCURRENTLY
+    CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)
     As sent, a plain build holds a ShareLock on "orders" and stops every write until it is done.
     To run it as sent, say why in a comment: "/* lockkeeper: allow create-index-blocking because <reason> */".
     "#);
