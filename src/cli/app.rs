@@ -140,9 +140,9 @@ impl App {
         }
         let ended = async {
             if ask == Ask::StopNow {
-                drain::at_once(&self.serving.live, &self.workers).await;
+                drain::at_once(&self.serving, &self.workers).await;
             } else {
-                drain::gracefully(&self.serving.live, &self.workers, deadline).await;
+                drain::gracefully(&self.serving, &self.workers, deadline).await;
             }
         };
         let code = tokio::select! {

@@ -27,12 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::base::Notice;
+use crate::base::{Notice, SqlState};
 use crate::control::Control;
 use crate::event::clock;
 use crate::judge::{self, Policy};
 use crate::live::ledger::Record;
-use crate::live::{Cancel, Live};
+use crate::live::{Cancel, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::upstream::{Link, Upstream};
 
@@ -115,9 +115,26 @@ pub struct Place {
     pub pid: u32,
 }
 
+/// What the client hears of a statement that ends with the proxy.
+pub fn shutting_down() -> Notice {
+    Notice::error(SqlState::ADMIN_SHUTDOWN, "canceling statement due to administrator command")
+        .detail("The lockkeeper proxy is shutting down.")
+        .hint("Connect again and send it again; another instance may be serving already.")
+}
+
 impl Run<'_> {
-    /// Why what has begun is not to go on: somebody has frozen the proxy.
+    /// Why what has begun is not to go on: somebody has frozen the proxy, or stops it.
     pub fn stopped(&self) -> Option<Notice> {
+        let stop = *self.surroundings.live.stop().borrow();
+        // There is time until the deadline for what has done a part of its work, and none to wait for the rest to begin.
+        let ends = match stop {
+            Stop::Running => false,
+            Stop::Draining { .. } => !self.record.has_begun(),
+            Stop::Now => true,
+        };
+        if ends {
+            return Some(shutting_down());
+        }
         if self.policy.override_for.is_some() {
             return None;
         }

@@ -27,26 +27,38 @@ use super::summary;
 use super::take_back::{insist, take_back, undone_by};
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
-use super::{Place, Run};
+use super::{Place, Run, Surroundings};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
-    let mut at = 0;
-    let ended = steps(run, plan, &mut at).await;
-    if ended.is_err() {
-        cut_off(run, plan, at);
-    }
+    let mut course = Course { plan, surroundings: run.surroundings, at: 0, over: false };
+    let ended = steps(run, plan, &mut course.at).await;
+    course.over = ended.is_ok();
     ended
 }
 
-/// The session is lost, and with it the way to take anything back: says what there is to be done.
-fn cut_off(run: &Run<'_>, plan: &Plan, at: usize) {
-    let undos = plan.steps.iter().take(at).rev().flat_map(|step| &step.undo);
-    let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
-    let Place { database, pid, .. } = &run.surroundings.place;
-    let (step, take_back) = ((at + 1, plan.steps.len()), undos.join("; "));
-    PlanCutOff { database, pid: *pid, hazard: plan.hazard, step, take_back: &take_back }.emit();
-    run.surroundings.live.left_overs().ask_again(database);
+/// A plan that is being carried out. When it is dropped before its end the session is lost, or the process ends, and with it the
+/// way to take anything back: it says what there is to be done.
+struct Course<'a> {
+    plan: &'a Plan,
+    surroundings: &'a Surroundings<'a>,
+    at: usize,
+    over: bool,
+}
+
+impl Drop for Course<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let Self { plan, at, .. } = self;
+        let undos = plan.steps.iter().take(*at).rev().flat_map(|step| &step.undo);
+        let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
+        let Place { database, pid, .. } = &self.surroundings.place;
+        let (step, take_back) = ((*at + 1, plan.steps.len()), undos.join("; "));
+        PlanCutOff { database, pid: *pid, hazard: plan.hazard, step, take_back: &take_back }.emit();
+        self.surroundings.live.left_overs().ask_again(database);
+    }
 }
 
 async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {

@@ -281,6 +281,12 @@ impl Record<'_> {
         self.change(|entry| entry.steps.last_mut().into_iter().for_each(|step| step.end(state)));
     }
 
+    /// Whether a part of it is done.
+    pub fn has_begun(&self) -> bool {
+        let done = |step: &StepEntry| step.state == State::Done && !step.taken_back;
+        self.ledger.book().open.get(&self.id).is_some_and(|(entry, _)| entry.steps.iter().any(done))
+    }
+
     /// The step at this place, counted from 0, was undone.
     pub fn taken_back(&self, at: usize) {
         self.change(|entry| entry.steps.get_mut(at).into_iter().for_each(|step| step.taken_back = true));

@@ -3,24 +3,28 @@
 use std::time::Duration;
 
 use crate::event::clock::{self, Moment};
-use crate::live::{Live, Stop};
+use crate::live::Stop;
 
+use super::operate::cancel_running;
+use super::settings::Serving;
 use super::worker::Workers;
 
 /// After the deadline, so long sessions may take to say goodbye to their clients.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Ends idle sessions now and the others as they finish, at the latest at the deadline.
-pub async fn gracefully(live: &Live, workers: &Workers, time: Duration) {
-    live.tell(Stop::Draining { deadline: Moment::now().plus(time) });
+pub async fn gracefully(serving: &Serving, workers: &Workers, time: Duration) {
+    serving.live.tell(Stop::Draining { deadline: Moment::now().plus(time) });
     if clock::within(time, workers.empty()).await.is_none() {
-        at_once(live, workers).await;
+        at_once(serving, workers).await;
     }
 }
 
-/// Ends every session now.
-pub async fn at_once(live: &Live, workers: &Workers) {
-    live.tell(Stop::Now);
+/// Ends every session now; what is being carried out is cancelled, and takes back what it has done as far as there is time.
+pub async fn at_once(serving: &Serving, workers: &Workers) {
+    serving.live.tell(Stop::Now);
+    // Whoever cannot be reached to be cancelled ends with its socket.
+    let _ = clock::within(FAREWELL, cancel_running(serving)).await;
     // Whoever is left after this does not read; closing the socket is all that can be done.
     let _ = clock::within(FAREWELL, workers.empty()).await;
 }

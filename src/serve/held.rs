@@ -4,11 +4,11 @@
 use crate::event::clock::{self, Moment};
 use crate::execute::hold::{self, Held, Holding};
 use crate::execute::outcome::Outcome;
-use crate::execute::{Surroundings, fail};
+use crate::execute::{Surroundings, fail, shutting_down};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
-use crate::live::Live;
 use crate::live::gate::{Ticket, Waiting};
 use crate::live::ledger::{Reach, Record, State, Whose};
+use crate::live::{Live, Stop};
 use crate::sql::Script;
 use crate::upstream::link::{Link, Lost};
 
@@ -75,7 +75,12 @@ impl<'a> Entry<'a> {
             self.end(State::Done);
             return outcome;
         }
-        let freeze = self.record.is_stopped().then(|| self.live.gate().stops(clock::wall())).flatten();
+        let stopped = self.record.is_stopped();
+        if stopped && *self.live.stop().borrow() == Stop::Now {
+            self.end(State::Failed);
+            return outcome.amended(shutting_down().detail.as_deref(), None);
+        }
+        let freeze = stopped.then(|| self.live.gate().stops(clock::wall())).flatten();
         self.end(State::Failed);
         match freeze {
             Some(freeze) => outcome.amended(judge::stopped(&freeze).detail.as_deref(), None),

@@ -179,7 +179,7 @@ impl Desk {
         let before = live.gate().frozen(now);
         live.gate().freeze(Freeze { reason: reason.clone(), by: by.clone(), since: now, until });
         let cancelled = if question.get("cancel_running") == Some(&Value::Bool(true)) {
-            self.cancel_running().await
+            cancel_running(&self.serving).await
         } else {
             0
         };
@@ -192,18 +192,6 @@ impl Desk {
         } }))
     }
 
-    /// Cancels all that is being carried out; how many that are.
-    async fn cancel_running(&self) -> usize {
-        let ready = self.serving.now();
-        let running = self.serving.live.ledger().stop_running();
-        for (host, packet) in running.iter().filter(|(_, packet)| !packet.is_empty()) {
-            if let Err(error) = ready.upstream.cancel(Some(*host), packet).await {
-                tracing::debug!(%error, "cancel request did not reach the server");
-            }
-        }
-        running.len()
-    }
-
     fn thaw(&self, by: &str, now: Timestamp) -> Value {
         let freeze = self.serving.live.gate().thaw(now);
         if let Some(freeze) = &freeze {
@@ -211,6 +199,18 @@ impl Desk {
         }
         json!({ "ok": { "thawed": status::freeze(freeze.as_ref()) } })
     }
+}
+
+/// Cancels all that is being carried out; how many that are.
+pub(super) async fn cancel_running(serving: &Serving) -> usize {
+    let ready = serving.now();
+    let running = serving.live.ledger().stop_running();
+    for (host, packet) in running.iter().filter(|(_, packet)| !packet.is_empty()) {
+        if let Err(error) = ready.upstream.cancel(Some(*host), packet).await {
+            tracing::debug!(%error, "cancel request did not reach the server");
+        }
+    }
+    running.len()
 }
 
 /// A text of the question, as one line that may go into a message of the protocol.

@@ -65,6 +65,7 @@ mod security_login;
 mod security_scram;
 mod security_server;
 mod stall;
+mod stopped;
 mod startup;
 mod support;
 mod tidy;
