@@ -18,6 +18,7 @@ use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
 use super::detach;
+use super::gathering::gathered;
 use super::guard;
 use super::outcome::Outcome;
 use super::progress::Watch;
@@ -30,29 +31,41 @@ use super::{Place, Run};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
-    let mut at = 0;
-    let ended = steps(run, plan, &mut at).await;
+    let mut course = Course { steps: plan.steps.clone(), at: 0 };
+    let ended = steps(run, plan.tag, &mut course).await;
     if ended.is_err() {
-        cut_off(run, plan, at);
+        cut_off(run, plan.hazard, &course);
     }
     ended
 }
 
+/// The steps of a plan, which may become more on the way, and the place of the one that it is at.
+struct Course {
+    steps: Vec<Step>,
+    at: usize,
+}
+
+impl Course {
+    fn done(&self) -> &[Step] {
+        self.steps.get(..self.at).unwrap_or_default()
+    }
+}
+
 /// The session is lost, and with it the way to take anything back: says what there is to be done.
-fn cut_off(run: &Run<'_>, plan: &Plan, at: usize) {
-    let undos = plan.steps.iter().take(at).rev().flat_map(|step| &step.undo);
+fn cut_off(run: &Run<'_>, hazard: &'static str, course: &Course) {
+    let undos = course.done().iter().rev().flat_map(|step| &step.undo);
     let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
     let Place { database, pid, .. } = &run.surroundings.place;
-    let (step, take_back) = ((at + 1, plan.steps.len()), undos.join("; "));
-    PlanCutOff { database, pid: *pid, hazard: plan.hazard, step, take_back: &take_back }.emit();
+    let (step, take_back) = ((course.at + 1, course.steps.len()), undos.join("; "));
+    PlanCutOff { database, pid: *pid, hazard, step, take_back: &take_back }.emit();
     run.surroundings.live.left_overs().ask_again(database);
 }
 
-async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {
-    for (at, step) in plan.steps.iter().enumerate() {
-        *reached = at;
-        let span = summary::span(run, step, (at + 1, plan.steps.len()));
-        run.record.step(at + 1, plan.steps.len());
+async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course) -> Result<Outcome, Lost> {
+    while let Some(step) = &course.steps.get(course.at).cloned() {
+        let (at, of) = (course.at, course.steps.len());
+        let span = summary::span(run, step, (at + 1, of));
+        run.record.step(at + 1, of);
         let stopped = if at > 0 { run.stopped() } else { None };
         let settled = match &step.pace {
             Pace::Tidy(targets) => tidy(run, &step.sql, targets).instrument(span).await?,
@@ -64,22 +77,30 @@ async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Ou
             Pace::Unhurried | Pace::Ladder(_) | Pace::Together(_) => {
                 in_turn(run, step).instrument(span).await?
             }
+            Pace::Gathered(key) => gathered(run, step, key).instrument(span).await?,
             Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
         };
-        if let Settled::Failed(outcome) = settled {
-            if let Inverse::Finish(rest) = &step.inverse {
-                return Ok(unfinished(run, outcome, rest));
+        match settled {
+            Settled::Complete => course.at += 1,
+            Settled::Overtaken(instead) => {
+                course.steps.splice(at..=at, instead);
             }
-            let done = plan.steps.get(..at).unwrap_or_default();
-            return take_back(run, done, outcome).await;
+            Settled::Failed(outcome) => {
+                if let Inverse::Finish(rest) = &step.inverse {
+                    return Ok(unfinished(run, outcome, rest));
+                }
+                return take_back(run, course.done(), outcome).await;
+            }
         }
     }
-    Ok(Outcome::Complete(format!("{}\0", plan.tag).into_bytes()))
+    Ok(Outcome::Complete(format!("{tag}\0").into_bytes()))
 }
 
 /// How a step has ended.
 pub(super) enum Settled {
     Complete,
+    /// Not done: these steps take its place.
+    Overtaken(Vec<Step>),
     Failed(Outcome),
 }
 
@@ -151,7 +172,7 @@ async fn brief(
             Probe::Valid(index) => put_together(run, index).await?,
             Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,
         },
-        failed @ Outcome::Failed(_) => Settled::Failed(failed),
+        failed @ (Outcome::Failed(_) | Outcome::Overtaken) => Settled::Failed(failed),
     })
 }
 
