@@ -10,8 +10,8 @@ mod types;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, Heir, NeededBy, PartitionFacts, PartitionKey, Reference, TableFacts,
-    TableIndex, TakenNames, ViewFacts,
+    ColumnFacts, ConstraintFacts, Heir, NeededBy, OwnKey, PartitionFacts, PartitionKey, Reference,
+    TableFacts, TableIndex, TakenNames, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 
@@ -65,6 +65,20 @@ impl Facts {
     /// Whether the server is known to be older than that version.
     pub const fn is_older_than(&self, version: u32) -> bool {
         self.server_version != 0 && self.server_version < version
+    }
+
+    /// Whether the server leaves parts of a foreign key to a partitioned table behind when it attaches that to another one's (before
+    /// 13.17, 14.14, 15.9, 16.5 and 17.1).
+    pub const fn attaches_keys_in_part(&self) -> bool {
+        let fixed = match self.server_version / 10_000 {
+            13 => 17,
+            14 => 14,
+            15 => 9,
+            16 => 5,
+            17 => 1,
+            _ => 0,
+        };
+        self.server_version % 10_000 < fixed
     }
 
     /// Whether the server may be older than that version: an unknown one may.

@@ -23,10 +23,13 @@ pub enum Attempt {
     Complete(Vec<u8>),
     /// The lock did not come within the patience; nothing is held.
     LockTimeout(Failed),
-    /// What was to be locked before the statement could not be, for another reason than that others hold it.
+    /// What was to be locked before the statement could not be, for another reason than that others hold it: mostly another
+    /// table's, which comes first. The own ones can always be had.
     Unready,
     /// It was cancelled, since others waited behind it; nothing is held.
     Stalled,
+    /// It was not run, since what it must not meet has come; nothing is held.
+    Overtaken,
     /// The statement failed for a reason of its own.
     Failed(Failed),
 }
@@ -63,6 +66,33 @@ pub async fn statement(run: &mut Run<'_>, sql: &[u8], terms: Terms<'_>) -> Resul
 pub async fn together(run: &mut Run<'_>, all: &[&[u8]], terms: Terms<'_>) -> Result<Attempt, Lost> {
     let limit = Limit::new(run, "LOCAL", terms.patience);
     in_own_transaction(run.link, all, &limit, terms).await
+}
+
+/// Runs one statement in a transaction of ours, once, unless the question brings a row when all is locked.
+pub async fn unless(
+    run: &mut Run<'_>,
+    (sql, question): (&[u8], &str),
+    terms: Terms<'_>,
+) -> Result<Attempt, Lost> {
+    let limit = Limit::new(run, "LOCAL", terms.patience);
+    let mut items = vec![Item::ours("BEGIN"), Item::ours(&limit.set)];
+    items.extend(terms.first.iter().map(|first| Item::ours(first)));
+    let asked = items.len();
+    items.push(Item::ours(question));
+    let link = &mut *run.link;
+    let before = Call::run(link, &items).await?;
+    let overtaken = before.row(asked).is_some();
+    if overtaken || before.failed.is_some() {
+        if before.status != Status::Idle {
+            restore(link, &["ROLLBACK"]).await?;
+        }
+        return Ok(if overtaken { Attempt::Overtaken } else { judge(before, asked..asked + 1, terms) });
+    }
+    let answer = Call::run(link, &[Item::client(sql), Item::ours("COMMIT")]).await?;
+    if answer.status != Status::Idle {
+        restore(link, &["ROLLBACK"]).await?;
+    }
+    Ok(judge(answer, 0..1, Terms { first: &[], ..terms }))
 }
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.

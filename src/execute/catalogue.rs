@@ -193,6 +193,30 @@ pub fn is_garbled(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }
 
+/// A partition that has come while a plan ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its name with its schema.
+    pub name: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// It has already what it is to get, or something that would be mistaken for that.
+    pub ready: bool,
+}
+
+/// The partitions that a question of ours brings; an error of the server is given as it came.
+pub async fn newcomers(link: &mut Link, question: &str) -> Result<Result<Vec<Newcomer>, Failed>, Lost> {
+    let answer = Call::run(link, &[Item::ours(question)]).await?;
+    if let Some(failed) = answer.failed {
+        return Ok(Err(failed));
+    }
+    let newcomer = |row: &Row| {
+        let name = RelationName::qualified(text(row, 1)?, text(row, 2)?);
+        Some(Newcomer { name, oid: number(row, 0)?, ready: text(row, 3)? == "t" })
+    };
+    Ok(Ok(answer.rows_of(0).filter_map(newcomer).collect()))
+}
+
 /// Whether an index is there and valid.
 pub async fn is_valid(link: &mut Link, index: &RelationName) -> Result<bool, Lost> {
     const VALID: &str = "SELECT 1 FROM pg_catalog.pg_index i \

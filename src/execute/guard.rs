@@ -31,6 +31,8 @@ pub enum Work<'a> {
     Statement(&'a [u8]),
     /// Several, outside a transaction, that stand or fall together.
     Together(&'a [&'a [u8]]),
+    /// One, outside a transaction, unless a question brings a row once all is locked: then nothing is done.
+    Unless(&'a [u8], &'a str),
     /// A whole `Query` frame that must stay one message.
     Message(&'a [u8]),
     /// A whole `Execute` frame whose portal returns rows in formats that only the client knows.
@@ -65,10 +67,10 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
                 let attempt = once(run, work, terms).await?;
                 run.record.stalled(watch.longest());
                 match attempt {
-                    Attempt::Complete(tag) if tag.is_empty() => return Ok(Outcome::Answered),
-                    Attempt::Complete(tag) => return Ok(Outcome::Complete(tag)),
+                    Attempt::Complete(tag) => return Ok(Outcome::complete(tag)),
                     Attempt::LockTimeout(failed) => wait.missed(Some(failed)),
-                    Attempt::Unready => first = &[],
+                    Attempt::Unready => first = first.get(1..).unwrap_or_default(),
+                    Attempt::Overtaken => return Ok(Outcome::Overtaken),
                     Attempt::Stalled => {
                         wait.missed(None);
                         if wait.is_too_heavy(&watch) && !run.take_cancel() {
@@ -108,6 +110,7 @@ async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Att
     match work {
         Work::Statement(sql) => terms.watch.over(attempt::statement(run, sql, terms)).await,
         Work::Together(all) => terms.watch.over(attempt::together(run, all, terms)).await,
+        Work::Unless(sql, question) => terms.watch.over(attempt::unless(run, (sql, question), terms)).await,
         Work::Message(frame) => terms.watch.over(message::attempt(run.link, frame, run.session, terms)).await,
         Work::Portal(frame) => terms.watch.over(attempt::portal(run, frame, terms)).await,
     }

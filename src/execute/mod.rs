@@ -9,6 +9,7 @@ mod backfill;
 pub mod catalogue;
 pub mod detach;
 pub mod fail;
+mod gathering;
 pub mod guard;
 pub mod hold;
 pub mod message;

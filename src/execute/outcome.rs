@@ -16,9 +16,16 @@ pub enum Outcome {
     Failed(Vec<u8>),
     /// Everything has been passed to the client already, up to and without `ReadyForQuery`.
     Answered,
+    /// Nothing was done, since what it must not meet has come.
+    Overtaken,
 }
 
 impl Outcome {
+    /// It is done; without a tag the answer has been passed to the client already.
+    pub fn complete(tag: Vec<u8>) -> Self {
+        if tag.is_empty() { Self::Answered } else { Self::Complete(tag) }
+    }
+
     /// The server's own error, with a DETAIL and a HINT of ours behind it.
     pub fn server_error(failed: &Failed, detail: Option<&str>, hint: Option<&str>) -> Self {
         let mut out = Vec::new();

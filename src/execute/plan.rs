@@ -19,6 +19,7 @@ use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
 use super::detach;
+use super::gathering::gathered;
 use super::guard;
 use super::outcome::Outcome;
 use super::progress::Watch;
@@ -31,19 +32,28 @@ use super::{Place, Run, Surroundings};
 
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
-    let mut course = Course { plan, surroundings: run.surroundings, at: 0, over: false };
-    let ended = steps(run, plan, &mut course.at).await;
+    let surroundings = run.surroundings;
+    let mut course = Course { hazard: plan.hazard, steps: plan.steps.clone(), at: 0, over: false, surroundings };
+    let ended = steps(run, plan.tag, &mut course).await;
     course.over = ended.is_ok();
     ended
 }
 
-/// A plan that is being carried out. When it is dropped before its end the session is lost, or the process ends, and with it the
-/// way to take anything back: it says what there is to be done.
+/// A plan that is being carried out: its steps, which may become more on the way, and the place of the one that it is at. When it is
+/// dropped before its end the session is lost, or the process ends, and with it the way to take anything back: it says what there is
+/// to be done.
 struct Course<'a> {
-    plan: &'a Plan,
-    surroundings: &'a Surroundings<'a>,
+    hazard: &'static str,
+    steps: Vec<Step>,
     at: usize,
     over: bool,
+    surroundings: &'a Surroundings<'a>,
+}
+
+impl Course<'_> {
+    fn done(&self) -> &[Step] {
+        self.steps.get(..self.at).unwrap_or_default()
+    }
 }
 
 impl Drop for Course<'_> {
@@ -51,22 +61,21 @@ impl Drop for Course<'_> {
         if self.over {
             return;
         }
-        let Self { plan, at, .. } = self;
-        let undos = plan.steps.iter().take(*at).rev().flat_map(|step| &step.undo);
+        let undos = self.done().iter().rev().flat_map(|step| &step.undo);
         let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
         let Place { database, pid, .. } = &self.surroundings.place;
-        let (step, take_back) = ((*at + 1, plan.steps.len()), undos.join("; "));
-        PlanCutOff { database, pid: *pid, hazard: plan.hazard, step, take_back: &take_back }.emit();
+        let (step, take_back) = ((self.at + 1, self.steps.len()), undos.join("; "));
+        PlanCutOff { database, pid: *pid, hazard: self.hazard, step, take_back: &take_back }.emit();
         self.surroundings.live.left_overs().ask_again(database);
     }
 }
 
-async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Outcome, Lost> {
-    for (at, step) in plan.steps.iter().enumerate() {
-        *reached = at;
-        let (name, place) = (summary::name(run, step), (at + 1, plan.steps.len()));
-        let span = summary::span(name, step, place);
-        run.record.step(place, name, step.lock);
+async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<Outcome, Lost> {
+    while let Some(step) = &course.steps.get(course.at).cloned() {
+        let (at, of) = (course.at, course.steps.len());
+        let name = summary::name(run, step);
+        let span = summary::span(name, step, (at + 1, of));
+        run.record.step((at + 1, of), name, step.lock);
         let stopped = if at > 0 { run.stopped() } else { None };
         let done = at > 0 && is_done(run.link, step).await?;
         let settled = match &step.pace {
@@ -80,26 +89,35 @@ async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Ou
             Pace::Unhurried | Pace::Ladder(_) | Pace::Together(_) => {
                 in_turn(run, step).instrument(span).await?
             }
+            Pace::Gathered(key) => gathered(run, step, key).instrument(span).await?,
             Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
         };
-        run.record.step_ended(match settled {
-            Settled::Complete => State::Done,
-            Settled::Failed(_) => State::Failed,
-        });
-        if let Settled::Failed(outcome) = settled {
-            if let Inverse::Finish(rest) = &step.inverse {
-                return Ok(unfinished(run, outcome, rest));
+        match settled {
+            Settled::Complete => {
+                run.record.step_ended(State::Done);
+                course.at += 1;
             }
-            let done = plan.steps.get(..at).unwrap_or_default();
-            return take_back(run, done, outcome).await;
+            Settled::Overtaken(instead) => {
+                run.record.step_overtaken();
+                course.steps.splice(at..=at, instead);
+            }
+            Settled::Failed(outcome) => {
+                run.record.step_ended(State::Failed);
+                if let Inverse::Finish(rest) = &step.inverse {
+                    return Ok(unfinished(run, outcome, rest));
+                }
+                return take_back(run, course.done(), outcome).await;
+            }
         }
     }
-    Ok(Outcome::Complete(format!("{}\0", plan.tag).into_bytes()))
+    Ok(Outcome::Complete(format!("{tag}\0").into_bytes()))
 }
 
 /// How a step has ended.
 pub(super) enum Settled {
     Complete,
+    /// Not done: these steps take its place.
+    Overtaken(Vec<Step>),
     Failed(Outcome),
 }
 
@@ -184,7 +202,7 @@ async fn brief(
             Probe::Valid(index) => put_together(run, index).await?,
             Probe::Tag | Probe::NoNewInvalidIndex(_) | Probe::Gone(_) => Settled::Complete,
         },
-        failed @ Outcome::Failed(_) => Settled::Failed(failed),
+        failed @ (Outcome::Failed(_) | Outcome::Overtaken) => Settled::Failed(failed),
     })
 }
 

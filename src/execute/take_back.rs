@@ -67,6 +67,7 @@ pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
         Pace::Ladder(targets) | Pace::Together(targets) | Pace::Tidy(targets) => {
             insist(run, &undo.sql, targets).await
         }
+        Pace::Gathered(key) => insist(run, &undo.sql, &key.locks()).await,
         // What a range was filled with goes with its column.
         Pace::Ranges(_) => Ok(true),
         Pace::Unhurried => at_leisure(run, &undo.sql).await,
@@ -123,7 +124,7 @@ pub async fn insist(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result
                     Attempt::Failed(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
                         wait.missed(Some(failed));
                     }
-                    Attempt::Failed(_) => return Ok(false),
+                    Attempt::Failed(_) | Attempt::Overtaken => return Ok(false),
                 }
             }
             Next::WaitOutside { sleep } => {

@@ -9,6 +9,7 @@ mod drops;
 mod filled_column;
 mod finding;
 mod keys;
+mod leaves;
 mod naming;
 mod new_column;
 mod no_way;

@@ -281,6 +281,11 @@ impl Record<'_> {
         self.change(|entry| entry.steps.last_mut().into_iter().for_each(|step| step.end(state)));
     }
 
+    /// The step that was begun last makes way for others that come before it.
+    pub fn step_overtaken(&self) {
+        self.change(|entry| drop(entry.steps.pop()));
+    }
+
     /// Whether a part of it is done.
     pub fn has_begun(&self) -> bool {
         let done = |step: &StepEntry| step.state == State::Done && !step.taken_back;

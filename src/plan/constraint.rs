@@ -11,16 +11,17 @@ use crate::effects::facts::Oid;
 pub(super) const TAG: &str = "ALTER TABLE";
 
 /// A foreign key: `ADD .. NOT VALID`, which locks the other table and its own up front, in that order, as an application
-/// writes them; and `VALIDATE CONSTRAINT`. `own` are the table and what is below it.
+/// writes them; and `VALIDATE CONSTRAINT`. `others` are the other table and its partitions, none where it is the same one; `own`
+/// are the table and what is below it.
 pub fn key(
     hazard: &'static str,
     name: &str,
     hand: &[HandStep],
-    (other, own): (Option<&Target>, &[Target]),
+    (others, own): (&[Target], &[Target]),
 ) -> Option<Plan> {
     let table = own.first()?;
     let mut plan = validated(hazard, &table.name, name, hand, own);
-    let all: Vec<Target> = other.into_iter().chain(own).cloned().collect();
+    let all: Vec<Target> = others.iter().chain(own).cloned().collect();
     let add = plan.steps.first_mut()?;
     add.undo = vec![undo(&away(&table.name, name), &all)];
     add.pace = Pace::Together(all);

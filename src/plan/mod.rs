@@ -8,6 +8,7 @@ pub mod concurrent_index;
 pub mod constraint;
 pub mod detach;
 pub mod drops;
+pub mod gathering;
 pub mod partitions;
 pub mod parts;
 pub mod refresh;
@@ -16,6 +17,7 @@ pub mod up_front;
 
 pub use self::backfill::Ranges;
 pub use self::by_hand::HandStep;
+pub use self::gathering::Gathering;
 use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::Oid;
 
@@ -81,6 +83,8 @@ pub enum Pace {
     Ladder(Vec<Target>),
     /// The same, all of them locked up front in this order (`up_front`).
     Together(Vec<Target>),
+    /// The same once every leaf has its part: those that came meanwhile get theirs first.
+    Gathered(Box<Gathering>),
     /// The same, but the state that was asked for is reached: it only tidies up, is not cancelled, and where it cannot be done
     /// that is only told.
     Tidy(Vec<Target>),

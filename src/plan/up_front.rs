@@ -17,6 +17,14 @@ pub fn locks(targets: &[Target]) -> Vec<String> {
     alike.filter_map(|alike| Some(lock(alike, alike.first()?.mode))).collect()
 }
 
+/// The statement that locks one table, and what is below it if that is asked for.
+pub fn tree(table: &Target, whole: bool) -> String {
+    if !whole {
+        return lock(std::slice::from_ref(table), table.mode);
+    }
+    format!("LOCK TABLE {} IN {} MODE", spelled(&table.name), in_words(table.mode))
+}
+
 fn lock(tables: &[Target], mode: LockMode) -> String {
     let names: Vec<String> = tables.iter().map(|table| format!("ONLY {}", spelled(&table.name))).collect();
     format!("LOCK TABLE {} IN {} MODE", names.join(", "), in_words(mode))

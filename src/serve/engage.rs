@@ -298,7 +298,7 @@ pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Resul
             });
         }
         Outcome::Failed(error) => out = error,
-        Outcome::Answered => {}
+        Outcome::Answered | Outcome::Overtaken => {}
     }
     if way == Way::Simple && link.batch == Batch::Clients {
         // A Query ends the batch before it, also when it was never sent.

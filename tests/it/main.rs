@@ -45,6 +45,7 @@ mod plans_drop;
 mod plans_faults;
 mod plans_filled;
 mod plans_kin;
+mod plans_leaves;
 mod plans_names;
 mod plans_views;
 mod plans_not_null;

@@ -21,6 +21,11 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE p21 PARTITION OF p2 FOR VALUES FROM (10) TO (20);
     INSERT INTO p SELECT n, n FROM generate_series(0, 19) n;
     ALTER TABLE p1 ADD FOREIGN KEY (b) REFERENCES r NOT VALID;
+    CREATE TABLE s (a int NOT NULL, b int) PARTITION BY RANGE (a);
+    CREATE TABLE s1 PARTITION OF s FOR VALUES FROM (0) TO (10);
+    CREATE TABLE s2 PARTITION OF s FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
+    CREATE TABLE s21 PARTITION OF s2 FOR VALUES FROM (10) TO (20);
+    INSERT INTO s SELECT n, n FROM generate_series(1, 19) n;
     CREATE TABLE ready (a int NOT NULL, b int);
     INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
     CREATE TABLE q (a int NOT NULL, b int) PARTITION BY RANGE (a);
@@ -82,9 +87,12 @@ const LEAVING: [(&str, usize); 2] = [
     ("DROP TABLE p1 /* lockkeeper: allow drop-table because it is done with */", 3),
 ];
 
+/// Before 18 leaf by leaf.
+pub(crate) const KEY_IN_PARTS: (&str, usize) = ("ALTER TABLE s ADD FOREIGN KEY (b) REFERENCES r", 2);
+
 /// Those that lock more than their own table.
 const BESIDE_OTHERS: &[(&str, usize)] =
-    &[("ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 5)];
+    &[KEY_IN_PARTS, ("ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 5)];
 
 #[test]
 fn what_fails_beside_other_tables_is_taken_back() {

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    ColumnFacts, ConstraintFacts, Heir, IndexFacts, NeededBy, Oid, PartitionFacts, PartitionKey, Reference,
-    Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind, TypedColumn,
-    ViewFacts, Volatility,
+    ColumnFacts, ConstraintFacts, Heir, IndexFacts, NeededBy, Oid, OwnKey, PartitionFacts, PartitionKey,
+    Reference, Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind,
+    TypedColumn, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -194,7 +194,8 @@ fn table(value: &Value) -> TableFacts {
                 default: truth(partition, "default"),
                 foreign: truth(partition, "foreign"),
                 constraints: list(partition, "constraints", |name| name.as_str().map(str::to_owned)),
-                own_keys: truth(partition, "own_keys"),
+                owned: truth(partition, "owned"),
+                own_keys: list(partition, "own_keys", own_key),
                 indexes: list(partition, "indexes", |columns| {
                     Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                 }),
@@ -224,6 +225,16 @@ fn table(value: &Value) -> TableFacts {
         detachable: truth(value, "detachable"),
         pending: named(value, "pending"),
     }
+}
+
+fn own_key(key: &Value) -> Option<OwnKey> {
+    Some(OwnKey {
+        columns: texts(key, "columns"),
+        references: oid(key, "references")?,
+        reference_columns: texts(key, "reference_columns"),
+        rules: text(key, "rules").unwrap_or_default().to_owned(),
+        validated: truth(key, "validated"),
+    })
 }
 
 fn reference(key: &Value) -> Option<Reference> {

@@ -32,7 +32,7 @@ tree AS (
     WHERE named.relkind <> 'p'
 ),
 sized AS (
-    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, s.nspname,
+    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, c.relowner, s.nspname,
         (SELECT ARRAY[ps.nspname, pc.relname] FROM pg_catalog.pg_class pc
             JOIN pg_catalog.pg_namespace ps ON ps.oid = pc.relnamespace WHERE pc.oid = tree.parent) AS parent,
         EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
@@ -268,9 +268,22 @@ SELECT pg_catalog.json_build_object(
             'constraints', (
                 SELECT pg_catalog.json_agg(k.conname ORDER BY k.oid) FROM pg_catalog.pg_constraint k
                 WHERE k.conrelid = sized.oid),
-            'own_keys', EXISTS (
-                SELECT 1 FROM pg_catalog.pg_constraint k
-                WHERE k.conrelid = sized.oid AND k.contype = 'f' AND k.conparentid = 0),
+            'owned', pg_catalog.pg_has_role(sized.relowner, 'USAGE'),
+            'own_keys', (
+                SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                    'references', k.confrelid::bigint, 'validated', k.convalidated,
+                    'rules', pg_catalog.concat(
+                        k.confmatchtype, k.confupdtype, k.confdeltype, k.condeferrable, k.condeferred),
+                    'columns', (
+                        SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
+                        FROM ROWS FROM (pg_catalog.unnest(k.conkey)) WITH ORDINALITY u(number, place)
+                        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number),
+                    'reference_columns', (
+                        SELECT pg_catalog.json_agg(a.attname ORDER BY u.place)
+                        FROM ROWS FROM (pg_catalog.unnest(k.confkey)) WITH ORDINALITY u(number, place)
+                        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number)) ORDER BY k.oid)
+                FROM pg_catalog.pg_constraint k
+                WHERE k.conrelid = sized.oid AND k.contype = 'f' AND k.conparentid = 0::pg_catalog.oid),
             'indexes', (
                 SELECT pg_catalog.json_agg((
                     SELECT pg_catalog.json_agg(coalesce(a.attname::text, '') ORDER BY u.place)

@@ -283,12 +283,29 @@ pub struct PartitionFacts {
     pub foreign: bool,
     /// The names of its constraints.
     pub constraints: Vec<String>,
-    /// It has foreign keys that are not part of its parent's.
-    pub own_keys: bool,
+    /// The session's role may do with it what its owner may.
+    pub owned: bool,
+    /// Its foreign keys that are not part of its parent's.
+    pub own_keys: Vec<OwnKey>,
     /// The key columns of each of its indexes that is not part of its parent's; empty for an expression.
     pub indexes: Vec<Vec<String>>,
     /// `pg_table_size`
     pub bytes: Option<u64>,
+}
+
+/// A foreign key of a partition by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnKey {
+    /// Its columns, in its order.
+    pub columns: Vec<String>,
+    /// The table that it refers to.
+    pub references: Oid,
+    /// The columns there, in the same order.
+    pub reference_columns: Vec<String>,
+    /// As `References::rules` has it, then whether it is deferrable and whether it is deferred, `t` or `f` each.
+    pub rules: String,
+    /// False while it is NOT VALID.
+    pub validated: bool,
 }
 
 /// Names in a table's schema that one picked for an object of the table could meet.

@@ -89,7 +89,8 @@ fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
         default,
         foreign: false,
         constraints: Vec::new(),
-        own_keys: false,
+        owned: true,
+        own_keys: Vec::new(),
         indexes: Vec::new(),
         bytes: Some(10 << 30),
     }
@@ -344,6 +345,7 @@ fn show_plan(plan: &Plan) -> String {
         let pace = match &step.pace {
             Pace::Unhurried => "",
             Pace::Ladder(_) => " under the ladder",
+            Pace::Gathered(_) => " on all tables up front, once no partition lacks its own, under the ladder",
             Pace::Together(_) => " on all tables up front under the ladder",
             Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
             Pace::Ranges(_) => " in ranges",

@@ -253,6 +253,9 @@ pub struct References {
     pub table: RelationName,
     /// Its columns; empty for its primary key.
     pub columns: Vec<String>,
+    /// How it matches, what it does on UPDATE and on DELETE, each by the letter that `pg_constraint` has for it: `saa` where
+    /// nothing is said.
+    pub rules: String,
 }
 
 /// `CREATE TABLE`

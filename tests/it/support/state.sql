@@ -16,8 +16,8 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 UNION ALL
 SELECT 'constraint', coalesce(name, contypid::regtype::text) || '.' || conname, pg_get_constraintdef(k.oid),
     concat_ws(' ', contype, convalidated, condeferrable, condeferred, conislocal, coninhcount, 
-        -- Of a key that is attached it stays as it was; it means nothing there.
-        connoinherit AND NOT (contype IN ('p', 'u') AND conparentid <> 0), conkey, confkey,
+        -- Of a key that is attached it stays as it was; it means nothing there, and of a foreign key nowhere.
+        connoinherit AND contype <> 'f' AND NOT (contype IN ('p', 'u') AND conparentid <> 0), conkey, confkey,
     conindid::regclass, (SELECT conname FROM pg_constraint p WHERE p.oid = k.conparentid)), obj_description(k.oid, 'pg_constraint')
 FROM pg_constraint k JOIN own ON own.oid = connamespace LEFT JOIN relation ON relation.oid = conrelid
 UNION ALL
@@ -32,5 +32,10 @@ SELECT 'inherits', inhrelid::regclass::text, inhparent::regclass::text, inhseqno
 UNION ALL
 SELECT 'depends', regexp_replace(pg_describe_object(classid, objid, objsubid), '_[0-9]+', ''),
     regexp_replace(pg_describe_object(refclassid, refobjid, refobjsubid), '_[0-9]+', ''), deptype::text, NULL
-FROM pg_depend WHERE objid >= 16384
+FROM pg_depend d WHERE objid >= 16384
+-- A trigger of a foreign key that is attached needs its parent's, beside its own key; one that is made with its parent's
+-- (`CreateTriggerFiringOn` in trigger.c) needs its key alone, and goes with it and with its parent's all the same.
+AND NOT (deptype IN ('P', 'S') AND EXISTS (
+    SELECT FROM pg_trigger g JOIN pg_constraint k ON k.oid = g.tgconstraint
+    WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND k.contype = 'f'))
 ORDER BY 1, 2, 3, 4, 5

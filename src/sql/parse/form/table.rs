@@ -260,10 +260,11 @@ fn constraint(
         name: Some(node.conname.clone()).filter(|name| !name.is_empty()),
         kind,
         columns,
-        references: node
-            .pktable
-            .as_ref()
-            .map(|table| References { table: relation(table), columns: named(&node.pk_attrs) }),
+        references: node.pktable.as_ref().map(|table| References {
+            table: relation(table),
+            columns: named(&node.pk_attrs),
+            rules: [&*node.fk_matchtype, &*node.fk_upd_action, &*node.fk_del_action].concat(),
+        }),
         using_index: Some(node.indexname.clone()).filter(|name| !name.is_empty()),
         include: named(&node.including),
         not_valid: node.skip_validation,
