@@ -1,10 +1,14 @@
 //! A statement over many rows, range after range of a key, each a short transaction: nobody waits long for a row, and a
 //! cancel request, a client that leaves or a freeze stops it between two.
+//!
+//! Whoever wants a row waits for the rest of its range, so that is aimed at half of what they may wait; a range that somebody
+//! waits for all the same for too long is cancelled, and goes again with fewer rows.
 
 use std::time::Duration;
 
 use crate::base::{Notice, SqlState};
 use crate::event::clock::Moment;
+use crate::judge::Retry;
 use crate::pace::range::{Key, Range, Walk};
 use crate::plan::Ranges;
 use crate::plan::backfill::{Begun, Left};
@@ -18,10 +22,11 @@ use super::Run;
 use super::attempt::{client_timeout, is_lock_timeout, restore};
 use super::outcome::Outcome;
 use super::plan::{Settled, cancelled};
+use super::stall::StallWatch;
 use super::tell::tell;
 
-/// A range takes no longer than this, nor than an application may be kept waiting.
-const TARGET_MAX: Duration = Duration::from_millis(100);
+/// A range takes no longer than this, nor than half of what an application may be kept waiting.
+const TARGET_MAX: Duration = Duration::from_millis(50);
 
 /// So often the whole way is gone in search of rows that were moved.
 const PASSES_MAX: u32 = 3;
@@ -36,7 +41,7 @@ const BEGIN: [&str; 2] =
 /// Carries the statement out to its end, or to the first failure that trying again does not help against.
 pub(super) async fn run(run: &mut Run<'_>, ranges: &Ranges) -> Result<Settled, Lost> {
     let mut fill =
-        Fill { ranges, rows: 0, still: 0, told: Moment::now(), going: Moment::now(), held_up: false };
+        Fill { ranges, rows: 0, still: 0, told: Moment::now(), going: Moment::now(), held_up: None };
     let ended = fill.passes(run).await?;
     Ok(match ended {
         Ok(()) => Settled::Complete,
@@ -54,15 +59,44 @@ struct Fill<'a> {
     told: Moment,
     /// Since when nothing has gone on.
     going: Moment,
-    /// Somebody holds a row of the range that is tried.
-    held_up: bool,
+    /// Why the range that is tried does not come to its end.
+    held_up: Option<HeldUp>,
+}
+
+/// Why a range is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldUp {
+    /// Somebody holds a row of it.
+    Row,
+    /// Somebody has waited for a row of it for too long.
+    Others,
+    /// The server asks for it.
+    Conflict,
+}
+
+impl HeldUp {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Row => "waiting for a row that another transaction has locked",
+            Self::Others => "making way for others who wait for its rows",
+            Self::Conflict => "trying again after a conflict with another transaction",
+        }
+    }
+}
+
+/// How a range has ended.
+enum Tried {
+    Done,
+    /// It was rolled back, and may go again; the outcome where there is no time left for that.
+    HeldUp(HeldUp, Outcome),
+    Failed(Failed),
 }
 
 type Ended<T> = Result<T, Outcome>;
 
 impl Fill<'_> {
     async fn passes(&mut self, run: &mut Run<'_>) -> Result<Ended<()>, Lost> {
-        let target = TARGET_MAX.min(run.policy.max_stall);
+        let target = TARGET_MAX.min(half(run.policy.max_stall));
         let mut before: Option<Walk> = None;
         for _ in 0..PASSES_MAX {
             let bound = match ask(run, &self.ranges.last_key(), &[]).await? {
@@ -103,18 +137,20 @@ impl Fill<'_> {
                 Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
             };
             let began = Moment::now();
-            let pause = match self.write(run, &range).await? {
-                None => {
-                    run.record.stalled(began.elapsed());
-                    (self.going, self.held_up) = (Moment::now(), false);
+            let pause = match self.write(run, &range, walk.rows()).await? {
+                Tried::Done => {
+                    (self.going, self.held_up) = (Moment::now(), None);
                     walk.done(range, began.elapsed())
                 }
-                Some(failed) if self.may_go_on(run, &failed) => {
+                Tried::HeldUp(why, outcome) => {
+                    if self.going.elapsed() >= run.policy.retry_for {
+                        return Ok(Err(outcome));
+                    }
                     walk.held_up();
-                    self.held_up = true;
+                    self.held_up = Some(why);
                     HELD_UP_PAUSE
                 }
-                Some(failed) => return Ok(Err(explained(&failed))),
+                Tried::Failed(failed) => return Ok(Err(explained(&failed))),
             };
             self.tell(run).await;
             if let Err(failed) = sleep(run, pause).await? {
@@ -131,37 +167,34 @@ impl Fill<'_> {
         Ok(found.map(|answer| walk.next(answer.row(BEGIN.len()).and_then(|row| key(row)))))
     }
 
-    /// Locks and writes the rows of a range; gives what the server says where it fails.
-    async fn write(&mut self, run: &mut Run<'_>, range: &Range) -> Result<Option<Failed>, Lost> {
-        let patience = client_timeout(&run.session.lock_timeout)
-            .map_or(run.policy.max_stall, |own| own.min(run.policy.max_stall));
-        let limit = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
+    /// Locks and writes the rows of a range, about so many.
+    async fn write(&mut self, run: &mut Run<'_>, range: &Range, rows: u64) -> Result<Tried, Lost> {
+        let patience = half(run.policy.max_stall);
+        let patience =
+            client_timeout(&run.session.lock_timeout).map_or(patience, |own| own.min(patience)).as_millis();
+        let limit = format!("SET LOCAL lock_timeout = {}", patience.max(1));
         let (lock, write) = (self.ranges.lock(begun(range)), self.ranges.write(begun(range)));
         let values = values(range);
         let [begin, lift] = BEGIN.map(Item::ours);
-        let items = [
-            begin,
-            lift,
-            Item::ours(&limit),
-            Item::ours(&lock).with(values.clone()),
-            // What functions of the client say is for the client.
-            Item { voice: Voice::Client, ..Item::ours(&write).with(values) },
-            Item::ours("COMMIT"),
-        ];
-        let answer = finished(run, &items).await?;
-        if answer.failed.is_none()
-            && let Some([rows, still]) = answer.row(items.len() - 2).map(Vec::as_slice)
-        {
+        let mut items = vec![begin, lift, Item::ours(&limit)];
+        // A single row is locked when its new values are known, however long these take.
+        if rows > 1 {
+            items.push(Item::ours(&lock).with(values.clone()));
+        }
+        // What functions of the client say is for the client.
+        items.push(Item { voice: Voice::Client, ..Item::ours(&write).with(values) });
+        items.push(Item::ours("COMMIT"));
+        let watch = StallWatch::new(run, Retry::Transaction);
+        let answer = watch.over(finished(run, &items)).await?;
+        run.record.stalled(watch.longest());
+        if let Some(failed) = answer.failed {
+            return Ok(tried(failed, &watch));
+        }
+        if let Some([rows, still]) = answer.row(items.len() - 2).map(Vec::as_slice) {
             self.rows += count(rows.as_deref());
             self.still += count(still.as_deref());
         }
-        Ok(answer.failed)
-    }
-
-    /// Whether a range that has failed is tried again.
-    fn may_go_on(&self, run: &Run<'_>, failed: &Failed) -> bool {
-        let passes = is_lock_timeout(failed) || sqlstate(&failed.body) == SqlState::SERIALIZATION_FAILURE;
-        passes && self.going.elapsed() < run.policy.retry_for
+        Ok(Tried::Done)
     }
 
     /// Says how far it is, at intervals.
@@ -177,8 +210,8 @@ impl Fill<'_> {
 
     fn words(&self) -> String {
         let mut done = format!("{}: {} rows done", self.ranges.as_one(), self.rows);
-        if self.held_up {
-            done.push_str(", waiting for a row that another transaction has locked");
+        if let Some(why) = self.held_up {
+            done = format!("{done}, {}", why.words());
         }
         match self.ranges.rows.filter(|rows| *rows > 0) {
             Some(rows) => {
@@ -214,6 +247,32 @@ async fn finished(run: &mut Run<'_>, items: &[Item<'_>]) -> Result<Answer, Lost>
 async fn sleep(run: &mut Run<'_>, pause: Duration) -> Result<Result<(), Failed>, Lost> {
     let seconds = pause.as_secs_f64().to_string();
     ask(run, "SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)", &[&seconds]).await.map(|it| it.map(drop))
+}
+
+/// What a failed range means.
+fn tried(failed: Failed, watch: &StallWatch<'_>) -> Tried {
+    if watch.has_struck(&failed) {
+        let message = "canceling statement because others waited behind it";
+        let detail = format!(
+            "{} Its rows were tried again and again, in the end one by one.",
+            watch.story().unwrap_or_default()
+        );
+        let error = Notice::error(SqlState::LOCK_NOT_AVAILABLE, message).detail(detail).hint(
+            "Run it when nobody uses the table. SET lockkeeper.max_stall = '1s' lets others wait longer, SET \
+             lockkeeper.retry_for = '1h' lets it try longer.",
+        );
+        return Tried::HeldUp(HeldUp::Others, Outcome::own_error(&error));
+    }
+    let why = match sqlstate(&failed.body) {
+        SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED => HeldUp::Conflict,
+        _ if is_lock_timeout(&failed) => HeldUp::Row,
+        _ => return Tried::Failed(failed),
+    };
+    Tried::HeldUp(why, Outcome::server_error(&failed, None, None))
+}
+
+fn half(time: Duration) -> Duration {
+    time / 2
 }
 
 /// A CHECK that is NOT VALID holds for whatever is written, and so for a row that was there before it.
