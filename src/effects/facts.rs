@@ -10,8 +10,8 @@ mod types;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, Heir, NeededBy, PartitionFacts, PartitionKey, Reference, TableFacts,
-    TableIndex, TakenNames, ViewFacts,
+    ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, PartitionFacts, PartitionKey, Reference,
+    TableFacts, TableIndex, TakenNames, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 

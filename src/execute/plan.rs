@@ -65,6 +65,7 @@ async fn steps(run: &mut Run<'_>, plan: &Plan, reached: &mut usize) -> Result<Ou
                 in_turn(run, step).instrument(span).await?
             }
             Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
+            Pace::Leaves(leaves) => backfill::run_leaves(run, leaves).instrument(span).await?,
         };
         if let Settled::Failed(outcome) = settled {
             if let Inverse::Finish(rest) = &step.inverse {

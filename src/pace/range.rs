@@ -134,7 +134,7 @@ mod tests {
                 walk.rows()
             })
             .collect();
-        assert_eq!(sizes, [50, 25, 12, 6, 3, 1, 1, 1, 1]);
+        assert_eq!(sizes, [5, 2, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     proptest! {

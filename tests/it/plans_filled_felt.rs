@@ -80,7 +80,10 @@ fn a_range_that_is_always_waited_for_is_given_up() {
     let answer = under_one_write(&twins, || client.query("ALTER TABLE t ADD x int DEFAULT slow()"));
     assert_eq!(answer.failure(), "55P03", "{answer:?}");
     assert!(answer.detail().contains("was waiting behind it, the longest for "), "{answer:?}");
-    assert!(answer.detail().contains("one by one. The steps before it were taken back"), "{answer:?}");
+    assert!(
+        answer.detail().contains("in the end one by one.\nThe steps before it were taken back"),
+        "{answer:?}"
+    );
     assert!(answer.hint().contains("SET lockkeeper.max_stall"), "{answer:?}");
     assert_eq!(kept(&twins.beside.table(STATE)), kept(&before));
 }
@@ -102,30 +105,49 @@ fn under_one_write<T>(twins: &Twins, work: impl FnOnce() -> T) -> T {
     })
 }
 
+/// A default that waits as long as somebody has an advisory lock.
+const GATE: [&str; 3] = [
+    "CREATE TABLE t (a int PRIMARY KEY, c text)",
+    "INSERT INTO t SELECT n FROM generate_series(1, 1000) n",
+    "CREATE SEQUENCE calls; CREATE FUNCTION gate() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock_shared(1); \
+     PERFORM pg_advisory_unlock_shared(1); RETURN nextval('public.calls'); END $$",
+];
+
+/// A plan that is at its first range, while the holder has a row that comes later; and both go on from there.
+fn beside_a_holder(twins: &mut Twins, settings: &[&str], row: u32) -> (Person, Person) {
+    twins.begin(&GATE);
+    twins.beside.all(&["SELECT pg_advisory_lock(1)"]);
+    let mut client = twins.through(settings);
+    client.send(Way::Simple, "ALTER TABLE t ADD x int DEFAULT gate()");
+    twins.stage.until("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory')");
+    let mut holder = application(twins);
+    holder.all(&["BEGIN", &format!("UPDATE t SET c = 'held' WHERE a = {row}")]);
+    twins.beside.all(&["SELECT pg_advisory_unlock(1)"]);
+    let waits =
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple'))";
+    twins.stage.until(waits);
+    (client, holder)
+}
+
 /// Rows before one that somebody holds are not held for as long as he does.
 #[test]
 fn who_holds_a_row_holds_no_others_up() {
     for installation in each_major() {
         let major = installation.major;
         let mut twins = Twins::on(installation);
-        twins.begin(&[SLOW[0], SLOW[1]]);
-        let mut holder = application(&twins);
-        holder.all(&["BEGIN", "UPDATE t SET c = 'held' WHERE a = 8"]);
-        let mut client = twins.through(&[]);
-        client.send(Way::Simple, "ALTER TABLE t ADD x float DEFAULT random()");
-        twins.stage.until("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple'))");
+        let (mut client, mut holder) = beside_a_holder(&mut twins, &[], 500);
         let mut writer = application(&twins);
         for turn in 0..200 {
-            writer.all(&[&format!("UPDATE t SET c = 'written' WHERE a = {}", turn % 7 + 1)]);
+            writer.all(&[&format!("UPDATE t SET c = 'written' WHERE a = {}", turn % 10 + 490)]);
         }
         // All but the row that is held, sooner or later.
         eventually("the rows before it are filled", || {
-            (twins.beside.table("SELECT count(x) FROM t WHERE a < 8") == "7").then_some(())
+            (twins.beside.table("SELECT count(x) FROM t WHERE a < 500") == "499").then_some(())
         });
-        assert_eq!(twins.beside.table("SELECT count(x) FROM t WHERE a >= 8"), "0", "{major}");
+        assert_eq!(twins.beside.table("SELECT count(x) FROM t WHERE a >= 500"), "0", "{major}");
         holder.all(&["COMMIT"]);
         assert_eq!(client.answer().tag(), "ALTER TABLE", "{major}");
-        assert_eq!(twins.beside.table(FILLED), "40|40|40", "{major}");
+        assert_eq!(twins.beside.table(FILLED), "1000|1000|1000", "{major}");
     }
 }
 
@@ -158,22 +180,18 @@ fn a_range_that_meets_a_conflict_goes_again() {
     }
 }
 
-/// A deadlock as the server finds it: a range has the first row and waits for the second, whose holder wants the first.
+/// A deadlock as the server finds it: a range has a row and waits for the next one, whose holder wants the first.
 #[test]
 fn a_deadlock_ends_at_the_range() {
     for installation in each_major() {
         let major = installation.major;
         let mut twins = Twins::on(installation);
-        twins.begin(&[SLOW[0], SLOW[1]]);
-        let mut holder = application(&twins);
-        holder.all(&["SET lock_timeout = 0", "BEGIN", "UPDATE t SET c = 'held' WHERE a = 2"]);
-        // It looks for one once, after that time.
-        let mut client = twins.through(&["SET lockkeeper.max_stall = '10s'", "SET deadlock_timeout = '3s'"]);
-        client.send(Way::Simple, "ALTER TABLE t ADD x float DEFAULT random()");
-        twins.stage.until("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple'))");
-        holder.all(&["UPDATE t SET c = 'held' WHERE a = 1", "COMMIT"]);
+        // The server looks for one once, after that time.
+        let settings = ["SET lockkeeper.max_stall = '10s'", "SET deadlock_timeout = '3s'"];
+        let (mut client, mut holder) = beside_a_holder(&mut twins, &settings, 500);
+        holder.all(&["SET lock_timeout = 0", "UPDATE t SET c = 'held' WHERE a = 499", "COMMIT"]);
         assert_eq!(client.answer().tag(), "ALTER TABLE", "{major}");
-        assert_eq!(twins.beside.table(FILLED), "40|40|40", "{major}");
+        assert_eq!(twins.beside.table(FILLED), "1000|1000|1000", "{major}");
         assert_eq!(twins.beside.table("SELECT count(*) FROM t WHERE c = 'held'"), "2", "{major}");
         let log = twins.stage.cluster.log();
         assert!(log.contains("deadlock detected"), "{major}: the range was not the one to go");
