@@ -2,11 +2,9 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
-use crate::base::RelationName;
 use crate::effects::Cause;
 use crate::effects::facts::RelationKind;
-use crate::plan::HandStep;
-use crate::plan::by_hand::{self, alter};
+use crate::plan::by_hand;
 use crate::plan::{Target, constraint};
 use crate::sql::form::Action;
 use crate::sql::form::Constraint;
@@ -31,7 +29,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let partitioned =
         subject.facts.relation(target).is_some_and(|it| it.kind == RelationKind::PartitionedTable);
     let steps = if partitioned && subject.facts.may_be_older_than(180_000) {
-        on_partitions(subject, target, &definition, &name)
+        by_hand::key_on_leaves(subject.leaves(target), target, &name, &definition)
     } else {
         by_hand::add_then_validate(target, &name, &definition)
     };
@@ -76,23 +74,4 @@ fn locks_of_tree(subject: &Subject<'_>, key: &Constraint, name: &str) -> Option<
         && !subject.facts.may_be_older_than(180_000);
     let other = Target { name: referenced.clone(), oid: Some(other.oid), mode };
     possible.then_some((Some(other), own))
-}
-
-/// Before 18 a partitioned table takes no NOT VALID foreign key: each leaf gets its own, and the parent's attaches them.
-fn on_partitions(
-    subject: &Subject<'_>,
-    target: &RelationName,
-    definition: &str,
-    name: &str,
-) -> Vec<HandStep> {
-    let leaves = subject.facts.table(target).map(|table| table.partitions.as_slice()).unwrap_or_default();
-    let mut steps = Vec::new();
-    for leaf in leaves.iter().filter(|leaf| leaf.leaf) {
-        steps.extend(by_hand::add_then_validate(&leaf.name, name, definition));
-    }
-    steps.push(HandStep::words(
-        "the parent's foreign key then finds those of its partitions, and reads nothing",
-    ));
-    steps.push(alter(target, &format!("ADD {definition}")));
-    steps
 }

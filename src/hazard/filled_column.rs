@@ -45,6 +45,8 @@ impl WhyNot {
 struct Steps {
     add: Vec<HandStep>,
     proved: Vec<Proved>,
+    /// The way by hand to these.
+    proofs: Vec<HandStep>,
     not_null: Vec<HandStep>,
     unique: Option<(String, Vec<HandStep>)>,
     last: Vec<HandStep>,
@@ -130,7 +132,7 @@ impl Subject<'_> {
             return Err(unsure());
         }
         let mut away = vec![self.values_span(column, span).ok_or_else(unsure)?];
-        let (mut names, mut proved, mut unique) = (Vec::new(), Vec::new(), None);
+        let (mut names, mut proved, mut proofs, mut unique) = (Vec::new(), Vec::new(), Vec::new(), None);
         for constraint in &column.constraints {
             let stays = constraint.not_enforced;
             if !stays {
@@ -145,7 +147,11 @@ impl Subject<'_> {
                 kind if is_key(kind) => {
                     unique = Some((name.clone(), unique_using_index(target, &name, constraint)));
                 }
-                _ => proved.push(self.proved(target, column, constraint, &name).ok_or_else(unsure)?),
+                _ => {
+                    let (it, hand) = self.proved(target, column, constraint, &name).ok_or_else(unsure)?;
+                    proved.push(it);
+                    proofs.extend(hand);
+                }
             }
             names.push(name);
         }
@@ -165,7 +171,7 @@ impl Subject<'_> {
         let mut add = numbers.before;
         add.push(alter(target, &format!("ADD COLUMN {bare}, ALTER COLUMN {name} SET DEFAULT {default}")));
         add.extend(numbers.behind);
-        Ok(Steps { add, proved, not_null, unique, last: numbers.last })
+        Ok(Steps { add, proved, proofs, not_null, unique, last: numbers.last })
     }
 
     fn made_not_null(
@@ -191,9 +197,9 @@ impl Subject<'_> {
         column: &Column,
         constraint: &Constraint,
         name: &str,
-    ) -> Option<Proved> {
-        let words = self.as_of_table(column, constraint)?;
-        let add = alter(target, &format!("ADD CONSTRAINT {} {words} NOT VALID", written(name)));
+    ) -> Option<(Proved, Vec<HandStep>)> {
+        let definition = format!("CONSTRAINT {} {}", written(name), self.as_of_table(column, constraint)?);
+        let (add, validate) = (alter(target, &format!("ADD {definition} NOT VALID")), validate(target, name));
         let own = |mode| self.filled_table(column).map(|table| table.targets(mode)).unwrap_or_default();
         let locks = match &constraint.references {
             None => own(LockMode::AccessExclusive),
@@ -204,7 +210,13 @@ impl Subject<'_> {
                 own(mode).into_iter().chain([other].into_iter().filter(|it| it.name != *target)).collect()
             }
         };
-        Some(Proved { name: name.to_owned(), locks, add, validate: validate(target, name) })
+        let hand = match self.filled_table(column) {
+            Some(table) if constraint.references.is_some() && self.takes_no_unproved_key(&table) => {
+                by_hand::key_on_leaves(self.leaves(target), target, name, &definition)
+            }
+            _ => vec![add.clone(), validate.clone()],
+        };
+        Some((Proved { name: name.to_owned(), locks, add, validate }, hand))
     }
 
     /// The words of a column's definition that say where its values come from.
@@ -243,7 +255,7 @@ fn bare((text, kept): &(String, Vec<Token>), ty: Option<&str>) -> Option<String>
 impl Steps {
     fn by_hand(&self, target: &RelationName, column: &Column) -> Vec<HandStep> {
         let fill = by_hand::backfill(&spelled(target), &written(&column.name), "DEFAULT");
-        let proved = self.proved.iter().flat_map(|it| [it.add.clone(), it.validate.clone()]);
+        let proved = self.proofs.iter().cloned();
         let unique = self.unique.iter().flat_map(|(_, hand)| hand.clone());
         let mut steps: Vec<HandStep> = self.add.iter().cloned().chain(fill).chain(proved).collect();
         steps.extend(self.not_null.iter().cloned().chain(unique));

@@ -105,12 +105,17 @@ impl<'a> Subject<'a> {
         self.why_not_referring(table, column).or_else(|| table.in_the_way())
     }
 
+    /// Whether the server refuses a foreign key of the table that is NOT VALID.
+    pub(super) fn takes_no_unproved_key(&self, table: &FilledTable<'_>) -> bool {
+        table.is_partitioned() && self.facts.may_be_older_than(VERSION_KEYS_OF_PARTITIONED)
+    }
+
     /// Why a foreign key of the column cannot be proved while others work.
     fn why_not_referring(&self, table: &FilledTable<'_>, column: &Column) -> Option<String> {
         let key =
             column.constraints.iter().filter(|it| !it.not_enforced).find_map(|it| it.references.as_ref());
         let key = key.filter(|_| table.is_partitioned())?;
-        if self.facts.may_be_older_than(VERSION_KEYS_OF_PARTITIONED) {
+        if self.takes_no_unproved_key(table) {
             return Some(
                 "It could be filled in batches, but before Postgres 18 a partitioned table takes no foreign key that is NOT VALID. Add \
                  the column without it, then the foreign key."
