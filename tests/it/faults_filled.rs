@@ -98,3 +98,22 @@ fn a_crash_of_the_server_leaves_a_way_back() {
         }
     }
 }
+
+/// What is left by a proxy that is killed looks like any other column, so that nothing lists it: until there is a ledger that
+/// outlives it, its page says what to do.
+#[test]
+fn what_a_killed_proxy_has_filled_in_part_goes_with_its_column() {
+    let sql = STATEMENTS[1];
+    let Half { cluster, proxy: killed, mut admin, mut gate, client, before } =
+        Half::of(each_major().remove(0), sql);
+    drop(killed);
+    gate.all(&["SELECT pg_advisory_unlock(1)"]);
+    let gone = format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {}", client.pid());
+    eventually(&gone, || (admin.table(&gone) == "t").then_some(()));
+    assert_eq!(admin.table("SELECT count(x) > 0 AND count(x) < 1234 FROM t"), "t");
+    admin.all(&["ALTER TABLE t DROP COLUMN x"]);
+    assert_eq!(kept(&admin.table(STATE)), kept(&before));
+    let proxy = proxy(&cluster);
+    assert_eq!(Person::called(proxy.addr(), &[]).query(sql).tag(), "ALTER TABLE");
+    assert_eq!(admin.table("SELECT count(*) - count(DISTINCT x) FROM t"), "0");
+}
