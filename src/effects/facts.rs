@@ -10,7 +10,7 @@ mod types;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, Heir, NeededBy, OwnKey, PartitionFacts, PartitionKey, Reference,
+    ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey, Reference,
     TableFacts, TableIndex, TakenNames, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};

@@ -91,6 +91,7 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
             }
             Pace::Gathered(key) => gathered(run, step, key).instrument(span).await?,
             Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
+            Pace::Leaves(leaves) => backfill::run_leaves(run, leaves).instrument(span).await?,
         };
         match settled {
             Settled::Complete => {

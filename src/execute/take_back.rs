@@ -69,7 +69,7 @@ pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
         }
         Pace::Gathered(key) => insist(run, &undo.sql, &key.locks()).await,
         // What a range was filled with goes with its column.
-        Pace::Ranges(_) => Ok(true),
+        Pace::Ranges(_) | Pace::Leaves(_) => Ok(true),
         Pace::Unhurried => at_leisure(run, &undo.sql).await,
         Pace::TidyCheck(left) => {
             for sql in detach::drops(run.link, left).await? {

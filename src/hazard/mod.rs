@@ -7,6 +7,7 @@ mod bookkeeping;
 mod bounds;
 mod drops;
 mod filled_column;
+mod filled_table;
 mod finding;
 mod keys;
 mod leaves;

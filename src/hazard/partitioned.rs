@@ -1,7 +1,7 @@
 //! Partitioned tables whose constraints can be added in steps.
 
 use super::Subject;
-use crate::base::LockMode;
+use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{PartitionFacts, RelationKind};
 use crate::plan::Target;
 use crate::sql::form::Form;
@@ -30,5 +30,11 @@ impl Subject<'_> {
         let top = Target { name: target.clone(), oid: Some(relation.oid), mode };
         let below = partitions.iter().map(|it| Target { name: it.name.clone(), oid: Some(it.oid), mode });
         (possible && whole).then(|| ([top].into_iter().chain(below).collect(), partitions))
+    }
+
+    /// The leaves below a table, as far as they are known.
+    pub fn leaves(&self, table: &RelationName) -> impl Iterator<Item = &RelationName> {
+        let all = self.facts.table(table).map(|facts| facts.partitions.as_slice()).unwrap_or_default();
+        all.iter().filter(|it| it.leaf).map(|it| &it.name)
     }
 }

@@ -5,7 +5,7 @@
 //! two parts mean the same thing. Here new columns come first, since others may speak of them; what reads the table comes next, and
 //! can be taken back; what is brief comes last, all in one statement, so that nothing has to be taken back that cannot be.
 
-use super::{Finding, Remedy, Subject, several_foreign_keys};
+use super::{Finding, Remedy, Subject, filled_column, filled_table, several_foreign_keys};
 use crate::base::name::written;
 use crate::plan::by_hand::{HandStep, alter, validate};
 use crate::plan::parts::{brief_parts, long_part};
@@ -70,10 +70,14 @@ pub(super) fn joined(subject: &Subject<'_>, mut findings: Vec<Finding>) -> Vec<F
     findings
 }
 
-/// What is told in place of a plan.
+/// What is told in place of a plan; where that would write every row anew, nothing is done.
 fn demote(finding: &mut Finding) {
-    if matches!(finding.remedy, Remedy::Plan { .. }) {
-        finding.remedy = Remedy::Ladder { warning: finding.elsewhere.take() };
+    if !matches!(finding.remedy, Remedy::Plan { .. }) {
+        return;
+    }
+    finding.remedy = Remedy::Ladder { warning: finding.elsewhere.take() };
+    if filled_column::HAZARDS.contains(&finding.hazard) {
+        *finding = finding.clone().refused_since(filled_table::BESIDE_OTHERS);
     }
 }
 

@@ -45,10 +45,12 @@ fn writes_much(finding: &Finding) -> bool {
 /// What a plan does in place of the statement that destroys as much.
 pub(super) fn of_plan(plan: &Plan, as_sent: Loads) -> Loads {
     let mut loads = Loads::NONE;
-    if plan.steps.iter().any(|step| !matches!(step.pace, Pace::Unhurried | Pace::Ranges(_))) {
+    if plan.steps.iter().any(|step| !matches!(step.pace, Pace::Unhurried | Pace::Ranges(_) | Pace::Leaves(_)))
+    {
         loads.add(Load::Strong);
     }
-    if plan.steps.iter().any(|step| matches!(step.pace, Pace::Unhurried | Pace::Ranges(_))) {
+    if plan.steps.iter().any(|step| matches!(step.pace, Pace::Unhurried | Pace::Ranges(_) | Pace::Leaves(_)))
+    {
         loads.add(Load::Bulk);
     }
     if as_sent.hold(Load::Destructive) {

@@ -9,7 +9,7 @@ use super::{Pace, Step, Target};
 use crate::base::name::written;
 use crate::base::relation::quote_identifier;
 use crate::base::{LockMode, RelationName};
-use crate::effects::facts::{TableFacts, TableIndex};
+use crate::effects::facts::{FillFacts, Leaf, Oid, TableFacts, TableIndex};
 use crate::sql::form::ConstraintKind;
 
 /// A statement that is carried out in ranges.
@@ -27,6 +27,81 @@ pub struct Ranges {
     pub left: Left,
     /// The server's own estimate of how many rows there are.
     pub rows: Option<u64>,
+}
+
+/// A statement that is carried out in ranges of each leaf of a partitioned table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaves {
+    /// The partitioned table.
+    pub table: RelationName,
+    /// Its oid, by which its leaves are found.
+    pub oid: Oid,
+    /// What stands behind the name of the table: `SET c = DEFAULT`.
+    pub set: String,
+    /// Which rows it is for.
+    pub condition: String,
+    /// Whether rows may be left that somebody has moved to another place meanwhile.
+    pub left: Left,
+    /// The server's own estimate of how many rows there are.
+    pub rows: Option<u64>,
+}
+
+impl Leaves {
+    /// The statement for one leaf; where it cannot be carried out there, a sentence that says why.
+    pub fn of(&self, leaf: &Leaf) -> Result<Ranges, String> {
+        if let Some(why) = in_the_way(&leaf.name, leaf.foreign, &leaf.fill) {
+            return Err(why);
+        }
+        Ok(Ranges {
+            table: leaf.name.clone(),
+            key: leaf.fill.key.clone(),
+            verb: format!("UPDATE {} {}", spelled(&leaf.name), self.set),
+            condition: self.condition.clone(),
+            left: self.left,
+            rows: None,
+        })
+    }
+
+    /// The whole statement, as people would write it.
+    pub fn as_one(&self) -> String {
+        format!("UPDATE {} {} WHERE {}", spelled(&self.table), self.set, self.condition)
+    }
+}
+
+/// Why the rows of a table cannot be written in ranges, or not without doing more than that; a sentence.
+pub fn in_the_way(table: &RelationName, foreign: bool, fill: &FillFacts) -> Option<String> {
+    let could = "It could be filled in batches, but";
+    if foreign {
+        return Some(format!("{could} {table} is a foreign table."));
+    }
+    if let Some(trigger) = fill.triggers.first() {
+        return Some(format!(
+            "{could} each UPDATE would fire the trigger {} of {table}, which the statement itself does not. A superuser can fill \
+             it with session_replication_role set to replica, which fires none.",
+            written(trigger)
+        ));
+    }
+    if let Some(rule) = fill.rules.first() {
+        return Some(format!("{could} the rule {} of {table} stands in for each UPDATE.", written(rule)));
+    }
+    if fill.row_security {
+        return Some(format!("{could} the row security of {table} hides rows from this role."));
+    }
+    fill.key.is_empty().then(|| {
+        format!(
+            "{could} {table} has no unique index on columns that are NOT NULL to tell them apart by. Add a primary key first."
+        )
+    })
+}
+
+/// How the rows of a table can be written in ranges.
+pub fn of_table(table: &TableFacts) -> FillFacts {
+    FillFacts {
+        key: key_of(table).unwrap_or_default(),
+        triggers: table.update_triggers.clone(),
+        rules: table.update_rules.clone(),
+        row_security: table.row_security,
+    }
 }
 
 /// What becomes of rows that are passed by since somebody changes their key.
@@ -137,7 +212,7 @@ fn row(columns: &[String]) -> String {
 
 /// The key by which a table is gone through; `None` where it has none. The primary key goes before others, a short one before
 /// a long one.
-pub fn key_of(table: &TableFacts) -> Option<Vec<String>> {
+fn key_of(table: &TableFacts) -> Option<Vec<String>> {
     let fits = |index: &&TableIndex| {
         index.unique
             && index.valid
@@ -179,10 +254,23 @@ fn is_in_plain_order(index: &TableIndex) -> bool {
     rest.starts_with(')')
 }
 
+/// Where a statement is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filled {
+    /// In a table.
+    Table(Ranges),
+    /// In each leaf of a partitioned one.
+    Leaves(Leaves),
+}
+
 /// The step that carries it out.
-pub(super) fn step(ranges: Ranges, table: &Target) -> Step {
-    let whole = HandStep::anywhere(ranges.as_one());
-    Step { pace: Pace::Ranges(Box::new(ranges)), lock: LockMode::RowExclusive, ..long(&whole, Some(table)) }
+pub(super) fn step(filled: Filled, table: &Target) -> Step {
+    let (whole, pace) = match filled {
+        Filled::Table(ranges) => (ranges.as_one(), Pace::Ranges(Box::new(ranges))),
+        Filled::Leaves(leaves) => (leaves.as_one(), Pace::Leaves(Box::new(leaves))),
+    };
+    let whole = HandStep::anywhere(whole);
+    Step { pace, lock: LockMode::RowExclusive, ..long(&whole, Some(table)) }
 }
 
 #[cfg(test)]

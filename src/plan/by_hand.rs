@@ -55,6 +55,23 @@ pub fn add_then_validate(table: &RelationName, name: &str, definition: &str) -> 
     vec![alter(table, &format!("ADD {definition} NOT VALID")), validate(table, name)]
 }
 
+/// Adds a foreign key to a partitioned table that takes none that is NOT VALID (before 18): each leaf gets its own, and the parent's
+/// attaches them.
+pub fn key_on_leaves<'a>(
+    leaves: impl Iterator<Item = &'a RelationName>,
+    table: &RelationName,
+    name: &str,
+    definition: &str,
+) -> Vec<HandStep> {
+    let mut steps: Vec<HandStep> =
+        leaves.flat_map(|leaf| add_then_validate(leaf, name, definition)).collect();
+    steps.push(HandStep::words(
+        "the parent's foreign key then finds those of its partitions, and reads nothing",
+    ));
+    steps.push(alter(table, &format!("ADD {definition}")));
+    steps
+}
+
 /// Reads a table for a constraint that is NOT VALID, while others write.
 pub fn validate(table: &RelationName, name: &str) -> HandStep {
     alter(table, &format!("VALIDATE CONSTRAINT {}", written(name)))

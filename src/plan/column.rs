@@ -1,6 +1,6 @@
 //! Plans for new columns: added bare, filled where each row gets a value of its own, then proved, all while others work.
 
-use super::backfill::{self, Ranges};
+use super::backfill;
 use super::by_hand::{HandStep, alter};
 use super::constraint::{TAG, brief, index_steps, long, not_null_steps, undo};
 use super::{Plan, Step, Target};
@@ -40,16 +40,16 @@ pub fn added(hazard: &'static str, new: &NewColumn<'_>) -> Plan {
 /// What is to be done where each row gets a value of its own.
 #[derive(Debug)]
 pub struct Filled<'a> {
-    /// The table, and how strongly it is locked when the column is added.
-    pub table: &'a Target,
-    /// Its number.
+    /// The table and what is below it, and how strongly they are locked when the column is added.
+    pub tables: &'a [Target],
+    /// The table's number.
     pub oid: Oid,
     /// The column.
     pub column: &'a str,
     /// Adds it without a value for the rows that are there, but with its default, all in one transaction.
     pub add: &'a [HandStep],
     /// Gives those rows their values.
-    pub ranges: Ranges,
+    pub ranges: backfill::Filled,
     /// Its constraints.
     pub proved: &'a [Proved],
     /// Makes it NOT NULL (`by_hand::set_not_null`).
@@ -75,28 +75,29 @@ pub struct Proved {
 
 /// Adds the column, fills it, proves what is said of it; what fails takes the column away again, and all that hangs on it.
 pub fn filled(hazard: &'static str, new: Filled<'_>) -> Plan {
-    let mut locks = vec![new.table.clone()];
+    let Some(table) = new.tables.first() else { return Plan { hazard, steps: Vec::new(), tag: TAG } };
+    let mut locks = new.tables.to_vec();
     for lock in new.proved.iter().flat_map(|it| &it.locks) {
         if !locks.iter().any(|known| known.oid == lock.oid) {
             locks.push(lock.clone());
         }
     }
-    let back = away(&new.table.name, new.column, new.proved.iter().map(|it| it.name.as_str()));
-    let mut steps: Vec<Step> = together(new.add, new.table).into_iter().collect();
+    let back = away(&table.name, new.column, new.proved.iter().map(|it| it.name.as_str()));
+    let mut steps: Vec<Step> = together(new.add, new.tables).into_iter().collect();
     if let Some(first) = steps.first_mut() {
         first.undo = vec![undo(&back, &locks)];
     }
     let rest = steps.len();
-    steps.push(backfill::step(new.ranges, new.table));
+    steps.push(backfill::step(new.ranges, table));
     for constraint in new.proved {
         steps.push(brief(&constraint.add, constraint.locks.clone(), None));
-        steps.push(long(&constraint.validate, Some(new.table)));
+        steps.push(long(&constraint.validate, Some(table)));
     }
-    steps.extend(not_null_steps(new.table, new.column, new.not_null));
+    steps.extend(not_null_steps(new.tables, new.column, new.not_null));
     if let Some((index, hand)) = &new.unique {
-        steps.extend(index_steps((new.table, new.oid), index, hand));
+        steps.extend(index_steps((table, new.oid), index, hand));
     }
-    steps.extend(together(new.last, new.table));
+    steps.extend(together(new.last, new.tables));
     // Whatever they have made goes with the column.
     for step in steps.iter_mut().skip(rest) {
         step.undo.clear();
@@ -112,8 +113,8 @@ fn away<'a>(table: &RelationName, column: &str, constraints: impl Iterator<Item 
 }
 
 /// One step of several statements.
-fn together(all: &[HandStep], table: &Target) -> Option<Step> {
+fn together(all: &[HandStep], tables: &[Target]) -> Option<Step> {
     let (first, others) = all.split_first()?;
     let also = others.iter().map(|step| step.sql.clone().into_bytes()).collect();
-    Some(Step { also, ..brief(first, vec![table.clone()], None) })
+    Some(Step { also, ..brief(first, tables.to_vec(), None) })
 }

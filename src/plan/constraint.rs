@@ -55,17 +55,18 @@ pub fn validated(
 /// A column made NOT NULL: by a constraint of that kind that is validated, added before where there is none (18), or by way
 /// of a CHECK that proves it: added, validated, used, dropped (`by_hand::set_not_null`).
 pub fn not_null(hazard: &'static str, table: &Target, column: &str, hand: &[HandStep]) -> Plan {
-    Plan { hazard, steps: not_null_steps(table, column, hand), tag: TAG }
+    Plan { hazard, steps: not_null_steps(std::slice::from_ref(table), column, hand), tag: TAG }
 }
 
-/// The steps of `not_null`.
-pub(super) fn not_null_steps(table: &Target, column: &str, hand: &[HandStep]) -> Vec<Step> {
+/// The steps of `not_null`; `tables` are the table and what is below it.
+pub(super) fn not_null_steps(tables: &[Target], column: &str, hand: &[HandStep]) -> Vec<Step> {
+    let Some(table) = tables.first() else { return Vec::new() };
     if let [validate] = hand {
         return vec![long(validate, Some(table))];
     }
     if let [add, validate] = hand {
         let back = alter(&table.name, &format!("ALTER COLUMN {} DROP NOT NULL", written(column)));
-        return vec![brief(add, vec![table.clone()], Some(&back)), long(validate, Some(table))];
+        return vec![brief(add, tables.to_vec(), Some(&back)), long(validate, Some(table))];
     }
     let [add, validate, set, drop] = hand else { return Vec::new() };
     let back = alter(&table.name, &format!("ALTER COLUMN {} DROP NOT NULL", written(column)));
@@ -74,10 +75,10 @@ pub(super) fn not_null_steps(table: &Target, column: &str, hand: &[HandStep]) ->
     let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name.name);
     let violated = Some(Notice::error(SqlState::NOT_NULL_VIOLATION, message));
     vec![
-        brief(add, vec![table.clone()], Some(&away)),
+        brief(add, tables.to_vec(), Some(&away)),
         Step { violated, ..long(validate, Some(table)) },
-        brief(set, vec![table.clone()], Some(&back)),
-        brief(drop, vec![table.clone()], None),
+        brief(set, tables.to_vec(), Some(&back)),
+        brief(drop, tables.to_vec(), None),
     ]
 }
 
@@ -90,8 +91,10 @@ pub fn of_index(
     index: &RelationName,
     hand: &[HandStep],
 ) -> Plan {
-    let mut steps: Vec<Step> =
-        nullable.iter().flat_map(|(column, hand)| not_null_steps(table, column, hand)).collect();
+    let mut steps: Vec<Step> = nullable
+        .iter()
+        .flat_map(|(column, hand)| not_null_steps(std::slice::from_ref(table), column, hand))
+        .collect();
     steps.extend(index_steps((table, oid), index, hand));
     Plan { hazard, steps, tag: TAG }
 }
@@ -103,7 +106,7 @@ pub fn using_index(
     nullable: &[(String, Vec<HandStep>)],
     add: &HandStep,
 ) -> Plan {
-    let columns = nullable.iter().flat_map(|(column, hand)| not_null_steps(table, column, hand));
+    let columns = nullable.iter().flat_map(|(column, hand)| not_null_steps(std::slice::from_ref(table), column, hand));
     let steps = columns.chain([brief(add, vec![table.clone()], None)]).collect();
     Plan { hazard, steps, tag: TAG }
 }

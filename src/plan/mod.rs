@@ -15,7 +15,7 @@ pub mod refresh;
 pub mod type_change;
 pub mod up_front;
 
-pub use self::backfill::Ranges;
+pub use self::backfill::{Leaves, Ranges};
 pub use self::by_hand::HandStep;
 pub use self::gathering::Gathering;
 use crate::base::{LockMode, Notice, RelationName};
@@ -92,6 +92,8 @@ pub enum Pace {
     TidyCheck(LeftCheck),
     /// Range after range of a key, each a short transaction of its own.
     Ranges(Box<Ranges>),
+    /// The same in each leaf of a partitioned table.
+    Leaves(Box<Leaves>),
 }
 
 /// The CHECK that `DETACH PARTITION .. CONCURRENTLY` leaves behind (`DetachAddConstraintIfNeeded` in `tablecmds.c`).

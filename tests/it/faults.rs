@@ -6,7 +6,7 @@
 use lockkeeper::cluster::{Installation, Stop};
 
 use crate::faults_stage::{Case, Moment, Stage};
-use crate::plans_faults::{KEY_IN_PARTS, STATEMENTS};
+use crate::plans_faults::{FILLED, KEY_IN_PARTS, STATEMENTS};
 use crate::support::each_major;
 
 /// A plan of one step.
@@ -131,7 +131,7 @@ fn everywhere(fault: Fault, installation: Installation) {
     let mut stage = Stage::on(installation);
     // Since 18 that is no plan.
     let key = ("ALTER TABLE p ADD PRIMARY KEY (a)", 9);
-    for (sql, least) in STATEMENTS.iter().chain([&REFRESH, &KEY_IN_PARTS]).chain((major < 18).then_some(&key))
+    for (sql, least) in STATEMENTS.iter().chain(FILLED).chain([&REFRESH, &KEY_IN_PARTS]).chain((major < 18).then_some(&key))
     {
         let mut steps = 0;
         while let Some(is_build) = strike(&mut stage, fault, (sql, Moment::Before(steps + 1))) {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    ColumnFacts, ConstraintFacts, Heir, IndexFacts, NeededBy, Oid, OwnKey, PartitionFacts, PartitionKey,
+    ColumnFacts, ConstraintFacts, FillFacts, Heir, IndexFacts, Leaf, NeededBy, Oid, OwnKey, PartitionFacts, PartitionKey,
     Reference, Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind,
     TypedColumn, ViewFacts, Volatility,
 };
@@ -16,7 +16,10 @@ use crate::effects::Need;
 use crate::sql::form::{ConstraintKind, FunctionName, TypeName};
 
 /// Asks for relations; `$1` is an array of quoted names.
-pub static RELATIONS: LazyLock<String> = LazyLock::new(|| qualified(include_str!("relations.sql")));
+pub static RELATIONS: LazyLock<String> = LazyLock::new(|| with_fill(include_str!("relations.sql")));
+
+/// Asks for the leaves of a partitioned table; `$1` is its oid.
+pub static LEAVES: LazyLock<String> = LazyLock::new(|| with_fill(include_str!("leaves.sql")));
 
 /// Asks for types; `$1` is an array of quoted names.
 pub static TYPES: LazyLock<String> = LazyLock::new(|| qualified(include_str!("types.sql")));
@@ -26,6 +29,10 @@ pub static FUNCTIONS: LazyLock<String> = LazyLock::new(|| qualified(include_str!
 
 /// Asks for the names that one picked could meet; `$1` is an array of quoted names of tables.
 pub static NAMES: LazyLock<String> = LazyLock::new(|| qualified(include_str!("names.sql")));
+
+fn with_fill(text: &str) -> String {
+    qualified(text).replace("{fill}", &qualified(include_str!("fill.sql")))
+}
 
 /// The text without comments, its operators out of reach of a hostile search path.
 fn qualified(text: &str) -> String {
@@ -200,6 +207,7 @@ fn table(value: &Value) -> TableFacts {
                     Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                 }),
                 bytes: partition.get("bytes").and_then(Value::as_u64),
+                fill: partition.get("fill").map(fill).unwrap_or_default(),
             })
         }),
         refreshable: truth(value, "refreshable"),
@@ -235,6 +243,26 @@ fn own_key(key: &Value) -> Option<OwnKey> {
         rules: text(key, "rules").unwrap_or_default().to_owned(),
         validated: truth(key, "validated"),
     })
+}
+
+/// The leaf that one answer is about.
+pub fn leaf(answer: &str) -> Option<Leaf> {
+    let value: Value = serde_json::from_str(answer).ok()?;
+    Some(Leaf {
+        name: named(&value, "name")?,
+        oid: oid(&value, "oid")?,
+        foreign: truth(&value, "foreign"),
+        fill: fill(value.get("fill")?),
+    })
+}
+
+fn fill(value: &Value) -> FillFacts {
+    FillFacts {
+        key: texts(value, "key"),
+        triggers: texts(value, "triggers"),
+        rules: texts(value, "rules"),
+        row_security: truth(value, "row_security"),
+    }
 }
 
 fn reference(key: &Value) -> Option<Reference> {

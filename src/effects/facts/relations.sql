@@ -32,7 +32,7 @@ tree AS (
     WHERE named.relkind <> 'p'
 ),
 sized AS (
-    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, c.relowner, s.nspname,
+    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, c.relowner, c.relrowsecurity, s.nspname,
         (SELECT ARRAY[ps.nspname, pc.relname] FROM pg_catalog.pg_class pc
             JOIN pg_catalog.pg_namespace ps ON ps.oid = pc.relnamespace WHERE pc.oid = tree.parent) AS parent,
         EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
@@ -268,6 +268,7 @@ SELECT pg_catalog.json_build_object(
             'constraints', (
                 SELECT pg_catalog.json_agg(k.conname ORDER BY k.oid) FROM pg_catalog.pg_constraint k
                 WHERE k.conrelid = sized.oid),
+            'fill', CASE WHEN sized.leaf THEN {fill} END,
             'owned', pg_catalog.pg_has_role(sized.relowner, 'USAGE'),
             'own_keys', (
                 SELECT pg_catalog.json_agg(pg_catalog.json_build_object(

@@ -291,6 +291,34 @@ pub struct PartitionFacts {
     pub indexes: Vec<Vec<String>>,
     /// `pg_table_size`
     pub bytes: Option<u64>,
+    /// For a leaf: how its rows can be written one range after the other.
+    pub fill: FillFacts,
+}
+
+/// A leaf of a partitioned table, as it is at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// Its name with its schema.
+    pub name: RelationName,
+    /// Its oid.
+    pub oid: Oid,
+    /// A foreign table.
+    pub foreign: bool,
+    /// How its rows can be written one range after the other.
+    pub fill: FillFacts,
+}
+
+/// How the rows of a table can be written one range after the other, and what is in the way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FillFacts {
+    /// The key by which it is gone through; empty where it has none.
+    pub key: Vec<String>,
+    /// Triggers that an UPDATE of any column fires.
+    pub triggers: Vec<String>,
+    /// Rules that rewrite an UPDATE.
+    pub rules: Vec<String>,
+    /// Row security hides rows from the session.
+    pub row_security: bool,
 }
 
 /// A foreign key of a partition by itself.

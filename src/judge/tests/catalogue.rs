@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::base::{LockMode, RelationName};
 use crate::effects::facts::{
-    ColumnFacts, ConstraintFacts, Facts, IndexFacts, PartitionFacts, PartitionKey, Reference, Relation,
-    RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind, TypedColumn,
+    ColumnFacts, ConstraintFacts, Facts, FillFacts, IndexFacts, PartitionFacts, PartitionKey, Reference,
+    Relation, RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind, TypedColumn,
 };
 use crate::judge::{Decision, Guard, Judgement};
 use crate::plan::{Context, Inverse, Pace, Plan, Probe, Target};
@@ -93,6 +93,7 @@ fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
         own_keys: Vec::new(),
         indexes: Vec::new(),
         bytes: Some(10 << 30),
+        fill: FillFacts { key: vec!["id".to_owned()], ..FillFacts::default() },
     }
 }
 
@@ -349,6 +350,7 @@ fn show_plan(plan: &Plan) -> String {
             Pace::Together(_) => " on all tables up front under the ladder",
             Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
             Pace::Ranges(_) => " in ranges",
+            Pace::Leaves(_) => " in ranges of each leaf",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         for back in &step.undo {
