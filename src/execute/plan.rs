@@ -8,11 +8,11 @@ use crate::event::PlanCutOff;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::live::queue::Work;
-use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
+use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, up_front};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::sqlstate;
+use crate::wire::fields::{field, sqlstate};
 
 use super::attempt::is_lock_timeout;
 use super::backfill;
@@ -297,7 +297,7 @@ fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
     if let Some(violated) =
         step.violated.as_ref().filter(|_| sqlstate(&failed.body).as_str().starts_with("23"))
     {
-        return Outcome::own_error(violated);
+        return Outcome::own_error(&said(violated, failed));
     }
     if let Some(index) = left.first() {
         let detail = format!(
@@ -315,4 +315,17 @@ fn explain(step: &Step, failed: &Failed, left: &[InvalidIndex]) -> Outcome {
     };
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
     Outcome::server_error(failed, detail, None)
+}
+
+/// What the plain statement says of a row that may not be.
+fn said(violated: &Violated, failed: &Failed) -> Notice {
+    match violated {
+        Violated::Says(notice) => notice.clone(),
+        Violated::Null(column) => {
+            let table = String::from_utf8_lossy(field(&failed.body, b't').unwrap_or_default());
+            // `ATRewriteTable` in `tablecmds.c`.
+            let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+            Notice::error(SqlState::NOT_NULL_VIOLATION, message)
+        }
+    }
 }

@@ -185,22 +185,7 @@ fn table(value: &Value) -> TableFacts {
             let bytes = heir.get("bytes").and_then(Value::as_u64);
             Some(Heir { name: named(heir, "name")?, oid: oid(heir, "oid")?, bytes })
         }),
-        partitions: list(value, "partitions", |partition| {
-            Some(PartitionFacts {
-                name: named(partition, "name")?,
-                oid: oid(partition, "oid")?,
-                parent: named(partition, "parent")?,
-                leaf: truth(partition, "leaf"),
-                default: truth(partition, "default"),
-                foreign: truth(partition, "foreign"),
-                constraints: list(partition, "constraints", |name| name.as_str().map(str::to_owned)),
-                own_keys: truth(partition, "own_keys"),
-                indexes: list(partition, "indexes", |columns| {
-                    Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-                }),
-                bytes: partition.get("bytes").and_then(Value::as_u64),
-            })
-        }),
+        partitions: list(value, "partitions", partition),
         refreshable: truth(value, "refreshable"),
         has_kin: truth(value, "has_kin"),
         update_triggers: texts(value, "update_triggers"),
@@ -224,6 +209,25 @@ fn table(value: &Value) -> TableFacts {
         detachable: truth(value, "detachable"),
         pending: named(value, "pending"),
     }
+}
+
+fn partition(value: &Value) -> Option<PartitionFacts> {
+    Some(PartitionFacts {
+        name: named(value, "name")?,
+        oid: oid(value, "oid")?,
+        parent: named(value, "parent")?,
+        leaf: truth(value, "leaf"),
+        default: truth(value, "default"),
+        foreign: truth(value, "foreign"),
+        constraints: texts(value, "constraints"),
+        not_null: texts(value, "not_null"),
+        odd_not_null: texts(value, "odd_not_null"),
+        own_keys: truth(value, "own_keys"),
+        indexes: list(value, "indexes", |columns| {
+            Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }),
+        bytes: value.get("bytes").and_then(Value::as_u64),
+    })
 }
 
 fn reference(key: &Value) -> Option<Reference> {

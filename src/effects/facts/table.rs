@@ -280,6 +280,10 @@ pub struct PartitionFacts {
     pub foreign: bool,
     /// The names of its constraints.
     pub constraints: Vec<String>,
+    /// Its columns that are `NOT NULL`.
+    pub not_null: Vec<String>,
+    /// Those of them whose `NOT NULL` is `NOT VALID` or `NO INHERIT` (18).
+    pub odd_not_null: Vec<String>,
     /// It has foreign keys that are not part of its parent's.
     pub own_keys: bool,
     /// The key columns of each of its indexes that is not part of its parent's; empty for an expression.
