@@ -176,7 +176,11 @@ fn no_partition_is_read_under_a_strong_lock() {
     for installation in each_major() {
         let major = installation.major;
         let mut twins = Twins::on(installation);
-        for sql in ["ALTER TABLE p ALTER b SET NOT NULL", "ALTER TABLE p ADD PRIMARY KEY (a, b)"] {
+        for sql in [
+            "ALTER TABLE p ALTER b SET NOT NULL",
+            "ALTER TABLE p ADD PRIMARY KEY (a, b)",
+            "ALTER TABLE p ADD x int DEFAULT 1 CHECK (x > 0)",
+        ] {
             twins.begin(&[TREE, READING]);
             // The plain statement is what the counting has to tell it from.
             twins.plain.all(&[sql]);
@@ -202,5 +206,67 @@ fn the_not_null_of_a_partition_with_such_a_key_stays_on_18() {
         let own = "SELECT string_agg(conrelid::regclass::text, ' ' ORDER BY conrelid) FROM pg_constraint \
             WHERE contype = 'n' AND conrelid >= 16384";
         assert_eq!(twins.beside.table(own), "p1 p21 elsewhere.p_rest_12");
+    }
+}
+
+const OTHERS: &str = "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o SELECT generate_series(0, 12); \
+    CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); \
+    CREATE TABLE parted_1 PARTITION OF parted DEFAULT; INSERT INTO parted VALUES (7)";
+
+/// Each with the version that brought it.
+const COLUMNS: &[(u32, &str)] = &[
+    (13, "ALTER TABLE p ADD COLUMN x int CHECK (x > 0)"),
+    (
+        13,
+        "ALTER TABLE p ADD x int DEFAULT 7 CHECK (x > 0) NOT NULL CONSTRAINT \"the check\" CHECK (x > a - 9)",
+    ),
+    (13, "alter table public.p add if not exists x int default 7 check (a >= 0)"),
+    (13, "ALTER TABLE elsewhere.p2 ADD x int CHECK (x > 0)"),
+    (13, "ALTER TABLE p ADD x int CHECK (x > 0) REFERENCES o"),
+    (18, "ALTER TABLE p ADD x int DEFAULT 7 REFERENCES o"),
+    (
+        18,
+        "ALTER TABLE p ADD x int DEFAULT 7 CHECK (x > 6) REFERENCES o ON DELETE CASCADE DEFERRABLE NOT NULL",
+    ),
+];
+
+#[test]
+fn new_columns_are_those_that_were_asked_for() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for (since, sql) in COLUMNS {
+            twins.begin(&[TREE, OTHERS]);
+            match (*since <= major, sql.contains("elsewhere")) {
+                // The column of a partition is its parent's to add.
+                (_, true) => drop(twins.alike_in_failure(&[], sql)),
+                (true, false) => drop(twins.alike(&[], sql)),
+                (false, false) => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn new_columns_that_cannot_be_proved_go_again() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for (sql, before) in [
+            ("ALTER TABLE p ADD x int DEFAULT 0 CHECK (x > 0)", ""),
+            ("ALTER TABLE p ADD x int CHECK (x > 0) CHECK (b < 12)", ""),
+            ("ALTER TABLE p ADD x int DEFAULT 7 CHECK (x > 0) REFERENCES o", "DELETE FROM o WHERE id = 7"),
+            // What a partition has would become part of the new one.
+            (
+                "ALTER TABLE p ADD x int CONSTRAINT k CHECK (b < 12)",
+                "UPDATE p SET b = 0 WHERE a > 9; ALTER TABLE p1 ADD CONSTRAINT k CHECK (b < 12); UPDATE p SET b = 12 WHERE a > 9",
+            ),
+            // A key of that column alone is none that a partitioned table may have.
+            ("ALTER TABLE p ADD x int UNIQUE", ""),
+            ("ALTER TABLE p ADD x int CHECK (x > 0) UNIQUE", ""),
+            ("ALTER TABLE p ADD x int DEFAULT 7 REFERENCES o UNIQUE", ""),
+        ] {
+            twins.begin(&[TREE, OTHERS, before]);
+            twins.alike_in_failure(&[], sql);
+        }
     }
 }
