@@ -136,6 +136,9 @@ const COMING: &str = "
         END IF;
     END $$";
 
+const COMES: &str = "CREATE EVENT TRIGGER come ON ddl_command_start EXECUTE FUNCTION come()";
+const NINTH: &str = "CREATE TABLE p9 PARTITION OF p FOR VALUES FROM (90) TO (99)";
+
 #[test]
 fn a_partition_that_comes_meanwhile_is_like_the_others() {
     for installation in each_major() {
@@ -143,9 +146,8 @@ fn a_partition_that_comes_meanwhile_is_like_the_others() {
         let mut twins = Twins::on(installation);
         for stroke in 2..=steps {
             twins.begin(&[TREE, COMING]);
-            let comes = "CREATE EVENT TRIGGER come ON ddl_command_start EXECUTE FUNCTION come()";
-            twins.plain.all(&["CREATE TABLE p9 PARTITION OF p FOR VALUES FROM (90) TO (99)", comes]);
-            twins.beside.all(&[&format!("UPDATE target SET stroke = {stroke}"), comes]);
+            twins.plain.all(&[NINTH, COMES]);
+            twins.beside.all(&[&format!("UPDATE target SET stroke = {stroke}"), COMES]);
             twins.alike(&[], "ALTER TABLE p ALTER b SET NOT NULL");
             assert_eq!(twins.beside.table("SELECT count(*) FROM p9"), "1", "at {stroke}");
         }
@@ -268,5 +270,36 @@ fn new_columns_that_cannot_be_proved_go_again() {
             twins.begin(&[TREE, OTHERS, before]);
             twins.alike_in_failure(&[], sql);
         }
+    }
+}
+
+/// One that comes when the parent has its key gets one, too.
+#[test]
+fn a_partition_that_comes_behind_the_key_of_its_parent_has_one() {
+    for installation in each_major() {
+        let behind = if installation.major < 18 { 8 } else { 6 };
+        let mut twins = Twins::overlooking_owners(installation);
+        twins.begin(&[TREE, COMING]);
+        twins.plain.all(&[NINTH, COMES]);
+        twins.beside.all(&[&format!("UPDATE target SET stroke = {behind}"), COMES]);
+        twins.alike(&[], "ALTER TABLE p ADD PRIMARY KEY (a, b)");
+        assert_eq!(twins.beside.table("SELECT count(*) FROM p9"), "1");
+    }
+}
+
+/// One that comes before has none, so that the key of its parent is not whole: all is as it was, but for that partition.
+#[test]
+fn a_partition_that_comes_before_the_key_of_its_parent_ends_the_plan() {
+    for installation in each_major() {
+        let mut twins = Twins::overlooking_owners(installation);
+        twins.begin(&[TREE, COMING]);
+        twins.plain.all(&[NINTH, COMES]);
+        twins.beside.all(&["UPDATE target SET stroke = 2", COMES]);
+        let mut client = twins.through(&[]);
+        let answer = client.query("ALTER TABLE p ADD PRIMARY KEY (a, b)");
+        assert_eq!(answer.failure(), "55000", "{answer:?}");
+        assert!(answer.hint().contains("may have been attached meanwhile"), "{answer:?}");
+        twins.compare("nothing");
+        assert_eq!(twins.beside.table("SELECT count(*) FROM p9"), "1");
     }
 }
