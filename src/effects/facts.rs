@@ -10,8 +10,8 @@ mod types;
 
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey, Reference,
-    TableFacts, TableIndex, TakenNames, ViewFacts,
+    ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey,
+    Reference, TableFacts, TableIndex, TakenNames, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 
@@ -32,9 +32,8 @@ pub struct Facts {
     pub utc: Option<bool>,
     /// Nobody asked a catalogue: what is not listed here is unknown rather than absent.
     pub offline: bool,
-    /// Names or texts in it are not what the catalogue has, since they came in an encoding that is not read: none of them may be said
-    /// again to the server.
-    pub garbled: bool,
+    /// Whether its names and texts are those of the catalogue.
+    pub texts: Texts,
     /// One entry per relation that was asked for and exists.
     pub relations: BTreeMap<RelationName, Relation>,
     /// One entry per type that was asked for and exists.
@@ -54,6 +53,16 @@ pub enum Seen<'a> {
     Absent,
     /// Nobody looked.
     Unknown,
+}
+
+/// Whether names and texts are those of the catalogue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// To the letter.
+    #[default]
+    Faithful,
+    /// Some came in an encoding that is not read, and none of them may be said again to the server.
+    Garbled,
 }
 
 impl Facts {

@@ -6,7 +6,7 @@
 use crate::base::relation::quote_literal;
 use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
-use crate::effects::facts::{Facts, Oid, answer};
+use crate::effects::facts::{Facts, Oid, Texts, answer};
 use crate::plan::Scope;
 use crate::upstream::call::{Call, Failed, Item, Row};
 use crate::upstream::link::Batch;
@@ -128,7 +128,9 @@ async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Fa
     let (settings, mut facts) = session_settings(answer.row(first));
     if !need.is_empty() {
         let texts = || (1..5).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
-        facts.garbled = texts().any(is_garbled);
+        if texts().any(is_garbled) {
+            facts.texts = Texts::Garbled;
+        }
         let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));
         facts.relations = objects(1).filter_map(|object| answer::relation(object, need)).collect();
         facts.types = objects(2).filter_map(|object| answer::ty(object, need)).collect();

@@ -43,7 +43,7 @@ pub async fn run(
     half: &HalfDetached,
 ) -> Result<Settled, Lost> {
     let watch = StallWatch::new(run, Retry::Transaction);
-    let answer = watch.over(unhurried(run, work, WhenAlone::Cancelled)).await?;
+    let answer = watch.over(Box::pin(unhurried(run, work, WhenAlone::Cancelled))).await?;
     run.record.stalled(watch.longest());
     let Some(failed) = answer.failed else { return Ok(Settled::Detached) };
     match settle(run, half, &failed).await? {

@@ -127,7 +127,7 @@ async fn put_back_in_block(link: &mut Link, owed: &Owed) -> Result<(), Lost> {
 /// has opened would undo that.
 async fn put_back(link: &mut Link, owed: Owed) -> Result<(), Lost> {
     put_back_in_block(link, &owed).await?;
-    link.owed = Some(owed);
+    link.owed = Some(Box::new(owed));
     link.tracker.stop_at_next();
     settle(link).await
 }

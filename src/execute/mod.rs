@@ -7,6 +7,7 @@
 pub mod attempt;
 mod backfill;
 pub mod catalogue;
+mod clean_up;
 pub mod detach;
 pub mod fail;
 mod gathering;

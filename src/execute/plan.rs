@@ -3,21 +3,21 @@
 use tracing::Instrument as _;
 
 use crate::base::{Notice, RelationName, Severity, SqlState};
-use crate::effects::facts::Oid;
 use crate::event::PlanCutOff;
 use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work};
-use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, up_front};
+use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, up_front};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::sqlstate;
+use crate::wire::fields::{field, sqlstate};
 
 use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
+use super::clean_up::{Cleaned, clean_up, new_invalid};
 use super::detach;
 use super::gathering::gathered;
 use super::guard;
@@ -25,7 +25,7 @@ use super::outcome::Outcome;
 use super::progress::Watch;
 use super::queue::{self, Turn};
 use super::summary;
-use super::take_back::{insist, take_back, undone_by};
+use super::take_back::{insist, take_back};
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
 use super::{Place, Run, Surroundings};
@@ -33,7 +33,8 @@ use super::{Place, Run, Surroundings};
 /// Runs a plan to its end or undoes what it can.
 pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     let surroundings = run.surroundings;
-    let mut course = Course { hazard: plan.hazard, steps: plan.steps.clone(), at: 0, over: false, surroundings };
+    let mut course =
+        Course { hazard: plan.hazard, steps: plan.steps.clone(), at: 0, over: false, surroundings };
     let ended = steps(run, plan.tag, &mut course).await;
     course.over = ended.is_ok();
     ended
@@ -262,21 +263,6 @@ async fn invalid_before(link: &mut Link, step: &Step) -> Result<Result<Vec<Inval
     }
 }
 
-/// Invalid indexes that were not there before.
-async fn new_invalid(
-    link: &mut Link,
-    scope: Scope,
-    before: &[InvalidIndex],
-) -> Result<Vec<InvalidIndex>, Lost> {
-    let mut now = catalogue::invalid_indexes(link, scope).await?;
-    if now.is_err() {
-        // A cancel request that came late strikes the first statement after the one it was meant for.
-        now = catalogue::invalid_indexes(link, scope).await?;
-    }
-    let now = now.unwrap_or_default();
-    Ok(now.into_iter().filter(|index| !before.iter().any(|old| old.oid == index.oid)).collect())
-}
-
 /// The tag alone is no proof: `IF NOT EXISTS` over an invalid index is answered as if all were well.
 async fn verify(run: &mut Run<'_>, step: &Step, before: &[InvalidIndex]) -> Result<Settled, Lost> {
     if let Probe::NoNewInvalidIndex(scope) = step.probe {
@@ -304,77 +290,11 @@ async fn put_together(run: &mut Run<'_>, index: &RelationName) -> Result<Settled
     Ok(Settled::Failed(Outcome::own_error(&error)))
 }
 
-/// What became of what a failed step had begun.
-enum Cleaned {
-    /// It is done all the same.
-    Done,
-    /// So many of what there was to be taken away are gone, and these are not.
-    Off { gone: usize, left: Vec<InvalidIndex> },
-}
-
-/// Takes away what the failed step left.
-async fn clean_up(run: &mut Run<'_>, step: &Step, before: &[InvalidIndex]) -> Result<Cleaned, Lost> {
-    match step.inverse {
-        Inverse::Nothing | Inverse::Finish(_) | Inverse::FinishDetach(_) => {
-            Ok(Cleaned::Off { gone: 0, left: Vec::new() })
-        }
-        Inverse::DropNewInvalidIndexes(scope) => {
-            let (mut gone, mut left) = (0, Vec::new());
-            for index in new_invalid(run.link, scope, before).await? {
-                let what = format!("removing {}, which the failed build left invalid", index.name);
-                if drop_index(run, &index, what).await? {
-                    gone += 1;
-                } else {
-                    left.push(index);
-                }
-            }
-            Ok(Cleaned::Off { gone, left })
-        }
-        Inverse::FinishDrop(oid) => {
-            let left = half_dropped(run, oid).await?;
-            match left.as_slice() {
-                [index] if step.undo.is_empty() => {
-                    let what =
-                        format!("{} is half dropped, which cannot be taken back: it is finished", index.name);
-                    let done = drop_index(run, index, what).await?;
-                    return Ok(if done { Cleaned::Done } else { Cleaned::Off { gone: 0, left } });
-                }
-                _ => {}
-            }
-            for undo in step.undo.iter().filter(|_| !left.is_empty()) {
-                if !undone_by(run, undo).await? {
-                    return Ok(Cleaned::Off { gone: 0, left });
-                }
-            }
-            Ok(Cleaned::Off { gone: left.len(), left: Vec::new() })
-        }
-    }
-}
-
-/// Drops an index that is of no use any more, and says so before. False when that failed too.
-async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex, what: String) -> Result<bool, Lost> {
-    if catalogue::is_garbled(&index.name) {
-        return Ok(false);
-    }
-    let notice = Notice::info(what)
-        .detail("This waits for transactions that have the table in use; that stops nobody else.")
-        .hint("Cancelling this leaves the index behind, invalid.");
-    tell(run.link, &[notice]).await;
-    let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, (Item::ours(&sql), None), WhenAlone::GoesOn).await?.failed.is_none())
-}
-
-/// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.
-async fn half_dropped(run: &mut Run<'_>, oid: Oid) -> Result<Vec<InvalidIndex>, Lost> {
-    let all = catalogue::invalid_indexes(run.link, Scope::Database).await?.unwrap_or_default();
-    Ok(all.into_iter().filter(|index| index.oid == oid).collect())
-}
-
 fn explain(step: &Step, failed: &Failed, cleaned: &Cleaned) -> Outcome {
     if let Some(violated) =
         step.violated.as_ref().filter(|_| sqlstate(&failed.body).as_str().starts_with("23"))
     {
-        return Outcome::own_error(violated);
+        return Outcome::own_error(&said(violated, failed));
     }
     let (gone, left) = match cleaned {
         Cleaned::Done => (0, None),
@@ -392,4 +312,17 @@ fn explain(step: &Step, failed: &Failed, cleaned: &Cleaned) -> Outcome {
     let detail = (gone > 0 && built).then_some("Nothing is left behind: the unfinished index was removed.");
     tracing::debug!(code = %sqlstate(&failed.body), "a step failed");
     Outcome::server_error(failed, detail, None)
+}
+
+/// What the plain statement says of a row that may not be.
+fn said(violated: &Violated, failed: &Failed) -> Notice {
+    match violated {
+        Violated::Says(notice) => notice.clone(),
+        Violated::Null(column) => {
+            let table = String::from_utf8_lossy(field(&failed.body, b't').unwrap_or_default());
+            // `ATRewriteTable` in `tablecmds.c`.
+            let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+            Notice::error(SqlState::NOT_NULL_VIOLATION, message)
+        }
+    }
 }

@@ -4,8 +4,8 @@ use super::{Finding, HazardSetting, Subject};
 use crate::base::LockMode;
 use crate::base::RelationName;
 use crate::effects::Cause;
+use crate::effects::facts::RelationKind;
 use crate::plan::HandStep;
-use crate::plan::by_hand;
 use crate::plan::constraint;
 use crate::sql::form::Action;
 
@@ -32,9 +32,11 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         .filter(|_| !subject.is_refused_anyway(target, constraint) && !subject.has_kin(target))
         .filter(|_| !has_unproved(subject, target, &constraint.columns))
         .filter(|_| subject.can_be_built_apart(constraint));
-    // Since 18 a key of a partition makes the NOT NULL that it has from its parent its own.
-    let attachable = nullable.is_empty() && subject.facts.is_older_than(180_000);
-    let on_partitions = || subject.key_plan(ID, target, &name, constraint).filter(|_| attachable);
+    let on_partitions = || {
+        subject
+            .primary_key_in_tree(ID, (&name, constraint), &nullable)
+            .filter(|_| !has_unproved(subject, target, &constraint.columns))
+    };
     let plan = locked
         .and_then(|locked| {
             Some(constraint::of_index(
@@ -46,6 +48,14 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             ))
         })
         .or_else(on_partitions);
+    // Since 18 the key of a partition makes the NOT NULL that it has from its parent its own.
+    let partitioned =
+        subject.facts.relation(target).map(|it| it.kind) == Some(RelationKind::PartitionedTable);
+    let form = if partitioned && !subject.facts.is_older_than(180_000) {
+        "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX, which also makes the NOT NULL of each partition its own"
+    } else {
+        "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX"
+    };
     let steps: Vec<HandStep> = nullable.into_iter().flat_map(|(_, steps)| steps).chain(built).collect();
     let why = format!(
         "Its index is built under an {} on {target}, so that all reads and writes wait until it is done.",
@@ -56,7 +66,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             .about(target)
             .at(part.span.clone())
             .by_hand(steps)
-            .online(plan, "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT .. USING INDEX"),
+            .online(plan, form),
     )
 }
 
@@ -75,7 +85,6 @@ pub(super) fn nullable(
     let table = subject.facts.table(target);
     let known =
         |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.not_null);
-    let (taken, version) = (subject.naming().constraints_taken(target), subject.facts.server_version);
-    let steps = |column: &String| (column.clone(), by_hand::set_not_null(target, column, &taken, version));
+    let steps = |column: &String| (column.clone(), subject.set_not_null(target, column));
     columns.iter().filter(|column| !known(column)).map(steps).collect()
 }

@@ -15,7 +15,7 @@ pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 /// Finds a new column with a default that refers to another table.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let work = subject.work(&[Cause::ColumnReference])?;
-    let part = subject.part(work)?;
+    let part = subject.part(work).filter(|part| !subject.is_impossible_key(part))?;
     let target = subject.target()?;
     let (steps, plan) = subject.new_column(ID, part);
     let why = format!(

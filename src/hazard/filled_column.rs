@@ -211,7 +211,7 @@ impl Subject<'_> {
             }
         };
         let hand = match self.filled_table(column) {
-            Some(table) if constraint.references.is_some() && self.takes_no_unproved_key(&table) => {
+            Some(_) if constraint.references.is_some() && self.takes_no_unproved_key(target) => {
                 by_hand::key_on_leaves(self.leaves(target), target, name, &definition)
             }
             _ => vec![add.clone(), validate.clone()],

@@ -25,9 +25,6 @@ const DONE_OTHERWISE: [Cause; 6] = [
 /// Since then a partitioned table may have an identity column.
 const VERSION_IDENTITY_OF_PARTITIONED: u32 = 170_000;
 
-/// Since then a foreign key of a partitioned table may be NOT VALID.
-const VERSION_KEYS_OF_PARTITIONED: u32 = 180_000;
-
 /// Why it is not filled where its statement cannot be split.
 pub(super) const BESIDE_OTHERS: &str = "It could be filled in batches, but it stands beside parts that lockkeeper cannot carry out apart \
                                         from it. Send each part by itself.";
@@ -105,17 +102,12 @@ impl<'a> Subject<'a> {
         self.why_not_referring(table, column).or_else(|| table.in_the_way())
     }
 
-    /// Whether the server refuses a foreign key of the table that is NOT VALID.
-    pub(super) fn takes_no_unproved_key(&self, table: &FilledTable<'_>) -> bool {
-        table.is_partitioned() && self.facts.may_be_older_than(VERSION_KEYS_OF_PARTITIONED)
-    }
-
     /// Why a foreign key of the column cannot be proved while others work.
     fn why_not_referring(&self, table: &FilledTable<'_>, column: &Column) -> Option<String> {
         let key =
             column.constraints.iter().filter(|it| !it.not_enforced).find_map(|it| it.references.as_ref());
         let key = key.filter(|_| table.is_partitioned())?;
-        if self.takes_no_unproved_key(table) {
+        if self.target().is_some_and(|target| self.takes_no_unproved_key(target)) {
             return Some(
                 "It could be filled in batches, but before Postgres 18 a partitioned table takes no foreign key that is NOT VALID. Add \
                  the column without it, then the foreign key."

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
-use crate::effects::facts::{Facts, Relation, RelationKind, Seen, TableFacts};
+use crate::effects::facts::{Facts, Relation, RelationKind, Seen, TableFacts, Texts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
 use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
@@ -177,7 +177,7 @@ impl<'a> Subject<'a> {
     pub fn is_readable_alone(&self) -> bool {
         let script = self.script;
         let readable = script.dialect.encoding == Encoding::Utf8 || script.text.as_bytes().is_ascii();
-        readable && !self.facts.garbled && script.statements.len() == 1
+        readable && self.facts.texts == Texts::Faithful && script.statements.len() == 1
     }
 
     /// The index of that name beside a table, in the table's own schema as the catalogue has it: what is dropped by its name

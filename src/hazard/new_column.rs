@@ -7,6 +7,7 @@ use super::filled_column::is_filled;
 use crate::base::name::written;
 use crate::base::{LockMode, RelationName};
 use crate::effects::Cause;
+use crate::effects::facts::{Relation, RelationKind};
 use crate::plan::by_hand::{alter, unique_using_index, validate};
 use crate::plan::column::{self, NewColumn};
 use crate::plan::{HandStep, Plan, Target};
@@ -16,6 +17,9 @@ use crate::sql::lex::{Lexer, Token, TokenKind};
 /// The work that a plan does in another way; with any other beside it the column is rewritten or refused all the same.
 const PROVED: [Cause; 3] = [Cause::ColumnCheck, Cause::ColumnUnique, Cause::ColumnReference];
 
+/// Since that version a partitioned table takes foreign keys that are NOT VALID.
+const VERSION_UNPROVED_KEY_OF_PARTITIONS: u32 = 180_000;
+
 /// The steps for one column.
 struct Split {
     add: HandStep,
@@ -23,6 +27,8 @@ struct Split {
     proved: Vec<(String, HandStep)>,
     /// The name of the unique constraint, and how it is made.
     unique: Option<(String, Vec<HandStep>)>,
+    /// What can only come when the column is there, in words.
+    later: Vec<HandStep>,
 }
 
 impl Subject<'_> {
@@ -41,7 +47,7 @@ impl Subject<'_> {
         let Action::AddColumn { column, .. } = &part.action else { return None };
         let target = self.target()?;
         let split = self.split(target, part, column)?;
-        let plan = self.column_locks(column).map(|(locks, oid)| {
+        let plan = self.column_locks(column, &split).map(|(locks, oid)| {
             column::added(
                 hazard,
                 &NewColumn {
@@ -59,12 +65,15 @@ impl Subject<'_> {
         });
         let proved = split.proved.into_iter().map(|(_, step)| step);
         let unique = split.unique.into_iter().flat_map(|(_, hand)| hand);
-        Some(([split.add].into_iter().chain(proved).chain(unique).collect(), plan))
+        let steps = [split.add].into_iter().chain(proved).chain(unique).chain(split.later);
+        Some((steps.collect(), plan))
     }
 
     /// What adding the column locks, where a plan may do it.
-    fn column_locks(&self, column: &Column) -> Option<(Vec<Target>, u32)> {
-        let own = self.replaceable(LockMode::AccessExclusive)?;
+    fn column_locks(&self, column: &Column, split: &Split) -> Option<(Vec<Target>, u32)> {
+        let own = self.replaceable(LockMode::AccessExclusive).map(|own| vec![own]);
+        let mut locks = own.or_else(|| self.column_locks_of_tree(column, split))?;
+        let own = locks.first()?;
         let (oid, only) = (own.oid?, self.work.iter().all(|work| PROVED.contains(&work.cause)));
         let moved = || column.constraints.iter().filter(|it| is_proved_later(column, it));
         let of = |kind| moved().filter(move |it| it.kind == kind).count();
@@ -74,7 +83,6 @@ impl Subject<'_> {
         if !only || !apart || made || unsure || self.has_kin(&own.name) {
             return None;
         }
-        let mut locks = vec![own];
         for key in column.constraints.iter().filter_map(|it| it.references.as_ref()) {
             let known = self.facts.relation(&key.table)?.oid;
             if !locks.iter().any(|it| it.oid == Some(known)) {
@@ -85,6 +93,37 @@ impl Subject<'_> {
         Some((locks, oid))
     }
 
+    /// A partitioned table and all below it, where the constraints can be added NOT VALID and none meets one of a partition.
+    fn column_locks_of_tree(&self, column: &Column, split: &Split) -> Option<Vec<Target>> {
+        let (locks, partitions) = self.tree(LockMode::AccessExclusive)?;
+        let taken =
+            |(name, _): &(String, HandStep)| partitions.iter().any(|it| it.constraints.contains(name));
+        let keys = column.constraints.iter().filter_map(|it| it.references.as_ref());
+        let possible = keys.map(|key| self.facts.relation(&key.table)).all(|other| {
+            let apart = |it: &Relation| locks.iter().all(|own| own.oid != Some(it.oid));
+            other.is_some_and(|it| it.kind == RelationKind::Table && apart(it))
+        });
+        let whole = split.later.is_empty() && split.unique.is_none();
+        (possible && whole && !split.proved.iter().any(taken)).then_some(locks)
+    }
+
+    /// Whether a new column is a key by itself, which the server refuses on a partitioned table at once: a key there has all
+    /// columns that the rows find their partitions by (`DefineIndex` in `indexcmds.c`).
+    pub(super) fn is_impossible_key(&self, part: &Part) -> bool {
+        let Action::AddColumn { column, .. } = &part.action else { return false };
+        let partitioned = self.target().and_then(|table| self.facts.relation(table)).map(|it| it.kind)
+            == Some(RelationKind::PartitionedTable);
+        let is_key = |it: &Constraint| matches!(it.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey);
+        partitioned && column.constraints.iter().any(is_key)
+    }
+
+    /// Whether the table takes no foreign key that is NOT VALID.
+    pub(super) fn takes_no_unproved_key(&self, target: &RelationName) -> bool {
+        let kind = self.facts.relation(target).map(|it| it.kind);
+        kind == Some(RelationKind::PartitionedTable)
+            && self.facts.may_be_older_than(VERSION_UNPROVED_KEY_OF_PARTITIONS)
+    }
+
     fn split(&self, target: &RelationName, part: &Part, column: &Column) -> Option<Split> {
         let moved: Vec<&Constraint> =
             column.constraints.iter().filter(|it| is_proved_later(column, it)).collect();
@@ -93,7 +132,7 @@ impl Subject<'_> {
             return None;
         }
         let mut add = vec![format!("ADD COLUMN {}", self.definition(part.span.as_ref()?, &away)?)];
-        let (mut names, mut steps, mut unique) = (Vec::new(), Vec::new(), None);
+        let (mut names, mut steps, mut later, mut unique) = (Vec::new(), Vec::new(), Vec::new(), None);
         // In the order of the text, since each takes its name in turn, also those that stay where they are.
         for constraint in column.constraints.iter().filter(|it| it.kind != ConstraintKind::NotNull) {
             let name = self.name_of(target, column, constraint, &names);
@@ -101,6 +140,11 @@ impl Subject<'_> {
                 _ if !is_proved_later(column, constraint) => {}
                 ConstraintKind::Unique | ConstraintKind::PrimaryKey => {
                     unique = Some((name.clone(), unique_using_index(target, &name, constraint)));
+                }
+                ConstraintKind::Foreign if self.takes_no_unproved_key(target) => {
+                    let words = self.as_of_table(column, constraint)?;
+                    let add = alter(target, &format!("ADD CONSTRAINT {} {words}", written(&name)));
+                    later.push(HandStep::words(&format!("then, by itself: {}", add.sql)));
                 }
                 _ => {
                     let words = self.as_of_table(column, constraint)?;
@@ -110,7 +154,7 @@ impl Subject<'_> {
             }
             names.push(name);
         }
-        Some(Split { add: alter(target, &add.join(", ")), proved: steps, unique })
+        Some(Split { add: alter(target, &add.join(", ")), proved: steps, unique, later })
     }
 
     /// The name that a constraint of a new column has or gets; `also` are those of the constraints before it.

@@ -38,7 +38,10 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
         .filter(|_| !refused && !subject.has_kin(&work.relation));
-    let plan = locked.map(|locked| constraint::not_null(ID, &locked, column, &steps));
+    let plan = match locked {
+        Some(locked) => Some(constraint::not_null(ID, &locked, column, &steps)),
+        None => subject.not_null_in_tree(ID, &(column.clone(), steps.clone())),
+    };
     Some(
         Finding::warning(ID, format!("setting {column} NOT NULL reads the whole table under its lock"), why)
             .about(&work.relation)
@@ -52,12 +55,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
 fn set(subject: &Subject<'_>, table: &RelationName, column: &str) -> Vec<HandStep> {
     match subject.facts.table(table).and_then(|facts| facts.not_null(column)) {
         Some(known) => vec![by_hand::validate(table, &known.name)],
-        None => by_hand::set_not_null(
-            table,
-            column,
-            &subject.naming().constraints_taken(table),
-            subject.facts.server_version,
-        ),
+        None => subject.set_not_null(table, column),
     }
 }
 

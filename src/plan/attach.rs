@@ -3,7 +3,7 @@
 
 use super::by_hand::{HandStep, alter, spelled, validate};
 use super::constraint::{TAG, brief, long};
-use super::{Pace, Plan, Step, Target};
+use super::{Pace, Plan, Step, Target, Violated};
 use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 
@@ -62,7 +62,7 @@ pub fn proved(hazard: &'static str, proofs: &[Proof], attach: &HandStep, locks: 
     let mut steps = Vec::new();
     for (proof, table) in &on {
         let back = alter(&proof.table, &format!("DROP CONSTRAINT IF EXISTS {}", written(&proof.name)));
-        let violated = Some(Notice::error(SqlState::CHECK_VIOLATION, proof.violated.clone()));
+        let violated = Some(Violated::Says(Notice::error(SqlState::CHECK_VIOLATION, proof.violated.clone())));
         steps.push(brief(&proof.add(), vec![(*table).clone()], Some(&back)));
         steps.push(Step { violated, ..long(&validate(&proof.table, &proof.name), Some(table)) });
     }

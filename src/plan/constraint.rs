@@ -2,9 +2,9 @@
 
 use super::by_hand::{HandStep, alter, spelled};
 use super::concurrent_index;
-use super::{Context, Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo};
+use super::{Context, Inverse, Pace, Plan, Probe, Scope, Step, Target, Undo, Violated};
 use crate::base::name::written;
-use crate::base::{LockMode, Notice, RelationName, SqlState};
+use crate::base::{LockMode, RelationName};
 use crate::effects::facts::Oid;
 
 /// The command tag of every plan here.
@@ -71,9 +71,7 @@ pub(super) fn not_null_steps(tables: &[Target], column: &str, hand: &[HandStep])
     let [add, validate, set, drop] = hand else { return Vec::new() };
     let back = alter(&table.name, &format!("ALTER COLUMN {} DROP NOT NULL", written(column)));
     let away = HandStep::anywhere(drop.sql.replacen("DROP CONSTRAINT", "DROP CONSTRAINT IF EXISTS", 1));
-    // `ATRewriteTable` in `tablecmds.c`.
-    let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name.name);
-    let violated = Some(Notice::error(SqlState::NOT_NULL_VIOLATION, message));
+    let violated = Some(Violated::Null(column.to_owned()));
     vec![
         brief(add, tables.to_vec(), Some(&away)),
         Step { violated, ..long(validate, Some(table)) },
@@ -106,7 +104,8 @@ pub fn using_index(
     nullable: &[(String, Vec<HandStep>)],
     add: &HandStep,
 ) -> Plan {
-    let columns = nullable.iter().flat_map(|(column, hand)| not_null_steps(std::slice::from_ref(table), column, hand));
+    let columns =
+        nullable.iter().flat_map(|(column, hand)| not_null_steps(std::slice::from_ref(table), column, hand));
     let steps = columns.chain([brief(add, vec![table.clone()], None)]).collect();
     Plan { hazard, steps, tag: TAG }
 }

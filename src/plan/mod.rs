@@ -12,6 +12,7 @@ pub mod gathering;
 pub mod partitions;
 pub mod parts;
 pub mod refresh;
+pub mod tree;
 pub mod type_change;
 pub mod up_front;
 
@@ -54,7 +55,16 @@ pub struct Step {
     /// The statements that take it back once it is done, run in this order when a later step fails.
     pub undo: Vec<Undo>,
     /// What the plain statement says where the step finds a row that may not be (SQLSTATE class 23), if that differs.
-    pub violated: Option<Notice>,
+    pub violated: Option<Violated>,
+}
+
+/// What the plain statement says of such a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violated {
+    /// This.
+    Says(Notice),
+    /// That this column of the table where the row was found holds a null.
+    Null(String),
 }
 
 impl Step {

@@ -56,8 +56,8 @@ impl OnPartitions<'_> {
         steps
     }
 
-    /// All parents first, so that the server refuses at once what it must; leaves next; what is put together last is taken
-    /// back by dropping the whole.
+    /// All parents first, so that the server refuses at once what it must; the indexes of the leaves next, then their keys; what
+    /// is put together last is taken back by dropping the whole.
     pub fn plan(&self, hazard: &'static str, oid: Oid) -> Plan {
         let (tag, mode) = match self.made {
             Made::Index { .. } => ("CREATE INDEX", LockMode::Share),
@@ -69,6 +69,8 @@ impl OnPartitions<'_> {
             vec![brief(&self.only(self.table, &self.index), vec![on(self.table, oid, mode)], Some(&back))];
         let (leaves, parents): (Vec<usize>, Vec<usize>) =
             (0..self.partitions.len()).partition(|at| self.partitions.get(*at).is_some_and(|it| it.leaf));
+        // What a key makes of its index comes when all are built, since it cannot be taken back without a trace on 18.
+        let mut keys = Vec::new();
         for at in parents.iter().chain(&leaves) {
             let (Some(partition), Some(index), Some(hand)) =
                 (self.partitions.get(*at), self.index_of(*at), self.of_partition(*at))
@@ -81,11 +83,12 @@ impl OnPartitions<'_> {
                 [only] if !partition.leaf => steps.push(brief(only, locks, Some(&back))),
                 [built, key @ ..] => {
                     steps.push(build(built, &on(&partition.name, partition.oid, mode), &index));
-                    steps.extend(key.iter().map(|key| brief(key, locks.clone(), Some(&back))));
+                    keys.extend(key.iter().map(|key| brief(key, locks.clone(), Some(&back))));
                 }
                 [] => {}
             }
         }
+        steps.extend(keys);
         let built = steps.len();
         for at in parents.iter().chain(&leaves) {
             let (Some(partition), Some(hand)) = (self.partitions.get(*at), self.attach(*at)) else {

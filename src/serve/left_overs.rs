@@ -63,10 +63,13 @@ pub async fn keep(serving: Arc<Serving>) {
 }
 
 /// The look at the control connection itself.
-#[derive(Debug, Default)]
-struct Start {
-    over: bool,
-    told: bool,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Start {
+    #[default]
+    Due,
+    /// There was no answer, and that was said.
+    Told,
+    Over,
 }
 
 impl Start {
@@ -78,12 +81,12 @@ impl Start {
         else {
             return;
         };
-        if self.over {
+        if *self == Self::Over {
             return;
         }
         match standing::look(&ControlSettings::new(login, &ready.upstream), database).await {
             Ok(standing) => {
-                self.over = true;
+                *self = Self::Over;
                 if !standing.sees {
                     ControlBlind { role: &standing.role }.emit();
                 }
@@ -91,8 +94,8 @@ impl Start {
                     serving.live.left_overs().ask_once(&database);
                 }
             }
-            Err(why) if !self.told => {
-                self.told = true;
+            Err(why) if *self == Self::Due => {
+                *self = Self::Told;
                 ControlAbsent { why: &why }.emit();
             }
             Err(_) => {}

@@ -129,7 +129,7 @@ pub struct Link {
     /// Whether statements of ours would be part of a batch of the client's.
     pub batch: Batch,
     /// A setting of ours that could not be put back yet, because a transaction of the client's was in the way.
-    pub owed: Option<Owed>,
+    pub owed: Option<Box<Owed>>,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
     pub least: Severity,
     /// The bookkeeping of frames.

@@ -6,7 +6,7 @@
 use lockkeeper::cluster::{Installation, Stop};
 
 use crate::faults_stage::{Case, Moment, Stage};
-use crate::plans_faults::{FILLED, KEY_IN_PARTS, STATEMENTS};
+use crate::plans_faults::{FILLED, IN_TREES, KEY_IN_PARTS, STATEMENTS};
 use crate::support::each_major;
 
 /// A plan of one step.
@@ -109,6 +109,31 @@ fn what_an_ended_backend_has_left_is_listed_on_others() {
     on(Versions::Others, Fault::BackendTerminated);
 }
 
+#[test]
+fn a_client_that_vanishes_leaves_nothing_behind_in_trees() {
+    in_trees(Fault::ClientVanishes);
+}
+
+#[test]
+fn a_cancel_request_leaves_nothing_behind_in_trees() {
+    in_trees(Fault::Cancel);
+}
+
+#[test]
+fn what_a_killed_proxy_has_left_in_trees_is_listed_when_it_starts_again() {
+    in_trees(Fault::ProxyKilled);
+}
+
+#[test]
+fn what_a_crash_of_the_server_has_left_in_trees_is_listed() {
+    in_trees(Fault::ServerCrashes);
+}
+
+#[test]
+fn what_an_ended_backend_has_left_in_trees_is_listed() {
+    in_trees(Fault::BackendTerminated);
+}
+
 /// The versions that are there, at the same time.
 fn on(versions: Versions, fault: Fault) {
     let every = std::env::var_os("LOCKKEEPER_TEST_EVERY_FAULT").is_some();
@@ -129,23 +154,34 @@ fn on(versions: Versions, fault: Fault) {
 fn everywhere(fault: Fault, installation: Installation) {
     let major = installation.major;
     let mut stage = Stage::on(installation);
-    // Since 18 that is no plan.
-    let key = ("ALTER TABLE p ADD PRIMARY KEY (a)", 9);
-    for (sql, least) in STATEMENTS.iter().chain(FILLED).chain([&REFRESH, &KEY_IN_PARTS]).chain((major < 18).then_some(&key))
-    {
+    all_steps(&mut stage, fault, STATEMENTS.iter().chain(FILLED).chain([&REFRESH, &KEY_IN_PARTS]));
+    for sql in MET_IN_THE_MIDST {
+        let met = strike(&mut stage, fault, (sql, Moment::Midst(0)));
+        assert!(met.is_some(), "{major}: {sql}");
+    }
+}
+
+/// Partitioned tables, on the newest version and on one that knows no NOT NULL constraint.
+fn in_trees(fault: Fault) {
+    std::thread::scope(|scope| {
+        for installation in each_major().into_iter().filter(|one| [15, 18].contains(&one.major)) {
+            scope.spawn(move || all_steps(&mut Stage::on(installation), fault, IN_TREES.iter()));
+        }
+    });
+}
+
+fn all_steps<'a>(stage: &mut Stage, fault: Fault, plans: impl Iterator<Item = &'a (&'a str, usize)>) {
+    let major = stage.major;
+    for (sql, least) in plans {
         let mut steps = 0;
-        while let Some(is_build) = strike(&mut stage, fault, (sql, Moment::Before(steps + 1))) {
+        while let Some(is_build) = strike(stage, fault, (sql, Moment::Before(steps + 1))) {
             steps += 1;
             if is_build {
-                let midst = strike(&mut stage, fault, (sql, Moment::Midst(steps)));
+                let midst = strike(stage, fault, (sql, Moment::Midst(steps)));
                 assert!(midst.is_some(), "{major}: {sql}: the build at {steps} was not met");
             }
         }
         assert!(steps >= *least, "{major}: {sql}: {steps} steps");
-    }
-    for sql in MET_IN_THE_MIDST {
-        let met = strike(&mut stage, fault, (sql, Moment::Midst(0)));
-        assert!(met.is_some(), "{major}: {sql}");
     }
 }
 

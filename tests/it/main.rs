@@ -57,6 +57,7 @@ mod plans_partitions;
 mod plans_together;
 mod plans_type;
 mod plans_several;
+mod plans_tree;
 mod plans_undo;
 mod queue;
 mod operate;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockkeeper::base::LockMode;
 use lockkeeper::cluster::{Cluster, Installation, Options};
-use lockkeeper::effects::facts::{Facts, answer};
+use lockkeeper::effects::facts::{Facts, Texts, answer};
 use lockkeeper::effects::{self, Effects, Past, Task};
 use lockkeeper::sql::{Encoding, Script, parse};
 
@@ -143,7 +143,7 @@ fn facts(session: &mut Raw, script: &Script) -> Facts {
         server_version: version.parse().unwrap(),
         utc: Some(session.rows("SHOW timezone")[0][0].as_deref() == Some("UTC")),
         offline: false,
-        garbled: false,
+        texts: Texts::Faithful,
         relations: relations.iter().map(|it| answer::relation(it, &need).unwrap()).collect(),
         types: types.iter().map(|it| answer::ty(it, &need).unwrap()).collect(),
         functions: functions.iter().map(|it| answer::function(it, &need).unwrap()).collect(),

@@ -3,7 +3,7 @@
 //! An event trigger counts the commands and strikes at one of them; those that take steps back come behind it.
 
 use crate::support::each_major;
-use crate::support::twins::{STATE, Twins, kept};
+use crate::support::twins::{Twins, kept};
 
 /// Tables for every statement.
 pub(crate) const TABLES: &str = "
@@ -25,6 +25,7 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
     CREATE TABLE p21 PARTITION OF p2 FOR VALUES FROM (10) TO (20);
     INSERT INTO p SELECT n, n FROM generate_series(0, 19) n;
+    ALTER TABLE p21 ALTER b SET NOT NULL;
     ALTER TABLE p1 ADD FOREIGN KEY (b) REFERENCES r NOT VALID;
     CREATE TABLE s (a int NOT NULL, b int) PARTITION BY RANGE (a);
     CREATE TABLE s1 PARTITION OF s FOR VALUES FROM (0) TO (10);
@@ -83,6 +84,13 @@ pub(crate) const FILLED: &[(&str, usize)] = &[
     ("ALTER TABLE kp ADD x serial CHECK (b >= 0)", 6),
 ];
 
+/// Those that work on a partitioned table and all below it.
+pub(crate) const IN_TREES: &[(&str, usize)] = &[
+    ("ALTER TABLE p ALTER b SET NOT NULL", 2),
+    ("ALTER TABLE p ADD PRIMARY KEY (b, a)", 11),
+    ("ALTER TABLE p ADD x int DEFAULT 1 CHECK (x > 0)", 2),
+];
+
 /// Those that come and go.
 const DOORS: &[(&str, usize)] = &[
     ("CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (30) TO (40)", 2),
@@ -121,10 +129,20 @@ fn whatever_fails_is_taken_back() {
     for installation in each_major() {
         let major = installation.major;
         let mut twins = Twins::on(installation);
-        // Since 18 that is no plan.
-        let key = ("ALTER TABLE p ADD PRIMARY KEY (a)", 9);
-        let keys = (major < 18).then_some(&key);
-        for (sql, least) in STATEMENTS.iter().chain(keys) {
+        for (sql, least) in STATEMENTS {
+            let steps = (1..100).take_while(|stroke| strike(&mut twins, sql, *stroke)).count();
+            assert!(steps >= *least, "{major}: {sql}: {steps} steps");
+        }
+    }
+}
+
+#[test]
+fn what_fails_in_trees_is_taken_back() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::overlooking_owners(installation);
+        let key = ("ALTER TABLE p ADD x int DEFAULT 1 REFERENCES r CHECK (x > 0)", 3);
+        for (sql, least) in IN_TREES.iter().chain((major >= 18).then_some(&key)) {
             let steps = (1..100).take_while(|stroke| strike(&mut twins, sql, *stroke)).count();
             assert!(steps >= *least, "{major}: {sql}: {steps} steps");
         }
@@ -159,7 +177,7 @@ fn whatever_goes_or_comes_half_way_is_as_it_was() {
 fn strike(twins: &mut Twins, sql: &str, stroke: usize) -> bool {
     twins.beside.all(&["DROP EVENT TRIGGER IF EXISTS strike"]);
     twins.begin(&[TABLES, STRIKE]);
-    let before = twins.beside.table(STATE);
+    let before = twins.state();
     // They take turns.
     let cancels = stroke.is_multiple_of(2);
     twins.beside.all(&[
@@ -174,7 +192,7 @@ fn strike(twins: &mut Twins, sql: &str, stroke: usize) -> bool {
     assert_eq!(answer.failure(), if cancels { "57014" } else { "P0001" }, "{sql}: {answer:?}");
     assert!(answer.hint().is_empty(), "{sql} at {stroke}: {answer:?}");
     twins.beside.all(&["DROP EVENT TRIGGER strike"]);
-    let after = twins.beside.table(STATE);
+    let after = twins.state();
     let (before, after) = (kept(&before), kept(&after));
     let left: Vec<&&str> = after.iter().filter(|line| !before.contains(line)).collect();
     assert!(left.is_empty() && before.len() == after.len(), "{sql} at {stroke} left {left:#?}");

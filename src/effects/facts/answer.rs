@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    ColumnFacts, ConstraintFacts, FillFacts, Heir, IndexFacts, Leaf, NeededBy, Oid, OwnKey, PartitionFacts, PartitionKey,
-    Reference, Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind,
-    TypedColumn, ViewFacts, Volatility,
+    ColumnFacts, ConstraintFacts, FillFacts, Heir, IndexFacts, Leaf, NeededBy, Oid, OwnKey, PartitionFacts,
+    PartitionKey, Reference, Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts,
+    TypeKind, TypedColumn, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -192,24 +192,7 @@ fn table(value: &Value) -> TableFacts {
             let bytes = heir.get("bytes").and_then(Value::as_u64);
             Some(Heir { name: named(heir, "name")?, oid: oid(heir, "oid")?, bytes })
         }),
-        partitions: list(value, "partitions", |partition| {
-            Some(PartitionFacts {
-                name: named(partition, "name")?,
-                oid: oid(partition, "oid")?,
-                parent: named(partition, "parent")?,
-                leaf: truth(partition, "leaf"),
-                default: truth(partition, "default"),
-                foreign: truth(partition, "foreign"),
-                constraints: list(partition, "constraints", |name| name.as_str().map(str::to_owned)),
-                owned: truth(partition, "owned"),
-                own_keys: list(partition, "own_keys", own_key),
-                indexes: list(partition, "indexes", |columns| {
-                    Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-                }),
-                bytes: partition.get("bytes").and_then(Value::as_u64),
-                fill: partition.get("fill").map(fill).unwrap_or_default(),
-            })
-        }),
+        partitions: list(value, "partitions", partition),
         refreshable: truth(value, "refreshable"),
         has_kin: truth(value, "has_kin"),
         update_triggers: texts(value, "update_triggers"),
@@ -263,6 +246,27 @@ fn fill(value: &Value) -> FillFacts {
         rules: texts(value, "rules"),
         row_security: truth(value, "row_security"),
     }
+}
+
+fn partition(value: &Value) -> Option<PartitionFacts> {
+    Some(PartitionFacts {
+        name: named(value, "name")?,
+        oid: oid(value, "oid")?,
+        parent: named(value, "parent")?,
+        leaf: truth(value, "leaf"),
+        default: truth(value, "default"),
+        foreign: truth(value, "foreign"),
+        constraints: texts(value, "constraints"),
+        not_null: texts(value, "not_null"),
+        odd_not_null: texts(value, "odd_not_null"),
+        owned: truth(value, "owned"),
+        own_keys: list(value, "own_keys", own_key),
+        indexes: list(value, "indexes", |columns| {
+            Some(columns.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }),
+        bytes: value.get("bytes").and_then(Value::as_u64),
+        fill: value.get("fill").map(fill).unwrap_or_default(),
+    })
 }
 
 fn reference(key: &Value) -> Option<Reference> {

@@ -268,6 +268,13 @@ SELECT pg_catalog.json_build_object(
             'constraints', (
                 SELECT pg_catalog.json_agg(k.conname ORDER BY k.oid) FROM pg_catalog.pg_constraint k
                 WHERE k.conrelid = sized.oid),
+            'not_null', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = sized.oid AND a.attnum > 0 AND a.attnotnull AND NOT a.attisdropped),
+            'odd_not_null', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_constraint k
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+                WHERE k.conrelid = sized.oid AND k.contype = 'n' AND (NOT k.convalidated OR k.connoinherit)),
             'fill', CASE WHEN sized.leaf THEN {fill} END,
             'owned', pg_catalog.pg_has_role(sized.relowner, 'USAGE'),
             'own_keys', (

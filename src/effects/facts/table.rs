@@ -283,6 +283,10 @@ pub struct PartitionFacts {
     pub foreign: bool,
     /// The names of its constraints.
     pub constraints: Vec<String>,
+    /// Its columns that are `NOT NULL`.
+    pub not_null: Vec<String>,
+    /// Those of them whose `NOT NULL` is `NOT VALID` or `NO INHERIT` (18).
+    pub odd_not_null: Vec<String>,
     /// The session's role may do with it what its owner may.
     pub owned: bool,
     /// Its foreign keys that are not part of its parent's.

@@ -89,6 +89,8 @@ fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
         default,
         foreign: false,
         constraints: Vec::new(),
+        not_null: Vec::new(),
+        odd_not_null: Vec::new(),
         owned: true,
         own_keys: Vec::new(),
         indexes: Vec::new(),
