@@ -74,5 +74,40 @@ pub(crate) const ALL: &[Operation] = &[
         "rename-column",
         "/* lockkeeper: allow rename-column because of the benchmark */ ALTER TABLE orders RENAME COLUMN created_at TO made_at",
     ),
+    plain("set-partitioned-not-null", "ALTER TABLE events ALTER customer SET NOT NULL"),
+    plain("add-partitioned-unique", "ALTER TABLE events ADD CONSTRAINT events_once UNIQUE (customer, id)"),
+    plain(
+        "add-partitioned-key",
+        "ALTER TABLE events ADD CONSTRAINT events_of FOREIGN KEY (customer) REFERENCES customers",
+    ),
+    plain("add-random-column", "ALTER TABLE orders ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()"),
+    plain(
+        "several-parts",
+        "ALTER TABLE orders ADD COLUMN priority int DEFAULT 1 CHECK (priority > 0), ALTER code SET NOT NULL, ADD UNIQUE (code)",
+    ),
+    after(
+        "ALTER TABLE orders ALTER code TYPE varchar(40), ADD CONSTRAINT filled CHECK (code <> '')",
+        "change-type",
+        "ALTER TABLE orders ALTER code TYPE varchar(60)",
+    ),
+    plain(
+        "create-partition",
+        "CREATE TABLE events_later PARTITION OF events FOR VALUES FROM (1000000000) TO (2000000000)",
+    ),
+    after(
+        "ALTER TABLE events ATTACH PARTITION events_next FOR VALUES FROM (1000000000) TO (2000000000)",
+        "detach-partition",
+        "ALTER TABLE events DETACH PARTITION events_next",
+    ),
+    after(
+        "CREATE INDEX orders_made ON orders (created_at)",
+        "drop-column",
+        "/* lockkeeper: allow drop-column because of the benchmark */ ALTER TABLE orders DROP COLUMN created_at",
+    ),
+    after(
+        "CREATE TABLE notes (id int PRIMARY KEY, customer int REFERENCES customers)",
+        "drop-table",
+        "/* lockkeeper: allow drop-table because of the benchmark */ DROP TABLE notes",
+    ),
     plain("set-default", "ALTER TABLE orders ALTER COLUMN total SET DEFAULT 0"),
 ];

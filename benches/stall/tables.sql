@@ -20,9 +20,9 @@ CREATE TABLE events (id int NOT NULL, customer int, what text, PRIMARY KEY (id))
 CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO ($rows / 8);
 CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ($rows / 8) TO ($rows / 4);
 CREATE TABLE events_3 PARTITION OF events FOR VALUES FROM ($rows / 4) TO (1000000000);
-INSERT INTO events SELECT n, n % 1000, 'happened' FROM generate_series(0, $rows / 2) n;
+INSERT INTO events SELECT n, n % 100 + 1, 'happened' FROM generate_series(0, $rows / 2) n;
 CREATE TABLE events_next (id int NOT NULL, customer int, what text, PRIMARY KEY (id));
-INSERT INTO events_next SELECT 1000000000 + n, n % 1000, 'will happen' FROM generate_series(1, $rows / 4) n;
+INSERT INTO events_next SELECT 1000000000 + n, n % 100 + 1, 'will happen' FROM generate_series(1, $rows / 4) n;
 
 CREATE MATERIALIZED VIEW turnover AS SELECT customer, sum(total) AS total FROM orders GROUP BY customer;
 CREATE UNIQUE INDEX turnover_customer ON turnover (customer);

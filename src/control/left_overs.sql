@@ -30,6 +30,16 @@ WITH worked_on AS (
     FROM pg_catalog.pg_inherits h JOIN relations parent ON parent.oid = h.inhparent JOIN relations child ON child.oid = h.inhrelid
     WHERE pg_catalog.to_jsonb(h) ->> 'inhdetachpending' = 'true'
     UNION ALL
+    SELECT d.objoid, 'a column was being filled when that was cut off: rows may lack their value',
+        pg_catalog.format('%I on %s', a.attname, r.name),
+        pg_catalog.format('ALTER TABLE %s DROP COLUMN %I', r.name, a.attname), d.objoid
+    FROM pg_catalog.pg_description d JOIN relations r ON r.oid = d.objoid
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
+    WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.description ~ '^lockkeeper fills this column, process [0-9]+$'
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_catalog.pg_stat_activity s WHERE s.pid::text = substring(d.description FROM '[0-9]+$'))
+    UNION ALL
     SELECT k.conrelid,
         CASE WHEN helps THEN 'a CHECK that was to be the proof for another statement is still there'
              ELSE 'a constraint is NOT VALID: rows from before it came are not proved' END,

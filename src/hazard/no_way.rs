@@ -5,17 +5,29 @@ use super::{Finding, HazardSetting, Remedy, Subject, by_id};
 use crate::base::RelationName;
 use crate::effects::facts::{Relation, RelationKind, Seen, TableFacts};
 use crate::effects::{Cause, Work};
-use crate::sql::form::{Action, Constraint, Part};
+use crate::sql::form::{Action, Constraint, ConstraintKind, Form, Part};
 
 /// The finding, refused where no plan takes the place of the statement though it would work under its lock; what the server
 /// refuses itself is left to it.
 pub(super) fn or_refused(subject: &Subject<'_>, finding: Finding) -> Finding {
     let planned = by_id(finding.hazard).is_some_and(|hazard| hazard.default == HazardSetting::Plan);
     let as_sent = matches!(&finding.remedy, Remedy::Ladder { warning: Some(_) });
-    if !planned || !as_sent || !works(subject, &finding) || is_the_servers(subject, &finding) {
+    if !planned
+        || !as_sent
+        || is_filled(subject, &finding)
+        || !works(subject, &finding)
+        || is_the_servers(subject, &finding)
+    {
         return finding;
     }
     finding.refused_since(why(subject))
+}
+
+/// Whether it is about a new column that is filled: whoever looks for that knows himself what has no way.
+fn is_filled(subject: &Subject<'_>, finding: &Finding) -> bool {
+    let fills = [Cause::VolatileDefault, Cause::Serial, Cause::Identity];
+    let of_part = |at| part_of(subject, at).is_some_and(|part| part.span == finding.span);
+    subject.effects.work.iter().any(|work| fills.contains(&work.cause) && of_part(work.part))
 }
 
 /// Whether what the finding is about works on something that others use.
@@ -76,9 +88,21 @@ fn fails(subject: &Subject<'_>, table: &TableFacts, part: &Part) -> bool {
     // What the same statement drops goes first, and leaves its name.
     let drops = subject.all_parts().iter().any(|part| matches!(part.action, Action::DropConstraint { .. }));
     let refused = |constraint: &Constraint| !drops && subject.is_refused_anyway(target, constraint);
+    let only = matches!(&subject.statement.form, Form::AlterTable(alter) if alter.only);
+    // Whatever others inherit is added to all of them (`ATPrepAddColumn`, `ATAddCheckNNConstraint` in `tablecmds.c`).
+    let parted = only && !(table.heirs.is_empty() && table.partitions.is_empty());
     match &part.action {
+        Action::AddColumn { .. } if parted => true,
+        Action::AddConstraint(constraint) if parted && constraint.kind == ConstraintKind::Check => true,
+        Action::AddConstraint(constraint) if only && constraint.kind == ConstraintKind::Foreign => {
+            !table.partitions.is_empty()
+        }
         Action::AddConstraint(constraint) => {
-            refused(constraint) || unknown(constraint) || constraint.columns.iter().any(lacks)
+            let unproved = |column: &String| table.not_null(column).is_some_and(|known| !known.validated);
+            let primary = constraint.kind == ConstraintKind::PrimaryKey;
+            let columns = &constraint.columns;
+            let hopeless = columns.iter().any(lacks) || (primary && columns.iter().any(unproved));
+            hopeless || refused(constraint) || unknown(constraint)
         }
         Action::AddColumn { column, .. } => {
             !lacks(&column.name) || column.constraints.iter().any(|it| refused(it) || unknown(it))

@@ -24,6 +24,9 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     };
     let work = subject.work(&[Cause::Refresh])?;
+    if subject.facts.table(view).is_some_and(|table| table.unpopulated) {
+        return None;
+    }
     let indexes = subject.facts.table(view).map(|table| table.indexes.as_slice());
     let usable = indexes.is_none_or(|indexes| indexes.iter().any(is_usable));
     let steps = if usable {

@@ -1,11 +1,12 @@
 //! Plans for new columns: added bare, filled where each row gets a value of its own, then proved, all while others work.
 
 use super::backfill;
-use super::by_hand::{HandStep, alter};
+use super::by_hand::{HandStep, alter, spelled};
 use super::constraint::{TAG, brief, index_steps, long, not_null_steps, undo};
-use super::{Plan, Step, Target};
-use crate::base::RelationName;
+use super::{Pace, Plan, Step, Target};
 use crate::base::name::written;
+use crate::base::relation::quote_literal;
+use crate::base::{LockMode, RelationName};
 use crate::effects::facts::Oid;
 
 /// What is to be done.
@@ -86,6 +87,7 @@ pub fn filled(hazard: &'static str, new: Filled<'_>) -> Plan {
     let mut steps: Vec<Step> = together(new.add, new.tables).into_iter().collect();
     if let Some(first) = steps.first_mut() {
         first.undo = vec![undo(&back, &locks)];
+        first.also.push(mark(&table.name, new.column));
     }
     let rest = steps.len();
     steps.push(backfill::step(new.ranges, table));
@@ -98,11 +100,32 @@ pub fn filled(hazard: &'static str, new: Filled<'_>) -> Plan {
         steps.extend(index_steps((table, new.oid), index, hand));
     }
     steps.extend(together(new.last, new.tables));
+    steps.push(unmarked(table, new.column));
     // Whatever they have made goes with the column.
     for step in steps.iter_mut().skip(rest) {
         step.undo.clear();
     }
     Plan { hazard, steps, tag: TAG }
+}
+
+/// The beginning of the comment that a column has while it is filled; the server process that fills it comes behind.
+const MARK: &str = "lockkeeper fills this column, process ";
+
+/// Marks a column, so that whoever finds it knows what it is (`control/left_overs.sql`): where the proxy was killed nothing else
+/// tells a column that is half filled from others.
+fn mark(table: &RelationName, column: &str) -> Vec<u8> {
+    let comment = format!("COMMENT ON COLUMN {}.{} IS '{MARK}", spelled(table), written(column));
+    let comment = quote_literal(&comment);
+    let process = "pg_catalog.pg_backend_pid()::pg_catalog.text || ''''";
+    format!("DO $lockkeeper$ BEGIN EXECUTE {comment} || {process}; END $lockkeeper$").into_bytes()
+}
+
+/// The step that takes the mark away.
+fn unmarked(table: &Target, column: &str) -> Step {
+    let target = Target { mode: LockMode::ShareUpdateExclusive, ..table.clone() };
+    let comment = format!("COMMENT ON COLUMN {}.{} IS NULL", spelled(&table.name), written(column));
+    let step = brief(&HandStep::anywhere(comment), vec![target.clone()], None);
+    Step { pace: Pace::Tidy(vec![target]), ..step }
 }
 
 /// Takes the column away; a CHECK of the column that reads other columns alone would outlive it.

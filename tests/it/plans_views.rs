@@ -40,7 +40,7 @@ fn who_reads_it_does_not_wait_nor_keep_it_waiting() {
 }
 
 #[test]
-fn where_it_cannot_be_compared_it_runs_as_sent() {
+fn where_it_cannot_be_compared_it_is_refused() {
     for installation in each_major() {
         let mut twins = Twins::on(installation);
         for change in [
@@ -48,18 +48,12 @@ fn where_it_cannot_be_compared_it_runs_as_sent() {
             "DROP INDEX v_a_idx; CREATE UNIQUE INDEX ON v (a) WHERE a > 0",
             "DROP INDEX v_a_idx; CREATE UNIQUE INDEX ON v ((a + 1))",
             "DROP INDEX v_a_idx; CREATE INDEX ON v (a)",
-            "REFRESH MATERIALIZED VIEW v WITH NO DATA",
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'v_a_idx'::regclass",
             "ALTER MATERIALIZED VIEW v OWNER TO someone; GRANT SELECT ON t TO someone; REVOKE TEMP ON DATABASE plain, online FROM PUBLIC",
         ] {
             twins.stage.straight().all(&["DROP ROLE IF EXISTS someone", "CREATE ROLE someone"]);
             twins.begin(&[SETUP.as_slice(), &["GRANT ALL ON SCHEMA public TO someone", change]].concat());
-            twins.plain.all(&["REFRESH MATERIALIZED VIEW v"]);
-            let answer = twins.through(&[]).query("REFRESH MATERIALIZED VIEW v");
-            assert_eq!(answer.tag(), "REFRESH MATERIALIZED VIEW", "{change}");
-            let notices = answer.notices().join("\n");
-            assert!(notices.contains("WARNING") && !notices.contains("runs as"), "{change}: {notices}");
-            twins.compare(change);
+            twins.alike_once_allowed(&[], "REFRESH MATERIALIZED VIEW v");
             assert_eq!(twins.beside.table(ROWS), twins.plain.table(ROWS));
             twins.begin(&[]);
             twins
@@ -67,6 +61,12 @@ fn where_it_cannot_be_compared_it_runs_as_sent() {
                 .straight()
                 .all(&["GRANT TEMP ON DATABASE plain, online TO PUBLIC", "DROP ROLE someone"]);
         }
+        // Nobody reads one that holds no data.
+        let empty = "REFRESH MATERIALIZED VIEW v WITH NO DATA";
+        twins.begin(&[SETUP.as_slice(), &[empty]].concat());
+        twins.plain.all(&["REFRESH MATERIALIZED VIEW v"]);
+        assert_eq!(twins.through(&[]).query("REFRESH MATERIALIZED VIEW v").told(), [""; 0]);
+        twins.compare(empty);
     }
 }
 

@@ -194,6 +194,7 @@ fn table(value: &Value) -> TableFacts {
         }),
         partitions: list(value, "partitions", partition),
         refreshable: truth(value, "refreshable"),
+        unpopulated: truth(value, "unpopulated"),
         has_kin: truth(value, "has_kin"),
         update_triggers: texts(value, "update_triggers"),
         update_rules: texts(value, "update_rules"),

@@ -323,6 +323,7 @@ SELECT pg_catalog.json_build_object(
         WHERE n.kind = 'n' AND NOT EXISTS (
             SELECT 1 FROM below own
             WHERE own.class = n.class AND own.oid = n.oid AND own.kind <> 'n' AND own.root = n.root)),
+    'unpopulated', named.relkind = 'm' AND NOT named.relispopulated,
     'refreshable', named.relkind = 'm' AND named.relispopulated AND pg_catalog.has_database_privilege(
         named.relowner, (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()), 'TEMP'),
     'partition_key', (

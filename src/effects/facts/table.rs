@@ -31,6 +31,8 @@ pub struct TableFacts {
     pub partitions: Vec<PartitionFacts>,
     /// A materialized view that holds data, whose owner may make the temporary table that a concurrent refresh needs.
     pub refreshable: bool,
+    /// A materialized view that holds no data, so that nobody can read it.
+    pub unpopulated: bool,
     /// Tables that inherit from it, and those that inherit from these: not its partitions.
     pub heirs: Vec<Heir>,
     /// It inherits from another table, or another one from it: not as a partition.

@@ -6,13 +6,15 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{IndexStmt, Node, RangeVar};
 
 use crate::base::{LockMode, RelationName};
-use crate::sql::encoding::Dialect;
+use crate::sql::encoding::{Dialect, Encoding};
 use crate::sql::lex::{Lexer, TokenKind};
 use crate::sql::statement::Lock;
 
 /// Which words of a text hold characters that the parser saw only a stand-in of.
 pub(super) struct Names {
     tainted: HashSet<String>,
+    /// What is not ASCII came by an escape (`U&"\00e4"`), and is not said to a server that expects another encoding.
+    ascii_only: bool,
 }
 
 impl Names {
@@ -21,8 +23,9 @@ impl Names {
         let mut places = Vec::new();
         dialect.encoding.shadow_marked(text, &mut |start, _| places.push(start));
         let mut tainted = HashSet::new();
+        let ascii_only = dialect.encoding != Encoding::Utf8;
         if places.is_empty() {
-            return Self { tainted };
+            return Self { tainted, ascii_only };
         }
         for token in Lexer::new(shadow, dialect.standard_conforming_strings) {
             let first = places.partition_point(|place| *place < token.start);
@@ -37,7 +40,7 @@ impl Names {
                 _ => false,
             };
         }
-        Self { tainted }
+        Self { tainted, ascii_only }
     }
 
     /// A lock on a relation that the tree names.
@@ -75,7 +78,8 @@ impl Names {
     /// Identifiers are cut at 63 bytes, so that a tainted word may be longer than the name made of it.
     fn is_tainted(&self, part: &str) -> bool {
         const IDENTIFIER_BYTES_MAX: usize = 63;
-        self.tainted.contains(part)
+        (self.ascii_only && !part.is_ascii())
+            || self.tainted.contains(part)
             || (part.len() + 3 > IDENTIFIER_BYTES_MAX
                 && !self.tainted.is_empty()
                 && self.tainted.iter().any(|word| word.starts_with(part)))

@@ -123,6 +123,7 @@ impl Twins {
         assert_eq!(online.tags(), plain.tags(), "{}: {sql}", self.major);
         let words = |answer: &Answer| answer.error().map(super::raw::Frame::message);
         assert_eq!(words(&online), words(&plain), "{}: {sql}", self.major);
+        self.plain.all(&["RESET ROLE"]);
         self.compare(sql);
     }
 
