@@ -97,6 +97,8 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
         match settled {
             Settled::Complete => {
                 run.record.step_ended(State::Done);
+                let undo = step.undo.iter().rev().map(|undo| String::from_utf8_lossy(&undo.sql).into_owned());
+                run.record.takes_back(undo.collect());
                 course.at += 1;
             }
             Settled::Overtaken(instead) => {

@@ -152,6 +152,8 @@ pub struct Entry {
     pub step: Option<(usize, usize)>,
     /// The steps that were begun, in that order.
     pub steps: Vec<StepEntry>,
+    /// The statements that take back what is done, the last to be run first; names of objects are all that they hold.
+    pub take_back: Vec<String>,
     /// What it waits for, or how far its step is.
     pub at: Option<String>,
     /// The longest that anybody can have waited for it, as far as is known.
@@ -198,6 +200,7 @@ impl Ledger {
             ended: None,
             step: None,
             steps: Vec::new(),
+            take_back: Vec::new(),
             at: None,
             stall: Duration::ZERO,
             overridden: None,
@@ -279,6 +282,11 @@ impl Record<'_> {
     /// The step that was begun last has ended.
     pub fn step_ended(&self, state: State) {
         self.change(|entry| entry.steps.last_mut().into_iter().for_each(|step| step.end(state)));
+    }
+
+    /// The statements that take a step back that is done.
+    pub fn takes_back(&self, statements: Vec<String>) {
+        self.change(|entry| entry.take_back.extend(statements));
     }
 
     /// The step that was begun last makes way for others that come before it.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::event::PlanCutOff;
 use crate::event::clock::{self, Moment};
 use crate::live::Stop;
+use crate::live::ledger::Whose;
 
 use super::operate::cancel_running;
 use super::settings::Serving;
@@ -26,5 +28,18 @@ pub async fn at_once(serving: &Serving, workers: &Workers) {
     // Whoever cannot be reached to be cancelled ends with its socket.
     let _ = clock::within(FAREWELL, cancel_running(serving)).await;
     // Whoever is left after this does not read; closing the socket is all that can be done.
-    let _ = clock::within(FAREWELL, workers.empty()).await;
+    if clock::within(FAREWELL, workers.empty()).await.is_none() {
+        cut_off(serving);
+    }
+}
+
+/// Says what the process leaves undone.
+fn cut_off(serving: &Serving) {
+    for entry in serving.live.ledger().open() {
+        let take_back: Vec<&str> = entry.take_back.iter().rev().map(String::as_str).collect();
+        let (Some(step), false) = (entry.step, take_back.is_empty()) else { continue };
+        let hazard = entry.hazards.first().copied().unwrap_or_default();
+        let Whose { database, pid, .. } = &entry.whose;
+        PlanCutOff { database, pid: *pid, hazard, step, take_back: &take_back.join("; ") }.emit();
+    }
 }
