@@ -12,7 +12,7 @@ use crate::plan::parts::{brief_parts, long_part};
 use crate::plan::{Pace, Plan, Step, Target};
 use crate::sql::form::{Action, AlterTable, Altered, Constraint, ConstraintKind, Form, Part};
 
-/// More parts than these run as sent: the time to compare each with each is bounded.
+/// More parts than these are not taken apart: the time to compare each with each is bounded.
 const PARTS_MAX: usize = 100;
 
 /// What is said of the plan.
