@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::clean::{Clean, Whole};
+use crate::plan::WayOut;
 
 /// A login failed for a reason that is not the client's: the operator's, or the server's.
 #[derive(Debug)]
@@ -128,22 +129,34 @@ pub struct PlanCutOff<'a> {
     pub hazard: &'a str,
     /// The step that it was at, counted from 1, and of how many.
     pub step: (usize, usize),
-    /// The statements that take back what was done before, the first to run first; names of objects are all that they hold.
-    pub take_back: &'a str,
+    /// What is to be done about it; names of objects are all that its statements hold.
+    pub way_out: &'a WayOut,
 }
 
 impl PlanCutOff<'_> {
     /// Tells it.
     pub fn emit(self) {
-        tracing::warn!(
-            database = %Clean(self.database),
-            pid = self.pid,
-            hazard = self.hazard,
-            step = self.step.0,
-            steps = self.step.1,
-            take_back = %Whole(self.take_back),
-            "a plan was cut off with its session: run it again, or take back what it has done; what looks unfinished is told too"
-        );
+        let (step, steps) = self.step;
+        match self.way_out {
+            WayOut::TakeBack(statements) => tracing::warn!(
+                database = %Clean(self.database),
+                pid = self.pid,
+                hazard = self.hazard,
+                step,
+                steps,
+                take_back = %Whole(&statements.join("; ")),
+                "a plan was cut off with its session: run it again, or take back what it has done; what looks unfinished is told too"
+            ),
+            WayOut::TidyUp(statements) => tracing::warn!(
+                database = %Clean(self.database),
+                pid = self.pid,
+                hazard = self.hazard,
+                step,
+                steps,
+                tidy_up = %Whole(&statements.join("; ")),
+                "a plan was cut off with its session when what it is for was done: run the statements that take away what it left"
+            ),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work};
-use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, up_front};
+use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, WayOut, up_front};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -55,6 +55,10 @@ impl Course<'_> {
     fn done(&self) -> &[Step] {
         self.steps.get(..self.at).unwrap_or_default()
     }
+
+    fn way_out(&self) -> WayOut {
+        WayOut::between(self.done(), self.steps.get(self.at..).unwrap_or_default())
+    }
 }
 
 impl Drop for Course<'_> {
@@ -62,11 +66,9 @@ impl Drop for Course<'_> {
         if self.over {
             return;
         }
-        let undos = self.done().iter().rev().flat_map(|step| &step.undo);
-        let undos: Vec<_> = undos.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect();
         let Place { database, pid, .. } = &self.surroundings.place;
-        let (step, take_back) = ((self.at + 1, self.steps.len()), undos.join("; "));
-        PlanCutOff { database, pid: *pid, hazard: self.hazard, step, take_back: &take_back }.emit();
+        let step = (self.at + 1, self.steps.len());
+        PlanCutOff { database, pid: *pid, hazard: self.hazard, step, way_out: &self.way_out() }.emit();
         self.surroundings.live.left_overs().ask_again(database);
     }
 }
@@ -97,9 +99,8 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
         match settled {
             Settled::Complete => {
                 run.record.step_ended(State::Done);
-                let undo = step.undo.iter().rev().map(|undo| String::from_utf8_lossy(&undo.sql).into_owned());
-                run.record.takes_back(undo.collect());
                 course.at += 1;
+                run.record.way_out(course.way_out());
             }
             Settled::Overtaken(instead) => {
                 run.record.step_overtaken();

@@ -9,7 +9,7 @@ use super::{Finding, Remedy, Subject, filled_column, filled_table, several_forei
 use crate::base::name::written;
 use crate::plan::by_hand::{HandStep, alter, validate};
 use crate::plan::parts::{brief_parts, long_part};
-use crate::plan::{Pace, Plan, Step, Target};
+use crate::plan::{Plan, Step, Target};
 use crate::sql::form::{Action, AlterTable, Altered, Constraint, ConstraintKind, Form, Part};
 
 /// More parts than these are not taken apart: the time to compare each with each is bounded.
@@ -118,8 +118,7 @@ impl<'a> Joining<'a, '_> {
             parts.iter().zip(&used).filter(|(_, used)| !**used).map(|(part, _)| part).collect();
         steps.extend(self.brief(&rest, None));
         // What only tidies up comes when all that counts is done.
-        let (tidy, mut steps): (Vec<Step>, Vec<Step>) =
-            steps.into_iter().partition(|step| matches!(step.pace, Pace::Tidy(_) | Pace::TidyCheck(_)));
+        let (tidy, mut steps): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(Step::is_tidy);
         steps.extend(tidy);
         Some(Plan { hazard, steps, tag: self.subject.statement.tag })
     }

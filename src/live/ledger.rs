@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::Cancel;
 use crate::base::LockMode;
 use crate::event::clock::Moment;
+use crate::plan::WayOut;
 
 /// So many that have ended are remembered.
 pub const RECENT_MAX: usize = 100;
@@ -152,8 +153,8 @@ pub struct Entry {
     pub step: Option<(usize, usize)>,
     /// The steps that were begun, in that order.
     pub steps: Vec<StepEntry>,
-    /// The statements that take back what is done, the last to be run first; names of objects are all that they hold.
-    pub take_back: Vec<String>,
+    /// What is to be done if its plan is cut off; `None` while it has done nothing.
+    pub way_out: Option<WayOut>,
     /// What it waits for, or how far its step is.
     pub at: Option<String>,
     /// The longest that anybody can have waited for it, as far as is known.
@@ -200,7 +201,7 @@ impl Ledger {
             ended: None,
             step: None,
             steps: Vec::new(),
-            take_back: Vec::new(),
+            way_out: None,
             at: None,
             stall: Duration::ZERO,
             overridden: None,
@@ -284,9 +285,9 @@ impl Record<'_> {
         self.change(|entry| entry.steps.last_mut().into_iter().for_each(|step| step.end(state)));
     }
 
-    /// The statements that take a step back that is done.
-    pub fn takes_back(&self, statements: Vec<String>) {
-        self.change(|entry| entry.take_back.extend(statements));
+    /// A step is done: from now on this is to be done if the plan is cut off.
+    pub fn way_out(&self, way_out: WayOut) {
+        self.change(|entry| entry.way_out = Some(way_out));
     }
 
     /// The step that was begun last makes way for others that come before it.

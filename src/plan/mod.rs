@@ -67,7 +67,32 @@ pub enum Violated {
     Null(String),
 }
 
+/// What people do where a plan was cut off: statements, the first to run first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayOut {
+    /// They take back what was done.
+    TakeBack(Vec<String>),
+    /// What was asked for is done: they take away what the way there has left.
+    TidyUp(Vec<String>),
+}
+
+impl WayOut {
+    /// Of a plan of which these steps are done and those are not.
+    pub fn between(done: &[Step], left: &[Step]) -> Self {
+        if !left.is_empty() && left.iter().all(Step::is_tidy) {
+            return Self::TidyUp(left.iter().map(Step::text).collect());
+        }
+        let undo = done.iter().rev().flat_map(|step| &step.undo);
+        Self::TakeBack(undo.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect())
+    }
+}
+
 impl Step {
+    /// Whether it only takes away what the way to the state that was asked for has left.
+    pub const fn is_tidy(&self) -> bool {
+        matches!(self.pace, Pace::Tidy(_) | Pace::TidyCheck(_))
+    }
+
     /// All its statements, as people read them.
     pub fn text(&self) -> String {
         let all = std::iter::once(&self.sql).chain(&self.also);

@@ -36,10 +36,9 @@ pub async fn at_once(serving: &Serving, workers: &Workers) {
 /// Says what the process leaves undone.
 fn cut_off(serving: &Serving) {
     for entry in serving.live.ledger().open() {
-        let take_back: Vec<&str> = entry.take_back.iter().rev().map(String::as_str).collect();
-        let (Some(step), false) = (entry.step, take_back.is_empty()) else { continue };
+        let (Some(step), Some(way_out)) = (entry.step, &entry.way_out) else { continue };
         let hazard = entry.hazards.first().copied().unwrap_or_default();
         let Whose { database, pid, .. } = &entry.whose;
-        PlanCutOff { database, pid: *pid, hazard, step, take_back: &take_back.join("; ") }.emit();
+        PlanCutOff { database, pid: *pid, hazard, step, way_out }.emit();
     }
 }

@@ -26,11 +26,10 @@ enum Fault {
     BackendTerminated,
 }
 
-/// Which versions: the newest, one that knows no NOT NULL constraint, and the others where they were asked for.
+/// Which versions: the newest, and the others where they were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Versions {
     Newest,
-    Fifteen,
     Others,
 }
 
@@ -40,18 +39,8 @@ fn a_client_that_vanishes_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_client_that_vanishes_leaves_nothing_behind_on_15() {
-    on(Versions::Fifteen, Fault::ClientVanishes);
-}
-
-#[test]
 fn a_cancel_request_leaves_nothing_behind() {
     on(Versions::Newest, Fault::Cancel);
-}
-
-#[test]
-fn a_cancel_request_leaves_nothing_behind_on_15() {
-    on(Versions::Fifteen, Fault::Cancel);
 }
 
 #[test]
@@ -60,28 +49,13 @@ fn what_a_killed_proxy_has_left_is_listed_when_it_starts_again() {
 }
 
 #[test]
-fn what_a_killed_proxy_has_left_is_listed_when_it_starts_again_on_15() {
-    on(Versions::Fifteen, Fault::ProxyKilled);
-}
-
-#[test]
 fn what_a_crash_of_the_server_has_left_is_listed() {
     on(Versions::Newest, Fault::ServerCrashes);
 }
 
 #[test]
-fn what_a_crash_of_the_server_has_left_is_listed_on_15() {
-    on(Versions::Fifteen, Fault::ServerCrashes);
-}
-
-#[test]
 fn what_an_ended_backend_has_left_is_listed() {
     on(Versions::Newest, Fault::BackendTerminated);
-}
-
-#[test]
-fn what_an_ended_backend_has_left_is_listed_on_15() {
-    on(Versions::Fifteen, Fault::BackendTerminated);
 }
 
 #[test]
@@ -141,8 +115,7 @@ fn on(versions: Versions, fault: Fault) {
     let newest = all.remove(0);
     let chosen: Vec<Installation> = match versions {
         Versions::Newest => vec![newest],
-        Versions::Fifteen => all.into_iter().filter(|one| one.major == 15).collect(),
-        Versions::Others => all.into_iter().filter(|one| every && one.major != 15).collect(),
+        Versions::Others => all.into_iter().filter(|_| every).collect(),
     };
     std::thread::scope(|scope| {
         for installation in chosen {

@@ -1,10 +1,11 @@
 //! Two databases that begin alike: a statement reaches one as it is and the other through a proxy, and both end alike.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use lockkeeper::cluster::Installation;
 
-use super::programs;
+use super::{each_major, programs};
 use super::stage::{Answer, Person, Stage, Way};
 
 /// Everything that the catalogue says of the objects of people; numbers of objects left out.
@@ -20,6 +21,7 @@ pub(crate) struct Twins {
     major: u32,
     /// By which protocol the last statement went through the proxy: they take turns.
     way: Way,
+    dumper: Option<PathBuf>,
     /// Whose NOT NULL it is, that of a partition or of its parent, is overlooked.
     owners_overlooked: bool,
 }
@@ -28,11 +30,12 @@ impl Twins {
     /// On one version.
     pub(crate) fn on(installation: Installation) -> Self {
         let major = installation.major;
+        let dumper = dumper(&installation);
         let stage = Stage::on(installation);
         stage.straight().all(&["CREATE DATABASE plain", "CREATE DATABASE online"]);
         let person = |name| Person::called(stage.cluster.addr(), &[("database", name)]);
         let (plain, beside) = (person("plain"), person("online"));
-        Self { stage, plain, beside, major, way: Way::Extended, owners_overlooked: false }
+        Self { stage, plain, beside, major, way: Way::Extended, dumper, owners_overlooked: false }
     }
 
     /// The same, but on 18 a key by an index makes the NOT NULL that a partition has from its parent its own too, which cannot be
@@ -160,7 +163,7 @@ impl Twins {
 
     /// The schema as `pg_dump` of that version or a later one writes it, where there is one.
     fn dump(&self, database: &str) -> Option<String> {
-        let program = self.stage.cluster.installation().program("pg_dump")?;
+        let program = self.dumper.as_ref()?;
         let mut command = Command::new(program);
         command.args(["--schema-only", "--dbname", &self.stage.cluster.url(database)]);
         let ran = programs::run(command);
@@ -168,6 +171,13 @@ impl Twins {
         let lines = ran.stdout.lines().filter(|line| !line.contains("restrict "));
         (ran.code == 0).then(|| lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// `pg_dump` itself where a package puts a script of that name before it, which takes longer than the dump.
+fn dumper(installation: &Installation) -> Option<PathBuf> {
+    let later = each_major().into_iter().filter(|one| one.major >= installation.major);
+    let mut own = later.map(|one| one.bin.join("pg_dump")).filter(|program| program.is_file());
+    own.next().or_else(|| installation.program("pg_dump"))
 }
 
 /// A state without the marks that a dropped column leaves in the catalogue.
