@@ -1,7 +1,6 @@
 //! Functions and procedures whose DDL nobody sees in the statement that calls them: nobody waits behind it for long.
 
 use std::thread;
-use std::time::Duration;
 
 use crate::stall::{WAITED, under_traffic};
 use crate::support::stage::{Answer, Person, Stage, Way};
@@ -38,10 +37,7 @@ fn behind_a_reader(stage: &Stage, client: &mut Person, sql: &str) -> Answer {
     let mut reader = reader(stage);
     under_traffic(stage, || {
         thread::scope(|scope| {
-            scope.spawn(move || {
-                thread::sleep(Duration::from_millis(800));
-                reader.all(&["COMMIT"]);
-            });
+            scope.spawn(move || reader.all(&["SELECT pg_sleep(0.8)", "COMMIT"]));
             client.query(sql)
         })
     })
