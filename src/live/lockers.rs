@@ -12,6 +12,9 @@ use crate::event::clock::Moment;
 use crate::sql::Lockers;
 use crate::sql::lockers::Locker;
 
+/// What others make is looked for so often, where there are sessions.
+pub const AGAIN: Duration = Duration::from_mins(1);
+
 /// What a session has made is not seen by a look before it is committed: so long it is kept in mind whatever looks find.
 const KEPT_FOR: Duration = Duration::from_mins(10);
 
@@ -33,6 +36,7 @@ struct Place {
     known: Known,
     found: Vec<(String, Locker)>,
     made: Vec<(Moment, String, Locker)>,
+    looked: Option<Moment>,
     due: bool,
 }
 
@@ -44,17 +48,18 @@ impl Place {
 }
 
 impl LockersOfAll {
-    /// Those of a database; where nobody has looked yet, that is asked for.
+    /// Those of a database, for as long as they are kept; where nobody has looked of late, that is asked for.
     pub fn of(&self, database: &str) -> Known {
         let mut places = self.places();
-        if !places.contains_key(database) {
-            if places.len() >= DATABASES_MAX {
-                return Known::default();
-            }
-            places.insert(database.to_owned(), Place { due: true, ..Place::default() });
+        if places.len() >= DATABASES_MAX && !places.contains_key(database) {
+            return Known::default();
+        }
+        let place = places.entry(database.to_owned()).or_default();
+        if !place.due && place.looked.is_none_or(|at| at.elapsed() >= AGAIN) {
+            place.due = true;
             self.asked.notify_one();
         }
-        places.get(database).map(|place| Arc::clone(&place.known)).unwrap_or_default()
+        Arc::clone(&place.known)
     }
 
     /// Asks for another look: functions were made, changed or dropped.
@@ -92,9 +97,11 @@ impl LockersOfAll {
         }
     }
 
-    /// The databases that have been asked for.
-    pub fn databases(&self) -> Vec<String> {
-        self.places().keys().cloned().collect()
+    /// The databases that somebody is in.
+    pub fn in_use(&self) -> Vec<String> {
+        let places = self.places();
+        let used = places.iter().filter(|(_, place)| Arc::strong_count(&place.known) > 1);
+        used.map(|(database, _)| database.clone()).collect()
     }
 
     /// Notes what a look has found.
@@ -102,7 +109,7 @@ impl LockersOfAll {
         let mut places = self.places();
         let Some(place) = places.get_mut(database) else { return };
         place.made.retain(|(at, ..)| at.elapsed() < KEPT_FOR);
-        place.found = found;
+        (place.found, place.looked) = (found, Some(Moment::now()));
         place.publish();
     }
 
@@ -134,6 +141,6 @@ mod tests {
         assert!(all.of("b").load().is_empty());
         all.ask_again("a");
         assert_eq!(all.due().await, ["a", "b"]);
-        assert_eq!(all.databases(), ["a", "b"]);
+        assert_eq!(all.in_use(), ["a"], "nobody is in the other one");
     }
 }

@@ -11,6 +11,7 @@ use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, message};
 use crate::judge::{Mode, Policy, Standing};
 use crate::live::lockers::Known;
+use crate::session::prepared::Why;
 use crate::sql::{self, Calls};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
@@ -184,6 +185,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
     let matters = !script.is_ordinary();
     let calls = !matters && desk.lockers.load().called_in(parse.sql) != Calls::Nothing;
     let room = (matters || calls) && has_room(link, parse).await?;
+    let why = if matters { Why::Matters } else { Why::Calls };
     if matters && !room {
         let error = Notice::error(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -202,7 +204,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.tracker.received(kind, &answer);
         crate::upstream::call::pass(link, kind, &answer).await;
         match kind {
-            from_server::PARSE_COMPLETE if room => link.tracker.prepared.watch(parse.name, parse.sql),
+            from_server::PARSE_COMPLETE if room => link.tracker.prepared.watch(parse.name, parse.sql, why),
             from_server::PARSE_COMPLETE => link.tracker.prepared.forget(parse.name),
             from_server::ERROR => {}
             _ => continue,

@@ -3,25 +3,22 @@
 //! It looks by a connection of its own, on the main thread: no session ever waits for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::control::ControlSettings;
 use crate::control::lockers::look;
 use crate::event::clock;
 use crate::live::Live;
+use crate::live::lockers::AGAIN;
 use crate::sql::Script;
 use crate::sql::lockers::made_by;
 
 use super::settings::Serving;
 
-/// What others make is seen after so long.
-const AGAIN: Duration = Duration::from_mins(1);
-
 /// Looks until the process ends; needs a `LocalSet`.
 pub async fn keep(serving: Arc<Serving>) {
     let lockers = serving.live.lockers();
     loop {
-        let due = clock::within(AGAIN, lockers.due()).await.unwrap_or_else(|| lockers.databases());
+        let due = clock::within(AGAIN, lockers.due()).await.unwrap_or_else(|| lockers.in_use());
         for database in due {
             let ready = serving.now();
             let Some(login) = ready.settings.upstream.control.clone() else { continue };
