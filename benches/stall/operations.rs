@@ -110,4 +110,14 @@ pub(crate) const ALL: &[Operation] = &[
         "/* lockkeeper: allow drop-table because of the benchmark */ DROP TABLE notes",
     ),
     plain("set-default", "ALTER TABLE orders ALTER COLUMN total SET DEFAULT 0"),
+    after(
+        "CREATE FUNCTION migrate() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE orders ADD COLUMN priority int; END'",
+        "function",
+        "SELECT migrate()",
+    ),
+    after(
+        "CREATE PROCEDURE migrate() LANGUAGE plpgsql AS 'BEGIN ALTER TABLE orders ADD COLUMN priority int; END'",
+        "procedure",
+        "CALL migrate()",
+    ),
 ];

@@ -21,7 +21,7 @@ use crate::serve::settings::{Ready, Serving};
 use crate::serve::status::Process;
 use crate::serve::task::{self, WorkerState};
 use crate::serve::worker::Workers;
-use crate::serve::{drain, left_overs};
+use crate::serve::{drain, left_overs, lockers};
 
 use super::log::LogLevel;
 
@@ -68,6 +68,7 @@ impl App {
         advise(&ready);
         let serving = Arc::new(Serving::new(ready));
         tokio::task::spawn_local(left_overs::keep(Arc::clone(&serving)));
+        tokio::task::spawn_local(lockers::keep(Arc::clone(&serving)));
         let operating = operate(&loaded, (port, &addresses), &serving)?;
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;

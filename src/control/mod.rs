@@ -6,6 +6,7 @@
 pub mod blockers;
 pub mod holders;
 pub mod left_overs;
+pub mod lockers;
 pub mod standing;
 mod live;
 pub mod progress;
@@ -29,7 +30,7 @@ use crate::upstream::{Own, Upstream};
 use holders::Held;
 pub use live::{Live, Unanswered};
 use progress::Build;
-use victims::Behind;
+use victims::{Behind, Blocking};
 
 /// The control connection is no reason to keep a client waiting.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -148,11 +149,13 @@ impl Control {
         }
     }
 
-    /// Who waits behind this backend; `None` when nobody may know.
-    pub async fn behind(&self, database: &str, pid: u32) -> Option<Behind> {
+    /// Who waits behind these locks of this backend; `None` when nobody may know.
+    pub async fn behind(&self, database: &str, pid: u32, blocking: Blocking) -> Option<Behind> {
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
         let client = self.client(database).await?;
-        match clock::within(ANSWER_WITHIN, client.query_typed(victims::SQL, &[(&pid, Type::INT4)])).await {
+        let strong_only = blocking == Blocking::StrongOnRelations;
+        let values: [(&(dyn ToSql + Sync), Type); 2] = [(&pid, Type::INT4), (&strong_only, Type::BOOL)];
+        match clock::within(ANSWER_WITHIN, client.query_typed(victims::SQL, &values)).await {
             Some(Ok(rows)) => Some(victims::behind(&rows, pid)),
             Some(Err(error)) => self.broken(database, &error.to_string(), None),
             None => self.broken(database, "no answer in time", None),

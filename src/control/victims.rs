@@ -4,6 +4,18 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
+use crate::base::{LockMode, RelationName};
+use crate::plan::Target;
+
+/// Behind which locks of a session somebody is seen to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocking {
+    /// Any.
+    Whatever,
+    /// Those that stop readers or writers of a relation: what ordinary work locks does not count.
+    StrongOnRelations,
+}
+
 /// A session that stands in a lock queue, and whose turn depends on another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Victim {
@@ -20,17 +32,26 @@ pub struct Behind {
     pub victims: Vec<Victim>,
     /// It stands in a queue itself.
     pub queues: bool,
+    /// The relation that it queues for.
+    pub queues_for: Option<Target>,
 }
 
-/// Clients that wait behind process $1, and the process itself if it waits.
+/// Clients that wait behind process $1 (behind its strong locks on relations where $2), and the process itself if it waits.
 pub(super) const SQL: &str = "WITH RECURSIVE waiting AS MATERIALIZED ( \
         SELECT l.pid, pg_catalog.pg_blocking_pids(l.pid) AS behind, extract(epoch FROM pg_catalog.clock_timestamp() \
-            - (pg_catalog.to_jsonb(l) ->> 'waitstart')::pg_catalog.timestamptz)::pg_catalog.float8 AS waited \
+            - (pg_catalog.to_jsonb(l) ->> 'waitstart')::pg_catalog.timestamptz)::pg_catalog.float8 AS waited, \
+            CASE WHEN l.locktype = 'relation' THEN l.relation END AS relation, l.database, l.mode \
         FROM pg_catalog.pg_locks l WHERE NOT l.granted AND l.pid IS NOT NULL), \
      victims AS ( \
-        SELECT w.pid FROM waiting w WHERE $1 = ANY (w.behind) AND w.pid <> $1 \
+        SELECT w.pid FROM waiting w WHERE $1 = ANY (w.behind) AND w.pid <> $1 AND (NOT $2 OR EXISTS ( \
+            SELECT FROM pg_catalog.pg_locks o WHERE o.pid = $1 AND o.locktype = 'relation' \
+            AND o.database = w.database AND o.relation = w.relation \
+            AND o.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))) \
         UNION SELECT w.pid FROM waiting w JOIN victims v ON v.pid = ANY (w.behind) WHERE w.pid <> $1) \
-     SELECT w.pid, w.waited FROM waiting w LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid \
+     SELECT w.pid, w.waited, c.oid, n.nspname::text, c.relname::text, w.mode FROM waiting w \
+     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid \
+     LEFT JOIN pg_catalog.pg_class c ON w.pid = $1 AND c.oid = w.relation \
+     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE w.pid = $1 OR (w.pid IN (SELECT pid FROM victims) \
         AND coalesce(a.backend_type, 'client backend') IN ('client backend', 'parallel worker'))";
 
@@ -43,10 +64,17 @@ pub(super) fn behind(rows: &[Row], pid: i32) -> Behind {
         };
         if other == pid {
             behind.queues = true;
+            behind.queues_for = queued_for(row);
         } else {
             let waited = waited.map(|waited| Duration::try_from_secs_f64(waited).unwrap_or_default());
             behind.victims.push(Victim { pid: other, waited });
         }
     }
     behind
+}
+
+fn queued_for(row: &Row) -> Option<Target> {
+    let name = RelationName::qualified(row.try_get::<_, &str>(3).ok()?, row.try_get::<_, &str>(4).ok()?);
+    let mode = LockMode::from_name(row.try_get(5).ok()?)?;
+    Some(Target { name, oid: row.try_get(2).ok()?, mode })
 }

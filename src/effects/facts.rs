@@ -18,6 +18,7 @@ pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 use std::collections::BTreeMap;
 
 use crate::base::RelationName;
+use crate::sql::Calls;
 use crate::sql::form::{FunctionName, TypeName};
 
 /// `pg_class.oid`.
@@ -34,6 +35,8 @@ pub struct Facts {
     pub offline: bool,
     /// Whether its names and texts are those of the catalogue.
     pub texts: Texts,
+    /// What the text calls of what may lock.
+    pub calls: Calls,
     /// One entry per relation that was asked for and exists.
     pub relations: BTreeMap<RelationName, Relation>,
     /// One entry per type that was asked for and exists.

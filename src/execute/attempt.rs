@@ -14,6 +14,7 @@ use crate::wire::kind::{client, server};
 use crate::wire::server::Status;
 
 use super::Run;
+use super::guard::TOO_HEAVY;
 use super::stall::StallWatch;
 
 /// How an attempt ended.
@@ -41,8 +42,8 @@ pub struct Terms<'a> {
     pub retry: Retry,
     /// What is run before it, as far as that can be taken back.
     pub first: &'a [String],
-    /// How long it waits for each lock.
-    pub patience: Duration,
+    /// How long it waits for each lock; `None`: as long as the client itself would.
+    pub patience: Option<Duration>,
     /// The watch over it.
     pub watch: &'a StallWatch<'a>,
 }
@@ -97,9 +98,11 @@ pub async fn unless(
 
 /// Runs the client's own portal in its batch, once. Whatever the server says has gone to the client.
 pub async fn portal(run: &mut Run<'_>, frame: &[u8], terms: Terms<'_>) -> Result<Attempt, Lost> {
-    let limit = Limit::new(run, "LOCAL", terms.patience);
+    let limit = terms.patience.map(|_| Limit::new(run, "LOCAL", terms.patience));
     let link = &mut *run.link;
-    if let Some(failed) = Call::run(link, &[Item::ours(&limit.set)]).await?.failed {
+    if let Some(limit) = &limit
+        && let Some(failed) = Call::run(link, &[Item::ours(&limit.set)]).await?.failed
+    {
         return Ok(Attempt::Failed(failed));
     }
     link.tracker.sent(client::EXECUTE);
@@ -111,14 +114,16 @@ pub async fn portal(run: &mut Run<'_>, frame: &[u8], terms: Terms<'_>) -> Result
             link.tracker.received(kind, &body);
             if kind == server::ERROR && terms.watch.has_struck(&Failed { item: 0, body: body.clone() }) {
                 let mut out = Vec::new();
-                amend(&mut out, kind, &body, terms.watch.story().as_deref(), None);
+                amend(&mut out, kind, &body, terms.watch.story().as_deref(), Some(TOO_HEAVY));
                 link.tell(&out).await;
             } else {
                 pass(link, kind, &body).await;
             }
         }
     }
-    if !link.tracker.expected.is_skipping() {
+    if let Some(limit) = limit
+        && !link.tracker.expected.is_skipping()
+    {
         Call::run(link, &[Item::ours(&limit.back)]).await?;
     }
     Ok(Attempt::Complete(Vec::new()))
@@ -131,10 +136,11 @@ struct Limit {
 }
 
 impl Limit {
-    fn new(run: &Run<'_>, scope: &str, patience: Duration) -> Self {
+    fn new(run: &Run<'_>, scope: &str, patience: Option<Duration>) -> Self {
         let own = &run.session.lock_timeout;
+        let millis = patience.map(|patience| patience.as_millis().max(1).to_string());
         Self {
-            set: format!("SET {scope} lock_timeout = {}", patience.as_millis().max(1)),
+            set: format!("SET {scope} lock_timeout = {}", millis.unwrap_or_else(|| quote_literal(own))),
             back: match scope {
                 "SESSION" => run.session.back("lock_timeout", own),
                 _ => format!("SET {scope} lock_timeout = {}", quote_literal(own)),

@@ -3,6 +3,8 @@
 //! Asked on the client's connection on purpose: its role, search path, temporary tables and open transaction decide
 //! what a name means. Every function and operator is schema-qualified, since that search path is not ours.
 
+use std::sync::LazyLock;
+
 use crate::base::relation::quote_literal;
 use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
@@ -15,16 +17,23 @@ use crate::wire::fields;
 use crate::wire::kind::server as kind;
 use crate::wire::server::Status;
 
-/// Settings of the session that bear on how its statements are treated.
-const SETTINGS: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
+/// Settings of the session that bear on how its statements are treated; the last column is what only those need that change one.
+static SETTINGS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{DIRECTIVES}, \
+         (SELECT pg_catalog.string_agg(s.name, ',') FROM pg_catalog.pg_settings s \
+            WHERE s.source OPERATOR(pg_catalog.=) 'session' AND s.name OPERATOR(pg_catalog.~) '_timeout$')"
+    )
+});
+
+/// The same for what runs under the client's own settings.
+const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
      pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout'), \
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
      pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
      pg_catalog.current_setting('lockkeeper.override', true), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
-     pg_catalog.current_setting('transaction_timeout', true), \
-     (SELECT pg_catalog.string_agg(s.name, ',') FROM pg_catalog.pg_settings s \
-        WHERE s.source OPERATOR(pg_catalog.=) 'session' AND s.name OPERATOR(pg_catalog.~) '_timeout$')";
+     pg_catalog.current_setting('transaction_timeout', true)";
 
 /// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment. Of the builds of roles that the client may not
 /// look at the server tells no more than the process: those are known by their lock on the table.
@@ -81,7 +90,7 @@ pub enum Looked {
 ///
 /// Where the names cannot be looked up (a schema without USAGE, say) the settings alone are known.
 pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
-    let failed = match ask(link, need).await? {
+    let failed = match ask(link, need, &SETTINGS).await? {
         Ok((settings, facts)) => return Ok(Looked::Known(settings, facts)),
         Err(failed) => failed,
     };
@@ -93,17 +102,29 @@ pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
         let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
         Call::run(link, &undo).await?;
     }
-    Ok(match ask(link, &Need::default()).await? {
+    Ok(match ask(link, &Need::default(), &SETTINGS).await? {
         Ok((settings, facts)) => Looked::Known(settings, facts),
         Err(failed) => Looked::Stopped(failed),
     })
 }
 
-async fn ask(link: &mut Link, need: &Need) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
+/// Asks for the settings of what runs under them as they are.
+pub async fn settings(link: &mut Link) -> Result<Looked, Lost> {
+    Ok(match ask(link, &Need::default(), DIRECTIVES).await? {
+        Ok((settings, facts)) => Looked::Known(settings, facts),
+        Err(failed) => Looked::Stopped(failed),
+    })
+}
+
+async fn ask(
+    link: &mut Link,
+    need: &Need,
+    settings: &str,
+) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
     let (relations, types) = (answer::relation_names(need), answer::type_names(need));
     let [schemas, functions] = answer::function_names(need);
     let beside = answer::names_beside(need);
-    let mut items = vec![Item::ours(SETTINGS)];
+    let mut items = vec![Item::ours(settings)];
     if !need.is_empty() {
         items.push(Item::ours(&answer::RELATIONS).with(vec![&relations]));
         items.push(Item::ours(&answer::TYPES).with(vec![&types]));

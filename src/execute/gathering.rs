@@ -2,7 +2,7 @@
 //! the lock it would be read.
 
 use crate::base::{Notice, SqlState};
-use crate::judge::{Guard, Retry};
+use crate::judge::{Guard, Retry, Waits};
 use crate::live::queue::{On, Work};
 use crate::plan::by_hand::spelled;
 use crate::plan::{Gathering, Pace, Step};
@@ -25,7 +25,8 @@ pub(super) async fn gathered(run: &mut Run<'_>, step: &Step, key: &Gathering) ->
         Turn::Ended(outcome) => return Ok(Settled::Failed(outcome)),
     };
     let question = key.newcomers();
-    let guard = Guard { targets: locks, retry: Retry::Transaction, first: key.first() };
+    let guard =
+        Guard { targets: locks, retry: Retry::Transaction, waits: Waits::Briefly, first: key.first() };
     match guard::run(run, guard::Work::Unless(&step.sql, &question), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => return Ok(Settled::Complete),
         failed @ Outcome::Failed(_) => return Ok(Settled::Failed(failed)),

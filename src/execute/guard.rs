@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::base::{Notice, SqlState};
+use crate::control::victims::Blocking;
 use crate::event::ClientLeft;
 use crate::event::clock::{self, Moment};
-use crate::judge::{Guard, Retry};
+use crate::judge::{Guard, Retry, Waits};
 use crate::pace::blocker::{self, Blocker, Worker};
 use crate::pace::ladder::{Ladder, Next, Sample};
+use crate::plan::Target;
 use crate::upstream::call::{Call, Failed, Item, Progress};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -23,6 +25,10 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// An attempt that holds its locks for too long is made so often: it may have met a crowded moment.
 const HEAVY_MAX: u32 = 5;
+
+/// What to do about what keeps others waiting.
+pub(super) const TOO_HEAVY: &str = "Run it when nobody uses the table, or in a transaction of its own. SET lockkeeper.max_stall = '1s' lets \
+                                    others wait longer.";
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -62,11 +68,12 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
         }
         match wait.next(&blockers) {
             Next::Try { patience } => {
-                let watch = StallWatch::new(run, guard.retry);
-                let terms = Terms { retry: guard.retry, first, patience, watch: &watch };
-                let attempt = once(run, work, terms).await?;
-                run.record.stalled(watch.longest());
-                match attempt {
+                let watch = StallWatch::new(run, guard.retry).behind(blocking(guard));
+                let patience = patience_of(run, guard, patience);
+                let attempt =
+                    once(run, work, Terms { first, patience, watch: &watch, retry: guard.retry }).await;
+                wait.learn(&watch);
+                match attempt? {
                     Attempt::Complete(tag) => return Ok(Outcome::complete(tag)),
                     Attempt::LockTimeout(failed) => wait.missed(Some(failed)),
                     Attempt::Unready => first = first.get(1..).unwrap_or_default(),
@@ -93,27 +100,47 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
             }
             Next::GiveUp => return give_up(run, &wait, &blockers).await,
         }
-        if run.link.client_reading == Reading::Closed {
-            ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }
-                .emit();
+        if has_left(run) {
             return wait.cancelled(run.link).await;
         }
     }
 }
 
-/// Runs the work once, waiting for each lock no longer than the client itself would.
-async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Attempt, Lost> {
-    let own = &run.session.lock_timeout;
-    let patience = client_timeout(own).map_or(terms.patience, |own| own.min(terms.patience));
-    let terms = Terms { patience, ..terms };
-    run.record.is_at(None);
-    match work {
-        Work::Statement(sql) => terms.watch.over(attempt::statement(run, sql, terms)).await,
-        Work::Together(all) => terms.watch.over(attempt::together(run, all, terms)).await,
-        Work::Unless(sql, question) => terms.watch.over(attempt::unless(run, (sql, question), terms)).await,
-        Work::Message(frame) => terms.watch.over(message::attempt(run.link, frame, run.session, terms)).await,
-        Work::Portal(frame) => terms.watch.over(attempt::portal(run, frame, terms)).await,
+/// Whether nobody waits for the statement any more.
+fn has_left(run: &Run<'_>) -> bool {
+    let left = run.link.client_reading == Reading::Closed;
+    if left {
+        ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }.emit();
     }
+    left
+}
+
+/// No longer than the client itself would wait for a lock.
+fn patience_of(run: &Run<'_>, guard: &Guard, rung: Duration) -> Option<Duration> {
+    let own = client_timeout(&run.session.lock_timeout);
+    (guard.waits == Waits::Briefly).then(|| own.map_or(rung, |own| own.min(rung)))
+}
+
+const fn blocking(guard: &Guard) -> Blocking {
+    match guard.waits {
+        Waits::Briefly => Blocking::Whatever,
+        Waits::AsSent => Blocking::StrongOnRelations,
+    }
+}
+
+/// Runs the work once.
+async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Attempt, Lost> {
+    run.record.is_at(None);
+    let watch = terms.watch;
+    let attempt = match work {
+        Work::Statement(sql) => watch.over(attempt::statement(run, sql, terms)).await,
+        Work::Together(all) => watch.over(attempt::together(run, all, terms)).await,
+        Work::Unless(sql, question) => watch.over(attempt::unless(run, (sql, question), terms)).await,
+        Work::Message(frame) => watch.over(message::attempt(run.link, frame, run.session, terms)).await,
+        Work::Portal(frame) => watch.over(attempt::portal(run, frame, terms)).await,
+    };
+    run.record.stalled(watch.longest());
+    attempt
 }
 
 /// The waiting for one statement's locks.
@@ -128,6 +155,8 @@ pub(super) struct Wait<'a> {
     last: Option<Failed>,
     /// It was said that autovacuum gives way.
     vacuum_told: bool,
+    /// What it was seen to queue for, where that was not known before.
+    learned: Vec<Target>,
 }
 
 impl<'a> Wait<'a> {
@@ -149,16 +178,17 @@ impl<'a> Wait<'a> {
             heavy: 0,
             last: None,
             vacuum_told: false,
+            learned: Vec::new(),
         }
     }
 
     /// Who is in the way now.
     pub(super) async fn look(&self, run: &Run<'_>) -> Vec<Blocker> {
-        let oids: Vec<u32> = self.guard.targets.iter().filter_map(|target| target.oid).collect();
+        let oids: Vec<u32> = self.targets().filter_map(|target| target.oid).collect();
         let place = &run.surroundings.place;
         let all = run.surroundings.control.blockers(&place.database, place.pid, &oids).await;
         let mut in_the_way: Vec<Blocker> = Vec::new();
-        for target in &self.guard.targets {
+        for target in self.targets() {
             let here: Vec<Blocker> = all
                 .iter()
                 .filter(|(relation, holder)| {
@@ -174,6 +204,18 @@ impl<'a> Wait<'a> {
             }
         }
         in_the_way
+    }
+
+    /// What it locks strongly, as far as known.
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.guard.targets.iter().chain(&self.learned)
+    }
+
+    /// Notes what an attempt was seen to queue for, so that the next one looks before it queues.
+    fn learn(&mut self, watch: &StallWatch<'_>) {
+        let new = watch.queued_for().filter(|new| new.mode.is_strong());
+        let new = new.filter(|new| self.targets().all(|known| known.oid != new.oid));
+        self.learned.extend(new);
     }
 
     /// Says once that autovacuum was cancelled.
@@ -220,10 +262,7 @@ impl<'a> Wait<'a> {
         };
         Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement because others waited behind it")
             .detail(format!("{story} {tried}"))
-            .hint(
-                "Run it when nobody uses the table, or in a transaction of its own. SET lockkeeper.max_stall = '1s' lets \
-                 others wait longer.",
-            )
+            .hint(TOO_HEAVY)
     }
 
     /// Who is in the way, when it is time to say it.
@@ -232,7 +271,8 @@ impl<'a> Wait<'a> {
             return None;
         }
         self.told = Some(Moment::now());
-        let what = match self.guard.targets.as_slice() {
+        let targets: Vec<&Target> = self.targets().collect();
+        let what = match targets.as_slice() {
             [] => String::new(),
             [target] => format!(" for {} on {}", target.mode, target.name),
             [one, other] => format!(" for its locks on {} and {}", one.name, other.name),

@@ -52,20 +52,24 @@ pub async fn attempt(
 ) -> Result<Attempt, Lost> {
     let Terms { retry, patience, watch, .. } = terms;
     let own = &session.lock_timeout;
-    let owed = Owed {
+    let owed = patience.map(|patience| Owed {
         mark: format!("{}ms", patience.as_millis().max(1)),
         value: own.clone(),
         back: session.back("lock_timeout", own),
-    };
+    });
     let ground = Ground::of(link, retry);
-    if let Some(failed) = begin(link, &owed.mark, ground).await? {
+    if let Some(owed) = &owed
+        && let Some(failed) = begin(link, &owed.mark, ground).await?
+    {
         return Ok(Attempt::Failed(failed));
     }
     link.tracker.sent(client::QUERY);
     link.send(frame).await;
     // A Query ends the batch that stood open before it.
     link.batch = Batch::None;
-    let answer = collect(link).await?;
+    // What a function says on its way is for now: it may be at work for long.
+    let notices = if owed.is_none() { Notices::AtOnce } else { Notices::InPlace };
+    let answer = collect(link, notices).await?;
     let failed = match &answer {
         Answer::Kept(bytes) => error_in(bytes),
         Answer::Passed => None,
@@ -80,6 +84,7 @@ pub async fn attempt(
         let kept = if missed.is_some() { select(&bytes, is_news) } else { without_ready(&bytes) };
         link.tell(&kept).await;
     }
+    let Some(owed) = owed else { return Ok(missed.unwrap_or_else(|| Attempt::Complete(Vec::new()))) };
     match ground {
         Ground::Session => put_back(link, owed).await?,
         Ground::Block => put_back_in_block(link, &owed).await?,
@@ -166,7 +171,7 @@ pub async fn pass(link: &mut Link, frame: &[u8]) -> Result<Passed, Lost> {
     link.tracker.sent(client::QUERY);
     link.send(frame).await;
     link.batch = Batch::None;
-    let failed = match collect(link).await? {
+    let failed = match collect(link, Notices::InPlace).await? {
         Answer::Kept(bytes) => {
             link.tell(&without_ready(&bytes)).await;
             error_in(&bytes).is_some()
@@ -174,6 +179,14 @@ pub async fn pass(link: &mut Link, frame: &[u8]) -> Result<Passed, Lost> {
         Answer::Passed => link.tracker.status() == Status::Failed,
     };
     Ok(if failed { Passed::Failed } else { Passed::Done })
+}
+
+/// When notices go to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notices {
+    /// With all that the server has said before them.
+    InPlace,
+    AtOnce,
 }
 
 enum Answer {
@@ -186,13 +199,18 @@ enum Answer {
 /// Bytes of `ReadyForQuery`, which ends the answer and is the last thing to be said.
 const READY_BYTES: usize = 6;
 
-async fn collect(link: &mut Link) -> Result<Answer, Lost> {
+async fn collect(link: &mut Link, notices: Notices) -> Result<Answer, Lost> {
     let mut kept = Vec::new();
     let mut passed = false;
     while !(link.tracker.expected.is_quiet() && link.tracker.at_boundary()) {
         if let Heard::Server(chunk) = link.hear().await? {
             link.tracker.server(&chunk).map_err(Lost::UpstreamMalformed)?;
             kept.extend_from_slice(&chunk);
+            if notices == Notices::AtOnce {
+                let (told, rest) = without_notices(&kept);
+                link.tell(&told).await;
+                kept = rest;
+            }
         }
         if link.tracker.expected.is_copying_in() {
             passed = true;
@@ -264,6 +282,19 @@ fn without_ready(bytes: &[u8]) -> Vec<u8> {
 /// What is said to the client whatever it was doing, so that it must hear it although the answer is thrown away.
 const fn is_news(kind: u8) -> bool {
     matches!(kind, server::NOTIFICATION | server::PARAMETER_STATUS)
+}
+
+/// The notices among whole messages, and everything else.
+fn without_notices(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (mut notices, mut others, mut rest) = (Vec::new(), Vec::with_capacity(bytes.len()), bytes);
+    while let Ok(Some(frame)) = Frame::peek(rest) {
+        let (whole, after) = rest.split_at_checked(HEADER_BYTES + frame.body.len()).unwrap_or((rest, &[]));
+        let side = if frame.kind == server::NOTICE { &mut notices } else { &mut others };
+        side.extend_from_slice(whole);
+        rest = after;
+    }
+    others.extend_from_slice(rest);
+    (notices, others)
 }
 
 /// Those messages whose type is `wanted`.

@@ -5,10 +5,12 @@ use tracing::Instrument as _;
 use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::event::PlanCutOff;
 use crate::event::clock::Moment;
-use crate::judge::{Guard, Retry};
+use crate::judge::{Guard, Retry, Waits};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work};
-use crate::plan::{Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, WayOut, up_front};
+use crate::plan::{
+    Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, WayOut, up_front,
+};
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -200,7 +202,7 @@ async fn brief(
     step: &Step,
     (targets, first): (&[Target], Vec<String>),
 ) -> Result<Settled, Lost> {
-    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction, first };
+    let guard = Guard { targets: targets.to_vec(), retry: Retry::Transaction, waits: Waits::Briefly, first };
     let all: Vec<&[u8]> = std::iter::once(&step.sql).chain(&step.also).map(Vec::as_slice).collect();
     Ok(match guard::run(run, guard::Work::Together(&all), &guard).await? {
         Outcome::Complete(_) | Outcome::Answered => match &step.probe {

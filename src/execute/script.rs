@@ -82,12 +82,7 @@ async fn guarded(run: &mut Run<'_>, frame: &[u8], guard: &Guard, repeatable: boo
         surroundings: run.surroundings,
         record: run.record,
     };
-    guard::run(
-        &mut part,
-        Work::Message(frame),
-        &Guard { targets: guard.targets.clone(), retry, first: guard.first.clone() },
-    )
-    .await
+    guard::run(&mut part, Work::Message(frame), &Guard { retry, ..guard.clone() }).await
 }
 
 /// A Query of a part of a text.

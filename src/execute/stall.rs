@@ -10,11 +10,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::base::{Period, SqlState};
-use crate::control::victims::Behind;
+use crate::control::victims::{Behind, Blocking};
 use crate::event::StallCut;
 use crate::event::clock::{self, Moment};
 use crate::judge::Retry;
 use crate::pace::stall::{Next, Sample, Stall};
+use crate::plan::Target;
 use crate::upstream::call::Failed;
 use crate::wire::fields::sqlstate;
 
@@ -31,6 +32,9 @@ pub struct StallWatch<'a> {
     max_stall: Duration,
     began: Moment,
     since: Since,
+    blocking: Blocking,
+    /// What it was last seen to queue for.
+    queued_for: RefCell<Option<Target>>,
     /// Those who wait, each with the last moment at which it was not seen to.
     waiting: RefCell<HashMap<i32, Moment>>,
     last: Cell<Look>,
@@ -93,12 +97,25 @@ impl<'a> StallWatch<'a> {
             max_stall: run.policy.max_stall,
             began: now,
             since: if retry == Retry::Never { Since::Before } else { Since::Began },
+            blocking: Blocking::Whatever,
+            queued_for: RefCell::default(),
             waiting: RefCell::default(),
             last: Cell::new(Look { at: now, longest: Duration::ZERO }),
             longest: Cell::default(),
             strike: Cell::default(),
             cancelling: Cell::new(false),
         }
+    }
+
+    /// The same for those only who wait behind such locks.
+    #[must_use]
+    pub fn behind(self, blocking: Blocking) -> Self {
+        Self { blocking, ..self }
+    }
+
+    /// What the attempt was last seen to queue for, if that is a relation.
+    pub fn queued_for(&self) -> Option<Target> {
+        self.queued_for.borrow().clone()
     }
 
     /// Waits for `work`, and watches meanwhile.
@@ -166,7 +183,7 @@ impl<'a> StallWatch<'a> {
             }
             let at = Moment::now();
             // While nobody answers, nobody knows; the time until somebody does counts as waited.
-            next = match control.behind(&place.database, place.pid).await {
+            next = match control.behind(&place.database, place.pid, self.blocking).await {
                 Some(behind) => self.judge(&behind, at),
                 None => self.stall.next(&Sample { longest: Duration::ZERO }),
             };
@@ -174,6 +191,9 @@ impl<'a> StallWatch<'a> {
     }
 
     fn judge(&self, behind: &Behind, at: Moment) -> Next {
+        if behind.queues_for.is_some() {
+            self.queued_for.borrow_mut().clone_from(&behind.queues_for);
+        }
         let last = self.last.get();
         let ours = self.surroundings.live.ledger().processes();
         let mut waiting = HashMap::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::SqlState;
 use crate::event::clock;
-use crate::judge::{Guard, Retry};
+use crate::judge::{Guard, Retry, Waits};
 use crate::pace::blocker::Blocker;
 use crate::pace::ladder::Next;
 use crate::plan::{Pace, Step, Target, Undo, up_front};
@@ -103,7 +103,8 @@ async fn at_leisure(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
 /// It waits here and not in the server: a cancel request ends what the client asked for, not what is owed to others.
 pub async fn insist(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result<bool, Lost> {
     let retry = Retry::Transaction;
-    let guard = Guard { targets: targets.to_vec(), retry, first: up_front::locks(targets) };
+    let guard =
+        Guard { targets: targets.to_vec(), retry, waits: Waits::Briefly, first: up_front::locks(targets) };
     let mut first = guard.first.as_slice();
     let time = run.policy.retry_for.max(INSIST_AT_LEAST);
     let mut wait = Wait::within(run, &guard, time);
@@ -112,7 +113,7 @@ pub async fn insist(run: &mut Run<'_>, sql: &[u8], targets: &[Target]) -> Result
         match wait.next(&blockers) {
             Next::Try { patience } => {
                 let watch = StallWatch::new(run, guard.retry);
-                let terms = Terms { retry: guard.retry, first, patience, watch: &watch };
+                let terms = Terms { retry: guard.retry, first, patience: Some(patience), watch: &watch };
                 let attempt = watch.over(attempt::statement(run, sql, terms)).await?;
                 run.record.stalled(watch.longest());
                 match attempt {

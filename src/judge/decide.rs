@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::curb::Asked;
-use super::decision::{Decision, Guard, Judgement};
+use super::decision::{Decision, Guard, Judgement, Waits};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
@@ -14,9 +14,11 @@ use crate::effects::facts::{Facts, Oid};
 use crate::effects::{Past, Touched};
 use crate::hazard::{
     self, Finding, HazardSetting, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
+    opaque_ddl,
 };
 use crate::peak::Loads;
 use crate::plan::{Plan, Target};
+use crate::sql::Calls;
 use crate::sql::directive::Directive;
 use crate::sql::form::{Form, Runs};
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
@@ -300,10 +302,11 @@ impl Case<'_> {
                 Decision::Guard(Guard {
                     targets,
                     retry: retry::of(self.transaction, self.script, self.facts),
+                    waits: Waits::Briefly,
                     first,
                 })
             }
-            None => self.as_sent(exposed > 0).unwrap_or(Decision::Forward),
+            None => self.as_sent(exposed > 0).or_else(|| self.watched()).unwrap_or(Decision::Forward),
         };
         if !matches!(judgement.decision, Decision::Run(_)) {
             judgement.apart = apart;
@@ -348,6 +351,17 @@ impl Case<'_> {
             _ => {}
         }
         judgement
+    }
+
+    /// What functions and procedures do shows when they do it: most of it is ordinary work.
+    fn watched(&self) -> Option<Decision> {
+        let call = self.script.statements.iter().any(|it| it.kind == Kind::Opaque(Opaque::Call));
+        let calls = call || self.facts.calls != Calls::Nothing;
+        if !calls || self.policy.allowance(opaque_ddl::ID).is_some() {
+            return None;
+        }
+        let retry = retry::of_call(self.transaction, self.script, self.facts.calls);
+        Some(Decision::Guard(Guard { targets: Vec::new(), retry, waits: Waits::AsSent, first: Vec::new() }))
     }
 
     /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.

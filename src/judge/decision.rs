@@ -88,9 +88,21 @@ pub struct Guard {
     pub targets: Vec<Target>,
     /// How a failed attempt may be repeated.
     pub retry: Retry,
+    /// How it waits for its locks.
+    pub waits: Waits,
     /// Statements that lock all of it in one order before it, where an attempt is a transaction of its own or behind a
     /// savepoint; what one of them may not do is left to the statement itself.
     pub first: Vec<String>,
+}
+
+/// How a guarded statement waits for its locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// For moments, by the ladder of patience.
+    Briefly,
+    /// As the client itself would, since most of what it does is ordinary; it is cancelled when others wait behind its strong
+    /// locks on relations, or behind its waiting for them.
+    AsSent,
 }
 
 /// How a failed attempt may be repeated.

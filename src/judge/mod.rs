@@ -20,7 +20,7 @@ mod unless_exists;
 
 pub use curb::{still_held, stopped};
 pub use decide::{decide, policy_for, review};
-pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry};
+pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry, Waits};
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};
 pub use policy::{Mode, Policy};

@@ -68,6 +68,8 @@ impl std::fmt::Debug for Reach {
 pub enum State {
     /// It is being carried out.
     Running,
+    /// It runs as sent, and is cancelled if others wait behind it.
+    Watched,
     /// Peak hours or a freeze hold it.
     Held,
     /// It was sent on as it is; how it ends is between client and server.
@@ -85,6 +87,7 @@ impl State {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Watched => "watched",
             Self::Held => "held",
             Self::Passed => "passed",
             Self::Done => "done",

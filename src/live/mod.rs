@@ -8,6 +8,7 @@ mod cancel;
 mod forward;
 pub mod gate;
 pub mod left_overs;
+pub mod lockers;
 pub mod ledger;
 pub mod nudge;
 pub mod queue;
@@ -30,6 +31,7 @@ use forward::Forwards;
 use gate::Gate;
 use ledger::Ledger;
 use left_overs::LeftOvers;
+use lockers::LockersOfAll;
 use queue::Queues;
 use seats::Seats;
 
@@ -44,6 +46,7 @@ pub struct Live {
     ledger: Ledger,
     queues: Arc<Queues>,
     left_overs: LeftOvers,
+    lockers: LockersOfAll,
 }
 
 impl Live {
@@ -58,6 +61,7 @@ impl Live {
             ledger: Ledger::default(),
             queues: Arc::default(),
             left_overs: LeftOvers::default(),
+            lockers: LockersOfAll::default(),
         }
     }
 
@@ -119,6 +123,11 @@ impl Live {
     /// What looks unfinished in the databases.
     pub const fn left_overs(&self) -> &LeftOvers {
         &self.left_overs
+    }
+
+    /// Which functions may lock.
+    pub const fn lockers(&self) -> &LockersOfAll {
+        &self.lockers
     }
 
     /// Tells every session.

@@ -10,7 +10,9 @@ use crate::execute::catalogue;
 use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, message};
 use crate::judge::{Mode, Policy, Standing};
-use crate::sql;
+use crate::live::lockers::Known;
+use crate::session::prepared::Why;
+use crate::sql::{self, Calls};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
 use crate::wire::client::Parse;
@@ -20,6 +22,7 @@ use crate::wire::server::{self, Status};
 use crate::wire::startup::Replication;
 use crate::wire::{Frame, Header};
 
+use super::lockers::note_made;
 use super::relay::{Scratch, poll_server};
 use super::{failed, portal, statement, walsender};
 
@@ -36,6 +39,8 @@ pub struct Desk<'a> {
     pub scratch: &'a Scratch,
     /// Whether statements of ours can be run.
     pub replication: Replication,
+    /// Functions that may lock.
+    pub lockers: &'a Known,
 }
 
 impl Desk<'_> {
@@ -174,8 +179,14 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.forward_held(total).await;
         return Ok(());
     };
-    let watch = !sql::parse(parse.sql, link.tracker.reading().dialect()).is_ordinary();
-    if watch && !has_room(link, parse).await? {
+    let script = sql::parse(parse.sql, link.tracker.reading().dialect());
+    let Surroundings { live, place, .. } = desk.surroundings;
+    note_made(live, &place.database, &script);
+    let matters = !script.is_ordinary();
+    let calls = !matters && desk.lockers.load().called_in(parse.sql) != Calls::Nothing;
+    let room = (matters || calls) && has_room(link, parse).await?;
+    let why = if matters { Why::Matters } else { Why::Calls };
+    if matters && !room {
         let error = Notice::error(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
             "too many prepared statements that change the schema",
@@ -193,7 +204,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         link.tracker.received(kind, &answer);
         crate::upstream::call::pass(link, kind, &answer).await;
         match kind {
-            from_server::PARSE_COMPLETE if watch => link.tracker.prepared.watch(parse.name, parse.sql),
+            from_server::PARSE_COMPLETE if room => link.tracker.prepared.watch(parse.name, parse.sql, why),
             from_server::PARSE_COMPLETE => link.tracker.prepared.forget(parse.name),
             from_server::ERROR => {}
             _ => continue,

@@ -49,7 +49,8 @@ impl<'a> Entry<'a> {
         let (hazards, was_held): (&[&str], bool) = match considered {
             Considered::Judged(case) => {
                 let Judgement { decision, hazards, curbed, .. } = &case.judgement;
-                if *decision != Decision::Forward || !hazards.is_empty() || curbed.is_some() {
+                let passes = *decision == Decision::Forward || case.is_watched();
+                if !passes || !hazards.is_empty() || curbed.is_some() {
                     worth = Worth::Something;
                 }
                 (&case.judgement.hazards, matches!(case.judgement.decision, Decision::Hold(_)))
@@ -117,7 +118,7 @@ async fn wait_out(
     loop {
         note(&entry.record, &case.judgement);
         let Decision::Hold(hold) = &case.judgement.decision else {
-            entry.record.is(State::Running);
+            entry.record.is(if case.is_watched() { State::Watched } else { State::Running });
             return Ok(Considered::Judged(Box::new(case)));
         };
         log(desk, &case.judgement);

@@ -92,6 +92,7 @@ impl Start {
                 }
                 for database in standing.databases {
                     serving.live.left_overs().ask_once(&database);
+                    serving.live.lockers().of(&database);
                 }
             }
             Err(why) if *self == Self::Due => {

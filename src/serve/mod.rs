@@ -10,6 +10,7 @@ mod farewell;
 mod held;
 pub mod greet;
 pub mod left_overs;
+pub mod lockers;
 pub mod limits;
 pub mod listener;
 pub mod login;

@@ -8,19 +8,20 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Run, fail, guard, plan, script, summary};
-use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing};
+use crate::execute::{Run, Surroundings, fail, guard, plan, script, summary};
+use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing, Waits};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
 use crate::peak::InForce;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
-use crate::sql::{self, Kind, Script};
+use crate::sql::{self, Calls, Kind, Script};
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
 
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
 use super::held::{self, Entry};
+use super::lockers::note_made;
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
@@ -61,7 +62,8 @@ async fn act(
     announce(desk, &case.judgement).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     let past = case.judgement.past.clone();
-    let own_batch = sent.way == Way::Extended && standing == Standing::Outside;
+    let watched = case.is_watched();
+    let own_batch = sent.way == Way::Extended && standing == Standing::Outside && !watched;
     let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
     let mut batch_ended = own_batch && entry.was_held;
     if own_batch && !batch_ended && queue::is_busy(&run(desk, &case, &entry), case.judgement.apart.clone()) {
@@ -90,7 +92,8 @@ async fn act(
     drop_held(desk.link, sent.total);
     let work = match sent.way {
         Way::ExtendedRows => Work::Portal(&frame),
-        Way::Simple if must_stay_whole(script) || in_batch => Work::Message(&frame),
+        Way::Extended if watched => Work::Portal(&frame),
+        Way::Simple if watched || must_stay_whole(script) || in_batch => Work::Message(&frame),
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
     let outcome = carry_out(desk, &case, &entry, (work, script)).await?;
@@ -106,6 +109,13 @@ pub(super) struct Case {
     pub(super) session: SessionSettings,
     pub(super) policy: Policy,
     pub(super) judgement: Judgement,
+}
+
+impl Case {
+    /// It runs under the client's own settings.
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(&self.judgement.decision, Decision::Guard(guard) if guard.waits == Waits::AsSent)
+    }
 }
 
 /// What carrying a decision out may use.
@@ -128,7 +138,7 @@ async fn carry_out(
     let mut run = run(desk, case, entry);
     match &case.judgement.decision {
         Decision::Forward => as_sent(run.link, script.text.as_bytes()).await,
-        Decision::Guard(guard) if script::is_file(run.link, script, work) => {
+        Decision::Guard(guard) if !case.is_watched() && script::is_file(run.link, script, work) => {
             script::run(&mut run, script, guard).await
         }
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
@@ -209,11 +219,14 @@ pub(super) async fn consider(
         fail::transaction(desk.link).await?;
         return Ok(Considered::Over(Outcome::own_error(&error)));
     }
-    if script
+    let Surroundings { live, place, .. } = desk.surroundings;
+    note_made(live, &place.database, script);
+    let calls = desk.lockers.load().called_in(script.text.as_bytes());
+    let ordinary = script
         .statements
         .iter()
-        .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary())
-    {
+        .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary());
+    if ordinary && calls == Calls::Nothing {
         return Ok(Considered::Forward);
     }
     if locks_before_its_snapshot(desk.link, script).await? {
@@ -226,9 +239,13 @@ pub(super) async fn consider(
         desk.link.tracker.remember(judgement.past);
         return Ok(Considered::Forward);
     }
-    let names = effects::need(script);
-    let (session, facts) = match catalogue::look_up(desk.link, &names).await? {
-        Looked::Known(session, facts) => (session, facts),
+    let looked = if ordinary {
+        catalogue::settings(desk.link).await?
+    } else {
+        catalogue::look_up(desk.link, &effects::need(script)).await?
+    };
+    let (session, facts) = match looked {
+        Looked::Known(session, facts) => (session, Facts { calls, ..facts }),
         Looked::Stopped(failed) => return Ok(Considered::Over(Outcome::server_error(&failed, None, None))),
     };
     let policy = match merged(desk.policy, &session) {

@@ -15,6 +15,7 @@ use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::{Canceller, Place, Surroundings};
 use crate::judge::Policy;
+use crate::live::lockers::Known;
 use crate::live::{Aim, CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
@@ -96,6 +97,7 @@ struct About {
     host: usize,
     cancel_packet: Vec<u8>,
     cancel: Option<CancelEntry>,
+    lockers: Known,
     _seat: crate::live::Seat,
 }
 
@@ -151,6 +153,7 @@ fn begun(
     let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
     let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
     let about = About {
+        lockers: state.serving.live.lockers().of(&identity.database),
         place: Place {
             user: identity.user,
             database: identity.database,
@@ -287,8 +290,8 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
     }
 }
 
-fn watcher<'a>(about: &About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    (Watcher::of(about.replication, &state.memory), state.serving.now().settings.idle_timeout)
+fn watcher<'a>(about: &'a About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
+    (Watcher::of(about.replication, &state.memory, &about.lockers), state.serving.now().settings.idle_timeout)
 }
 
 const fn turn(halt: Halt) -> Turn {
@@ -335,6 +338,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         surroundings: &surroundings,
         scratch: &state.scratch,
         replication: about.replication,
+        lockers: &about.lockers,
     };
     let mut words = None;
     match (care, settings.oversize) {

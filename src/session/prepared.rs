@@ -13,10 +13,26 @@ const PORTALS_MAX: usize = 1_000;
 /// The watched statements and portals of one session.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    statements: HashMap<Vec<u8>, Rc<[u8]>>,
+    statements: HashMap<Vec<u8>, Statement>,
     portals: HashMap<Vec<u8>, Portal>,
     bytes: usize,
     portal_bytes: usize,
+}
+
+/// A watched statement.
+#[derive(Debug)]
+struct Statement {
+    sql: Rc<[u8]>,
+    why: Why,
+}
+
+/// Why a statement is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It must be looked at before it runs.
+    Matters,
+    /// It calls what may lock: it may run without being looked at where no more can be watched.
+    Calls,
 }
 
 /// A portal of a watched statement.
@@ -45,15 +61,15 @@ impl Prepared {
     }
 
     /// The server has made a statement that is to be looked at when it is run.
-    pub fn watch(&mut self, name: &[u8], sql: &[u8]) {
+    pub fn watch(&mut self, name: &[u8], sql: &[u8], why: Why) {
         self.forget(name);
         self.bytes += name.len() + sql.len();
-        self.statements.insert(name.to_vec(), sql.into());
+        self.statements.insert(name.to_vec(), Statement { sql: sql.into(), why });
     }
 
     /// The server has made an ordinary statement of this name, or none.
     pub fn forget(&mut self, name: &[u8]) {
-        if let Some(sql) = self.statements.remove(name) {
+        if let Some(Statement { sql, .. }) = self.statements.remove(name) {
             self.bytes -= name.len() + sql.len();
         }
     }
@@ -63,7 +79,7 @@ impl Prepared {
         self.statements.retain(|name, _| {
             name.is_empty() || names.iter().any(|kept| *kept == String::from_utf8_lossy(name))
         });
-        self.bytes = self.statements.iter().map(|(name, sql)| name.len() + sql.len()).sum();
+        self.bytes = self.statements.iter().map(|(name, one)| name.len() + one.sql.len()).sum();
     }
 
     /// Whether a statement is watched.
@@ -75,13 +91,17 @@ impl Prepared {
     /// be made.
     #[must_use]
     pub fn bind(&mut self, portal: &[u8], statement: &[u8]) -> bool {
-        let sql = self.statements.get(statement).map(Rc::clone);
-        if let Some(sql) = &sql
-            && !self.portals.contains_key(portal)
-            && (self.portals.len() >= PORTALS_MAX || self.portal_bytes + portal.len() + sql.len() > BYTES_MAX)
-        {
-            return false;
-        }
+        let watched = self.statements.get(statement);
+        let no_room = |sql: &[u8]| {
+            !self.portals.contains_key(portal)
+                && (self.portals.len() >= PORTALS_MAX
+                    || self.portal_bytes + portal.len() + sql.len() > BYTES_MAX)
+        };
+        let sql = match watched {
+            Some(one) if no_room(&one.sql) && one.why == Why::Matters => return false,
+            Some(one) if no_room(&one.sql) => None,
+            watched => watched.map(|one| Rc::clone(&one.sql)),
+        };
         self.end_portal(portal);
         if let Some(sql) = sql {
             self.portal_bytes += portal.len() + sql.len();
@@ -128,7 +148,7 @@ mod tests {
     #[test]
     fn portals_follow_their_statement() {
         let mut prepared = Prepared::default();
-        prepared.watch(b"s", b"drop table t");
+        prepared.watch(b"s", b"drop table t", Why::Matters);
         assert!(prepared.bind(b"p", b"s"));
         assert_eq!(prepared.portal(b"p").as_deref(), Some(&b"drop table t"[..]));
         assert!(prepared.bind(b"p", b"other"));
@@ -143,15 +163,17 @@ mod tests {
     #[test]
     fn portals_are_bounded_too() {
         let mut prepared = Prepared::default();
-        prepared.watch(b"s", &vec![b'x'; BYTES_MAX / 2]);
+        prepared.watch(b"s", &vec![b'x'; BYTES_MAX / 2], Why::Matters);
         assert!(prepared.bind(b"1", b"s") && !prepared.bind(b"2", b"s"), "texts outlive their statement");
-        prepared.watch(b"s", b"drop table t");
+        prepared.watch(b"s", b"drop table t", Why::Matters);
         for index in 1..PORTALS_MAX {
             assert!(prepared.bind(index.to_string().as_bytes(), b"s"), "{index}");
             prepared.run(index.to_string().as_bytes(), &b"drop table t"[..].into());
         }
         assert!(prepared.bind(b"last", b"s") && !prepared.bind(b"one more", b"s"));
         assert!(prepared.bind(b"last", b"s") && prepared.bind(b"one more", b"ordinary"));
+        prepared.watch(b"c", b"select f()", Why::Calls);
+        assert!(prepared.bind(b"a call", b"c") && prepared.portal(b"a call").is_none());
         prepared.end_transaction();
         assert!(prepared.bind(b"one more", b"s"));
     }
@@ -161,7 +183,7 @@ mod tests {
         let mut prepared = Prepared::default();
         assert!(!prepared.has_room(b"s", &vec![b'x'; BYTES_MAX]));
         for index in 0..STATEMENTS_MAX {
-            prepared.watch(index.to_string().as_bytes(), b"drop table t");
+            prepared.watch(index.to_string().as_bytes(), b"drop table t", Why::Matters);
         }
         assert!(!prepared.has_room(b"s", b"drop table t"));
         prepared.keep(&["7".to_owned()]);

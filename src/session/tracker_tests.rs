@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::eye::Glance;
+use super::super::prepared::Why;
 use super::*;
 use crate::wire::client as message;
 use crate::wire::frame::{put, put_string};
@@ -96,7 +97,7 @@ fn the_rest_of_a_long_text_is_looked_through() {
 #[test]
 fn a_watched_statement_is_stopped_when_it_is_run() {
     let mut tracker = tracker();
-    tracker.prepared.watch(b"s", b"alter table t");
+    tracker.prepared.watch(b"s", b"alter table t", Why::Matters);
     let mut bytes = Vec::new();
     message::bind(&mut bytes, b"p", b"s", &[]);
     let bound = bytes.len();
@@ -186,7 +187,7 @@ proptest! {
     #[test]
     fn hostile_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut tracker = tracker();
-        tracker.prepared.watch(b"", b"alter");
+        tracker.prepared.watch(b"", b"alter", Why::Matters);
         let _ = tracker.client(&bytes, &mut Alter);
         let _ = tracker.server(&bytes);
     }

@@ -7,6 +7,7 @@
 mod alembic;
 mod auth;
 mod by_hand;
+mod calls;
 mod check;
 mod check_formats;
 mod check_live;

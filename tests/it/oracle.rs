@@ -9,7 +9,7 @@ use lockkeeper::base::LockMode;
 use lockkeeper::cluster::{Cluster, Installation, Options};
 use lockkeeper::effects::facts::{Facts, Texts, answer};
 use lockkeeper::effects::{self, Effects, Past, Task};
-use lockkeeper::sql::{Encoding, Script, parse};
+use lockkeeper::sql::{Calls, Encoding, Script, parse};
 
 use crate::oracle_forms::{LATER, OUTSIDE, SETUP, STATEMENTS};
 use crate::support::raw::{self, Raw};
@@ -140,6 +140,7 @@ fn facts(session: &mut Raw, script: &Script) -> Facts {
     let taken = ask(&answer::NAMES, &[answer::names_beside(&need)]);
     let version = session.rows("SHOW server_version_num")[0][0].clone().unwrap();
     Facts {
+        calls: Calls::Nothing,
         server_version: version.parse().unwrap(),
         utc: Some(session.rows("SHOW timezone")[0][0].as_deref() == Some("UTC")),
         offline: false,

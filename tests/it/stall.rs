@@ -11,11 +11,11 @@ const SLOW: &str = "CREATE FUNCTION slow(text) RETURNS text LANGUAGE plpgsql AS 
 const HEAVY: &str = "ALTER TABLE orders ALTER note TYPE varchar USING slow(note)";
 const TYPE: &str =
     "SELECT atttypid::regtype FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'";
-const WAITED: &str = "canceling statement because others waited behind it";
+pub(crate) const WAITED: &str = "canceling statement because others waited behind it";
 
 /// What `work` brings, while an application reads the table without end. None of its queries may wait for a tenth of the
 /// time that the statement wants to hold its lock.
-fn under_traffic<T>(stage: &Stage, work: impl FnOnce() -> T) -> T {
+pub(crate) fn under_traffic<T>(stage: &Stage, work: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     let mut application = stage.straight();
     application.all(&["SET lock_timeout = '1s'"]);

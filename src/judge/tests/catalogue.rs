@@ -7,7 +7,7 @@ use crate::effects::facts::{
     ColumnFacts, ConstraintFacts, Facts, FillFacts, IndexFacts, PartitionFacts, PartitionKey, Reference,
     Relation, RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind, TypedColumn,
 };
-use crate::judge::{Decision, Guard, Judgement};
+use crate::judge::{Decision, Guard, Judgement, Waits};
 use crate::plan::{Context, Inverse, Pace, Plan, Probe, Target};
 use crate::sql::form::{ConstraintKind, TypeName};
 
@@ -314,7 +314,10 @@ pub(super) fn show(judgement: &Judgement) -> String {
     shown
 }
 
-fn show_guard(Guard { targets, retry, first }: &Guard) -> String {
+fn show_guard(Guard { targets, retry, waits, first }: &Guard) -> String {
+    if *waits == Waits::AsSent {
+        return format!("watch retry {retry:?}\n");
+    }
     let modes: Vec<&str> = targets.iter().map(|Target { mode, .. }| LockMode::name(*mode)).collect();
     let locks = if modes.is_empty() { "nothing known".to_owned() } else { modes.join(", ") };
     let mut shown = format!("guard retry {retry:?} locks {locks}\n");

@@ -2,8 +2,9 @@
 
 use super::catalogue::{facts, show};
 use crate::effects::Past;
-use crate::judge::{Decision, Mode, Moment, Policy, Standing, decide, policy_for};
-use crate::sql::{Encoding, parse};
+use crate::effects::facts::Facts;
+use crate::judge::{Decision, Mode, Moment, Policy, Standing, Waits, decide, policy_for};
+use crate::sql::{Calls, Encoding, parse};
 
 const IN_TRANSACTION: Standing = Standing::Explicit { holds_strong: false };
 const HOLDS_STRONG: Standing = Standing::Explicit { holds_strong: true };
@@ -20,6 +21,7 @@ fn course(text: &str, transaction: Standing) -> String {
     let judgement = decide(&script, &facts(150_018), &Moment::new(transaction), &Policy::default());
     match judgement.decision {
         Decision::Forward => "forward".into(),
+        Decision::Guard(guard) if guard.waits == Waits::AsSent => format!("watch {:?}", guard.retry),
         Decision::Guard(guard) => format!("{:?}", guard.retry),
         Decision::Run(_) => "run".into(),
         Decision::Hold(_) => "hold".into(),
@@ -65,7 +67,7 @@ fn one_statement_outside_a_transaction() {
         ("DO $$ BEGIN ALTER TABLE orders ADD c int; END $$", "Transaction"),
         ("DO $$ BEGIN ALTER TABLE orders ADD c int; COMMIT; END $$", "Never"),
         ("DO $$ BEGIN PERFORM 1; END $$", "forward"),
-        ("CALL p()", "forward"),
+        ("CALL p()", "watch Never"),
         ("CREATE EXTENSION hstore", "Transaction"),
         ("ALTER TABLE orders FROBNICATE", "Whole"),
         ("frobnicate the orders", "forward"),
@@ -78,6 +80,29 @@ fn one_statement_outside_a_transaction() {
         ("RESET lockkeeper.mood", "refuse 42704"),
     ] {
         assert_eq!(course(text, Standing::Outside), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_calls_a_function_that_may_lock_is_watched() {
+    let allowed = "/* lockkeeper: allow opaque-ddl because it is quick */ SELECT f()";
+    for (text, mode, transaction, repeatable, expected) in [
+        ("SELECT f()", Mode::Enforce, Standing::Outside, true, "watch retry Whole\n"),
+        ("INSERT INTO t SELECT f()", Mode::Enforce, Standing::Outside, true, "watch retry Whole\n"),
+        ("CALL f()", Mode::Enforce, Standing::Outside, true, "watch retry Whole\n"),
+        ("CALL f()", Mode::Enforce, Standing::Outside, false, "watch retry Never\n"),
+        ("SELECT 1; SELECT f()", Mode::Enforce, Standing::Outside, true, "watch retry Never\n"),
+        ("SELECT f()", Mode::Enforce, IN_TRANSACTION, true, "watch retry Never\n"),
+        ("SELECT f()", Mode::Enforce, Standing::Implicit, true, "watch retry Never\n"),
+        ("SELECT f()", Mode::Observe, Standing::Outside, true, "forward\n"),
+        ("SELECT f()", Mode::Off, Standing::Outside, true, "forward\n"),
+        (allowed, Mode::Enforce, Standing::Outside, true, "forward\n"),
+    ] {
+        let policy = Policy { mode, ..Policy::default() };
+        let facts = Facts { calls: Calls::MayLock { repeatable }, ..facts(150_018) };
+        let script = parse(text.as_bytes(), Encoding::Utf8);
+        let shown = show(&decide(&script, &facts, &Moment::new(transaction), &policy));
+        assert_eq!(shown, expected, "{text} {transaction:?} {mode:?}");
     }
 }
 

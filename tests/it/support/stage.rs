@@ -189,9 +189,11 @@ impl Person {
         i32::from_be_bytes(self.key[..4].try_into().expect("four bytes"))
     }
 
-    /// Asks, on another connection, to cancel what this session is doing.
+    /// Asks, on another connection, to cancel what this session is doing; what comes next cannot be struck by it.
     pub(crate) fn cancel(&self) {
-        Raw::connect(self.addr).send(&raw::cancel_request(&self.key));
+        let mut other = Raw::connect(self.addr);
+        other.send(&raw::cancel_request(&self.key));
+        other.bytes_to_end();
     }
 }
 

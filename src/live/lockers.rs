@@ -1,0 +1,146 @@
+//! Which functions of each database may lock, as the last look has found them, and which databases are to be looked at.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::left_overs::DATABASES_MAX;
+use crate::event::clock::Moment;
+use crate::sql::Lockers;
+use crate::sql::lockers::Locker;
+
+/// What others make is looked for so often, where there are sessions.
+pub const AGAIN: Duration = Duration::from_mins(1);
+
+/// What a session has made is not seen by a look before it is committed: so long it is kept in mind whatever looks find.
+const KEPT_FOR: Duration = Duration::from_mins(10);
+
+/// More of those are not kept in mind.
+const MADE_MAX: usize = 1_000;
+
+/// What sessions of one database read, message by message.
+pub type Known = Arc<ArcSwap<Lockers>>;
+
+/// Those of all databases.
+#[derive(Debug, Default)]
+pub struct LockersOfAll {
+    places: Mutex<BTreeMap<String, Place>>,
+    asked: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    known: Known,
+    found: Vec<(String, Locker)>,
+    made: Vec<(Moment, String, Locker)>,
+    looked: Option<Moment>,
+    due: bool,
+}
+
+impl Place {
+    fn publish(&self) {
+        let made = self.made.iter().map(|(_, name, locker)| (name.clone(), *locker));
+        self.known.store(Arc::new(Lockers::new(self.found.iter().cloned().chain(made))));
+    }
+}
+
+impl LockersOfAll {
+    /// Those of a database, for as long as they are kept; where nobody has looked of late, that is asked for.
+    pub fn of(&self, database: &str) -> Known {
+        let mut places = self.places();
+        if places.len() >= DATABASES_MAX && !places.contains_key(database) {
+            return Known::default();
+        }
+        let place = places.entry(database.to_owned()).or_default();
+        if !place.due && place.looked.is_none_or(|at| at.elapsed() >= AGAIN) {
+            place.due = true;
+            self.asked.notify_one();
+        }
+        Arc::clone(&place.known)
+    }
+
+    /// Asks for another look: functions were made, changed or dropped.
+    pub fn ask_again(&self, database: &str) {
+        if let Some(place) = self.places().get_mut(database) {
+            place.due = true;
+            self.asked.notify_one();
+        }
+    }
+
+    /// A session makes one.
+    pub fn made(&self, database: &str, name: &str, locker: Locker) {
+        let mut places = self.places();
+        let Some(place) = places.get_mut(database) else { return };
+        if place.made.len() < MADE_MAX {
+            place.made.push((Moment::now(), name.to_owned(), locker));
+            place.publish();
+        }
+    }
+
+    /// Waits until there are databases to be looked at.
+    pub async fn due(&self) -> Vec<String> {
+        loop {
+            let due: Vec<String> = {
+                let mut places = self.places();
+                let due = places
+                    .iter_mut()
+                    .filter_map(|(database, place)| std::mem::take(&mut place.due).then(|| database.clone()));
+                due.collect()
+            };
+            if !due.is_empty() {
+                return due;
+            }
+            self.asked.notified().await;
+        }
+    }
+
+    /// The databases that somebody is in.
+    pub fn in_use(&self) -> Vec<String> {
+        let places = self.places();
+        let used = places.iter().filter(|(_, place)| Arc::strong_count(&place.known) > 1);
+        used.map(|(database, _)| database.clone()).collect()
+    }
+
+    /// Notes what a look has found.
+    pub fn note(&self, database: &str, found: Vec<(String, Locker)>) {
+        let mut places = self.places();
+        let Some(place) = places.get_mut(database) else { return };
+        place.made.retain(|(at, ..)| at.elapsed() < KEPT_FOR);
+        (place.found, place.looked) = (found, Some(Moment::now()));
+        place.publish();
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Calls;
+    use crate::sql::lockers::Ddl;
+
+    const LOCKER: Locker = Locker { ddl: Ddl::Written, repeatable: true };
+
+    #[tokio::test]
+    async fn sessions_see_what_a_look_finds_and_what_others_make() {
+        let all = LockersOfAll::default();
+        let known = all.of("a");
+        assert_eq!(all.due().await, ["a"]);
+        assert!(known.load().is_empty());
+        all.note("a", vec![("f".to_owned(), LOCKER)]);
+        all.made("a", "g", LOCKER);
+        let calls = |text: &str| known.load().called_in(text.as_bytes()) != Calls::Nothing;
+        assert!(calls("SELECT f()") && calls("SELECT g()"));
+        all.note("a", Vec::new());
+        assert!(!calls("SELECT f()") && calls("SELECT g()"), "what is not committed yet is kept in mind");
+        assert!(all.of("b").load().is_empty());
+        all.ask_again("a");
+        assert_eq!(all.due().await, ["a", "b"]);
+        assert_eq!(all.in_use(), ["a"], "nobody is in the other one");
+    }
+}
