@@ -5,8 +5,8 @@ use std::process::Command;
 
 use lockkeeper::cluster::Installation;
 
-use super::{each_major, programs};
 use super::stage::{Answer, Person, Stage, Way};
+use super::{each_major, programs};
 
 /// Everything that the catalogue says of the objects of people; numbers of objects left out.
 pub(crate) const STATE: &str = include_str!("state.sql");
