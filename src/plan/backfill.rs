@@ -132,7 +132,7 @@ fn refuses(table: &RelationName, fill: &FillFacts) -> Option<String> {
     let alter = format!("ALTER TABLE {} REPLICA IDENTITY", spelled(table));
     Some(match wrong {
         Unpublishable::NoIdentity => format!(
-            "{because}, which has no replica identity, so that the server refuses them. Give it a primary key, or one by {alter} USING \
+            "{because}, which has no replica identity, so that the server refuses them. Give it a primary key, or an identity by {alter} USING \
              INDEX, first."
         ),
         Unpublishable::Filter => format!(

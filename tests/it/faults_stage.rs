@@ -343,7 +343,8 @@ impl Stage {
         let by_hand = tidied.clone().or_else(|| told("take_back=")).unwrap_or_default();
         let heard = case.last_words();
         assert!(heard.contains(&by_hand), "{}: {by_hand}: {heard}", case.name);
-        assert!(by_hand.is_empty() || heard.contains("Connect again"), "{}: {heard}", case.name);
+        let harmless = by_hand.is_empty() && !case.is_build();
+        assert!(harmless || heard.contains("Connect again"), "{}: {heard}", case.name);
         for sql in by_hand.split("; ").filter(|sql| !sql.is_empty()) {
             self.beside().query(sql);
         }
