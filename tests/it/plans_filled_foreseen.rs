@@ -234,6 +234,27 @@ fn constraints_that_rows_may_break() {
     all_are_foreseen(&NOT_VALID);
 }
 
+/// The server would write the rows that the owner sees, and say nothing of the others.
+#[test]
+fn row_security_that_holds_for_the_owner() {
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        let secured = "ALTER TABLE t OWNER TO humble; ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE other.p1 ENABLE ROW LEVEL \
+                       SECURITY; ALTER TABLE p OWNER TO humble; ALTER TABLE other.p1 OWNER TO humble; ALTER TABLE p2 OWNER TO humble";
+        twins.begin(&[TABLES, secured]);
+        let mine = &["SET ROLE humble"];
+        for (table, sql) in [("t", SQL), ("other.p1", "ALTER TABLE p ADD x serial")] {
+            twins.beside.all(&[&format!("ALTER TABLE {table} FORCE ROW LEVEL SECURITY")]);
+            let refused = twins.through(mine).query(sql);
+            assert_eq!(refused.failure(), "0A000", "{table}: {refused:?}");
+            assert!(refused.detail().contains("hides rows from this role"), "{table}: {refused:?}");
+            twins.beside.all(&[&format!("ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")]);
+            twins.alike(mine, sql);
+            twins.plain.all(&["RESET ROLE"]);
+        }
+    }
+}
+
 /// Nobody can know that of a CHECK that was proved once.
 #[test]
 fn a_check_that_is_not_true_any_more_takes_the_column_with_it() {
