@@ -11,7 +11,7 @@ mod types;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey,
-    Reference, TableFacts, TableIndex, TakenNames, ViewFacts,
+    Reference, TableFacts, TableIndex, TakenNames, Unpublishable, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 

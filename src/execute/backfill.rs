@@ -361,10 +361,10 @@ fn half(time: Duration) -> Duration {
     time / 2
 }
 
-/// A CHECK that is NOT VALID holds for whatever is written, and so for a row that was there before it.
+/// A CHECK is asked of whatever is written, and so of a row for which it is not true any more.
 fn explained(failed: &Failed) -> Outcome {
     if sqlstate(&failed.body) == SqlState::CHECK_VIOLATION {
-        let detail = "The rows are updated in ranges, and a constraint that is NOT VALID holds for rows that are updated, too.";
+        let detail = "The rows are updated in ranges, and each UPDATE asks every CHECK of the row, which the statement itself does not.";
         return Outcome::server_error(
             failed,
             Some(detail),

@@ -9,11 +9,11 @@ use crate::judge::{Guard, Retry, Waits};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work};
 use crate::plan::{
-    Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, WayOut, up_front,
+    Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, WayOut, cut_off, up_front,
 };
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
-use crate::upstream::{Link, Lost};
+use crate::upstream::{IfLost, Link, Lost};
 use crate::wire::fields::{field, sqlstate};
 
 use super::attempt::is_lock_timeout;
@@ -39,6 +39,9 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
         Course { hazard: plan.hazard, steps: plan.steps.clone(), at: 0, over: false, surroundings };
     let ended = steps(run, plan.tag, &mut course).await;
     course.over = ended.is_ok();
+    if course.over {
+        run.link.if_lost = None;
+    }
     ended
 }
 
@@ -58,8 +61,16 @@ impl Course<'_> {
         self.steps.get(..self.at).unwrap_or_default()
     }
 
+    fn left(&self) -> &[Step] {
+        self.steps.get(self.at..).unwrap_or_default()
+    }
+
     fn way_out(&self) -> WayOut {
-        WayOut::between(self.done(), self.steps.get(self.at..).unwrap_or_default())
+        WayOut::between(self.done(), self.left())
+    }
+
+    fn if_lost(&self) -> Option<Box<IfLost>> {
+        cut_off::told(self.done(), self.left()).map(|(detail, hint)| Box::new(IfLost { detail, hint }))
     }
 }
 
@@ -81,6 +92,7 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
         let name = summary::name(run, step);
         let span = summary::span(name, step, (at + 1, of));
         run.record.step((at + 1, of), name, step.lock);
+        run.link.if_lost = course.if_lost();
         let stopped = if at > 0 { run.stopped() } else { None };
         let done = at > 0 && is_done(run.link, step).await?;
         let settled = match &step.pace {

@@ -159,7 +159,7 @@ impl FilledTable<'_> {
     /// What is in the way of an UPDATE of every row.
     fn in_the_way(&self) -> Option<String> {
         if !self.is_partitioned() {
-            return backfill::in_the_way(self.name, false, &backfill::of_table(self.facts));
+            return backfill::in_the_way(self.name, false, &self.facts.fill);
         }
         let leaves = self.facts.partitions.iter().filter(|it| it.leaf);
         leaves.into_iter().find_map(|it| backfill::in_the_way(&it.name, it.foreign, &it.fill))
@@ -174,7 +174,7 @@ impl FilledTable<'_> {
             return Filled::Leaves(Leaves { table, oid: self.relation.oid, set, condition, left, rows });
         }
         let verb = format!("UPDATE {} {set}", spelled(&table));
-        let key = backfill::of_table(self.facts).key;
+        let key = self.facts.fill.key.clone();
         Filled::Table(Ranges { table, key, verb, condition, left, rows })
     }
 }

@@ -7,10 +7,8 @@ use super::by_hand::{HandStep, spelled};
 use super::constraint::long;
 use super::{Pace, Step, Target};
 use crate::base::name::written;
-use crate::base::relation::quote_identifier;
 use crate::base::{LockMode, RelationName};
-use crate::effects::facts::{FillFacts, Leaf, Oid, TableFacts, TableIndex};
-use crate::sql::form::ConstraintKind;
+use crate::effects::facts::{FillFacts, Leaf, Oid, Unpublishable};
 
 /// A statement that is carried out in ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,40 +66,88 @@ impl Leaves {
     }
 }
 
-/// Why the rows of a table cannot be written in ranges, or not without doing more than that; a sentence.
+/// Why the rows of a table cannot be written in ranges, or not without doing more than that; a sentence, and how that is
+/// changed.
 pub fn in_the_way(table: &RelationName, foreign: bool, fill: &FillFacts) -> Option<String> {
-    let could = "It could be filled in batches, but";
-    if foreign {
-        return Some(format!("{could} {table} is a foreign table."));
-    }
+    let why = if foreign {
+        Some(format!("{table} is a foreign table."))
+    } else {
+        fires(table, fill).or_else(|| forbids(table, fill)).or_else(|| refuses(table, fill))
+    };
+    let why = why.or_else(|| {
+        fill.key.is_empty().then(|| {
+            format!(
+                "{table} has no unique index on columns that are NOT NULL to tell them apart by, of types whose values are the same \
+                 when they are read as they are written. Add a primary key first."
+            )
+        })
+    });
+    why.map(|why| format!("It could be filled in batches, but {why}"))
+}
+
+/// What an UPDATE would do besides.
+fn fires(table: &RelationName, fill: &FillFacts) -> Option<String> {
     if let Some(trigger) = fill.triggers.first() {
         return Some(format!(
-            "{could} each UPDATE would fire the trigger {} of {table}, which the statement itself does not. A superuser can fill \
-             it with session_replication_role set to replica, which fires none.",
+            "each UPDATE would fire the trigger {} of {table}, which the statement itself does not. A superuser can fill it with \
+             session_replication_role set to replica, which fires none.",
             written(trigger)
         ));
     }
-    if let Some(rule) = fill.rules.first() {
-        return Some(format!("{could} the rule {} of {table} stands in for each UPDATE.", written(rule)));
-    }
-    if fill.row_security {
-        return Some(format!("{could} the row security of {table} hides rows from this role."));
-    }
-    fill.key.is_empty().then(|| {
-        format!(
-            "{could} {table} has no unique index on columns that are NOT NULL to tell them apart by. Add a primary key first."
-        )
-    })
+    let rule = fill.rules.first()?;
+    Some(format!("the rule {} of {table} stands in for each UPDATE.", written(rule)))
 }
 
-/// How the rows of a table can be written in ranges.
-pub fn of_table(table: &TableFacts) -> FillFacts {
-    FillFacts {
-        key: key_of(table).unwrap_or_default(),
-        triggers: table.update_triggers.clone(),
-        rules: table.update_rules.clone(),
-        row_security: table.row_security,
+/// What this role may not do.
+fn forbids(table: &RelationName, fill: &FillFacts) -> Option<String> {
+    if fill.row_security {
+        return Some(format!("the row security of {table} hides rows from this role."));
     }
+    let of_table: Vec<&str> =
+        fill.rights_missing.iter().map(String::as_str).filter(|it| *it != "USAGE").collect();
+    let grants = match (table.schema.as_ref(), of_table.as_slice()) {
+        _ if fill.rights_missing.is_empty() => return None,
+        (Some(schema), []) => format!("GRANT USAGE ON SCHEMA {}", written(schema)),
+        (None, []) => "GRANT USAGE ON its schema".to_owned(),
+        (_, rights) => format!("GRANT {} ON {}", rights.join(", "), spelled(table)),
+    };
+    Some(format!(
+        "that asks for a right on {table} that this role has not, and that the statement itself does not ask for: {grants} TO \
+         CURRENT_USER."
+    ))
+}
+
+/// What the server does not take.
+fn refuses(table: &RelationName, fill: &FillFacts) -> Option<String> {
+    if let Some(constraint) = fill.not_valid.first() {
+        let name = written(constraint);
+        return Some(format!(
+            "each UPDATE checks the constraint {name} of {table}, which is NOT VALID, so that a row may break it: ALTER TABLE {} \
+             VALIDATE CONSTRAINT {name} first.",
+            spelled(table)
+        ));
+    }
+    let (publication, wrong) = fill.publications.first()?;
+    let because = format!("the publication {} publishes the updates of {table}", written(publication));
+    let alter = format!("ALTER TABLE {} REPLICA IDENTITY", spelled(table));
+    Some(match wrong {
+        Unpublishable::NoIdentity => format!(
+            "{because}, which has no replica identity, so that the server refuses them. Give it a primary key, or an identity by {alter} USING \
+             INDEX, first."
+        ),
+        Unpublishable::Filter => format!(
+            "{because}, and its row filter reads a column that is not part of the replica identity, so that the server refuses them. \
+             Change the filter, or the identity by {alter}, first."
+        ),
+        Unpublishable::List => format!(
+            "{because}, and its list of columns leaves out a part of the replica identity, so that the server refuses them. Change the \
+             list, or the identity by {alter}, first."
+        ),
+        Unpublishable::Generated => format!(
+            "{because}, and a generated column that is not published is part of the replica identity, so that the server refuses them. \
+             Change the identity by {alter} first."
+        ),
+    })
 }
 
 /// What becomes of rows that are passed by since somebody changes their key.
@@ -210,50 +256,6 @@ fn row(columns: &[String]) -> String {
     }
 }
 
-/// The key by which a table is gone through; `None` where it has none. The primary key goes before others, a short one before
-/// a long one.
-fn key_of(table: &TableFacts) -> Option<Vec<String>> {
-    let fits = |index: &&TableIndex| {
-        index.unique
-            && index.valid
-            && !index.partial
-            && !index.expressions
-            && index.method == "btree"
-            && !index.columns.is_empty()
-            && index.columns.iter().all(|column| is_walkable(table, column))
-            && is_in_plain_order(index)
-    };
-    let primary = |index: &TableIndex| {
-        let constraint = index.constraint.as_deref().and_then(|name| table.constraint(name));
-        constraint.is_some_and(|it| it.kind == ConstraintKind::PrimaryKey)
-    };
-    let best =
-        table.indexes.iter().filter(fits).min_by_key(|index| (!primary(index), index.columns.len()))?;
-    Some(best.columns.clone())
-}
-
-/// Whether a column never holds a null, and each of its values has a text that means just that value.
-fn is_walkable(table: &TableFacts, column: &str) -> bool {
-    /// Their texts depend on settings that may round them, or that may mean something else when they are read.
-    const ROUNDED: [&str; 3] = ["float4", "float8", "interval"];
-    let proved = table.not_null(column).is_none_or(|constraint| constraint.validated);
-    table.column(column).is_some_and(|it| it.not_null && proved && !ROUNDED.contains(&it.base.0.as_str()))
-}
-
-/// Whether the index is in the order that ORDER BY means; where nobody could ask for its definition, that of a constraint is
-/// most likely so.
-fn is_in_plain_order(index: &TableIndex) -> bool {
-    let Some((_, mut rest)) = index.definition.split_once(" USING btree (") else {
-        return index.definition.is_empty() && index.constraint.is_some();
-    };
-    for (at, column) in index.columns.iter().enumerate() {
-        rest = if at > 0 { rest.strip_prefix(", ").unwrap_or_default() } else { rest };
-        let quoted = rest.strip_prefix(quote_identifier(column).as_str());
-        rest = quoted.or_else(|| rest.strip_prefix(column.as_str())).unwrap_or_default();
-    }
-    rest.starts_with(')')
-}
-
 /// Where a statement is carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filled {
@@ -276,7 +278,6 @@ pub(super) fn step(filled: Filled, table: &Target) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effects::facts::ColumnFacts;
 
     fn ranges(key: &[&str]) -> Ranges {
         Ranges {
@@ -314,60 +315,5 @@ mod tests {
         );
         assert_eq!(two.any_left(), "SELECT EXISTS (SELECT 1 FROM public.\"Orders\" WHERE c IS NULL)");
         assert_eq!(two.as_one(), "UPDATE public.\"Orders\" SET c = DEFAULT WHERE c IS NULL");
-    }
-
-    #[test]
-    fn the_key_is_one_that_a_walk_can_follow() {
-        let column = |name: &str, ty: &str, not_null| ColumnFacts {
-            name: name.to_owned(),
-            ty: ty.to_owned(),
-            base: (ty.to_owned(), -1),
-            not_null,
-            default: None,
-            identity: false,
-            stored: false,
-        };
-        let index = |columns: &[&str], order: &str| TableIndex {
-            name: RelationName::bare("i"),
-            oid: 7,
-            needs: Vec::new(),
-            restorable: true,
-            columns: columns.iter().map(|it| (*it).to_owned()).collect(),
-            expressions: false,
-            partial: false,
-            method: "btree".to_owned(),
-            unique: true,
-            valid: true,
-            constraint: None,
-            definition: format!("CREATE UNIQUE INDEX i ON public.t USING btree ({order}) INCLUDE (d)"),
-        };
-        let table = |indexes: &[TableIndex]| TableFacts {
-            columns: vec![
-                column("a", "int4", true),
-                column("B b", "text", true),
-                column("f", "float8", true),
-                column("n", "int4", false),
-            ],
-            indexes: indexes.to_vec(),
-            ..TableFacts::default()
-        };
-        let pair = index(&["a", "B b"], "a, \"B b\"");
-        assert_eq!(key_of(&table(std::slice::from_ref(&pair))), Some(pair.columns.clone()));
-        let short = index(&["B b"], "\"B b\"");
-        assert_eq!(key_of(&table(&[pair.clone(), short.clone()])), Some(short.columns));
-        for other in [
-            index(&["a"], "a DESC"),
-            index(&["B b"], "\"B b\" COLLATE \"C\""),
-            index(&["f"], "f"),
-            index(&["n"], "n"),
-            TableIndex { unique: false, ..pair.clone() },
-            TableIndex { valid: false, ..pair.clone() },
-            TableIndex { partial: true, ..pair.clone() },
-            TableIndex { definition: String::new(), ..pair.clone() },
-        ] {
-            assert_eq!(key_of(&table(std::slice::from_ref(&other))), None, "{other:?}");
-        }
-        let busy = TableIndex { definition: String::new(), constraint: Some("k".to_owned()), ..pair.clone() };
-        assert_eq!(key_of(&table(&[busy])), Some(pair.columns));
     }
 }

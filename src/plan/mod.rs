@@ -6,6 +6,7 @@ pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
 pub mod constraint;
+pub mod cut_off;
 pub mod detach;
 pub mod drops;
 pub mod gathering;
@@ -18,6 +19,7 @@ pub mod up_front;
 
 pub use self::backfill::{Leaves, Ranges};
 pub use self::by_hand::HandStep;
+pub use self::cut_off::WayOut;
 pub use self::gathering::Gathering;
 use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::Oid;
@@ -65,26 +67,6 @@ pub enum Violated {
     Says(Notice),
     /// That this column of the table where the row was found holds a null.
     Null(String),
-}
-
-/// What people do where a plan was cut off: statements, the first to run first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WayOut {
-    /// They take back what was done.
-    TakeBack(Vec<String>),
-    /// What was asked for is done: they take away what the way there has left.
-    TidyUp(Vec<String>),
-}
-
-impl WayOut {
-    /// Of a plan of which these steps are done and those are not.
-    pub fn between(done: &[Step], left: &[Step]) -> Self {
-        if !left.is_empty() && left.iter().all(Step::is_tidy) {
-            return Self::TidyUp(left.iter().map(Step::text).collect());
-        }
-        let undo = done.iter().rev().flat_map(|step| &step.undo);
-        Self::TakeBack(undo.map(|undo| String::from_utf8_lossy(&undo.sql).into_owned()).collect())
-    }
 }
 
 impl Step {

@@ -28,7 +28,7 @@ use crate::wire::startup::Replication;
 use super::console;
 use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
-use super::farewell::{idle_too_long, shutdown};
+use super::farewell::{idle_too_long, shutdown, without_a_word};
 use super::greet::{Greeting, greet};
 use super::listener::Accepted;
 use super::login::{self, Ended, Session, Way};
@@ -367,11 +367,13 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
         Lost::Client(_) => return None,
         // A client that has closed its half has asked for the end.
         Lost::Upstream(_) if begun.link.client_reading == Reading::Closed => return None,
-        Lost::Upstream(_) if begun.link.tracker.said_goodbye() || begun.link.tracker.ended_with_error() => return None,
-        Lost::Upstream(_) => Notice::fatal(SqlState::CONNECTION_FAILURE, "connection to the Postgres server was lost")
-            .detail("The server ended the connection without a word, or the network did.")
-            .hint("What was not committed is rolled back. Connect again and look whether the last statement was done."),
-        Lost::ClientMalformed(malformed) => Notice::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string()),
+        Lost::Upstream(_) if begun.link.tracker.said_goodbye() || begun.link.tracker.ended_with_error() => {
+            return None;
+        }
+        Lost::Upstream(_) => without_a_word(begun.link.if_lost.as_deref()),
+        Lost::ClientMalformed(malformed) => {
+            Notice::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string())
+        }
         Lost::UpstreamMalformed(malformed) => {
             Notice::fatal(SqlState::PROTOCOL_VIOLATION, format!("the server sent {malformed}"))
         }

@@ -6,7 +6,7 @@
 //! it: no Sync of ours may end the client's implicit transaction, so the call ends with Flush.
 
 use crate::wire::client;
-use crate::wire::fields::field;
+use crate::wire::fields::{amend, field};
 use crate::wire::frame::put;
 use crate::wire::kind::server as kind;
 use crate::wire::server::{Status, columns};
@@ -200,12 +200,20 @@ impl Call {
     }
 }
 
-/// Passes on what concerns the client whatever is going on: changed parameters, notifications, the server's last words.
+/// Passes on what concerns the client whatever is going on: changed parameters, notifications, the server's last words with what
+/// stays behind them.
 pub async fn pass_news(link: &mut Link, kind: u8, body: &[u8]) {
     match kind {
         kind::NOTIFICATION => {}
         kind::PARAMETER_STATUS => link.tracker.received(kind, body),
-        kind::ERROR if is_fatal(body) => link.tracker.received(kind, body),
+        kind::ERROR if is_fatal(body) => {
+            link.tracker.received(kind, body);
+            if let Some(left) = link.if_lost.take() {
+                let mut out = Vec::new();
+                amend(&mut out, kind, body, Some(&left.detail), Some(&left.hint));
+                return link.tell(&out).await;
+            }
+        }
         _ => return,
     }
     pass(link, kind, body).await;

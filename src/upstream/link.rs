@@ -15,6 +15,7 @@ use crate::session::Tracker;
 use crate::wire::{Frame, Malformed};
 
 use super::Stream;
+use super::debt::{IfLost, Owed};
 
 /// While a statement is looked after, at most so many bytes of the client's are taken in advance.
 const AHEAD_MAX: usize = 64 << 10;
@@ -130,21 +131,12 @@ pub struct Link {
     pub batch: Batch,
     /// A setting of ours that could not be put back yet, because a transaction of the client's was in the way.
     pub owed: Option<Box<Owed>>,
+    /// What stays where the server is lost now: told behind its last words.
+    pub if_lost: Option<Box<IfLost>>,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
     pub least: Severity,
     /// The bookkeeping of frames.
     pub tracker: Tracker,
-}
-
-/// A `lock_timeout` of ours that has outlived its statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owed {
-    /// Ours, by which it is known again.
-    pub mark: String,
-    /// The client's.
-    pub value: String,
-    /// What gives it back to the session.
-    pub back: String,
 }
 
 /// What happened while a server's message was awaited.
@@ -170,6 +162,7 @@ impl Link {
             upstream_writing: Reading::Open,
             batch: Batch::None,
             owed: None,
+            if_lost: None,
             least: Severity::Notice,
             tracker,
         }

@@ -7,6 +7,7 @@ pub mod ask;
 pub mod call;
 pub mod cancel;
 pub mod certificate;
+pub mod debt;
 pub mod dial;
 pub mod link;
 pub mod own;
@@ -19,6 +20,7 @@ pub mod socket;
 pub mod stream;
 pub mod tls;
 
+pub use debt::IfLost;
 pub use link::{Link, Lost};
 pub use own::Own;
 pub use problem::Problem;

@@ -208,14 +208,14 @@ fn strike(stage: &mut Stage, fault: Fault, (sql, moment): (&str, Moment)) -> Opt
         Fault::ServerCrashes => {
             stage.restart(&mut case, Stop::Immediate);
             stage.is_listed(&case);
-            stage.goes_back(&case);
+            stage.goes_back(&mut case);
         }
         Fault::BackendTerminated => {
             stage.terminate(&case);
             stage.let_go(&mut case);
             stage.until_gone(&case);
             stage.is_listed(&case);
-            stage.goes_back(&case);
+            stage.goes_back(&mut case);
         }
     }
     drop::<Case>(case);

@@ -51,14 +51,26 @@ impl Half {
         Self { cluster, proxy, admin, gate, client, before }
     }
 
-    /// What the log says of the plan leads back to where it began, and the statement works from there.
-    fn goes_back(mut self, sql: &str) {
+    /// What the log says of the plan, and the client hears, leads back to where it began, and the statement works from there.
+    fn goes_back(mut self, sql: &str, (code, message): (&str, &str)) {
+        let heard = self.client.raw.until_end();
+        let heard = heard.iter().rfind(|frame| frame.tag == b'E').expect("last words");
+        assert_eq!((heard.sqlstate(), heard.message()), (code.to_owned(), message.to_owned()), "{sql}");
+        assert!(
+            heard.field(b'D').unwrap_or_default().contains("was cut off at step 2 of "),
+            "{sql}: {heard:?}"
+        );
+        let hint = heard.field(b'H').unwrap_or_default();
+
         let line = eventually("the plan is told", || {
             let log = self.proxy.log();
             log.lines().find(|line| line.contains("a plan was cut off")).map(str::to_owned)
         });
         let back = line.split_once("take_back=").map(|(_, back)| back.to_owned()).unwrap_or_default();
         assert!(back.ends_with("DROP COLUMN x"), "{sql}: {line}");
+        let told =
+            format!("Connect again and take back what was done: {back}. Then run the statement again.");
+        assert_eq!(hint, told, "{sql}");
         self.admin.all(&[&back]);
         assert_eq!(kept(&self.admin.table(STATE)), kept(&self.before), "{sql}");
         self.admin.all(&["ALTER SEQUENCE calls RESTART"]);
@@ -80,7 +92,7 @@ fn an_ended_backend_leaves_a_way_back() {
             let mut half = Half::of(installation, sql);
             half.admin.all(&[&format!("SELECT pg_terminate_backend({})", half.client.pid())]);
             half.gate.all(&["SELECT pg_advisory_unlock(1)"]);
-            half.goes_back(sql);
+            half.goes_back(sql, ("57P01", "terminating connection due to administrator command"));
         }
     }
 }
@@ -94,7 +106,7 @@ fn a_crash_of_the_server_leaves_a_way_back() {
             half.cluster.stop(Stop::Immediate).expect("stopped");
             half.cluster.start_again().expect("started");
             half.admin = Person::called(half.cluster.addr(), &[]);
-            half.goes_back(sql);
+            half.goes_back(sql, ("08006", "connection to the Postgres server was lost"));
         }
     }
 }

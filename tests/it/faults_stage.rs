@@ -80,6 +80,17 @@ impl Case {
     }
 }
 
+impl Case {
+    /// What the client hears of the end of its session: a DETAIL and a HINT.
+    fn last_words(&mut self) -> String {
+        let frames = self.client.as_mut().expect("a client").raw.until_end();
+        let error = frames.iter().rfind(|frame| frame.tag == b'E');
+        let error = error.unwrap_or_else(|| panic!("{}: no last words: {frames:?}", self.name));
+        assert_eq!(error.field(b'V').as_deref(), Some("FATAL"), "{}: {error:?}", self.name);
+        [b'D', b'H'].map(|code| error.field(code).unwrap_or_default()).join(" ")
+    }
+}
+
 impl Stage {
     /// On one version.
     pub(crate) fn on(installation: Installation) -> Self {
@@ -320,8 +331,8 @@ impl Stage {
         new.collect::<Vec<_>>().join("\n")
     }
 
-    /// What a living proxy says of a plan that was cut off leads back to where it began.
-    pub(crate) fn goes_back(&mut self, case: &Case) {
+    /// What a living proxy says of a plan that was cut off leads back to where it began; the client hears it, too.
+    pub(crate) fn goes_back(&mut self, case: &mut Case) {
         let line = eventually(&format!("{}: the plan is told", case.name), || {
             let log = self.proxy().log();
             let log = log.get(case.logged..).unwrap_or_default();
@@ -330,6 +341,10 @@ impl Stage {
         let told = |key: &str| line.split_once(key).map(|(_, statements)| statements.to_owned());
         let tidied = told("tidy_up=");
         let by_hand = tidied.clone().or_else(|| told("take_back=")).unwrap_or_default();
+        let heard = case.last_words();
+        assert!(heard.contains(&by_hand), "{}: {by_hand}: {heard}", case.name);
+        let harmless = by_hand.is_empty() && !case.is_build();
+        assert!(harmless || heard.contains("Connect again"), "{}: {heard}", case.name);
         for sql in by_hand.split("; ").filter(|sql| !sql.is_empty()) {
             self.beside().query(sql);
         }

@@ -130,6 +130,48 @@ fn without_users_the_database_is_the_servers() {
     assert_eq!(error.sqlstate(), "3D000");
 }
 
+#[test]
+fn several_commands_of_a_line() {
+    let consoled = Consoled::new();
+    let ran = consoled.ann(&["FREEZE 'a; b' FOR '2min'; SHOW FREEZE; THAW; SHOW FREEZE;"]).ok();
+    let rows: Vec<&str> = ran.lines().filter(|line| line.contains('|')).collect();
+    assert_eq!(rows.len(), 1, "{ran}");
+    assert!(rows[0].starts_with("a; b|ann|2"), "{ran}");
+    // Where one cannot be read none is carried out; where one fails those before it have been.
+    assert_eq!(consoled.ann(&["FREEZE 'x'; SHOW TABLES"]).code, 1);
+    assert_eq!(consoled.ann(&["SHOW FREEZE"]).ok(), "");
+    let failed = consoled.ann(&["FREEZE 'x'; FREEZE ''; THAW"]);
+    assert!(failed.stderr.contains("a freeze needs a reason"), "{}", failed.stderr);
+    assert!(consoled.ann(&["SHOW FREEZE"]).ok().starts_with("x|ann|2"));
+}
+
+#[test]
+fn what_is_wrong_is_said_precisely() {
+    let consoled = Consoled::new();
+    for (command, told) in [
+        (
+            "FREEZE orders FOR '2m'",
+            "the reason of a freeze stands in quotes: FREEZE 'the replica lags' FOR '2min'; it holds for all tables",
+        ),
+        ("FREEZE", "a freeze needs a reason, which stands in quotes"),
+        ("FREEZE FOR '2m'", "a freeze needs a reason, which stands in quotes"),
+        ("FREEZE 'x' FOR 2m", "how long a freeze lasts stands in quotes: FREEZE 'reason' FOR '2h'"),
+        (
+            "FREEZE 'x' FOR '2m'",
+            "how long a freeze lasts cannot be read: unit \"m\" is not known, allowed are us, ms, s, min, h, d",
+        ),
+        ("FREEZE 'x' CANCEL", "nothing stands but FOR '2h' and CANCEL RUNNING"),
+        ("FREEZE 'x' CANCEL RUNNING FOR '2m'", "in this order"),
+        ("THAW orders", "nothing stands behind THAW"),
+        ("SHOW", "SHOW wants to know what"),
+        ("SHOW POOLS", "SHOW knows HELP, STATUS, STEPS, FREEZE and PEAK, not POOLS"),
+    ] {
+        let ran = consoled.ann(&[command]);
+        assert!(ran.code == 1 && ran.stderr.contains(told), "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains("HINT:  SHOW HELP lists what there is"), "{command}: {}", ran.stderr);
+    }
+}
+
 /// What a driver would send, and what nobody should.
 #[test]
 fn what_it_does_not_know_is_an_error() {

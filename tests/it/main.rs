@@ -47,6 +47,7 @@ mod plans_drop;
 mod plans_faults;
 mod plans_filled;
 mod plans_filled_felt;
+mod plans_filled_foreseen;
 mod plans_filled_tree;
 mod plans_kin;
 mod plans_leaves;

@@ -121,6 +121,17 @@ const KEYS: &[&str] = &[
      FROM generate_series(1, 300) n",
     "CREATE TABLE k (a bytea PRIMARY KEY, b int); INSERT INTO k SELECT sha256(n::text::bytea), n FROM generate_series(1, 300) n",
     "CREATE TABLE k (a int[] PRIMARY KEY, b int); INSERT INTO k SELECT ARRAY[n % 5, n], n FROM generate_series(1, 300) n",
+    "CREATE TYPE pair AS (a int, b text); CREATE TABLE k (a pair[] PRIMARY KEY, b int); INSERT INTO k SELECT ARRAY[(n % 5, '(a,\"b\") \
+     ' || n)::pair], n FROM generate_series(1, 300) n",
+    "CREATE TABLE k (a int4range PRIMARY KEY, b int); INSERT INTO k SELECT int4range(n % 9, n + 9), n FROM generate_series(1, 300) n",
+    "CREATE TABLE k (a inet, c cidr, d name, b int, PRIMARY KEY (a, c, d)); INSERT INTO k SELECT '10.0.0.0'::inet + n % 9, '10.0.0.0/8', \
+     'n ' || n, n FROM generate_series(1, 300) n",
+    "CREATE TABLE k (a jsonb, c bit varying, d varchar, b int, PRIMARY KEY (a, c, d)); INSERT INTO k SELECT json_build_object('n', n), \
+     (n % 8)::bit(3), n % 3, n FROM generate_series(1, 300) n",
+    "CREATE TABLE k (a timetz, c money, d pg_lsn, e oid, f macaddr, b int, PRIMARY KEY (a, c, d, e, f)); INSERT INTO k SELECT time \
+     '00:00' + n * interval '1.000001 second', n % 7, '0/1', n, '08:00:2b:01:02:03', n FROM generate_series(1, 300) n",
+    "CREATE TABLE k (a timestamptz PRIMARY KEY, b int); INSERT INTO k SELECT now() - n * interval '1.000001 hours', n FROM \
+     generate_series(1, 300) n",
 ];
 
 #[test]

@@ -2,14 +2,18 @@
 //!
 //! Whoever has a connection sends the texts; nothing here does.
 
+mod fill;
+
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use self::fill::fill;
+pub use self::fill::leaf;
 use super::{
-    ColumnFacts, ConstraintFacts, FillFacts, Heir, IndexFacts, Leaf, NeededBy, Oid, OwnKey, PartitionFacts,
-    PartitionKey, Reference, Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts,
-    TypeKind, TypedColumn, ViewFacts, Volatility,
+    ColumnFacts, ConstraintFacts, Heir, IndexFacts, NeededBy, Oid, OwnKey, PartitionFacts, PartitionKey,
+    Reference, Relation, RelationKind, Storage, TableFacts, TableIndex, TakenNames, TypeFacts, TypeKind,
+    TypedColumn, ViewFacts, Volatility,
 };
 use crate::base::RelationName;
 use crate::effects::Need;
@@ -31,7 +35,9 @@ pub static FUNCTIONS: LazyLock<String> = LazyLock::new(|| qualified(include_str!
 pub static NAMES: LazyLock<String> = LazyLock::new(|| qualified(include_str!("names.sql")));
 
 fn with_fill(text: &str) -> String {
-    qualified(text).replace("{fill}", &qualified(include_str!("fill.sql")))
+    qualified(text)
+        .replace("{fill}", &qualified(include_str!("fill.sql")))
+        .replace("{publications}", &qualified(include_str!("publications.sql")))
 }
 
 /// The text without comments, its operators out of reach of a hostile search path.
@@ -196,9 +202,7 @@ fn table(value: &Value) -> TableFacts {
         refreshable: truth(value, "refreshable"),
         unpopulated: truth(value, "unpopulated"),
         has_kin: truth(value, "has_kin"),
-        update_triggers: texts(value, "update_triggers"),
-        update_rules: texts(value, "update_rules"),
-        row_security: truth(value, "row_security"),
+        fill: value.get("fill").map(fill).unwrap_or_default(),
         owner: text(value, "owner").map(str::to_owned),
         partition_key: value.get("partition_key").and_then(|key| {
             Some(PartitionKey { range: truth(key, "range"), column: text(key, "column")?.to_owned() })
@@ -227,26 +231,6 @@ fn own_key(key: &Value) -> Option<OwnKey> {
         rules: text(key, "rules").unwrap_or_default().to_owned(),
         validated: truth(key, "validated"),
     })
-}
-
-/// The leaf that one answer is about.
-pub fn leaf(answer: &str) -> Option<Leaf> {
-    let value: Value = serde_json::from_str(answer).ok()?;
-    Some(Leaf {
-        name: named(&value, "name")?,
-        oid: oid(&value, "oid")?,
-        foreign: truth(&value, "foreign"),
-        fill: fill(value.get("fill")?),
-    })
-}
-
-fn fill(value: &Value) -> FillFacts {
-    FillFacts {
-        key: texts(value, "key"),
-        triggers: texts(value, "triggers"),
-        rules: texts(value, "rules"),
-        row_security: truth(value, "row_security"),
-    }
 }
 
 fn partition(value: &Value) -> Option<PartitionFacts> {

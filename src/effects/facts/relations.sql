@@ -32,18 +32,22 @@ tree AS (
     WHERE named.relkind <> 'p'
 ),
 sized AS (
-    SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, c.relowner, c.relrowsecurity, s.nspname,
-        (SELECT ARRAY[ps.nspname, pc.relname] FROM pg_catalog.pg_class pc
-            JOIN pg_catalog.pg_namespace ps ON ps.oid = pc.relnamespace WHERE pc.oid = tree.parent) AS parent,
-        EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
-        CASE WHEN EXISTS (
-            SELECT 1 FROM pg_catalog.pg_locks l
-            WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
-        THEN c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
-        ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END AS bytes
-    FROM tree
-    JOIN pg_catalog.pg_class c ON c.oid = tree.oid
-    JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+    SELECT sized.*, CASE WHEN sized.leaf AND sized.relkind = ANY ('{r,f}'::"char"[]) THEN {fill} END AS fill
+    FROM (
+        SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, c.relowner, c.relrowsecurity, c.relreplident,
+            c.relpersistence, s.nspname,
+            (SELECT ARRAY[ps.nspname, pc.relname] FROM pg_catalog.pg_class pc
+                JOIN pg_catalog.pg_namespace ps ON ps.oid = pc.relnamespace WHERE pc.oid = tree.parent) AS parent,
+            EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table d WHERE d.partdefid = c.oid) AS is_default,
+            CASE WHEN EXISTS (
+                SELECT 1 FROM pg_catalog.pg_locks l
+                WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+            THEN c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+            ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END AS bytes
+        FROM tree
+        JOIN pg_catalog.pg_class c ON c.oid = tree.oid
+        JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+    ) sized
 )
 SELECT pg_catalog.json_build_object(
     'place', named.place,
@@ -275,7 +279,7 @@ SELECT pg_catalog.json_build_object(
                 SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_constraint k
                 JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
                 WHERE k.conrelid = sized.oid AND k.contype = 'n' AND (NOT k.convalidated OR k.connoinherit)),
-            'fill', CASE WHEN sized.leaf THEN {fill} END,
+            'fill', sized.fill,
             'owned', pg_catalog.pg_has_role(sized.relowner, 'USAGE'),
             'own_keys', (
                 SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -349,17 +353,7 @@ SELECT pg_catalog.json_build_object(
             ELSE pg_catalog.pg_table_size(r.oid::pg_catalog.regclass) END) ORDER BY r.oid)
         FROM below JOIN pg_catalog.pg_class r ON r.oid = below.oid
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace),
-    -- What fires for an UPDATE of a column that no trigger knows yet.
-    'update_triggers', (
-        SELECT pg_catalog.json_agg(t.tgname ORDER BY t.tgname) FROM pg_catalog.pg_trigger t
-        WHERE t.tgrelid = named.oid AND NOT t.tgisinternal AND (t.tgtype OPERATOR(pg_catalog.&) 16::int2) <> 0::int2
-        AND pg_catalog.cardinality(t.tgattr::pg_catalog.int2[]) = 0
-        AND t.tgenabled = ANY (
-            CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),
-    'update_rules', (
-        SELECT pg_catalog.json_agg(w.rulename ORDER BY w.rulename) FROM pg_catalog.pg_rewrite w
-        WHERE w.ev_class = named.oid AND named.relkind = 'r' AND w.ev_type = '2' AND w.ev_enabled <> 'D'),
-    'row_security', named.relkind = 'r' AND named.relrowsecurity AND pg_catalog.row_security_active(named.oid),
+    'fill', (SELECT sized.fill FROM sized WHERE sized.root = named.oid AND sized.oid = named.oid LIMIT 1),
     'owner', CASE WHEN pg_catalog.pg_get_userbyid(named.relowner) <> current_user
         THEN pg_catalog.pg_get_userbyid(named.relowner) END,
     'has_kin', EXISTS (

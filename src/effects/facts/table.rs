@@ -37,12 +37,8 @@ pub struct TableFacts {
     pub heirs: Vec<Heir>,
     /// It inherits from another table, or another one from it: not as a partition.
     pub has_kin: bool,
-    /// Triggers that an UPDATE fires whatever column it writes, as far as they are enabled in the session.
-    pub update_triggers: Vec<String>,
-    /// Rules that rewrite an UPDATE.
-    pub update_rules: Vec<String>,
-    /// Row security hides rows from the session.
-    pub row_security: bool,
+    /// How its rows can be written one range after the other, where it has some itself.
+    pub fill: FillFacts,
     /// Who owns it, where that is not the session's own role.
     pub owner: Option<String>,
     /// For a partitioned table: how rows find their partitions, where one column says it as its type does by itself.
@@ -325,6 +321,25 @@ pub struct FillFacts {
     pub rules: Vec<String>,
     /// Row security hides rows from the session.
     pub row_security: bool,
+    /// Rights that the session's role has not: `SELECT` or `UPDATE` of the table, `USAGE` of its schema.
+    pub rights_missing: Vec<String>,
+    /// Its constraints that are NOT VALID and that an UPDATE of a row checks.
+    pub not_valid: Vec<String>,
+    /// Publications for which the server refuses each UPDATE.
+    pub publications: Vec<(String, Unpublishable)>,
+}
+
+/// Why the server refuses to update a table whose updates are published (`CheckCmdReplicaIdentity` in `execReplication.c`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpublishable {
+    /// Nothing tells a subscriber which row it is.
+    NoIdentity,
+    /// The row filter reads a column that is not part of that.
+    Filter,
+    /// The list of columns leaves a part of it out.
+    List,
+    /// A generated column that is not published is part of it.
+    Generated,
 }
 
 /// A foreign key of a partition by itself.

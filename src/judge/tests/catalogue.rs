@@ -95,8 +95,12 @@ fn partition(name: &str, oid: u32, default: bool) -> PartitionFacts {
         own_keys: Vec::new(),
         indexes: Vec::new(),
         bytes: Some(10 << 30),
-        fill: FillFacts { key: vec!["id".to_owned()], ..FillFacts::default() },
+        fill: by_id(),
     }
+}
+
+fn by_id() -> FillFacts {
+    FillFacts { key: vec!["id".to_owned()], ..FillFacts::default() }
 }
 
 fn public(name: &str) -> RelationName {
@@ -109,6 +113,7 @@ fn orders() -> TableFacts {
         name: Some(public("orders")),
         owned: true,
         rows: Some(200_000_000),
+        fill: by_id(),
         columns: vec![
             column("id", "bigint", "int8", -1),
             column("no", "integer", "int4", -1),

@@ -48,53 +48,97 @@ pub(super) const HELP: [(&str, &str); 7] = [
     ("SHOW HELP", "this list"),
 ];
 
+/// No more of a word is repeated than this.
+const WORD_MAX: usize = 30;
+
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
     /// In capitals.
     Word(String),
     Text(String),
+    /// A semicolon.
+    End,
 }
 
-/// Reads one command; nothing where there is none.
-pub(super) fn parse(text: &str) -> Result<Option<Command>, Notice> {
+/// Reads the commands of a line, each ended by a semicolon or by the line's end. Where one is wrong none is carried out, as with
+/// Postgres.
+pub(super) fn parse(text: &str) -> Result<Vec<Command>, Notice> {
     let tokens = tokens(text).ok_or_else(|| wrong("a quote is not closed"))?;
+    let all = tokens.split(|token| *token == Token::End);
+    all.filter(|one| !one.is_empty()).map(command).collect()
+}
+
+/// Reads one command.
+fn command(tokens: &[Token]) -> Result<Command, Notice> {
     let words: Vec<&str> = tokens
         .iter()
         .map(|token| match token {
             Token::Word(word) => word.as_str(),
             Token::Text(_) => "'",
+            Token::End => ";",
         })
         .collect();
-    let mut texts = tokens.iter().filter_map(|token| match token {
+    let texts = tokens.iter().filter_map(|token| match token {
         Token::Text(text) => Some(text.clone()),
-        Token::Word(_) => None,
+        Token::Word(_) | Token::End => None,
     });
-    Ok(Some(match words.as_slice() {
-        [] => return Ok(None),
+    Ok(match words.as_slice() {
         ["SHOW", "HELP"] | ["HELP"] => Command::Help,
         ["SHOW", "STATUS"] => Command::Status,
         ["SHOW", "STEPS"] => Command::Steps,
         ["SHOW", "FREEZE"] => Command::ShownFreeze,
         ["SHOW", "PEAK"] => Command::Peak,
-        ["THAW"] => Command::Thaw,
-        ["FREEZE", "'", rest @ ..] => {
-            let reason = texts.next().unwrap_or_default();
-            let (timed, rest) = match rest {
-                ["FOR", "'", rest @ ..] => (true, rest),
-                rest => (false, rest),
-            };
-            let running = match rest {
-                [] => Running::EndsItsStep,
-                ["CANCEL", "RUNNING"] => Running::Cancelled,
-                _ => return Err(wrong("what stands behind FREEZE is not known")),
-            };
-            let time = if timed { texts.next() } else { None };
-            let time =
-                time.map(|text| text.parse::<Period>().map_err(|why| wrong(&why.to_string()))).transpose()?;
-            Command::Freeze { reason, time, running }
+        ["SHOW"] => return Err(wrong("SHOW wants to know what: HELP, STATUS, STEPS, FREEZE or PEAK")),
+        ["SHOW", other, ..] => {
+            return Err(wrong(&format!(
+                "SHOW knows HELP, STATUS, STEPS, FREEZE and PEAK, not {}",
+                quoted(other)
+            )));
         }
+        ["THAW"] => Command::Thaw,
+        ["THAW", ..] => {
+            return Err(wrong("nothing stands behind THAW: it ends the one freeze that there is"));
+        }
+        ["FREEZE", rest @ ..] => freeze(rest, texts)?,
         _ => return Err(wrong("the console does not know this command")),
-    }))
+    })
+}
+
+/// Reads what stands behind FREEZE: words, `'` for a text, and the texts.
+fn freeze(rest: &[&str], mut texts: impl Iterator<Item = String>) -> Result<Command, Notice> {
+    let (time, rest) = match rest {
+        ["'", "FOR", "'", rest @ ..] => (1, rest),
+        ["'", rest @ ..] => (0, rest),
+        [] | ["FOR" | "CANCEL", ..] => {
+            return Err(wrong("a freeze needs a reason, which stands in quotes: FREEZE 'the replica lags'"));
+        }
+        _ => {
+            return Err(wrong(
+                "the reason of a freeze stands in quotes: FREEZE 'the replica lags' FOR '2min'; it holds for all tables",
+            ));
+        }
+    };
+    let running = match rest {
+        [] => Running::EndsItsStep,
+        ["CANCEL", "RUNNING"] => Running::Cancelled,
+        ["FOR", ..] => {
+            return Err(wrong("how long a freeze lasts stands in quotes: FREEZE 'reason' FOR '2h'"));
+        }
+        _ => {
+            let what =
+                "behind the reason of a freeze nothing stands but FOR '2h' and CANCEL RUNNING, in this order";
+            return Err(wrong(what));
+        }
+    };
+    let reason = texts.next().unwrap_or_default();
+    let time = texts.take(time).next();
+    let time = time
+        .map(|text| {
+            text.parse::<Period>()
+                .map_err(|why| wrong(&format!("how long a freeze lasts cannot be read: {why}")))
+        })
+        .transpose()?;
+    Ok(Command::Freeze { reason, time, running })
 }
 
 fn wrong(what: &str) -> Notice {
@@ -102,10 +146,15 @@ fn wrong(what: &str) -> Notice {
         .hint("SHOW HELP lists what there is: SHOW STATUS, SHOW STEPS, SHOW FREEZE, SHOW PEAK, FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING], THAW.")
 }
 
-/// Words and quoted texts; a quote within a text is written twice. Semicolons end a command, and nothing else follows.
+/// What is shown of a word that is not known: a short beginning.
+fn quoted(word: &str) -> String {
+    word.chars().take(WORD_MAX).filter(|letter| !letter.is_control()).collect()
+}
+
+/// Words, quoted texts and semicolons; a quote within a text is written twice.
 fn tokens(text: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
-    let mut rest = text.trim_matches(|c: char| c.is_whitespace() || c == ';');
+    let mut rest = text.trim();
     while let Some(first) = rest.chars().next() {
         if first == '\'' {
             let mut value = String::new();
@@ -119,8 +168,11 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
                 rest = more;
             }
             tokens.push(Token::Text(value));
+        } else if first == ';' {
+            rest = rest.get(1..)?;
+            tokens.push(Token::End);
         } else {
-            let end = rest.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(rest.len());
+            let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '\'' | ';')).unwrap_or(rest.len());
             let (word, after) = rest.split_at_checked(end)?;
             tokens.push(Token::Word(word.to_ascii_uppercase()));
             rest = after;
@@ -151,9 +203,11 @@ mod tests {
             ("FREEZE 'x' for '2h'", freeze("x", Some(Period::hours(2)), Running::EndsItsStep)),
             ("FREEZE'x'FOR'90s'CANCEL RUNNING", freeze("x", Some(Period::seconds(90)), Running::Cancelled)),
         ] {
-            assert_eq!(parse(text).expect("a command"), Some(command), "{text}");
+            assert_eq!(parse(text).expect("a command"), [command], "{text}");
         }
-        assert_eq!(parse(" ; "), Ok(None));
+        assert_eq!(parse(" ; "), Ok(Vec::new()));
+        let several = [freeze("a; b", None, Running::EndsItsStep), Command::Status, Command::Thaw];
+        assert_eq!(parse(" freeze'a; b';; show status;THAW ; "), Ok(several.to_vec()));
         for text in [
             "SELECT 1",
             "FREEZE",
@@ -161,8 +215,10 @@ mod tests {
             "FREEZE 'x",
             "FREEZE 'x' FOR 2h",
             "FREEZE 'x' FOR 'long'",
-            "THAW; THAW",
+            "THAW now",
+            "THAW; FREEZE",
             "SHOW",
+            "SHOW 'x'",
             "é",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -187,21 +187,23 @@ async fn converse(talk: &mut Talk, desk: &Desk, user: &str) -> Result<(), Ended>
     }
 }
 
-/// Carries a command out, and puts its whole answer into `out`.
+/// Carries the commands of a line out, up to one that fails, and puts their whole answers into `out`.
 async fn answer(text: &str, desk: &Desk, user: &str, out: &mut Vec<u8>) {
-    let done = match command::parse(text) {
-        Ok(Some(command)) => carry_out(&command, desk, user).await,
-        Ok(None) => return frame::put(out, kind::EMPTY_QUERY, |_| {}),
-        Err(why) => Err(why),
+    let commands = match command::parse(text) {
+        Ok(commands) if commands.is_empty() => return frame::put(out, kind::EMPTY_QUERY, |_| {}),
+        Ok(commands) => commands,
+        Err(why) => return notice::encode(&why, out),
     };
-    match done {
-        Ok((table, tag)) => {
-            if let Some(table) = table {
-                table.encode(out);
+    for command in commands {
+        match carry_out(&command, desk, user).await {
+            Ok((table, tag)) => {
+                if let Some(table) = table {
+                    table.encode(out);
+                }
+                server::command_complete(out, tag);
             }
-            server::command_complete(out, tag);
+            Err(why) => return notice::encode(&why, out),
         }
-        Err(why) => notice::encode(&why, out),
     }
 }
 

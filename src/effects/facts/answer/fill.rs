@@ -1,0 +1,41 @@
+//! Answers about how the rows of a table can be written in ranges.
+
+use serde_json::Value;
+
+use super::{list, named, oid, text, texts, truth};
+use crate::effects::facts::{FillFacts, Leaf, Unpublishable};
+
+/// The leaf that one answer is about.
+pub fn leaf(answer: &str) -> Option<Leaf> {
+    let value: Value = serde_json::from_str(answer).ok()?;
+    Some(Leaf {
+        name: named(&value, "name")?,
+        oid: oid(&value, "oid")?,
+        foreign: truth(&value, "foreign"),
+        fill: fill(value.get("fill")?),
+    })
+}
+
+pub(super) fn fill(value: &Value) -> FillFacts {
+    FillFacts {
+        key: texts(value, "key"),
+        triggers: texts(value, "triggers"),
+        rules: texts(value, "rules"),
+        row_security: truth(value, "row_security"),
+        rights_missing: texts(value, "rights_missing"),
+        not_valid: texts(value, "not_valid"),
+        publications: list(value, "publications", |one| {
+            Some((text(one, "name")?.to_owned(), unpublishable(text(one, "wrong")?)?))
+        }),
+    }
+}
+
+fn unpublishable(word: &str) -> Option<Unpublishable> {
+    Some(match word {
+        "no_identity" => Unpublishable::NoIdentity,
+        "filter" => Unpublishable::Filter,
+        "list" => Unpublishable::List,
+        "generated" => Unpublishable::Generated,
+        _ => return None,
+    })
+}

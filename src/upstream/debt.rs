@@ -1,0 +1,21 @@
+//! What a session owes while something of ours is under way: put back later, or told to the client where it ends before.
+
+/// A `lock_timeout` of ours that has outlived its statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// Ours, by which it is known again.
+    pub mark: String,
+    /// The client's.
+    pub value: String,
+    /// What gives it back to the session.
+    pub back: String,
+}
+
+/// What is left behind where the session ends in the midst of something of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfLost {
+    /// What it is.
+    pub detail: String,
+    /// What people do about it.
+    pub hint: String,
+}
