@@ -338,6 +338,9 @@ mod tests {
             method: "btree".to_owned(),
             unique: true,
             valid: true,
+            placed: false,
+            labels: Vec::new(),
+            shape: String::new(),
             constraint: None,
             definition: format!("CREATE UNIQUE INDEX i ON public.t USING btree ({order}) INCLUDE (d)"),
         };
