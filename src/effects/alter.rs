@@ -18,6 +18,9 @@ use crate::sql::form::{
 /// A key or foreign key of one table looks at the heirs of it since 18.
 const VERSION_KEYS_GO_DOWN: u32 = 180_000;
 
+/// `ATTACH PARTITION` locks the tables that refer to the parent against writes since then (`CloneFkReferenced`).
+const VERSION_REFERRING: u32 = 150_000;
+
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
     for (part, asked) in alter.parts.iter().enumerate() {
@@ -313,6 +316,15 @@ impl Asked<'_> {
         self.lock_default_partition(reader);
         for key in lacking.iter().flat_map(|it| &it.merged) {
             reader.lock_referenced(key, true);
+        }
+        // What refers to the parent refers to the new partition as well.
+        let mode = if reader.facts.is_older_than(VERSION_REFERRING) {
+            LockMode::AccessShare
+        } else {
+            ShareRowExclusive
+        };
+        for key in table.map(|table| table.referenced_by.as_slice()).unwrap_or_default() {
+            reader.lock(&key.table, Some(key.oid), mode);
         }
         // What the table lacks of the parent's foreign keys is proved.
         for key in lacking.iter().flat_map(|it| &it.keys) {

@@ -10,7 +10,8 @@ const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
 
 /// The locks of the plain form.
 pub(super) fn locks(target: &RelationName, child: &RelationName, reader: &mut Reader<'_>) {
-    if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) {
+    let referred_to = reader.table(target).is_some_and(|table| !table.referenced_by.is_empty());
+    if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) && !referred_to {
         reader.lower(child, ShareUpdateExclusive);
     }
     reader.lock_partitions(child, AccessExclusive);

@@ -120,6 +120,9 @@ fn in_steps(subject: &Subject<'_>, part: &Part, beside: bool) -> Option<(Vec<Han
     let attach = alter(target, &subject.text(part.span.as_ref()?));
     let locks = locks(subject, target, child);
     let mut all: Vec<Target> = copied.iter().flat_map(|copies| copies.locks.clone()).collect();
+    // What refers to the parent refers to the table from then on.
+    let others = parent.referenced_by.iter();
+    all.extend(others.map(|key| at(&key.table, key.oid, LockMode::ShareRowExclusive)));
     let alone = all.is_empty();
     all.extend(locks.iter().flatten().cloned());
     all.extend(default.into_iter().flat_map(|default| outside::locks(parent, default)));

@@ -74,8 +74,11 @@ fn referred_to(
     let keys = subject.facts.table(target).map(|facts| facts.referenced_by.as_slice()).unwrap_or_default();
     // Those of its partitions go and come with its own.
     let keys: Vec<&Reference> = keys.iter().filter(|key| key.own).collect();
-    let mut steps =
-        vec![HandStep::words(&format!("make sure that no row refers to one of {}", spelled(child)))];
+    let words = format!(
+        "make sure that no row refers to one of {}, and that none will before the last of these steps: nothing checks it meanwhile",
+        spelled(child)
+    );
+    let mut steps = vec![HandStep::words(&words)];
     if keys.is_empty() {
         steps.push(HandStep::words(
             "drop the foreign keys that refer to it; add them again, NOT VALID, in the end",
@@ -88,9 +91,6 @@ fn referred_to(
         let definition = format!("CONSTRAINT {} {}", named(key), key.definition);
         steps.extend(add_then_validate(&key.table, &key.constraint, &definition));
     }
-    steps.push(HandStep::words(
-        "between the first and the last of these steps nothing checks that foreign key",
-    ));
     let why = format!(
         "Rows that refer to the partition are searched for in {}, which is read while it, the partition and their parent {target} are \
          locked.",
