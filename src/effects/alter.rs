@@ -4,6 +4,8 @@
 
 use super::Past;
 use super::attach;
+use super::create;
+use super::detach;
 use super::facts::{TableFacts, TypeKind, Volatility};
 use super::reader::Reader;
 use super::work::{Cause, Loss, Task, Work};
@@ -13,11 +15,11 @@ use crate::sql::form::{
     Action, AlterConstraint, AlterTable, Altered, Bound, Column, Constraint, ConstraintKind, Generated, Part,
 };
 
-/// `DETACH PARTITION` takes an `AccessExclusiveLock` on the partition since it can do so concurrently (14).
-const VERSION_DETACH_CONCURRENTLY: u32 = 140_000;
-
 /// A key or foreign key of one table looks at the heirs of it since 18.
 const VERSION_KEYS_GO_DOWN: u32 = 180_000;
+
+/// `ATTACH PARTITION` locks the tables that refer to the parent against writes since then (`CloneFkReferenced`).
+const VERSION_REFERRING: u32 = 150_000;
 
 /// The effects of every part.
 pub(super) fn read(alter: &AlterTable, reader: &mut Reader<'_>) {
@@ -121,7 +123,13 @@ impl Asked<'_> {
                 self.enforce(name, *enforced, reader);
             }
             Action::Attach { child, bound, .. } => self.attach(child, bound, reader),
-            Action::Detach { concurrently: false, finalize: false, child } => self.detach(child, reader),
+            Action::Detach { concurrently, finalize: false, child } => {
+                if !concurrently {
+                    self.may_reach_others(reader);
+                    detach::locks(self.target, child, reader);
+                }
+                detach::search((self.target, child), self.part, reader);
+            }
             Action::SetTablespace(_) | Action::SetLogged(_) | Action::SetAccessMethod(_)
                 if !self.is_stored_so(action, reader) =>
             {
@@ -296,46 +304,36 @@ impl Asked<'_> {
         reader.may_reach_beyond(self.target);
     }
 
-    fn detach(&self, child: &RelationName, reader: &mut Reader<'_>) {
-        if reader.facts.is_older_than(VERSION_DETACH_CONCURRENTLY) {
-            reader.lower(child, ShareUpdateExclusive);
-        }
-        reader.lock_partitions(child, AccessExclusive);
-        self.lock_default_partition(reader);
-    }
-
     fn attach(&self, child: &RelationName, bound: &Bound, reader: &mut Reader<'_>) {
-        let known = reader.table(self.target).zip(reader.table(child));
-        if !known.is_some_and(|(parent, child)| attach::is_proved(parent, child, bound)) {
+        let table = reader.table(self.target);
+        let known = table.zip(reader.table(child));
+        let lacking = known.map(|(parent, child)| child.lacking(parent));
+        let whole = lacking.as_ref().is_some_and(|it| it.is_nothing() && !it.doubtful);
+        if !(whole && known.is_some_and(|(parent, child)| attach::is_proved(parent, child, bound))) {
             reader.work((Task::Scan, Cause::Attach), child, AccessExclusive, self.part);
         }
         reader.lock_partitions(child, AccessExclusive);
         self.lock_default_partition(reader);
-        let table = reader.table(self.target);
-        // The parent's foreign keys become the table's own.
-        let keys = table.map(|table| table.constraints.as_slice()).unwrap_or_default();
-        for other in keys.iter().filter_map(|key| key.references.as_ref()) {
-            reader.lock(other, None, ShareRowExclusive);
-            reader.work_on_other(Work {
-                task: Task::Scan,
-                cause: Cause::Attach,
-                relation: other.clone(),
-                under: ShareRowExclusive,
-                part: self.part,
-                exposed: true,
-                bytes: None,
-            });
+        for key in lacking.iter().flat_map(|it| &it.merged) {
+            reader.lock_referenced(key, true);
         }
-        if let Some(default) = table.and_then(TableFacts::default_partition) {
-            reader.work_on_other(Work {
-                task: Task::Scan,
-                cause: Cause::DefaultPartition,
-                relation: default.name.clone(),
-                under: AccessExclusive,
-                part: self.part,
-                exposed: true,
-                bytes: default.bytes,
-            });
+        // What refers to the parent refers to the new partition as well.
+        let mode = if reader.facts.is_older_than(VERSION_REFERRING) {
+            LockMode::AccessShare
+        } else {
+            ShareRowExclusive
+        };
+        for key in table.map(|table| table.referenced_by.as_slice()).unwrap_or_default() {
+            reader.lock(&key.table, Some(key.oid), mode);
+        }
+        // What the table lacks of the parent's foreign keys is proved.
+        for key in lacking.iter().flat_map(|it| &it.keys) {
+            let Some(other) = &key.references else { continue };
+            reader.lock(other, key.references_oid, ShareRowExclusive);
+            self.scan_other(Cause::Attach, other, ShareRowExclusive, reader);
+        }
+        if let Some((parent, default)) = table.and_then(|it| Some((it, it.default_partition()?))) {
+            create::read_default(parent, default, self.part, reader);
         }
     }
 

@@ -4,14 +4,14 @@
 //! forms are known here that `pg_get_constraintdef` writes for plain comparisons with constants.
 
 use super::alter::is_proved_not_null;
-use super::facts::{TableFacts, TableIndex};
+use super::facts::TableFacts;
 use crate::sql::form::{Bound, ConstraintKind};
 
 /// Whether valid constraints of the table prove what the partition's bound asks of its rows.
 pub(super) fn is_proved(parent: &TableFacts, child: &TableFacts, bound: &Bound) -> bool {
     let Some(key) = &parent.partition_key else { return false };
     // Above a parent that is a partition itself there is more to prove.
-    if parent.parent.is_some() || !is_proved_not_null(child, &key.column) || !has_all(parent, child) {
+    if parent.parent.is_some() || !is_proved_not_null(child, &key.column) {
         return false;
     }
     let column = crate::base::name::written(&key.column);
@@ -30,25 +30,6 @@ pub(super) fn is_proved(parent: &TableFacts, child: &TableFacts, bound: &Bound) 
         }
         _ => false,
     }
-}
-
-/// Whether the table has the parent's indexes and foreign keys already: what it lacks is made while it is attached, which reads
-/// it too (`AttachPartitionEnsureIndexes`, `CloneForeignKeyConstraints`).
-fn has_all(parent: &TableFacts, child: &TableFacts) -> bool {
-    let index = |own: &TableIndex| {
-        let same = |other: &TableIndex| {
-            let alike =
-                (&own.columns, &own.method, own.unique) == (&other.columns, &other.method, other.unique);
-            alike
-                && !own.expressions
-                && !other.expressions
-                && own.constraint.is_some() == other.constraint.is_some()
-        };
-        child.indexes.iter().any(same)
-    };
-    parent.indexes.iter().all(index)
-        && !parent.constraints.iter().any(|it| it.kind == ConstraintKind::Foreign)
-        && parent.referenced_by.is_empty()
 }
 
 /// What valid CHECKs say, joined by AND.
@@ -150,6 +131,7 @@ mod tests {
             validated: true,
             references: None,
             commented: false,
+            part: false,
             references_oid: None,
             reference_partitions: Vec::new(),
             restorable: true,

@@ -1,6 +1,6 @@
 //! What it does to others that something is created.
 
-use super::facts::{RelationKind, Seen, TableFacts};
+use super::facts::{PartitionFacts, RelationKind, Seen, TableFacts};
 use super::reader::Reader;
 use super::work::{Cause, Task, Work};
 use crate::base::LockMode::{AccessExclusive, Share, ShareUpdateExclusive};
@@ -44,16 +44,29 @@ fn create_table(table: &CreateTable, reader: &mut Reader<'_>) {
     let Some(parent) = &table.partition_of else { return };
     reader.may_reach_beyond(parent);
     let parent = reader.table(parent);
-    if let Some(default) = parent.and_then(TableFacts::default_partition) {
-        reader.lock(&default.name, Some(default.oid), AccessExclusive);
-        reader.work_on_other(Work {
-            task: Task::Scan,
-            cause: Cause::DefaultPartition,
-            relation: default.name.clone(),
-            under: AccessExclusive,
-            part: 0,
-            exposed: true,
-            bytes: default.bytes,
-        });
+    let default = parent.and_then(|it| Some((it, it.default_partition()?)));
+    if let Some((parent, default)) = default.filter(|_| !table.default_partition) {
+        read_default(parent, default, 0, reader);
     }
+}
+
+/// The default partition, with what is below it, is read for rows that belong to a new one.
+pub(super) fn read_default(
+    parent: &TableFacts,
+    default: &PartitionFacts,
+    part: usize,
+    reader: &mut Reader<'_>,
+) {
+    for partition in parent.tree(default) {
+        reader.lock(&partition.name, Some(partition.oid), AccessExclusive);
+    }
+    reader.work_on_other(Work {
+        task: Task::Scan,
+        cause: Cause::DefaultPartition,
+        relation: default.name.clone(),
+        under: AccessExclusive,
+        part,
+        exposed: true,
+        bytes: parent.tree_bytes(default),
+    });
 }

@@ -4,10 +4,12 @@
 //! connection, under the client's own search path, and hands the answers back in this form.
 
 pub mod answer;
+mod lacking;
 mod source;
 mod table;
 mod types;
 
+pub use self::lacking::Lacking;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey,

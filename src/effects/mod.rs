@@ -6,6 +6,7 @@ mod alter;
 mod attach;
 mod alter_column;
 mod create;
+mod detach;
 pub mod facts;
 mod inverse;
 mod names;

@@ -1,6 +1,6 @@
 //! The names that Postgres picks where none is given, so that what is taken back, or made in steps, is called the same.
 
-use super::facts::Facts;
+use super::facts::{Facts, TableIndex};
 use crate::base::RelationName;
 use crate::base::name::choose;
 use crate::sql::form::{Action, Column, Constraint, ConstraintKind, Index, Part};
@@ -102,6 +102,30 @@ impl<'a> Naming<'a> {
         let label = if constraint.kind == ConstraintKind::Exclusion { "excl" } else { "key" };
         let columns = constraint.columns.iter().chain(&constraint.include).map(String::as_str);
         let parts: Vec<&str> = [partition].into_iter().chain(columns).chain([label]).collect();
+        self.choose(&parts, taken)
+    }
+
+    /// The name that Postgres picks for a table's copy of an index of its parent, or of one that backs a constraint of that kind
+    /// (`generateClonedIndexStmt` in `parse_utilcmd.c`, `ChooseIndexName` in `indexcmds.c`).
+    pub fn copy_name(
+        &self,
+        table: &RelationName,
+        index: &TableIndex,
+        backs: Option<ConstraintKind>,
+        also: &[String],
+    ) -> String {
+        let beside = self.facts.taken(table);
+        let relations = beside.into_iter().flat_map(|it| &it.relations);
+        let constraints = beside.into_iter().flat_map(|it| &it.constraints).filter(|_| backs.is_some());
+        let taken = relations.chain(constraints).chain(also).map(String::as_str);
+        let taken: Vec<&str> = taken.chain(self.taken(table)).collect();
+        let label = match backs {
+            Some(ConstraintKind::PrimaryKey) => return self.choose(&[&table.name, "pkey"], taken),
+            Some(_) => "key",
+            None => "idx",
+        };
+        let columns = index.labels.iter().map(String::as_str);
+        let parts: Vec<&str> = [table.name.as_str()].into_iter().chain(columns).chain([label]).collect();
         self.choose(&parts, taken)
     }
 

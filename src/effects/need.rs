@@ -99,6 +99,8 @@ fn of_form(form: &Form, need: &mut Need) {
                 match &part.action {
                     Action::AddColumn { column, .. } => of_column(column, need),
                     Action::SetType { to, .. } => of_type(to, need),
+                    // It gets what it lacks of its parent's indexes and foreign keys.
+                    Action::Attach { child, .. } => add(&mut need.names_beside, child),
                     _ => {}
                 }
             }

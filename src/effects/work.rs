@@ -87,6 +87,8 @@ pub enum Cause {
     Storage,
     /// `ATTACH PARTITION`
     Attach,
+    /// `DETACH PARTITION` from a parent that others refer to
+    Detach,
     /// the default partition beside a new one
     DefaultPartition,
     /// `ALTER DOMAIN .. ADD CONSTRAINT`

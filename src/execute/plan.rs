@@ -8,6 +8,7 @@ use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry, Waits};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work};
+use crate::plan::attach::outside;
 use crate::plan::{
     Context, Inverse, LeftCheck, Pace, Plan, Probe, Scope, Step, Target, Violated, WayOut, cut_off, up_front,
 };
@@ -333,11 +334,12 @@ fn explain(step: &Step, failed: &Failed, cleaned: &Cleaned) -> Outcome {
 
 /// What the plain statement says of a row that may not be.
 fn said(violated: &Violated, failed: &Failed) -> Notice {
+    let table = String::from_utf8_lossy(field(&failed.body, b't').unwrap_or_default());
+    // `ATRewriteTable` in `tablecmds.c`.
     match violated {
         Violated::Says(notice) => notice.clone(),
+        Violated::Elsewhere => Notice::error(SqlState::CHECK_VIOLATION, outside(&table)),
         Violated::Null(column) => {
-            let table = String::from_utf8_lossy(field(&failed.body, b't').unwrap_or_default());
-            // `ATRewriteTable` in `tablecmds.c`.
             let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
             Notice::error(SqlState::NOT_NULL_VIOLATION, message)
         }

@@ -1,14 +1,14 @@
 #![doc = include_str!("attach_partition_scan.md")]
 
-use super::{Finding, HazardSetting, Subject, bounds};
+use super::{Finding, HazardSetting, Subject, bounds, copies, outside};
 use crate::base::name::choose;
 use crate::base::{LockMode, RelationName};
-use crate::effects::facts::{ConstraintFacts, Oid, RelationKind, TableFacts, TableIndex};
+use crate::effects::facts::{Oid, RelationKind};
 use crate::effects::{Cause, Work};
-use crate::plan::attach::{self, Proof};
+use crate::plan::attach::{Proof, Way};
 use crate::plan::by_hand::{alter, spelled};
 use crate::plan::{HandStep, Plan, Target};
-use crate::sql::form::{Action, ConstraintKind, Part};
+use crate::sql::form::{Action, Part};
 
 /// The hazard's id.
 pub const ID: &str = "attach-partition-scan";
@@ -43,17 +43,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             VALIDATE it; if there is a default partition, the opposite CHECK there; then ATTACH reads nothing; then drop the CHECKs";
         (vec![HandStep::words(words)], None)
     });
-    let (what, form) = if beside.is_some() {
-        (
-            "attaching the partition reads it and the default partition under their locks",
-            "steps that prove the partition's bounds before it is attached; until then rows within them are refused",
-        )
-    } else {
-        (
-            "attaching the partition reads it under its lock",
-            "steps that prove the partition's bounds before it is attached",
-        )
-    };
+    let (what, form) = words(subject, part, beside.is_some());
     Some(
         Finding::warning(ID, what, why)
             .about(&work.relation)
@@ -63,67 +53,92 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     )
 }
 
+/// What it is, and what is done instead.
+fn words(subject: &Subject<'_>, part: &Part, beside: bool) -> (&'static str, &'static str) {
+    let lacks = || {
+        let Action::Attach { child, .. } = &part.action else { return None };
+        let (parent, partition) = (subject.facts.table(subject.target()?)?, subject.facts.table(child)?);
+        Some(!partition.lacking(parent).is_nothing())
+    };
+    match (lacks().unwrap_or(false), beside) {
+        (true, true) => (
+            "attaching the partition builds what it lacks of its parent, and reads the default partition, under their locks",
+            "steps that build what the table lacks of its parent and prove its bounds before it is attached; in the end rows \
+             within them are refused for a while",
+        ),
+        (true, false) => (
+            "attaching the partition builds what it lacks of its parent under its lock",
+            "steps that build what the table lacks of its parent and prove its bounds before it is attached",
+        ),
+        (false, true) => (
+            "attaching the partition reads it and the default partition under their locks",
+            "steps that prove the partition's bounds before it is attached; until then rows within them are refused",
+        ),
+        (false, false) => (
+            "attaching the partition reads it under its lock",
+            "steps that prove the partition's bounds before it is attached",
+        ),
+    }
+}
+
 /// The steps where the condition is known beyond doubt, and the plan where it may run.
 fn in_steps(subject: &Subject<'_>, part: &Part, beside: bool) -> Option<(Vec<HandStep>, Option<Plan>)> {
     let Action::Attach { child, bound, .. } = &part.action else { return None };
     let target = subject.target()?;
     let (parent, partition) = (subject.facts.table(target)?, subject.facts.table(child)?);
+    let own = at(child, subject.facts.relation(child)?.oid, LockMode::AccessExclusive);
     let key = parent.partition_key.as_ref()?;
     let column = parent.column(&key.column)?;
-    // Above a parent that is a partition itself there is more to prove.
-    if parent.parent.is_some() || partition.column(&key.column).is_none_or(|own| own.base != column.base) {
+    if partition.column(&key.column).is_none_or(|own| own.base != column.base) || partition.is_laxer(parent) {
         return None;
     }
     let condition = bounds::condition(key, column, bound)?;
-    let name_in = |table: &RelationName, taken: &[&str]| choose(&[&table.name, "bounds", "check"], taken);
-    let mut proofs = Vec::new();
+    // Of a parent that is a partition itself its own bounds are to be proved as well.
+    let within = match &parent.parent {
+        Some(_) => format!("({condition}) AND {}", parent.bound_condition.as_ref()?),
+        None => condition.clone(),
+    };
+    let lacking = partition.lacking(parent);
+    let copied = copies::of(subject, (child, parent), &lacking);
+    let mut way = Way::default();
+    for index in copied.iter().flat_map(|copies| &copies.indexes) {
+        way.index(&own, index);
+    }
     if subject.work(&[Cause::Attach]).is_some() {
-        let name = name_in(child, &subject.naming().taken(child));
-        proofs.push(Proof::within(child, name, &condition));
+        let name = choose(&[&child.name, "bounds", "check"], &subject.naming().taken(child));
+        way.proof(&Proof::within(own.clone(), name, &within));
+    }
+    for key in copied.iter().flat_map(|copies| &copies.keys) {
+        way.key(&own, (key.name, key.definition), &key.others);
     }
     // Last, since from then on it refuses rows that nobody else takes yet.
     let default = parent.default_partition();
-    if let Some(default) = default.filter(|_| beside) {
-        let taken: Vec<&str> = default.constraints.iter().map(String::as_str).collect();
-        proofs.push(Proof::outside(&default.name, name_in(&default.name, &taken), &condition));
+    let proof = default.filter(|_| beside).map(|default| outside::proof(parent, default, &condition));
+    if let Some(proof) = &proof {
+        way.proof(proof);
     }
     let attach = alter(target, &subject.text(part.span.as_ref()?));
-    let mut steps = attach::by_hand(&proofs, &attach);
-    if lacks_something(parent, partition) {
+    let locks = locks(subject, target, child);
+    let mut all: Vec<Target> = copied.iter().flat_map(|copies| copies.locks.clone()).collect();
+    // What refers to the parent refers to the table from then on.
+    let others = parent.referenced_by.iter();
+    all.extend(others.map(|key| at(&key.table, key.oid, LockMode::ShareRowExclusive)));
+    let alone = all.is_empty();
+    all.extend(locks.iter().flatten().cloned());
+    all.extend(default.into_iter().flat_map(|default| outside::locks(parent, default)));
+    if alone {
+        way.last(attach, &all);
+    } else {
+        way.last_together(attach, &all);
+    }
+    let mut steps = way.by_hand();
+    if copied.is_none() {
         let words = "make the parent's indexes and foreign keys on the table, which are made under the lock otherwise";
         steps.insert(0, HandStep::words(words));
         return Some((steps, None));
     }
-    // What is no leaf is proved leaf by leaf.
-    let provable = default.is_none_or(|default| default.leaf && !default.foreign);
-    let locks = locks(subject, target, child).filter(|_| provable);
-    let plan = locks.and_then(|mut locks| {
-        locks.extend(default.map(|it| at(&it.name, it.oid, LockMode::AccessExclusive)));
-        attach::proved(ID, &proofs, &attach, &locks)
-    });
-    Some((steps, plan))
-}
-
-/// Whether the table would get indexes or foreign keys while it is attached (`AttachPartitionEnsureIndexes`,
-/// `CloneForeignKeyConstraints`): then it is the making that takes long.
-fn lacks_something(parent: &TableFacts, partition: &TableFacts) -> bool {
-    let indexed = |index: &TableIndex| {
-        partition.indexes.iter().any(|own| {
-            let same = own.columns == index.columns && own.method == index.method;
-            let kind = own.unique == index.unique && own.constraint.is_some() == index.constraint.is_some();
-            same && kind && own.valid && !own.expressions && !index.expressions
-        })
-    };
-    let keyed = |key: &ConstraintFacts| {
-        partition.constraints.iter().any(|own| {
-            own.kind == key.kind
-                && own.columns == key.columns
-                && own.references == key.references
-                && own.validated
-        })
-    };
-    let keys = parent.constraints.iter().filter(|key| key.kind == ConstraintKind::Foreign);
-    !parent.indexes.iter().all(indexed) || !keys.into_iter().all(keyed)
+    let provable = default.is_none_or(|default| outside::is_provable(parent, default));
+    Some((steps, (locks.is_some() && provable).then(|| way.plan(ID, "ALTER TABLE"))))
 }
 
 /// Child and parent, where a plan may take the place of the statement.

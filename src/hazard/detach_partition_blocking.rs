@@ -1,9 +1,12 @@
 #![doc = include_str!("detach_partition_blocking.md")]
 
+use super::attach_partition_scan::READ_IN_NO_TIME_BYTES;
 use super::{Finding, HazardSetting, Subject};
 use crate::base::RelationName;
-use crate::effects::facts::TableFacts;
-use crate::plan::by_hand::spelled;
+use crate::base::name::written;
+use crate::effects::facts::{Reference, TableFacts};
+use crate::effects::{Cause, Work};
+use crate::plan::by_hand::{add_then_validate, alter, spelled};
 use crate::plan::{HandStep, Plan};
 use crate::sql::form::{Action, Part};
 
@@ -19,13 +22,20 @@ pub const DEFAULT: HazardSetting = HazardSetting::Plan;
 /// `DETACH PARTITION .. CONCURRENTLY` came with it.
 const VERSION_CONCURRENTLY: u32 = 140_000;
 
-/// Finds a partition that is detached in one transaction.
+/// Finds a partition that is detached in one transaction, or from a parent that others refer to.
 pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let target = subject.target().filter(|target| subject.is_exposed(target))?;
-    let (part, child) = subject.parts().iter().find_map(|part| match &part.action {
-        Action::Detach { child, concurrently: false, finalize: false } => Some((part, child)),
+    let (part, child, concurrently) = subject.parts().iter().find_map(|part| match &part.action {
+        Action::Detach { child, concurrently, finalize: false } => Some((part, child, *concurrently)),
         _ => None,
     })?;
+    let searched = subject.work.iter().filter(|it| it.cause == Cause::Detach && takes_time(it));
+    if let Some(work) = searched.max_by_key(|it| it.bytes.unwrap_or(u64::MAX)) {
+        return Some(referred_to(subject, (target, child, part), work));
+    }
+    if concurrently {
+        return None;
+    }
     if let Some((steps, plan)) = online(subject, target, child) {
         let form = if steps.len() == 1 {
             "DETACH PARTITION .. FINALIZE, since it is half detached already"
@@ -34,18 +44,63 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         };
         return Some(found(target, part).by_hand(steps).online(plan, form));
     }
+    Some(found(target, part).by_hand(in_words(subject, target, child)))
+}
+
+fn in_words(subject: &Subject<'_>, target: &RelationName, child: &RelationName) -> Vec<HandStep> {
     let has_default = subject.facts.table(target).and_then(TableFacts::default_partition).is_some();
-    let (own, parent) = (spelled(child), spelled(target));
-    let steps = if has_default
-        || (subject.facts.server_version != 0 && subject.facts.is_older_than(VERSION_CONCURRENTLY))
-    {
-        vec![HandStep::words(
+    let old = subject.facts.server_version != 0 && subject.facts.is_older_than(VERSION_CONCURRENTLY);
+    if has_default || old {
+        return vec![HandStep::words(
             "CONCURRENTLY needs Postgres 14 and a table without a default partition: do it in a quiet moment",
-        )]
-    } else {
-        vec![HandStep::outside(format!("ALTER TABLE {parent} DETACH PARTITION {own} CONCURRENTLY"))]
-    };
-    Some(found(target, part).by_hand(steps))
+        )];
+    }
+    let (own, parent) = (spelled(child), spelled(target));
+    vec![HandStep::outside(format!("ALTER TABLE {parent} DETACH PARTITION {own} CONCURRENTLY"))]
+}
+
+/// A table that can be searched in no time is no reason to wait.
+fn takes_time(work: &Work) -> bool {
+    work.exposed && work.bytes.is_none_or(|bytes| bytes > READ_IN_NO_TIME_BYTES)
+}
+
+/// What refers to the parent is searched under the locks, in either form: there is no plan, since without the foreign key others may
+/// write what it forbids.
+fn referred_to(
+    subject: &Subject<'_>,
+    (target, child, part): (&RelationName, &RelationName, &Part),
+    work: &Work,
+) -> Finding {
+    let keys = subject.facts.table(target).map(|facts| facts.referenced_by.as_slice()).unwrap_or_default();
+    // Those of its partitions go and come with its own.
+    let keys: Vec<&Reference> = keys.iter().filter(|key| key.own).collect();
+    let words = format!(
+        "make sure that no row refers to one of {}, and that none will before the last of these steps: nothing checks it meanwhile",
+        spelled(child)
+    );
+    let mut steps = vec![HandStep::words(&words)];
+    if keys.is_empty() {
+        steps.push(HandStep::words(
+            "drop the foreign keys that refer to it; add them again, NOT VALID, in the end",
+        ));
+    }
+    let named = |key: &Reference| written(&key.constraint);
+    steps.extend(keys.iter().map(|key| alter(&key.table, &format!("DROP CONSTRAINT {}", named(key)))));
+    steps.push(alter(target, &format!("DETACH PARTITION {}", spelled(child))));
+    for key in keys {
+        let definition = format!("CONSTRAINT {} {}", named(key), key.definition);
+        steps.extend(add_then_validate(&key.table, &key.constraint, &definition));
+    }
+    let why = format!(
+        "Rows that refer to the partition are searched for in {}, which is read while it, the partition and their parent {target} are \
+         locked.",
+        spelled(&work.relation)
+    );
+    Finding::warning(ID, "detaching a partition reads the tables that refer to its parent, under locks", why)
+        .about(&work.relation)
+        .at(part.span.clone())
+        .by_hand(steps)
+        .refused_since("There is no online way: without the foreign key others may write what it forbids.")
 }
 
 fn found(target: &RelationName, part: &Part) -> Finding {

@@ -5,6 +5,7 @@
 
 mod bookkeeping;
 mod bounds;
+mod copies;
 mod drops;
 mod filled_column;
 mod filled_table;
@@ -15,6 +16,7 @@ mod naming;
 mod new_column;
 mod no_way;
 mod numbered_column;
+mod outside;
 mod partitioned;
 mod setting;
 mod several_parts;

@@ -115,7 +115,10 @@ fn fails(subject: &Subject<'_>, table: &TableFacts, part: &Part) -> bool {
         Action::Attach { child, .. } => match subject.facts.see(child) {
             Seen::Known(relation) => {
                 !matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable)
-                    || relation.table.as_ref().is_some_and(|child| child.parent.is_some())
+                    || relation
+                        .table
+                        .as_ref()
+                        .is_some_and(|child| child.parent.is_some() || child.is_laxer(table))
             }
             _ => true,
         },

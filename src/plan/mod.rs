@@ -67,6 +67,8 @@ pub enum Violated {
     Says(Notice),
     /// That this column of the table where the row was found holds a null.
     Null(String),
+    /// That it belongs into a new partition, while it is in that part of the default one where it was found.
+    Elsewhere,
 }
 
 impl Step {

@@ -172,8 +172,8 @@ fn drop_index(index: &RelationName) -> HandStep {
     HandStep::anywhere(format!("DROP INDEX IF EXISTS {}", spelled(index)))
 }
 
-/// An index of one leaf, built while others write.
-fn build(hand: &HandStep, table: &Target, index: &RelationName) -> Step {
+/// An index of one table, built while others write.
+pub(super) fn build(hand: &HandStep, table: &Target, index: &RelationName) -> Step {
     let scope = Scope::Table(table.oid.unwrap_or_default());
     let (probe, inverse) = (Probe::NoNewInvalidIndex(scope), Inverse::DropNewInvalidIndexes(scope));
     let locks = vec![Target { mode: LockMode::AccessExclusive, ..table.clone() }];

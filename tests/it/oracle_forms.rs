@@ -95,6 +95,13 @@ pub(crate) const SETUP: &str = "
     CREATE TABLE parts (a int PRIMARY KEY) PARTITION BY LIST (a);
     CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
     CREATE TABLE points (a int REFERENCES parts);
+    CREATE TABLE held (a int PRIMARY KEY, r int REFERENCES r) PARTITION BY LIST (a);
+    CREATE TABLE held1 PARTITION OF held FOR VALUES IN (1);
+    CREATE TABLE held2 PARTITION OF held FOR VALUES IN (2);
+    INSERT INTO held VALUES (1, 1), (2, 1);
+    CREATE TABLE holds (a int REFERENCES held);
+    INSERT INTO holds SELECT 2 FROM generate_series(1, 100) g;
+    CREATE TABLE merges (a int PRIMARY KEY, r int REFERENCES r);
     CREATE SEQUENCE counter;
     CREATE TABLE counted (a int DEFAULT nextval('counter'));
     CREATE TYPE mood AS ENUM ('good');
@@ -312,6 +319,8 @@ pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER TABLE keyed ATTACH PARTITION fits FOR VALUES FROM (10) TO (20)",
     "ALTER TABLE keyed ATTACH PARTITION indexed FOR VALUES FROM (10) TO (20)",
     "ALTER TABLE pointed ATTACH PARTITION fits FOR VALUES FROM (10) TO (20)",
+    "ALTER TABLE held ATTACH PARTITION merges FOR VALUES IN (3)",
+    "ALTER TABLE held DETACH PARTITION held1",
     "ALTER TABLE lists ATTACH PARTITION one FOR VALUES IN ('x')",
     "ALTER TABLE lists ATTACH PARTITION one FOR VALUES IN ('x', 'z')",
     "ALTER TABLE lists ATTACH PARTITION two FOR VALUES IN ('y', 'x')",

@@ -122,6 +122,47 @@ fn what_the_default_partition_holds_stops_it() {
     }
 }
 
+/// What is below the default partition is proved with it; a parent that is a partition itself asks for its own bounds, too.
+#[test]
+fn a_tree_above_or_beside_is_proved_as_well() {
+    const ABOVE: &str = "CREATE TABLE top (a int, k int) PARTITION BY RANGE (a);
+        CREATE TABLE top_rest PARTITION OF top DEFAULT;
+        CREATE TABLE p PARTITION OF top FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (k);
+        CREATE TABLE c (k int, a int);
+        INSERT INTO c SELECT 11, n FROM generate_series(1, 50) n";
+    const BESIDE: &str = "CREATE TABLE p (a int, k int) PARTITION BY RANGE (k);
+        CREATE TABLE rest PARTITION OF p DEFAULT PARTITION BY LIST (a);
+        CREATE TABLE rest_none PARTITION OF rest FOR VALUES IN (NULL);
+        CREATE TABLE rest_all PARTITION OF rest DEFAULT PARTITION BY RANGE (a);
+        CREATE TABLE rest_last (k int CONSTRAINT rest_bounds_check CHECK (k > 0), a int);
+        ALTER TABLE rest_all ATTACH PARTITION rest_last FOR VALUES FROM (1) TO (MAXVALUE);
+        INSERT INTO p SELECT n, 30 FROM generate_series(1, 3000) n;
+        CREATE TABLE c (k int, a int);
+        INSERT INTO c SELECT 11, n FROM generate_series(1, 50) n";
+    for installation in each_major() {
+        let mut twins = Twins::on(installation);
+        for setup in [ABOVE, BESIDE] {
+            twins.begin(&[setup]);
+            let mut client = twins.through(&["SET client_min_messages = debug1"]);
+            twins.plain.all(&[SQL]);
+            let answer = client.query(SQL);
+            assert_eq!(answer.tag(), "ALTER TABLE", "{setup}: {answer:?}");
+            let told = answer.notices().join("\n");
+            let implied = "\"c\" is implied by existing constraints";
+            assert!(told.contains(" runs as ") && told.contains(implied), "{setup}: {told}");
+            if setup == BESIDE {
+                let implied = "default partition \"rest\" is implied by existing constraints";
+                assert!(told.contains(implied), "{told}");
+            }
+            twins.compare(setup);
+        }
+        twins.begin(&[BESIDE, "INSERT INTO p VALUES (7, 15)"]);
+        twins.alike_in_failure(&[], SQL);
+        twins.begin(&[ABOVE, "INSERT INTO c VALUES (11, 100)"]);
+        twins.alike_in_failure(&[], SQL);
+    }
+}
+
 /// What belongs into the new partition and came to the default one before would stop the plain statement, too.
 #[test]
 fn until_it_is_attached_only_its_own_rows_are_refused() {
@@ -136,45 +177,6 @@ fn until_it_is_attached_only_its_own_rows_are_refused() {
     assert_eq!(twins.beside.query("INSERT INTO p VALUES (1, 15)").failure(), "23514");
     assert_eq!(client.answer().tag(), "ALTER TABLE");
     twins.beside.all(&["INSERT INTO p VALUES (1, 15)"]);
-}
-
-/// What the parent demands of its partitions, and what the table has of it before.
-const PARTS: &[(bool, &str, &str)] = &[
-    (false, "CREATE INDEX ON p (a)", ""),
-    (true, "CREATE INDEX ON p (a)", "CREATE INDEX ON c (a)"),
-    (false, "CREATE INDEX ON p (a)", "CREATE INDEX ON c (a) WHERE a > 0"),
-    (
-        false,
-        "ALTER TABLE p ADD PRIMARY KEY (k, a)",
-        "CREATE UNIQUE INDEX ON c (k, a); ALTER TABLE c ALTER a SET NOT NULL",
-    ),
-    (true, "ALTER TABLE p ADD PRIMARY KEY (k, a)", "ALTER TABLE c ADD PRIMARY KEY (k, a)"),
-    (false, "ALTER TABLE p ADD FOREIGN KEY (a) REFERENCES o", ""),
-    (
-        true,
-        "ALTER TABLE p ADD FOREIGN KEY (a) REFERENCES o",
-        "ALTER TABLE c ADD FOREIGN KEY (a) REFERENCES o",
-    ),
-    (true, "ALTER TABLE p ADD CHECK (a > 0)", "ALTER TABLE c ADD CONSTRAINT p_a_check CHECK (a > 0)"),
-];
-
-#[test]
-fn what_would_be_made_under_the_lock_is_to_be_made_before() {
-    for installation in each_major() {
-        let mut twins = Twins::on(installation);
-        for (steps, parent, table) in PARTS {
-            let made = setup("k int NOT NULL", "RANGE", "11");
-            let mut made: Vec<&str> = made.iter().map(String::as_str).collect();
-            let other = "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o SELECT generate_series(1, 50)";
-            made.extend([other, parent, table].into_iter().filter(|sql| !sql.is_empty()));
-            twins.begin(&made);
-            if *steps {
-                twins.alike(&[], SQL);
-                continue;
-            }
-            twins.alike_once_allowed(&[], SQL);
-        }
-    }
 }
 
 #[test]
@@ -210,15 +212,6 @@ fn what_cannot_be_said_for_sure_is_refused() {
     for installation in each_major() {
         let mut twins = Twins::on(installation);
         for (column, by, row, bound, more) in [
-            (
-                "k int",
-                "RANGE",
-                "11",
-                "FROM (10) TO (20)",
-                "CREATE TABLE rest PARTITION OF p DEFAULT PARTITION BY LIST (a);
-                 CREATE TABLE rest_all PARTITION OF rest DEFAULT;
-                 INSERT INTO p SELECT n, NULL FROM generate_series(1, 3000) n",
-            ),
             ("k int", "HASH", "11", "WITH (MODULUS 1, REMAINDER 0)", ""),
             ("k int", "RANGE", "11", "FROM (9 + 1) TO (20)", ""),
             ("k int", "RANGE", "11", "FROM ('10'::int) TO (20)", ""),

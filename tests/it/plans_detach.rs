@@ -132,6 +132,42 @@ fn where_it_cannot_go_concurrently_it_goes_as_sent() {
     }
 }
 
+/// What refers to the parent is read under the locks, in either form, whatever the server.
+#[test]
+fn what_others_refer_to_does_not_leave_unseen() {
+    for installation in each_major() {
+        let major = installation.major;
+        let mut twins = Twins::on(installation);
+        for refers in [
+            "CREATE TABLE o (a int REFERENCES p); INSERT INTO o SELECT 15 FROM generate_series(1, 3000)",
+            "CREATE TABLE o (a int, b int, FOREIGN KEY (a) REFERENCES p) PARTITION BY LIST (b);
+             CREATE TABLE o1 PARTITION OF o DEFAULT; INSERT INTO o SELECT 15 FROM generate_series(1, 3000)",
+        ] {
+            for (sql, since) in [(SQL, 13), ("ALTER TABLE p DETACH PARTITION c CONCURRENTLY", 14)] {
+                let more = "ALTER TABLE p ADD PRIMARY KEY (a); CREATE TABLE d PARTITION OF p FOR VALUES FROM (10) TO (20);
+                    INSERT INTO p VALUES (5), (15)";
+                twins.begin(&[LEAVE[0].0[0], LEAVE[0].0[1], more, refers]);
+                if since > major {
+                    continue;
+                }
+                twins.alike_once_allowed(&[], sql);
+                // Nor would it leave if it could.
+                twins.begin(&[LEAVE[0].0[0], LEAVE[0].0[1], more, refers, "INSERT INTO o VALUES (5)"]);
+                twins.alike_once_allowed(&[], sql);
+            }
+        }
+        // Of an empty partition, or by an empty table, nothing is read.
+        for empty in ["SELECT 1", "INSERT INTO o SELECT 15 FROM generate_series(1, 3000)"] {
+            let more = "ALTER TABLE p ADD PRIMARY KEY (a); CREATE TABLE d PARTITION OF p FOR VALUES FROM (10) TO (20);
+                INSERT INTO p VALUES (15); CREATE TABLE o (a int REFERENCES p)";
+            twins.begin(&[LEAVE[0].0[0], LEAVE[0].0[1], more, empty]);
+            twins.plain.all(&[SQL]);
+            assert_eq!(twins.through(&[]).query(SQL).tag(), "ALTER TABLE", "{major}: {empty}");
+            twins.compare(empty);
+        }
+    }
+}
+
 #[test]
 fn what_the_server_refuses_is_refused() {
     for installation in since_14() {

@@ -34,6 +34,8 @@ pub(crate) const TABLES: &str = "
     INSERT INTO s SELECT n, n FROM generate_series(1, 19) n;
     CREATE TABLE ready (a int NOT NULL, b int);
     INSERT INTO ready SELECT n, n FROM generate_series(20, 29) n;
+    CREATE TABLE l (a int NOT NULL, b int REFERENCES r, PRIMARY KEY (a), UNIQUE (a, b)) PARTITION BY RANGE (a);
+    CREATE INDEX ON l (b);
     CREATE TABLE q (a int NOT NULL, b int) PARTITION BY RANGE (a);
     CREATE TABLE q_rest PARTITION OF q DEFAULT;
     INSERT INTO q SELECT n, n FROM generate_series(100, 3000) n;
@@ -109,8 +111,13 @@ const LEAVING: [(&str, usize); 2] = [
 pub(crate) const KEY_IN_PARTS: (&str, usize) = ("ALTER TABLE s ADD FOREIGN KEY (b) REFERENCES r", 2);
 
 /// Those that lock more than their own table.
-const BESIDE_OTHERS: &[(&str, usize)] =
-    &[KEY_IN_PARTS, ("ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 5)];
+const BESIDE_OTHERS: &[(&str, usize)] = &[
+    KEY_IN_PARTS,
+    ("ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 5),
+    ("ALTER TABLE l ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 10),
+    ("CREATE TABLE q1 PARTITION OF q FOR VALUES FROM (20) TO (30)", 4),
+    ("CREATE TABLE q1 PARTITION OF q (b DEFAULT 3) FOR VALUES FROM (20) TO (30)", 3),
+];
 
 #[test]
 fn what_fails_beside_other_tables_is_taken_back() {

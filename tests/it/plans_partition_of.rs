@@ -72,6 +72,14 @@ const MADE: &[(u32, &[&str], &str)] = &[
         SQL,
     ),
     (13, &[PLAIN, "ALTER TABLE p ADD CHECK (a > 0) NOT VALID"], SQL),
+    (13, &[PLAIN, "CREATE TABLE rest PARTITION OF p DEFAULT", "INSERT INTO p VALUES (1, 'x')"], SQL),
+    (
+        13,
+        &[PLAIN, "CREATE INDEX ON p (b)", "ALTER TABLE p ADD UNIQUE (a, b)"],
+        "CREATE TABLE c PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY LIST (b)",
+    ),
+    (13, &[PLAIN, "CREATE INDEX ON p (b)"], "CREATE TABLE c PARTITION OF p DEFAULT WITH (fillfactor = 70)"),
+    (13, &[PLAIN], "CREATE TABLE c PARTITION OF p DEFAULT PARTITION BY RANGE (a)"),
     (
         18,
         &[
@@ -101,12 +109,9 @@ fn what_is_more_than_that_is_made_as_sent() {
     for installation in each_major() {
         let mut twins = Twins::on(installation);
         for (more, sql) in [
-            ("CREATE TABLE rest PARTITION OF p DEFAULT", SQL),
             ("CREATE SCHEMA later; CREATE TABLE later.c (); SET search_path = public, later", SQL),
             ("SELECT 1", "CREATE TABLE c PARTITION OF p (b DEFAULT 'x') FOR VALUES FROM (10) TO (20)"),
             ("SELECT 1", "CREATE TABLE c PARTITION OF p (CHECK (a > 3)) FOR VALUES FROM (10) TO (20)"),
-            ("SELECT 1", "CREATE TABLE c PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY LIST (b)"),
-            ("SELECT 1", "CREATE TABLE c PARTITION OF p DEFAULT"),
         ] {
             twins.begin(&[PLAIN]);
             let mut client = twins.through(&[]);

@@ -152,9 +152,8 @@ pub fn function(answer: &str, need: &Need) -> Option<(FunctionName, Volatility)>
 pub fn names(answer: &str, need: &Need) -> Option<(RelationName, TakenNames)> {
     let value: Value = serde_json::from_str(answer).ok()?;
     let table = need.names_beside.get(place(&value)?)?.clone();
-    let names =
-        TakenNames { relations: texts(&value, "relations"), constraints: texts(&value, "constraints") };
-    Some((table, names))
+    let (relations, constraints) = (texts(&value, "relations"), texts(&value, "constraints"));
+    Some((table, TakenNames { relations, constraints }))
 }
 
 /// Whether a `TimeZone` is one in which `timestamp` and `timestamptz` are the same (`TimestampTimestampTzRequiresRewrite` in `timestamp.c`).
@@ -263,6 +262,8 @@ fn reference(key: &Value) -> Option<Reference> {
         validated: truth(key, "validated"),
         definition: text(key, "definition").unwrap_or_default().to_owned(),
         restorable: truth(key, "restorable"),
+        own: truth(key, "own"),
+        bytes: key.get("bytes").and_then(Value::as_u64),
     })
 }
 
@@ -300,6 +301,7 @@ fn constraint(value: &Value) -> Option<ConstraintFacts> {
         validated: truth(value, "validated"),
         references: named(value, "references"),
         commented: truth(value, "commented"),
+        part: truth(value, "part"),
         references_oid: oid(value, "references_oid"),
         restorable: truth(value, "restorable"),
         reference_partitions: list(value, "reference_partitions", relation_with_oid),
@@ -319,6 +321,9 @@ fn table_index(value: &Value) -> Option<TableIndex> {
         method: text(value, "method")?.to_owned(),
         unique: truth(value, "unique"),
         valid: truth(value, "valid"),
+        placed: truth(value, "placed"),
+        labels: texts(value, "labels"),
+        shape: text(value, "shape").unwrap_or_default().to_owned(),
         constraint: text(value, "constraint").map(str::to_owned),
         definition: text(value, "definition").unwrap_or_default().to_owned(),
     })

@@ -124,6 +124,8 @@ SELECT pg_catalog.json_build_object(
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', k.conname, 'kind', k.contype, 'validated', k.convalidated,
             'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_constraintdef(k.oid) END,
+            'part', EXISTS (
+                SELECT 1 FROM pg_catalog.pg_constraint w WHERE w.oid = k.conparentid AND w.conrelid = k.conrelid),
             'restorable', k.conparentid = 0::pg_catalog.oid AND NOT EXISTS (
                 SELECT 1 FROM pg_catalog.pg_description o
                 WHERE o.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AND o.objoid = k.oid)
@@ -158,6 +160,22 @@ SELECT pg_catalog.json_build_object(
             'expressions', x.indexprs IS NOT NULL OR x.indpred IS NOT NULL,
             'definition', CASE WHEN NOT named.busy THEN pg_catalog.pg_get_indexdef(x.indexrelid) END,
             'oid', x.indexrelid::bigint,
+            'placed', r.reltablespace <> 0::pg_catalog.oid,
+            'labels', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = x.indexrelid),
+            -- What CompareIndexInfo (index.c) compares, by the names of the columns.
+            'shape', CASE WHEN NOT named.busy THEN pg_catalog.json_build_array(
+                m.amname, x.indisunique, pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(x), 'indnullsnotdistinct'),
+                x.indisexclusion, x.indnatts, x.indnkeyatts, (
+                    SELECT pg_catalog.json_agg(coalesce(a.attname::text, '') ORDER BY u.place)
+                    FROM ROWS FROM (pg_catalog.unnest(x.indkey::pg_catalog.int2[])) WITH ORDINALITY u(number, place)
+                    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number),
+                x.indcollation::text, (
+                    SELECT pg_catalog.json_agg(o.opcfamily::bigint ORDER BY u.place)
+                    FROM ROWS FROM (pg_catalog.unnest(x.indclass::pg_catalog.oid[])) WITH ORDINALITY u(oid, place)
+                    JOIN pg_catalog.pg_opclass o ON o.oid = u.oid),
+                pg_catalog.pg_get_expr(x.indexprs, x.indrelid), pg_catalog.pg_get_expr(x.indpred, x.indrelid))::text END,
             'restorable', NOT r.relispartition AND r.reltablespace = 0::pg_catalog.oid AND x.indisvalid
                 AND NOT x.indisreplident AND NOT x.indisclustered AND NOT EXISTS (
                     SELECT 1 FROM pg_catalog.pg_description o
@@ -196,7 +214,16 @@ SELECT pg_catalog.json_build_object(
     'referenced_by', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'table', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint, 'constraint', k.conname,
-            'validated', k.convalidated,
+            'validated', k.convalidated, 'own', k.conparentid = 0::pg_catalog.oid,
+            'bytes', (
+                -- With what is below it.
+                SELECT pg_catalog.sum(CASE WHEN EXISTS (
+                    SELECT 1 FROM pg_catalog.pg_locks l
+                    WHERE l.relation = b.oid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+                THEN b.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+                ELSE pg_catalog.pg_table_size(b.oid::pg_catalog.regclass) END)
+                FROM pg_catalog.pg_class b WHERE b.oid = k.conrelid OR b.oid IN (
+                    SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(k.conrelid::pg_catalog.regclass) t)),
             'definition', CASE WHEN NOT named.busy AND NOT EXISTS (
                 SELECT 1 FROM pg_catalog.pg_locks l
                 WHERE l.relation = k.conrelid AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())

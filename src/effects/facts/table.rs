@@ -112,6 +112,22 @@ impl TableFacts {
         };
         self.partitions.iter().find(own)
     }
+
+    /// A partition and what is below it, parents before children.
+    pub fn tree<'a>(&'a self, top: &'a PartitionFacts) -> Vec<&'a PartitionFacts> {
+        let mut tree = vec![top];
+        for partition in &self.partitions {
+            if tree.iter().any(|above| above.name == partition.parent) {
+                tree.push(partition);
+            }
+        }
+        tree
+    }
+
+    /// The size of a partition with what is below it, in bytes.
+    pub fn tree_bytes(&self, top: &PartitionFacts) -> Option<u64> {
+        self.tree(top).iter().map(|partition| partition.bytes).sum()
+    }
 }
 
 /// Something that needs a table, or a column of it, and does not go with it by itself.
@@ -166,6 +182,8 @@ pub struct ConstraintFacts {
     pub validated: bool,
     /// It has a comment, which goes with it.
     pub commented: bool,
+    /// It is that part of another foreign key of its table that refers to a partition.
+    pub part: bool,
     /// For a foreign key: the table that it refers to.
     pub references: Option<RelationName>,
     /// Its oid.
@@ -202,6 +220,12 @@ pub struct TableIndex {
     pub unique: bool,
     /// `pg_index.indisvalid`
     pub valid: bool,
+    /// It has a tablespace of its own, which its definition does not say.
+    pub placed: bool,
+    /// The names of its own columns, of which Postgres makes those of its copies.
+    pub labels: Vec<String>,
+    /// What makes it the same as one of another table with these columns; empty where that is unknown.
+    pub shape: String,
     /// The constraint that it backs.
     pub constraint: Option<String>,
     /// As `pg_get_indexdef` writes it; empty where that is unknown.
@@ -239,6 +263,10 @@ pub struct Reference {
     pub definition: String,
     /// Its definition says all of it, it is not part of another one, and the session's role may drop it and add it again.
     pub restorable: bool,
+    /// It is not part of another foreign key.
+    pub own: bool,
+    /// `pg_table_size` of the table that refers, with what is below it, in bytes.
+    pub bytes: Option<u64>,
 }
 
 /// A view that reads a table, itself or through others.

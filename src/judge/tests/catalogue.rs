@@ -55,6 +55,7 @@ fn constraint(name: &str, kind: ConstraintKind, column: &str, definition: &str) 
         columns: vec![column.to_owned()],
         validated: true,
         commented: false,
+        part: false,
         reference_partitions: Vec::new(),
         references_oid: (kind == ConstraintKind::Foreign).then_some(2),
         restorable: true,
@@ -75,6 +76,9 @@ fn table_index(name: &str, column: &str, constraint: Option<&str>) -> TableIndex
         method: "btree".to_owned(),
         unique: constraint.is_some(),
         valid: true,
+        placed: false,
+        labels: vec![column.to_owned()],
+        shape: format!("btree {column}"),
         constraint: constraint.map(str::to_owned),
         definition: format!("CREATE INDEX {name} ON public.orders USING btree ({column})"),
     }
@@ -181,6 +185,8 @@ fn customers() -> TableFacts {
             validated: true,
             definition: "FOREIGN KEY (customer_id) REFERENCES customers(id)".to_owned(),
             restorable: true,
+            own: true,
+            bytes: Some(40 << 30),
         }],
         ..TableFacts::default()
     }
@@ -190,6 +196,7 @@ fn customers() -> TableFacts {
 fn events() -> TableFacts {
     TableFacts {
         name: Some(public("events")),
+        partitionable: true,
         columns: vec![column("id", "bigint", "int8", -1), column("no", "integer", "int4", -1)],
         partition_key: Some(PartitionKey { range: true, column: "id".to_owned() }),
         partitions: vec![partition("events_2025", 31, false), partition("events_rest", 32, true)],
@@ -219,6 +226,27 @@ fn measures_1() -> TableFacts {
         detachable: true,
         bound: Some("FOR VALUES FROM (1) TO (2)".to_owned()),
         bound_condition: Some("((price IS NOT NULL) AND (price >= 1) AND (price < 2))".to_owned()),
+        ..TableFacts::default()
+    }
+}
+
+/// A partitioned table with an index, a foreign key and others that refer to it.
+fn sales() -> TableFacts {
+    let words = "FOREIGN KEY (customer_id) REFERENCES customers(id) ON DELETE CASCADE";
+    TableFacts {
+        name: Some(public("sales")),
+        columns: orders().columns,
+        constraints: vec![constraint("sales_customer_fkey", ConstraintKind::Foreign, "customer_id", words)],
+        indexes: ["created", "amount"].map(|it| table_index(&format!("sales_{it}_idx"), it, None)).to_vec(),
+        partition_key: events().partition_key,
+        referenced_by: vec![Reference {
+            table: public("refunds"),
+            oid: 19,
+            constraint: "refunds_sale_id_fkey".to_owned(),
+            definition: "FOREIGN KEY (sale_id) REFERENCES sales(id)".to_owned(),
+            bytes: Some(4 << 30),
+            ..customers().referenced_by.remove(0)
+        }],
         ..TableFacts::default()
     }
 }
@@ -266,6 +294,8 @@ pub(super) fn facts(server_version: u32) -> Facts {
         ("events", with(3, RelationKind::PartitionedTable, events())),
         ("events_2025", with(31, RelationKind::Table, leaf)),
         ("measures_1", with(17, RelationKind::Table, measures_1())),
+        ("sales", with(20, RelationKind::PartitionedTable, sales())),
+        ("sales_1", with(21, RelationKind::Table, TableFacts { parent_oid: Some(20), ..measures_1() })),
         ("crowded", with(10, RelationKind::Table, crowded())),
         ("settings", Relation { bytes: Some(65_536), ..with(9, RelationKind::Table, customers()) }),
         ("scratch", Relation { temporary: true, ..relation(4, RelationKind::Table) }),

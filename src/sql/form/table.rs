@@ -274,6 +274,8 @@ pub struct CreateTable {
     pub partition_of: Option<RelationName>,
     /// `PARTITION OF .. DEFAULT`
     pub default_partition: bool,
+    /// `PARTITION OF .. FOR VALUES ..`
+    pub bound: Bound,
     /// `PARTITION BY`
     pub partitioned: bool,
     /// In the order of the text.

@@ -322,6 +322,7 @@ pub(super) fn create(statement: &CreateStmt, places: &Places<'_>) -> Option<Crea
         if_not_exists: statement.if_not_exists,
         partition_of: parent.and_then(relation_of),
         default_partition: statement.partbound.as_ref().is_some_and(|bound| bound.is_default),
+        bound: statement.partbound.as_ref().map_or(Bound::Other, super::bound::bound),
         partitioned: statement.partspec.is_some(),
         columns,
         constraints,
