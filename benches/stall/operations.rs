@@ -115,9 +115,4 @@ pub(crate) const ALL: &[Operation] = &[
         "function",
         "SELECT migrate()",
     ),
-    after(
-        "CREATE PROCEDURE migrate() LANGUAGE plpgsql AS 'BEGIN ALTER TABLE orders ADD COLUMN priority int; END'",
-        "procedure",
-        "CALL migrate()",
-    ),
 ];

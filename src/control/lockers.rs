@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use super::ControlSettings;
 use crate::event::clock;
-use crate::sql::lockers::{Ddl, Locker};
+use crate::sql::lockers::Ddl;
 
 /// Nobody waits for this.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -14,9 +14,11 @@ const WITHIN: Duration = Duration::from_secs(20);
 const SQL: &str = include_str!("lockers.sql");
 
 /// Looks by a connection that ends with it; `None` where the database gives no answer.
-pub async fn look(settings: &ControlSettings, database: &str) -> Option<Vec<(String, Locker)>> {
+pub async fn look(settings: &ControlSettings, database: &str) -> Option<Vec<(String, Ddl)>> {
     let looked = clock::within(WITHIN, async {
         let client = settings.connect(database).await?;
+        // What nobody waits for any more ends on the server, too.
+        client.batch_execute(&format!("SET statement_timeout = '{}s'", WITHIN.as_secs())).await?;
         client.query(SQL, &[]).await
     });
     match looked.await {
@@ -32,8 +34,7 @@ pub async fn look(settings: &ControlSettings, database: &str) -> Option<Vec<(Str
     }
 }
 
-fn locker(row: &Row) -> Option<(String, Locker)> {
+fn locker(row: &Row) -> Option<(String, Ddl)> {
     let ddl = if row.try_get(1).ok()? { Ddl::Written } else { Ddl::Given };
-    let ends: bool = row.try_get(2).ok()?;
-    Some((row.try_get(0).ok()?, Locker { ddl, repeatable: !ends }))
+    Some((row.try_get(0).ok()?, ddl))
 }

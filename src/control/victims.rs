@@ -12,7 +12,8 @@ use crate::plan::Target;
 pub enum Blocking {
     /// Any.
     Whatever,
-    /// Those that stop readers or writers of a relation: what ordinary work locks does not count.
+    /// Those that stop readers or writers of a relation, behind which such a one waits: what ordinary work locks does not count, nor
+    /// does who wants a strong lock himself.
     StrongOnRelations,
 }
 
@@ -46,6 +47,7 @@ pub(super) const SQL: &str = "WITH RECURSIVE waiting AS MATERIALIZED ( \
         SELECT w.pid FROM waiting w WHERE $1 = ANY (w.behind) AND w.pid <> $1 AND (NOT $2 OR EXISTS ( \
             SELECT FROM pg_catalog.pg_locks o WHERE o.pid = $1 AND o.locktype = 'relation' \
             AND o.database = w.database AND o.relation = w.relation \
+            AND w.mode IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') \
             AND o.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))) \
         UNION SELECT w.pid FROM waiting w JOIN victims v ON v.pid = ANY (w.behind) WHERE w.pid <> $1) \
      SELECT w.pid, w.waited, c.oid, n.nspname::text, c.relname::text, w.mode FROM waiting w \

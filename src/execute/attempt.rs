@@ -9,13 +9,13 @@ use crate::judge::Retry;
 use crate::upstream::call::{Answer, Call, Failed, Item, pass};
 use crate::upstream::link::{Arrival, Batch};
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::{amend, field, sqlstate};
+use crate::wire::fields::{field, sqlstate};
 use crate::wire::kind::{client, server};
+use crate::wire::notice;
 use crate::wire::server::Status;
 
 use super::Run;
-use super::guard::TOO_HEAVY;
-use super::stall::StallWatch;
+use super::stall::{ONCE, StallWatch};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ pub async fn portal(run: &mut Run<'_>, frame: &[u8], terms: Terms<'_>) -> Result
             link.tracker.received(kind, &body);
             if kind == server::ERROR && terms.watch.has_struck(&Failed { item: 0, body: body.clone() }) {
                 let mut out = Vec::new();
-                amend(&mut out, kind, &body, terms.watch.story().as_deref(), Some(TOO_HEAVY));
+                notice::encode(&terms.watch.others_waited(ONCE), &mut out);
                 link.tell(&out).await;
             } else {
                 pass(link, kind, &body).await;

@@ -16,7 +16,7 @@ use crate::upstream::{Link, Lost};
 
 use super::attempt::{self, Attempt, Terms, client_timeout};
 use super::outcome::Outcome;
-use super::stall::StallWatch;
+use super::stall::{ONCE, StallWatch};
 use super::tell::tell;
 use super::{Run, fail, message};
 
@@ -25,10 +25,6 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// An attempt that holds its locks for too long is made so often: it may have met a crowded moment.
 const HEAVY_MAX: u32 = 5;
-
-/// What to do about what keeps others waiting.
-pub(super) const TOO_HEAVY: &str = "Run it when nobody uses the table, or in a transaction of its own. SET lockkeeper.max_stall = '1s' lets \
-                                    others wait longer.";
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -253,16 +249,12 @@ impl<'a> Wait<'a> {
 
     /// What the client hears then.
     fn too_heavy(&self, watch: &StallWatch<'_>) -> Notice {
-        let story = watch.story().unwrap_or_default();
-        let tried = match (self.guard.retry, self.heavy) {
-            (Retry::Never, _) => {
-                "It was not tried again, since what came before it cannot be done again.".to_owned()
+        match (self.guard.retry, self.heavy) {
+            (Retry::Never, _) => watch.others_waited(ONCE),
+            (_, heavy) => {
+                watch.others_waited(&format!("It held its locks each time; attempts so cancelled: {heavy}."))
             }
-            (_, heavy) => format!("It held its locks each time; attempts so cancelled: {heavy}."),
-        };
-        Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement because others waited behind it")
-            .detail(format!("{story} {tried}"))
-            .hint(TOO_HEAVY)
+        }
     }
 
     /// Who is in the way, when it is time to say it.

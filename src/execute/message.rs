@@ -77,7 +77,8 @@ pub async fn attempt(
     };
     let missed = match failed {
         Some(failed) if watch.has_struck(&failed) => Some(Attempt::Stalled),
-        Some(failed) if is_lock_timeout(&failed) => Some(Attempt::LockTimeout(failed)),
+        // Under the client's own settings it is the client's to hear.
+        Some(failed) if owed.is_some() && is_lock_timeout(&failed) => Some(Attempt::LockTimeout(failed)),
         Some(_) | None => None,
     };
     // Before anything of ours, whose answers may bring more news: those have an order.
@@ -207,7 +208,8 @@ async fn collect(link: &mut Link, notices: Notices) -> Result<Answer, Lost> {
         if let Heard::Server(chunk) = link.hear().await? {
             link.tracker.server(&chunk).map_err(Lost::UpstreamMalformed)?;
             kept.extend_from_slice(&chunk);
-            if notices == Notices::AtOnce {
+            // What is passed on in part is not told apart any more.
+            if notices == Notices::AtOnce && !passed {
                 let (told, rest) = without_notices(&kept);
                 link.tell(&told).await;
                 kept = rest;

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::base::{Period, SqlState};
+use crate::base::{Notice, Period, SqlState};
 use crate::control::victims::{Behind, Blocking};
 use crate::event::StallCut;
 use crate::event::clock::{self, Moment};
@@ -18,8 +18,12 @@ use crate::pace::stall::{Next, Sample, Stall};
 use crate::plan::Target;
 use crate::upstream::call::Failed;
 use crate::wire::fields::sqlstate;
+use crate::wire::server::Status;
 
 use super::{Run, Surroundings};
+
+/// Why an attempt is the only one.
+pub const ONCE: &str = "It was not tried again, since what came before it cannot be done again.";
 
 /// Between a cancel request and the next look.
 const LOOK_AFTER_CANCEL: Duration = Duration::from_millis(25);
@@ -33,6 +37,8 @@ pub struct StallWatch<'a> {
     began: Moment,
     since: Since,
     blocking: Blocking,
+    /// When it was last seen to queue: what it locks strongly it may have since then only.
+    queued_at: Cell<Option<Moment>>,
     /// What it was last seen to queue for.
     queued_for: RefCell<Option<Target>>,
     /// Those who wait, each with the last moment at which it was not seen to.
@@ -91,13 +97,16 @@ impl<'a> StallWatch<'a> {
     /// Begins now.
     pub fn new(run: &Run<'a>, retry: Retry) -> Self {
         let now = Moment::now();
+        let tracker = &run.link.tracker;
+        let was_begun = tracker.status() == Status::InTransaction || tracker.ran_in_batch();
         Self {
             surroundings: run.surroundings,
             stall: Stall::new(run.policy.max_stall),
             max_stall: run.policy.max_stall,
             began: now,
-            since: if retry == Retry::Never { Since::Before } else { Since::Began },
+            since: if retry == Retry::Never && was_begun { Since::Before } else { Since::Began },
             blocking: Blocking::Whatever,
+            queued_at: Cell::default(),
             queued_for: RefCell::default(),
             waiting: RefCell::default(),
             last: Cell::new(Look { at: now, longest: Duration::ZERO }),
@@ -158,6 +167,17 @@ impl<'a> StallWatch<'a> {
         self.strike.get().map(|strike| strike.story(self.max_stall))
     }
 
+    /// What the client of a statement hears that kept others waiting; `tried` says how often that was.
+    pub fn others_waited(&self, tried: &str) -> Notice {
+        let story = self.story().unwrap_or_default();
+        Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement because others waited behind it")
+            .detail(format!("{story} {tried}"))
+            .hint(
+                "Run it when nobody uses the table, or in a transaction of its own. SET lockkeeper.max_stall = '1s' lets \
+                 others wait longer.",
+            )
+    }
+
     /// The longest that anybody can have waited for the attempt up to now.
     pub fn longest(&self) -> Duration {
         let last = self.last.get();
@@ -190,6 +210,16 @@ impl<'a> StallWatch<'a> {
         }
     }
 
+    /// How long it can have stood in somebody's way: ordinary work that has got its lock at last did not make the queue.
+    fn charged_for(&self, behind: &Behind) -> Duration {
+        match self.queued_at.get() {
+            Some(queued) if self.blocking == Blocking::StrongOnRelations && !behind.queues => {
+                queued.elapsed()
+            }
+            _ => self.began.elapsed(),
+        }
+    }
+
     fn judge(&self, behind: &Behind, at: Moment) -> Next {
         if behind.queues_for.is_some() {
             self.queued_for.borrow_mut().clone_from(&behind.queues_for);
@@ -205,10 +235,13 @@ impl<'a> StallWatch<'a> {
             let unseen = self.waiting.borrow().get(&victim.pid).copied().unwrap_or(last.at);
             let waited = victim.waited.unwrap_or_else(|| unseen.elapsed());
             longest = longest.max(match self.since {
-                Since::Began => waited.min(self.began.elapsed()),
+                Since::Began => waited.min(self.charged_for(behind)),
                 Since::Before => waited,
             });
             waiting.insert(victim.pid, unseen);
+        }
+        if behind.queues {
+            self.queued_at.set(Some(at));
         }
         self.longest.set(self.longest.get().max(last.longest + last.at.elapsed()));
         self.last.set(Look { at, longest });

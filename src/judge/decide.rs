@@ -295,6 +295,11 @@ impl Case<'_> {
                 Remedy::Record => {}
             }
         }
+        let watched = self.watched();
+        if watched.is_some() {
+            // What it has locked is locked until the transaction ends.
+            judgement.past.hold_beyond();
+        }
         judgement.decision = match chosen {
             Some(plan) => Decision::Run(plan),
             None if guarded => {
@@ -306,7 +311,7 @@ impl Case<'_> {
                     first,
                 })
             }
-            None => self.as_sent(exposed > 0).or_else(|| self.watched()).unwrap_or(Decision::Forward),
+            None => self.as_sent(exposed > 0).or(watched).unwrap_or(Decision::Forward),
         };
         if !matches!(judgement.decision, Decision::Run(_)) {
             judgement.apart = apart;
@@ -360,7 +365,7 @@ impl Case<'_> {
         if !calls || self.policy.allowance(opaque_ddl::ID).is_some() {
             return None;
         }
-        let retry = retry::of_call(self.transaction, self.script, self.facts.calls);
+        let retry = retry::of_call(self.transaction, self.script);
         Some(Decision::Guard(Guard { targets: Vec::new(), retry, waits: Waits::AsSent, first: Vec::new() }))
     }
 

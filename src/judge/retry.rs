@@ -3,7 +3,6 @@
 use super::decision::Retry;
 use super::moment::Standing;
 use crate::effects::facts::{Facts, RelationKind};
-use crate::sql::Calls;
 use crate::sql::statement::{Kind, Opaque, Place, Script, Statement};
 
 /// How a message may be tried again where it stands.
@@ -17,14 +16,11 @@ pub(super) fn of(standing: Standing, script: &Script, facts: &Facts) -> Retry {
     }
 }
 
-/// How a message that calls functions or procedures may be tried again: whole, where it is all and ends no transaction itself.
-pub(super) fn of_call(standing: Standing, script: &Script, calls: Calls) -> Retry {
-    let [statement] = script.statements.as_slice() else { return Retry::Never };
-    let repeatable = matches!(
-        (&statement.kind, calls),
-        (Kind::Ordinary, _) | (Kind::Opaque(Opaque::Call), Calls::MayLock { repeatable: true })
-    );
-    if standing == Standing::Outside && repeatable { Retry::Whole } else { Retry::Never }
+/// How a message that calls functions or procedures may be tried again: whole, where it is all, and no procedure, since those may
+/// end transactions.
+pub(super) fn of_call(standing: Standing, script: &Script) -> Retry {
+    let alone = matches!(script.statements.as_slice(), [statement] if statement.kind == Kind::Ordinary);
+    if standing == Standing::Outside && alone { Retry::Whole } else { Retry::Never }
 }
 
 fn may_run_in_block(statement: &Statement, facts: &Facts) -> bool {

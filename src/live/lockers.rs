@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::left_overs::DATABASES_MAX;
 use crate::event::clock::Moment;
 use crate::sql::Lockers;
-use crate::sql::lockers::Locker;
+use crate::sql::lockers::Ddl;
 
 /// What others make is looked for so often, where there are sessions.
 pub const AGAIN: Duration = Duration::from_mins(1);
@@ -34,15 +34,15 @@ pub struct LockersOfAll {
 #[derive(Debug, Default)]
 struct Place {
     known: Known,
-    found: Vec<(String, Locker)>,
-    made: Vec<(Moment, String, Locker)>,
+    found: Vec<(String, Ddl)>,
+    made: Vec<(Moment, String, Ddl)>,
     looked: Option<Moment>,
     due: bool,
 }
 
 impl Place {
     fn publish(&self) {
-        let made = self.made.iter().map(|(_, name, locker)| (name.clone(), *locker));
+        let made = self.made.iter().map(|(_, name, ddl)| (name.clone(), *ddl));
         self.known.store(Arc::new(Lockers::new(self.found.iter().cloned().chain(made))));
     }
 }
@@ -71,11 +71,11 @@ impl LockersOfAll {
     }
 
     /// A session makes one.
-    pub fn made(&self, database: &str, name: &str, locker: Locker) {
+    pub fn made(&self, database: &str, name: &str, ddl: Ddl) {
         let mut places = self.places();
         let Some(place) = places.get_mut(database) else { return };
         if place.made.len() < MADE_MAX {
-            place.made.push((Moment::now(), name.to_owned(), locker));
+            place.made.push((Moment::now(), name.to_owned(), ddl));
             place.publish();
         }
     }
@@ -105,7 +105,7 @@ impl LockersOfAll {
     }
 
     /// Notes what a look has found.
-    pub fn note(&self, database: &str, found: Vec<(String, Locker)>) {
+    pub fn note(&self, database: &str, found: Vec<(String, Ddl)>) {
         let mut places = self.places();
         let Some(place) = places.get_mut(database) else { return };
         place.made.retain(|(at, ..)| at.elapsed() < KEPT_FOR);
@@ -122,9 +122,6 @@ impl LockersOfAll {
 mod tests {
     use super::*;
     use crate::sql::Calls;
-    use crate::sql::lockers::Ddl;
-
-    const LOCKER: Locker = Locker { ddl: Ddl::Written, repeatable: true };
 
     #[tokio::test]
     async fn sessions_see_what_a_look_finds_and_what_others_make() {
@@ -132,8 +129,8 @@ mod tests {
         let known = all.of("a");
         assert_eq!(all.due().await, ["a"]);
         assert!(known.load().is_empty());
-        all.note("a", vec![("f".to_owned(), LOCKER)]);
-        all.made("a", "g", LOCKER);
+        all.note("a", vec![("f".to_owned(), Ddl::Written)]);
+        all.made("a", "g", Ddl::Written);
         let calls = |text: &str| known.load().called_in(text.as_bytes()) != Calls::Nothing;
         assert!(calls("SELECT f()") && calls("SELECT g()"));
         all.note("a", Vec::new());

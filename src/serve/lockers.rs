@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::control::ControlSettings;
 use crate::control::lockers::look;
-use crate::event::clock;
+use crate::event::clock::{self, Moment};
 use crate::live::Live;
 use crate::live::lockers::AGAIN;
 use crate::sql::Script;
@@ -17,8 +17,13 @@ use super::settings::Serving;
 /// Looks until the process ends; needs a `LocalSet`.
 pub async fn keep(serving: Arc<Serving>) {
     let lockers = serving.live.lockers();
+    let mut all_looked = Moment::now();
     loop {
-        let due = clock::within(AGAIN, lockers.due()).await.unwrap_or_else(|| lockers.in_use());
+        let left = AGAIN.saturating_sub(all_looked.elapsed());
+        let due = clock::within(left, lockers.due()).await.unwrap_or_else(|| {
+            all_looked = Moment::now();
+            lockers.in_use()
+        });
         for database in due {
             let ready = serving.now();
             let Some(login) = ready.settings.upstream.control.clone() else { continue };
@@ -42,8 +47,8 @@ pub(super) fn note_made(live: &Live, database: &str, script: &Script) {
     for statement in &script.statements {
         let text = script.text.as_bytes().get(statement.span.clone()).unwrap_or_default();
         let text = String::from_utf8_lossy(text);
-        if let Some((name, locker)) = made_by(&text, script.dialect.standard_conforming_strings) {
-            live.lockers().made(database, &name, locker);
+        if let Some((name, ddl)) = made_by(&text, script.dialect.standard_conforming_strings) {
+            live.lockers().made(database, &name, ddl);
         }
     }
     live.lockers().ask_again(database);

@@ -15,6 +15,7 @@ use crate::live::queue::{On, Work as Apart};
 use crate::peak::InForce;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Calls, Kind, Script};
+use crate::upstream::Directives;
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
@@ -221,6 +222,9 @@ pub(super) async fn consider(
     }
     let Surroundings { live, place, .. } = desk.surroundings;
     note_made(live, &place.database, script);
+    if script.statements.iter().any(|it| matches!(it.kind, Kind::Setting(Change::Ours(_) | Change::All))) {
+        desk.link.directives = Directives::Changing;
+    }
     let calls = desk.lockers.load().called_in(script.text.as_bytes());
     let ordinary = script
         .statements
@@ -239,8 +243,8 @@ pub(super) async fn consider(
         desk.link.tracker.remember(judgement.past);
         return Ok(Considered::Forward);
     }
-    let looked = if ordinary {
-        catalogue::settings(desk.link).await?
+    let looked = if ordinary || is_call(script) {
+        settings_of_calls(desk, script).await?
     } else {
         catalogue::look_up(desk.link, &effects::need(script)).await?
     };
@@ -259,6 +263,33 @@ pub(super) async fn consider(
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
     Ok(Considered::Judged(Box::new(Case { session, policy, judgement })))
+}
+
+/// Whether it is nothing but a call of a procedure, or a block with one, which ends transactions where it may.
+fn is_call(script: &Script) -> bool {
+    matches!(script.statements.as_slice(), [statement] if statement.kind == Kind::Opaque(Opaque::Call))
+}
+
+/// The settings that bear on calls of functions and procedures, which are frequent. In a transaction or batch, where a call is made
+/// once whatever they say of waiting, they are asked for once in a session, unless it changes them; and never in the batch of a
+/// procedure, which since 18 could end no transaction behind a question of ours.
+async fn settings_of_calls(desk: &mut Desk<'_>, script: &Script) -> Result<Looked, Lost> {
+    let open = desk.link.batch == Batch::Clients;
+    if open || desk.link.tracker.status() == Status::InTransaction {
+        let known = match &desk.link.directives {
+            Directives::Known(known) => Some(known.to_vec()),
+            Directives::Unasked | Directives::Changing => (open && is_call(script)).then(Vec::new),
+        };
+        if let Some(directives) = known {
+            let settings = SessionSettings { directives, ..SessionSettings::default() };
+            return Ok(Looked::Known(settings, Facts::default()));
+        }
+    }
+    let looked = catalogue::settings(desk.link).await?;
+    if let (Looked::Known(settings, _), Directives::Unasked) = (&looked, &desk.link.directives) {
+        desk.link.directives = Directives::Known(settings.directives.clone().into());
+    }
+    Ok(looked)
 }
 
 /// Peak hours and freezes, for a session of this mode: that of the configuration, since nobody gets round them by a setting.

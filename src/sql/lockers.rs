@@ -14,22 +14,13 @@ const NAME_BYTES_MAX: usize = 63;
 const DDL_WORDS: [&str; 10] =
     ["alter", "cluster", "comment", "create", "drop", "lock", "reassign", "refresh", "reindex", "truncate"];
 
-/// Words that end transactions, or call what may do so.
-const ENDING_WORDS: [&str; 3] = ["call", "commit", "rollback"];
+/// A comment between a name and its parenthesis is looked for in so many bytes.
+const COMMENT_BYTES_MAX: usize = 256;
 
 /// Functions and procedures of one database that may lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lockers {
-    names: HashMap<Box<[u8]>, Locker>,
-}
-
-/// How one of them may lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Locker {
-    /// Where its DDL comes from.
-    pub ddl: Ddl,
-    /// It ends no transaction, so that it can be called again when it has failed.
-    pub repeatable: bool,
+    names: HashMap<Box<[u8]>, Ddl>,
 }
 
 /// Where the DDL of a function comes from.
@@ -48,36 +39,29 @@ pub enum Calls {
     #[default]
     Nothing,
     /// Something that may lock.
-    MayLock {
-        /// None of it ends a transaction.
-        repeatable: bool,
-    },
+    MayLock,
 }
 
-impl Locker {
-    /// What a function may do, by its source; `None` where that neither holds DDL nor runs texts.
+impl Ddl {
+    /// Where a function has its DDL from, by its source; `None` where that neither holds DDL nor runs texts.
     pub fn of(source: &str) -> Option<Self> {
-        let ddl = if holds_word(source.as_bytes(), &DDL_WORDS) {
-            Ddl::Written
-        } else if holds_word(source.as_bytes(), &["execute"]) {
-            Ddl::Given
+        if holds_word(source.as_bytes(), &DDL_WORDS) {
+            Some(Self::Written)
         } else {
-            return None;
-        };
-        Some(Self { ddl, repeatable: !holds_word(source.as_bytes(), &ENDING_WORDS) })
+            holds_word(source.as_bytes(), &["execute"]).then_some(Self::Given)
+        }
     }
 }
 
 impl Lockers {
     /// Those of these names; of several functions of one name the worst counts.
-    pub fn new(all: impl IntoIterator<Item = (String, Locker)>) -> Self {
-        let mut names: HashMap<Box<[u8]>, Locker> = HashMap::new();
-        for (name, locker) in all {
-            let known = names.entry(name.into_bytes().into_boxed_slice()).or_insert(locker);
-            if locker.ddl == Ddl::Written {
-                known.ddl = Ddl::Written;
+    pub fn new(all: impl IntoIterator<Item = (String, Ddl)>) -> Self {
+        let mut names: HashMap<Box<[u8]>, Ddl> = HashMap::new();
+        for (name, ddl) in all {
+            let known = names.entry(name.into_bytes().into_boxed_slice()).or_insert(ddl);
+            if ddl == Ddl::Written {
+                *known = ddl;
             }
-            known.repeatable &= locker.repeatable;
         }
         Self { names }
     }
@@ -90,24 +74,22 @@ impl Lockers {
 
     /// Whether a text may call one of them.
     pub fn called_in(&self, text: &[u8]) -> Calls {
-        let mut calls = Calls::Nothing;
         if self.is_empty() {
-            return calls;
+            return Calls::Nothing;
         }
         let opened = text.iter().enumerate().filter(|(_, byte)| **byte == b'(');
-        for (open, _) in opened {
-            let Some(locker) = self.named_before(text.get(..open).unwrap_or_default()) else { continue };
-            if locker.ddl == Ddl::Given && !holds_word(text, &DDL_WORDS) {
-                continue;
-            }
-            let before = !matches!(calls, Calls::MayLock { repeatable: false });
-            calls = Calls::MayLock { repeatable: before && locker.repeatable };
-        }
-        calls
+        let mut named = opened.filter_map(|(at, _)| self.named_before(text.get(..at).unwrap_or_default()));
+        let may_lock = match named.next() {
+            None => false,
+            Some(Ddl::Written) => true,
+            // Once for the whole text, however many it calls.
+            Some(Ddl::Given) => holds_word(text, &DDL_WORDS) || named.any(|ddl| ddl == Ddl::Written),
+        };
+        if may_lock { Calls::MayLock } else { Calls::Nothing }
     }
 
     /// The one whose name stands at the end of a text.
-    fn named_before(&self, text: &[u8]) -> Option<Locker> {
+    fn named_before(&self, text: &[u8]) -> Option<Ddl> {
         let text = without_end(text);
         if let [inner @ .., b'"'] = text {
             let from = inner.iter().rposition(|byte| *byte == b'"')? + 1;
@@ -129,10 +111,12 @@ fn without_end(mut text: &[u8]) -> &[u8] {
     loop {
         match text {
             [rest @ .., last] if is_space(*last) => text = rest,
-            [rest @ .., b'*', b'/'] => match rest.windows(2).rposition(|pair| pair == b"/*") {
-                Some(from) => text = rest.get(..from).unwrap_or_default(),
-                None => return text,
-            },
+            [rest @ .., b'*', b'/'] => {
+                let far = rest.len().saturating_sub(COMMENT_BYTES_MAX);
+                let near = rest.get(far..).unwrap_or_default();
+                let Some(from) = near.windows(2).rposition(|pair| pair == b"/*") else { return text };
+                text = rest.get(..far + from).unwrap_or_default();
+            }
             _ => return text,
         }
     }
@@ -145,7 +129,7 @@ fn holds_word(text: &[u8], words: &[&str]) -> bool {
 }
 
 /// The function or procedure that a `CREATE FUNCTION` makes, if it may lock.
-pub fn made_by(text: &str, conforming: bool) -> Option<(String, Locker)> {
+pub fn made_by(text: &str, conforming: bool) -> Option<(String, Ddl)> {
     let tokens: Vec<Token> =
         Lexer::new(text, conforming).filter(|token| !matches!(token.kind, TokenKind::Comment(_))).collect();
     let begins = tokens
@@ -159,7 +143,7 @@ pub fn made_by(text: &str, conforming: bool) -> Option<(String, Locker)> {
         Some(inner) => inner.replace("\"\"", "\""),
         None => spelled.to_ascii_lowercase(),
     };
-    Some((name, Locker::of(text.get(rest.get(open)?.end..)?)?))
+    Some((name, Ddl::of(text.get(rest.get(open)?.end..)?)?))
 }
 
 #[cfg(test)]
@@ -167,14 +151,8 @@ mod tests {
     use super::*;
 
     fn lockers() -> Lockers {
-        let locker = |ddl, repeatable| Locker { ddl, repeatable };
-        let all = [
-            ("migrate", locker(Ddl::Written, true)),
-            ("Odd one", locker(Ddl::Written, true)),
-            ("commits", locker(Ddl::Written, false)),
-            ("run", locker(Ddl::Given, true)),
-        ];
-        Lockers::new(all.map(|(name, locker)| (name.to_owned(), locker)))
+        let all = [("migrate", Ddl::Written), ("Odd one", Ddl::Written), ("run", Ddl::Given)];
+        Lockers::new(all.map(|(name, ddl)| (name.to_owned(), ddl)))
     }
 
     #[test]
@@ -188,11 +166,11 @@ mod tests {
             "WITH x AS (SELECT 1) INSERT INTO t SELECT migrate(a) FROM x",
             "SELECT run('ALTER TABLE t ADD a int')",
             "SELECT run($$drop table t$$)",
+            "SELECT run('SELECT 1'), migrate()",
+            "CALL migrate()",
         ] {
-            assert_eq!(lockers().called_in(text.as_bytes()), Calls::MayLock { repeatable: true }, "{text}");
+            assert_eq!(lockers().called_in(text.as_bytes()), Calls::MayLock, "{text}");
         }
-        let calls = lockers().called_in(b"CALL commits(migrate())");
-        assert_eq!(calls, Calls::MayLock { repeatable: false });
     }
 
     #[test]
@@ -214,26 +192,35 @@ mod tests {
         assert_eq!(Lockers::default().called_in(b"SELECT migrate()"), Calls::Nothing);
     }
 
+    /// Texts have a megabyte, and each is looked at while others wait for the core.
+    #[test]
+    fn the_time_grows_with_the_text_alone() {
+        for text in
+            ["*/(".repeat(300_000), "run(1),".repeat(140_000), "\"(".repeat(500_000), "( ".repeat(500_000)]
+        {
+            assert_eq!(lockers().called_in(text.as_bytes()), Calls::Nothing);
+        }
+    }
+
     #[test]
     fn of_several_functions_of_one_name_the_worst_counts() {
-        let one = |ddl, repeatable| ("f".to_owned(), Locker { ddl, repeatable });
-        let lockers = Lockers::new([one(Ddl::Given, false), one(Ddl::Written, true)]);
-        assert_eq!(lockers.called_in(b"SELECT f()"), Calls::MayLock { repeatable: false });
+        let one = |ddl| ("f".to_owned(), ddl);
+        let lockers = Lockers::new([one(Ddl::Given), one(Ddl::Written), one(Ddl::Given)]);
+        assert_eq!(lockers.called_in(b"SELECT f()"), Calls::MayLock);
     }
 
     #[test]
     fn what_is_made_is_known_by_its_source() {
-        let made =
-            |text: &str| made_by(text, true).map(|(name, locker)| (name, locker.ddl, locker.repeatable));
-        let known = |name: &str, ddl, repeatable| Some((name.to_owned(), ddl, repeatable));
+        let made = |text: &str| made_by(text, true);
+        let known = |name: &str, ddl| Some((name.to_owned(), ddl));
         for (text, expected) in [
             (
                 "CREATE FUNCTION f() RETURNS void AS $$ BEGIN DROP TABLE t; END $$ LANGUAGE plpgsql",
-                known("f", Ddl::Written, true),
+                known("f", Ddl::Written),
             ),
             (
                 "create or replace procedure a.\"P \"\"q\"(x int) language plpgsql as 'begin execute x; commit; end'",
-                known("P \"q", Ddl::Given, false),
+                known("P \"q", Ddl::Given),
             ),
             ("CREATE FUNCTION f() RETURNS int RETURN 1", None),
             ("CREATE FUNCTION f", None),

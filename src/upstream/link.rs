@@ -16,6 +16,7 @@ use crate::wire::{Frame, Malformed};
 
 use super::Stream;
 use super::debt::{IfLost, Owed};
+use super::directives::Directives;
 
 /// While a statement is looked after, at most so many bytes of the client's are taken in advance.
 const AHEAD_MAX: usize = 64 << 10;
@@ -133,6 +134,8 @@ pub struct Link {
     pub owed: Option<Box<Owed>>,
     /// What stays where the server is lost now: told behind its last words.
     pub if_lost: Option<Box<IfLost>>,
+    /// What the session has set of ours.
+    pub directives: Directives,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
     pub least: Severity,
     /// The bookkeeping of frames.
@@ -163,6 +166,7 @@ impl Link {
             batch: Batch::None,
             owed: None,
             if_lost: None,
+            directives: Directives::Unasked,
             least: Severity::Notice,
             tracker,
         }

@@ -8,6 +8,7 @@ pub mod call;
 pub mod cancel;
 pub mod certificate;
 pub mod debt;
+mod directives;
 pub mod dial;
 pub mod link;
 pub mod own;
@@ -21,6 +22,7 @@ pub mod stream;
 pub mod tls;
 
 pub use debt::IfLost;
+pub use directives::Directives;
 pub use link::{Link, Lost};
 pub use own::Own;
 pub use problem::Problem;

@@ -6,7 +6,7 @@
 use lockkeeper::cluster::{Installation, Stop};
 
 use crate::faults_stage::{Case, Moment, Stage};
-use crate::plans_faults::{FILLED, IN_TREES, KEY_IN_PARTS, STATEMENTS};
+use crate::plans_faults::{BESIDE_OTHERS, DOORS, FILLED, IN_TREES, KEY_IN_PARTS, LEAVING, STATEMENTS};
 use crate::support::each_major;
 
 /// A plan of one step.
@@ -108,6 +108,31 @@ fn what_an_ended_backend_has_left_in_trees_is_listed() {
     in_trees(Fault::BackendTerminated);
 }
 
+#[test]
+fn a_client_that_vanishes_leaves_nothing_half_way() {
+    at_doors(Fault::ClientVanishes);
+}
+
+#[test]
+fn a_cancel_request_leaves_nothing_half_way() {
+    at_doors(Fault::Cancel);
+}
+
+#[test]
+fn what_a_killed_proxy_has_left_half_way_is_listed_when_it_starts_again() {
+    at_doors(Fault::ProxyKilled);
+}
+
+#[test]
+fn what_a_crash_of_the_server_has_left_half_way_is_listed() {
+    at_doors(Fault::ServerCrashes);
+}
+
+#[test]
+fn what_an_ended_backend_has_left_half_way_is_listed() {
+    at_doors(Fault::BackendTerminated);
+}
+
 /// The versions that are there, at the same time.
 fn on(versions: Versions, fault: Fault) {
     let every = std::env::var_os("LOCKKEEPER_TEST_EVERY_FAULT").is_some();
@@ -142,6 +167,19 @@ fn in_trees(fault: Fault) {
             scope.spawn(move || all_steps(&mut Stage::on(installation), fault, plans));
         }
     });
+}
+
+/// Tables and partitions that come and go, on the newest version; what builds or drops beside them is met in the midst elsewhere.
+fn at_doors(fault: Fault) {
+    let mut stage = Stage::on(each_major().remove(0));
+    let plans =
+        DOORS.iter().chain(&LEAVING).chain(BESIDE_OTHERS.iter().filter(|plan| **plan != KEY_IN_PARTS));
+    for (sql, least) in plans {
+        let met =
+            (1..100).take_while(|step| strike(&mut stage, fault, (sql, Moment::Before(*step))).is_some());
+        let steps = met.count();
+        assert!(steps >= *least, "{sql}: {steps} steps");
+    }
 }
 
 fn all_steps<'a>(stage: &mut Stage, fault: Fault, plans: impl Iterator<Item = &'a (&'a str, usize)>) {

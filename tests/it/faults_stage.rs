@@ -346,7 +346,9 @@ impl Stage {
         let harmless = by_hand.is_empty() && !case.is_build();
         assert!(harmless || heard.contains("Connect again"), "{}: {heard}", case.name);
         for sql in by_hand.split("; ").filter(|sql| !sql.is_empty()) {
-            self.beside().query(sql);
+            // In words where only the server knows the name.
+            let in_words = sql.starts_with("-- drop the CHECK");
+            self.beside().query(if in_words { "ALTER TABLE p1 DROP CONSTRAINT p1_a_check" } else { sql });
         }
         if tidied.is_some() {
             return self.is_done(case);

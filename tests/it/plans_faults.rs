@@ -94,7 +94,7 @@ pub(crate) const IN_TREES: &[(&str, usize)] = &[
 ];
 
 /// Those that come and go.
-const DOORS: &[(&str, usize)] = &[
+pub(crate) const DOORS: &[(&str, usize)] = &[
     ("CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (30) TO (40)", 2),
     ("DROP TABLE d CASCADE /* lockkeeper: allow drop-table because it is done with */", 5),
     ("DROP TABLE e /* lockkeeper: allow drop-table because it is done with */", 2),
@@ -102,7 +102,7 @@ const DOORS: &[(&str, usize)] = &[
 ];
 
 /// Since 14 partitions are detached concurrently.
-const LEAVING: [(&str, usize); 2] = [
+pub(crate) const LEAVING: [(&str, usize); 2] = [
     ("ALTER TABLE p DETACH PARTITION p1", 1),
     ("DROP TABLE p1 /* lockkeeper: allow drop-table because it is done with */", 3),
 ];
@@ -111,7 +111,7 @@ const LEAVING: [(&str, usize); 2] = [
 pub(crate) const KEY_IN_PARTS: (&str, usize) = ("ALTER TABLE s ADD FOREIGN KEY (b) REFERENCES r", 2);
 
 /// Those that lock more than their own table.
-const BESIDE_OTHERS: &[(&str, usize)] = &[
+pub(crate) const BESIDE_OTHERS: &[(&str, usize)] = &[
     KEY_IN_PARTS,
     ("ALTER TABLE q ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 5),
     ("ALTER TABLE l ATTACH PARTITION ready FOR VALUES FROM (20) TO (30)", 10),

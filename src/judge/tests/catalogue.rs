@@ -350,16 +350,13 @@ pub(super) fn show(judgement: &Judgement) -> String {
 }
 
 fn show_guard(Guard { targets, retry, waits, first }: &Guard) -> String {
-    if *waits == Waits::AsSent {
-        return format!("watch retry {retry:?}\n");
-    }
     let modes: Vec<&str> = targets.iter().map(|Target { mode, .. }| LockMode::name(*mode)).collect();
-    let locks = if modes.is_empty() { "nothing known".to_owned() } else { modes.join(", ") };
-    let mut shown = format!("guard retry {retry:?} locks {locks}\n");
-    for first in first {
-        writeln!(shown, "  first {first}").unwrap();
-    }
-    shown
+    let shown = match (waits, modes.as_slice()) {
+        (Waits::AsSent, _) => format!("watch retry {retry:?}\n"),
+        (Waits::Briefly, []) => format!("guard retry {retry:?} locks nothing known\n"),
+        (Waits::Briefly, modes) => format!("guard retry {retry:?} locks {}\n", modes.join(", ")),
+    };
+    first.iter().fold(shown, |shown, first| shown + "  first " + first + "\n")
 }
 
 fn show_plan(plan: &Plan) -> String {

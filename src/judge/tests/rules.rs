@@ -86,20 +86,19 @@ fn one_statement_outside_a_transaction() {
 #[test]
 fn what_calls_a_function_that_may_lock_is_watched() {
     let allowed = "/* lockkeeper: allow opaque-ddl because it is quick */ SELECT f()";
-    for (text, mode, transaction, repeatable, expected) in [
-        ("SELECT f()", Mode::Enforce, Standing::Outside, true, "watch retry Whole\n"),
-        ("INSERT INTO t SELECT f()", Mode::Enforce, Standing::Outside, true, "watch retry Whole\n"),
-        ("CALL f()", Mode::Enforce, Standing::Outside, true, "watch retry Whole\n"),
-        ("CALL f()", Mode::Enforce, Standing::Outside, false, "watch retry Never\n"),
-        ("SELECT 1; SELECT f()", Mode::Enforce, Standing::Outside, true, "watch retry Never\n"),
-        ("SELECT f()", Mode::Enforce, IN_TRANSACTION, true, "watch retry Never\n"),
-        ("SELECT f()", Mode::Enforce, Standing::Implicit, true, "watch retry Never\n"),
-        ("SELECT f()", Mode::Observe, Standing::Outside, true, "forward\n"),
-        ("SELECT f()", Mode::Off, Standing::Outside, true, "forward\n"),
-        (allowed, Mode::Enforce, Standing::Outside, true, "forward\n"),
+    for (text, mode, transaction, expected) in [
+        ("SELECT f()", Mode::Enforce, Standing::Outside, "watch retry Whole\n"),
+        ("INSERT INTO t SELECT f()", Mode::Enforce, Standing::Outside, "watch retry Whole\n"),
+        ("CALL f()", Mode::Enforce, Standing::Outside, "watch retry Never\n"),
+        ("SELECT 1; SELECT f()", Mode::Enforce, Standing::Outside, "watch retry Never\n"),
+        ("SELECT f()", Mode::Enforce, IN_TRANSACTION, "watch retry Never\n"),
+        ("SELECT f()", Mode::Enforce, Standing::Implicit, "watch retry Never\n"),
+        ("SELECT f()", Mode::Observe, Standing::Outside, "forward\n"),
+        ("SELECT f()", Mode::Off, Standing::Outside, "forward\n"),
+        (allowed, Mode::Enforce, Standing::Outside, "forward\n"),
     ] {
         let policy = Policy { mode, ..Policy::default() };
-        let facts = Facts { calls: Calls::MayLock { repeatable }, ..facts(150_018) };
+        let facts = Facts { calls: Calls::MayLock, ..facts(150_018) };
         let script = parse(text.as_bytes(), Encoding::Utf8);
         let shown = show(&decide(&script, &facts, &Moment::new(transaction), &policy));
         assert_eq!(shown, expected, "{text} {transaction:?} {mode:?}");
