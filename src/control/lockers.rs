@@ -17,8 +17,10 @@ const SQL: &str = include_str!("lockers.sql");
 pub async fn look(settings: &ControlSettings, database: &str) -> Option<Vec<(String, Ddl)>> {
     let looked = clock::within(WITHIN, async {
         let client = settings.connect(database).await?;
-        // What nobody waits for any more ends on the server, too.
-        client.batch_execute(&format!("SET statement_timeout = '{}s'", WITHIN.as_secs())).await?;
+        // What nobody waits for any more ends on the server, too; and what somebody has made is not mistaken for what is Postgres' own.
+        let settings =
+            format!("SET search_path = pg_catalog; SET statement_timeout = '{}s'", WITHIN.as_secs());
+        client.batch_execute(&settings).await?;
         client.query(SQL, &[]).await
     });
     match looked.await {

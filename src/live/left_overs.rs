@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use super::due::Due;
 
 /// More databases than these are not looked at.
 pub const DATABASES_MAX: usize = 100;
@@ -24,14 +24,9 @@ pub struct LeftOver {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct LeftOvers {
-    places: Mutex<BTreeMap<String, Place>>,
-    asked: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    found: Vec<LeftOver>,
-    due: bool,
+    /// What was found in each database that was asked for.
+    places: Mutex<BTreeMap<String, Vec<LeftOver>>>,
+    due: Due,
 }
 
 impl LeftOvers {
@@ -39,56 +34,43 @@ impl LeftOvers {
     pub fn ask_once(&self, database: &str) {
         let mut places = self.places();
         if places.len() < DATABASES_MAX && !places.contains_key(database) {
-            places.insert(database.to_owned(), Place { found: Vec::new(), due: true });
-            self.asked.notify_one();
+            places.insert(database.to_owned(), Vec::new());
+            self.due.ask(database);
         }
     }
 
     /// Asks for another look: something was cut off there.
     pub fn ask_again(&self, database: &str) {
         self.ask_once(database);
-        if let Some(place) = self.places().get_mut(database) {
-            place.due = true;
-            self.asked.notify_one();
+        if self.places().contains_key(database) {
+            self.due.ask(database);
         }
     }
 
     /// Waits until there are databases to be looked at.
     pub async fn due(&self) -> Vec<String> {
-        loop {
-            let due: Vec<String> = {
-                let mut places = self.places();
-                let due = places
-                    .iter_mut()
-                    .filter_map(|(database, place)| std::mem::take(&mut place.due).then(|| database.clone()));
-                due.collect()
-            };
-            if !due.is_empty() {
-                return due;
-            }
-            self.asked.notified().await;
-        }
+        self.due.next().await
     }
 
     /// Notes what a look has found; gives what is new of it.
     pub fn note(&self, database: &str, found: Vec<LeftOver>) -> Vec<LeftOver> {
         let mut places = self.places();
-        let Some(place) = places.get_mut(database) else { return Vec::new() };
-        let new = found.iter().filter(|one| !place.found.contains(one)).cloned().collect();
-        place.found = found;
+        let Some(known) = places.get_mut(database) else { return Vec::new() };
+        let new = found.iter().filter(|one| !known.contains(one)).cloned().collect();
+        *known = found;
         new
     }
 
     /// Everything that was found, with its database.
     pub fn all(&self) -> Vec<(String, LeftOver)> {
         let places = self.places();
-        let of = |(database, place): (&String, &Place)| {
-            place.found.iter().map(|one| (database.clone(), one.clone())).collect::<Vec<_>>()
+        let of = |(database, found): (&String, &Vec<LeftOver>)| {
+            found.iter().map(|one| (database.clone(), one.clone())).collect::<Vec<_>>()
         };
         places.iter().flat_map(of).collect()
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Vec<LeftOver>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@
 //! Invariant: nothing here is touched per message, only when sessions begin, end, or are cancelled, and for guarded statements.
 
 mod cancel;
+mod due;
 mod forward;
 pub mod gate;
 pub mod left_overs;

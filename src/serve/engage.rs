@@ -183,7 +183,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
     let Surroundings { live, place, .. } = desk.surroundings;
     note_made(live, &place.database, &script);
     let matters = !script.is_ordinary();
-    let calls = !matters && desk.lockers.load().called_in(parse.sql) != Calls::Nothing;
+    let calls = !matters && desk.lockers.called_in(parse.sql) != Calls::Nothing;
     let room = (matters || calls) && has_room(link, parse).await?;
     let why = if matters { Why::Matters } else { Why::Calls };
     if matters && !room {

@@ -66,9 +66,7 @@ impl Eye for Watcher<'_> {
 impl Watcher<'_> {
     #[inline]
     fn sees_call(&self, text: &[u8]) -> bool {
-        let Self::Seeing(_, lockers) = self else { return false };
-        let lockers = lockers.load();
-        !lockers.is_empty() && lockers.called_in(text) != Calls::Nothing
+        matches!(self, Self::Seeing(_, lockers) if lockers.called_in(text) != Calls::Nothing)
     }
 }
 

@@ -225,7 +225,7 @@ pub(super) async fn consider(
     if script.statements.iter().any(|it| matches!(it.kind, Kind::Setting(Change::Ours(_) | Change::All))) {
         desk.link.directives = Directives::Changing;
     }
-    let calls = desk.lockers.load().called_in(script.text.as_bytes());
+    let calls = desk.lockers.called_in(script.text.as_bytes());
     let ordinary = script
         .statements
         .iter()
@@ -278,6 +278,8 @@ async fn settings_of_calls(desk: &mut Desk<'_>, script: &Script) -> Result<Looke
     if open || desk.link.tracker.status() == Status::InTransaction {
         let known = match &desk.link.directives {
             Directives::Known(known) => Some(known.to_vec()),
+            // What stands before a call in one message may have to be the first of its transaction.
+            Directives::Unasked if script.statements.len() > 1 => Some(Vec::new()),
             Directives::Unasked | Directives::Changing => (open && is_call(script)).then(Vec::new),
         };
         if let Some(directives) = known {

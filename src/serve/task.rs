@@ -97,7 +97,7 @@ struct About {
     host: usize,
     cancel_packet: Vec<u8>,
     cancel: Option<CancelEntry>,
-    lockers: Known,
+    lockers: Arc<Known>,
     _seat: crate::live::Seat,
 }
 

@@ -305,3 +305,54 @@ fn long_answers_pass_as_they_are() {
     };
     assert!(data(stage.through()) == data(stage.straight()));
 }
+
+/// What was committed before the lock is not committed again.
+#[test]
+fn a_procedure_is_called_once() {
+    let stage = Stage::new();
+    let hides = "CREATE PROCEDURE hides() LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO log VALUES ('-- hidden --'); COMMIT; ALTER TABLE orders ADD COLUMN added int; END $$";
+    make(&stage, &["CREATE TABLE log (a text)", hides]);
+    let _reader = reader(&stage);
+    for (times, way) in (1..).zip(Way::BOTH) {
+        let answer = under_traffic(&stage, || stage.through().ask(way, "CALL hides()"));
+        assert_eq!(answer.failure(), "55P03", "{way:?}: {answer:?}");
+        assert_eq!(stage.now("SELECT count(*) FROM log"), times.to_string(), "{way:?}");
+    }
+}
+
+/// Time-outs of the client's own, and deadlocks, are told in the server's words.
+#[test]
+fn what_the_client_waits_for_itself_is_between_it_and_the_server() {
+    let stage = Stage::new();
+    let both = "CREATE FUNCTION both_rows() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        DROP TABLE IF EXISTS never_there; UPDATE orders SET note = 'x' WHERE id = 1;
+        UPDATE orders SET note = 'x' WHERE id = 2; END $$";
+    make(&stage, &[both]);
+    let mut other = stage.straight();
+    other.all(&["SET deadlock_timeout = '1min'", "BEGIN", "UPDATE orders SET note = 'y' WHERE id = 2"]);
+    for begin in ["SELECT 1", "BEGIN"] {
+        let mut client = stage.through();
+        client.all(&["SET lock_timeout = '50ms'", begin]);
+        let answer = client.query("SELECT both_rows()");
+        assert_eq!(answer.failure(), "55P03", "{answer:?}");
+        assert_eq!((answer.detail(), answer.hint()), (String::new(), String::new()), "{answer:?}");
+    }
+    let mut client = stage.through();
+    client.send(Way::Simple, "SELECT both_rows()");
+    stage.until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+    other.send(Way::Simple, "UPDATE orders SET note = 'y' WHERE id = 1");
+    assert_eq!(client.answer().failure(), "40P01");
+    other.answer().tag();
+}
+
+/// Some statements must be the first of their transaction.
+#[test]
+fn nothing_of_ours_comes_before_what_stands_first() {
+    let stage = Stage::new();
+    make(&stage, &[MIGRATE]);
+    let mut client = stage.through();
+    client.all(&["BEGIN"]);
+    let answer = client.query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT migrate()");
+    assert_eq!(answer.tags(), ["SET", "SELECT 1"], "{answer:?}");
+}
