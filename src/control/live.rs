@@ -27,6 +27,7 @@ impl Live {
         });
         let (client, driving) = own.connect().await?;
         drive(driving);
+        client.batch_execute(super::UNCOMPILED).await?;
         let row = client
             .query_one(
                 "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \

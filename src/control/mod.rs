@@ -36,6 +36,9 @@ use victims::{Behind, Blocking};
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+/// Questions to the catalogue are long and have few answers: compiled, they would take seconds.
+const UNCOMPILED: &str = "SET jit = off";
+
 /// After a failure, so long nobody tries again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -58,6 +61,7 @@ impl ControlSettings {
         });
         let (client, driving) = own.connect().await?;
         drive(driving);
+        client.batch_execute(UNCOMPILED).await?;
         Ok(client)
     }
 }

@@ -36,9 +36,13 @@ const PASSES_MAX: u32 = 3;
 /// The pause before a range is tried again.
 const HELD_UP_PAUSE: Duration = Duration::from_millis(100);
 
-/// Each transaction of ours sees what was committed just before, and is not ended by a time-out that means the whole.
-const BEGIN: [&str; 2] =
-    ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "SET LOCAL statement_timeout = 0"];
+/// Each transaction of ours sees what was committed just before, and is not ended by a time-out that means the whole; nothing in it
+/// is worth being compiled.
+const BEGIN: [&str; 3] = [
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL jit = off",
+];
 
 /// Carries the statement out to its end, or to the first failure that trying again does not help against.
 pub(super) async fn run(run: &mut Run<'_>, ranges: &Ranges) -> Result<Settled, Lost> {
@@ -232,8 +236,8 @@ impl Fill {
         let limit = format!("SET LOCAL lock_timeout = {}", patience.max(1));
         let (lock, write) = (ranges.lock(begun(range)), ranges.write(begun(range)));
         let values = values(range);
-        let [begin, lift] = BEGIN.map(Item::ours);
-        let mut items = vec![begin, lift, Item::ours(&limit)];
+        let [begin, lift, uncompiled] = BEGIN.map(Item::ours);
+        let mut items = vec![begin, lift, uncompiled, Item::ours(&limit)];
         // A single row is locked when its new values are known, however long these take.
         if rows > 1 {
             items.push(Item::ours(&lock).with(values.clone()));
@@ -311,8 +315,8 @@ async fn next_range(run: &mut Run<'_>, ranges: &Ranges, walk: &Walk) -> Result<R
 
 /// A question of ours in a transaction of its own, which no time-out of the client ends.
 async fn ask(run: &mut Run<'_>, sql: &str, values: &[&str]) -> Result<Result<Answer, Failed>, Lost> {
-    let [begin, lift] = BEGIN.map(Item::ours);
-    let items = [begin, lift, Item::ours(sql).with(values.to_vec()), Item::ours("COMMIT")];
+    let [begin, lift, uncompiled] = BEGIN.map(Item::ours);
+    let items = [begin, lift, uncompiled, Item::ours(sql).with(values.to_vec()), Item::ours("COMMIT")];
     let mut answer = finished(run, &items).await?;
     Ok(match answer.failed.take() {
         Some(failed) => Err(failed),

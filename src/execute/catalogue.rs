@@ -35,6 +35,15 @@ const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
      pg_catalog.current_setting('transaction_timeout', true)";
 
+/// Before a question that is long and has few answers: compiled (`jit`), it would take seconds. In the transaction only, whose end
+/// takes it back.
+pub const UNCOMPILED: &str = "SELECT pg_catalog.set_config('lockkeeper.own_jit', pg_catalog.current_setting('jit'), true), \
+     pg_catalog.set_config('jit', 'off', true)";
+
+/// Behind it, for what comes later in the transaction.
+pub const COMPILED: &str =
+    "SELECT pg_catalog.set_config('jit', pg_catalog.current_setting('lockkeeper.own_jit'), true)";
+
 /// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment. Of the builds of roles that the client may not
 /// look at the server tells no more than the process: those are known by their lock on the table.
 const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
@@ -126,10 +135,12 @@ async fn ask(
     let beside = answer::names_beside(need);
     let mut items = vec![Item::ours(settings)];
     if !need.is_empty() {
+        items.push(Item::ours(UNCOMPILED));
         items.push(Item::ours(&answer::RELATIONS).with(vec![&relations]));
         items.push(Item::ours(&answer::TYPES).with(vec![&types]));
         items.push(Item::ours(&answer::FUNCTIONS).with(vec![&schemas, &functions]));
         items.push(Item::ours(&answer::NAMES).with(vec![&beside]));
+        items.push(Item::ours(COMPILED));
     }
     let in_block = link.tracker.status() == Status::InTransaction;
     if in_block {
@@ -148,15 +159,15 @@ async fn ask(
     };
     let (settings, mut facts) = session_settings(answer.row(first));
     if !need.is_empty() {
-        let texts = || (1..5).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
+        let texts = || (2..6).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
         if texts().any(is_garbled) {
             facts.texts = Texts::Garbled;
         }
         let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));
-        facts.relations = objects(1).filter_map(|object| answer::relation(object, need)).collect();
-        facts.types = objects(2).filter_map(|object| answer::ty(object, need)).collect();
-        facts.functions = objects(3).filter_map(|object| answer::function(object, need)).collect();
-        facts.taken = objects(4).filter_map(|object| answer::names(object, need)).collect();
+        facts.relations = objects(2).filter_map(|object| answer::relation(object, need)).collect();
+        facts.types = objects(3).filter_map(|object| answer::ty(object, need)).collect();
+        facts.functions = objects(4).filter_map(|object| answer::function(object, need)).collect();
+        facts.taken = objects(5).filter_map(|object| answer::names(object, need)).collect();
     }
     Ok(Ok((settings, facts)))
 }

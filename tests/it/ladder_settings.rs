@@ -1,5 +1,7 @@
 //! The client's own time-outs while its statement is under the ladder: honoured, and found again as they were.
 
+use lockkeeper::cluster::Options;
+
 use crate::support::each_major;
 use crate::support::raw::Frame;
 use crate::support::stage::{Person, Stage, Way};
@@ -208,5 +210,46 @@ fn the_time_out_of_a_transaction_ends_no_plan() {
         holder.all(&["ROLLBACK"]);
         assert_eq!(client.answer().tag(), "CREATE INDEX");
         assert_eq!(client.table("SHOW transaction_timeout"), "200ms");
+    }
+}
+
+/// Questions to the catalogue are long and have few answers: compiled, each would take seconds. The client's own statements are
+/// compiled as ever.
+#[test]
+fn questions_of_ours_are_not_compiled() {
+    for installation in each_major() {
+        let options = Options::new().installation(installation).conf("jit_above_cost = 5000");
+        let stage = Stage::with_options(&options);
+        let mut admin = stage.straight();
+        if admin.table("SELECT pg_jit_available()") != "t" {
+            continue;
+        }
+        admin.all(&[
+            "CREATE ROLE heard SUPERUSER LOGIN",
+            "ALTER ROLE heard SET session_preload_libraries = 'auto_explain'",
+            "LOAD 'auto_explain'",
+            "ALTER ROLE heard SET auto_explain.log_min_duration = 0",
+            "ALTER ROLE heard SET auto_explain.log_analyze = on",
+        ]);
+        let compiled = || stage.cluster.log().matches("JIT:").count();
+        let mut client = Person::called(stage.proxy.addr(), &[("user", "heard"), ("database", "postgres")]);
+        let statements =
+            ["CREATE INDEX ON orders (customer)", "ALTER TABLE orders ADD x float DEFAULT random()"];
+        for way in Way::BOTH {
+            for sql in statements {
+                assert!(client.ask(way, sql).error().is_none(), "{sql}");
+            }
+            client.all(&["BEGIN", "SET LOCAL jit = on"]);
+            client
+                .ask(way, "ALTER TABLE orders DROP COLUMN x /* lockkeeper: allow drop-column because test */")
+                .tag();
+            assert_eq!(client.table("SHOW jit"), "on");
+            client.all(&["COMMIT"]);
+            assert_eq!(client.table("SHOW jit"), "on");
+        }
+        assert!(stage.cluster.log().contains("plan:"), "plans are logged");
+        assert_eq!(compiled(), 0, "{}", stage.cluster.log());
+        client.all(&["SELECT count(*) FROM generate_series(1, 1000000)"]);
+        assert_eq!(compiled(), 1, "the client's own");
     }
 }
