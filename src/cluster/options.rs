@@ -9,12 +9,13 @@ use std::path::Path;
 use super::account::{self, Account};
 use super::{Installation, Trouble};
 
-/// Settings of every cluster: no durability, room for every kind of test, and times that read the same everywhere.
+/// Settings of every cluster: no durability, no compiler for queries that run once, room for every kind of test, and times that read the same everywhere.
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+jit = off
 wal_level = logical
 max_wal_senders = 10
 max_replication_slots = 10

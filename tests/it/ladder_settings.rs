@@ -218,7 +218,7 @@ fn the_time_out_of_a_transaction_ends_no_plan() {
 #[test]
 fn questions_of_ours_are_not_compiled() {
     for installation in each_major() {
-        let options = Options::new().installation(installation).conf("jit_above_cost = 5000");
+        let options = Options::new().installation(installation).conf("jit = on\njit_above_cost = 5000");
         let stage = Stage::with_options(&options);
         let mut admin = stage.straight();
         if admin.table("SELECT pg_jit_available()") != "t" {
