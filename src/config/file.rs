@@ -16,8 +16,8 @@ use super::peak::{Peak, Roles};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
 use super::word::{
-    ClientSslMode, LogFormat, ModeWord, Oversize, SslNegotiation, TargetSessionAttrs, TreatmentWord,
-    UpstreamSslMode,
+    ClientSslMode, DeferredWord, InTransactionWord, LogFormat, ModeWord, Oversize, SslNegotiation,
+    TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
 };
 
 section! {
@@ -144,6 +144,11 @@ section! {
         max_stall: Period = Period::millis(100), in Period::millis(1)..=Period::minutes(10);
         /// How long a statement that finds its table busy is tried again before the client gets the error.
         retry_for: Period = Period::minutes(10), in Period::millis(0)..=Period::hours(168);
+        /// What becomes of work that would take long under the locks of an open transaction, such as an index build: `defer` queues it
+        /// with the transaction and does it behind the COMMIT, `refuse` is an error, `warn` runs it as sent with a WARNING.
+        in_transaction: InTransactionWord = InTransactionWord::Defer;
+        /// When a COMMIT with deferred work behind it is answered: `wait` when that is done, `background` at once.
+        deferred: DeferredWord = DeferredWord::Wait;
         /// The ladder of patience: how long each attempt may stand in a lock queue, never longer than nine tenths of `max_stall`. The last
         /// one is kept.
         patience: List<Period> = List(vec![

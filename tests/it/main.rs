@@ -13,6 +13,7 @@ mod check_formats;
 mod check_live;
 mod config;
 mod corpus;
+mod deferred;
 mod demo;
 mod docker;
 mod docs;
