@@ -16,8 +16,8 @@ use super::peak::{Peak, Roles};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
 use super::word::{
-    ClientSslMode, DeferredWord, InTransactionWord, LogFormat, ModeWord, Oversize, SslNegotiation,
-    TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
+    ClientSslMode, DeferredWord, InTransactionWord, InstallWord, LogFormat, ModeWord, Oversize,
+    SslNegotiation, TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
 };
 
 section! {
@@ -104,6 +104,15 @@ section! {
         /// `PGPASSWORD`, ..) and password file say how to connect. With `?channel_binding=require` the password serves only for
         /// SCRAM bound to the server's certificate, and no server gets it by asking for it.
         url: Option<SecretString> = None, example "postgres://lockkeeper@127.0.0.1:5432/postgres";
+    }
+}
+
+section! {
+    /// Schema `lockkeeper`, in which each database keeps what a transaction has queued to be run after its COMMIT.
+    ["ledger"] Ledger {
+        /// `auto` installs it at first need, where the role of the control connection may create schemas; with `off`, and where that role may not,
+        /// `lockkeeper init` does it.
+        install: InstallWord = InstallWord::Auto;
     }
 }
 
@@ -258,6 +267,7 @@ sections! {
     listen_tls: ListenTls = "listen.tls",
     upstream: Upstream = "upstream",
     control: Control = "control",
+    ledger: Ledger = "ledger",
     auth: Auth = "auth",
     limits: Limits = "limits",
     guard: Guard = "guard",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use crate::base::{Period, Size};
+use crate::control::Install;
 use crate::hazard::HazardSetting;
 use crate::judge::policy::{Allowance, Deferred, InTransaction, Overriding};
 use crate::judge::{Mode, Policy};
@@ -25,7 +26,7 @@ use super::file::File;
 use super::hazards::Hazards;
 use super::peak::{self, Peak};
 use super::rule::Rule;
-use super::word::{self, DeferredWord, InTransactionWord, LogFormat, ModeWord};
+use super::word::{self, DeferredWord, InTransactionWord, InstallWord, LogFormat, ModeWord};
 
 /// Everything that the process goes by.
 #[derive(Debug, Clone)]
@@ -119,6 +120,10 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
         upstream: edge::upstream(file, environment),
         client_tls: edge::client_tls(file),
         look_at: look_at(file),
+        install: match *file.ledger.install {
+            InstallWord::Auto => Install::Auto,
+            InstallWord::Off => Install::Off,
+        },
         verifiers: match (&auth.verifier_file.value, &auth.verifier_query.value) {
             (Some(path), _) => Verifiers::File(path.clone()),
             (None, Some(query)) => Verifiers::Query(query.clone()),

@@ -161,6 +161,14 @@ words! {
         Pass = "pass",
     }
 
+    /// Whether what is missing is installed.
+    InstallWord {
+        /// At first need.
+        Auto = "auto",
+        /// Never.
+        Off = "off",
+    }
+
     /// How log lines look.
     LogFormat {
         /// For people.

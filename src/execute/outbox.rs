@@ -43,7 +43,11 @@ pub enum Readiness {
 }
 
 /// Whether the open transaction can queue work, and under which settings that will run.
-pub async fn readiness(link: &mut Link, surroundings: &Surroundings<'_>, tag: &str) -> Result<Readiness, Lost> {
+pub async fn readiness(
+    link: &mut Link,
+    surroundings: &Surroundings<'_>,
+    tag: &str,
+) -> Result<Readiness, Lost> {
     let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
     let question = format!(
         "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, \
@@ -58,7 +62,8 @@ pub async fn readiness(link: &mut Link, surroundings: &Surroundings<'_>, tag: &s
     if text(0) == Some("on") {
         return Ok(Readiness::ReadOnly);
     }
-    let set = SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
+    let set =
+        SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
     let settings: Settings = set.filter(|(_, value)| !value.is_empty()).collect();
     if text(SETTINGS.len() + 1) == Some("t") {
         return Ok(Readiness::Ready(settings));
@@ -66,17 +71,24 @@ pub async fn readiness(link: &mut Link, surroundings: &Surroundings<'_>, tag: &s
     let database = &surroundings.place.database;
     Ok(match surroundings.control.ensure_schema(database).await {
         Ok(()) => Readiness::Ready(settings),
-        Err(why) => Readiness::Not(Box::new(why.notice(&format!("{tag} cannot be deferred in this transaction")))),
+        Err(why) => {
+            Readiness::Not(Box::new(why.notice(&format!("{tag} cannot be deferred in this transaction"))))
+        }
     })
 }
 
 /// Why a text cannot be written down; `None` where it can.
 pub fn unwritable(later: &[Later], encoding: Encoding) -> Option<Notice> {
-    let writable = |later: &Later| later.sql.is_ascii() || (encoding == Encoding::Utf8 && std::str::from_utf8(&later.sql).is_ok());
+    let writable = |later: &Later| {
+        later.sql.is_ascii() || (encoding == Encoding::Utf8 && std::str::from_utf8(&later.sql).is_ok())
+    };
     let one = later.iter().find(|later| !writable(later))?;
     Some(
-        Notice::error(SqlState::FEATURE_NOT_SUPPORTED, format!("{} cannot be deferred in this client encoding", one.tag))
-            .hint("SET client_encoding = 'UTF8', or run it outside the transaction."),
+        Notice::error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{} cannot be deferred in this client encoding", one.tag),
+        )
+        .hint("SET client_encoding = 'UTF8', or run it outside the transaction."),
     )
 }
 
@@ -99,7 +111,11 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
 }
 
 /// Writes a queue down in the open transaction; the numbers of its tasks, in order.
-pub async fn write(link: &mut Link, tasks: &[Task], background: bool) -> Result<Result<Vec<String>, Failed>, Lost> {
+pub async fn write(
+    link: &mut Link,
+    tasks: &[Task],
+    background: bool,
+) -> Result<Result<Vec<String>, Failed>, Lost> {
     let all: Vec<Value> = tasks.iter().map(written).collect();
     let all = Value::Array(all).to_string();
     let background = if background { "true" } else { "false" };
@@ -153,7 +169,9 @@ fn yes_or_failed(answer: Answer) -> Result<bool, Failed> {
 pub async fn put_on(link: &mut Link, wanted: &[(String, String)]) -> Result<Result<Settings, Failed>, Lost> {
     let mut before = Settings::new();
     for (name, value) in wanted {
-        let now = Call::run(link, &[Item::ours("SELECT pg_catalog.current_setting($1, true)").with(vec![name])]).await?;
+        let now =
+            Call::run(link, &[Item::ours("SELECT pg_catalog.current_setting($1, true)").with(vec![name])])
+                .await?;
         let now = now.row(0).and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
         if now == *value {
             continue;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::curb::Asked;
-use super::depend::{self, Dependence};
 use super::decision::{Decision, Judgement};
+use super::depend::{self, Dependence};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
@@ -27,7 +27,8 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     }
     let (settings, problems) = directives(script, policy);
     let policy = policy.with(&settings);
-    let case = Case { script, facts, transaction: moment.transaction, policy: &policy, queued: &moment.queued };
+    let case =
+        Case { script, facts, transaction: moment.transaction, policy: &policy, queued: &moment.queued };
     let (seen, past) = case.look(moment.past.clone());
     let mut judgement = Judgement::of(Decision::Forward, past);
     let on: Vec<Oid> = seen.targets.iter().filter_map(|target| target.oid).collect();

@@ -64,7 +64,9 @@ fn made_twice(queued: &[Pending], statement: &Statement) -> Option<String> {
         Form::CreateIndex(index) if !index.if_not_exists => index.name.iter().collect(),
         Form::AlterTable(alter) => {
             let added = alter.parts.iter().filter_map(|part| match &part.action {
-                Action::AddConstraint(constraint) if constraint.using_index.is_none() => constraint.name.as_ref(),
+                Action::AddConstraint(constraint) if constraint.using_index.is_none() => {
+                    constraint.name.as_ref()
+                }
                 _ => None,
             });
             added.collect()
@@ -72,7 +74,8 @@ fn made_twice(queued: &[Pending], statement: &Statement) -> Option<String> {
         _ => return None,
     };
     let twice = |name: &String| {
-        let last = queued.iter().rev().find(|pending| pending.made.contains(name) || pending.gone.contains(name));
+        let last =
+            queued.iter().rev().find(|pending| pending.made.contains(name) || pending.gone.contains(name));
         last.is_some_and(|pending| pending.made.contains(name))
     };
     names.into_iter().find(|name| twice(name)).cloned()
@@ -117,7 +120,8 @@ impl Case<'_> {
         let statement = self.statement;
         let known = self.effects.is_some_and(|effects| {
             effects.touched.iter().any(|touched| {
-                touched.oid.is_some_and(|oid| pending.oids.contains(&oid)) || is_among(&touched.name, &pending.names)
+                touched.oid.is_some_and(|oid| pending.oids.contains(&oid))
+                    || is_among(&touched.name, &pending.names)
             })
         });
         known
@@ -188,8 +192,12 @@ fn refusal(statement: &Statement, sight: Sight, queued: &[Pending], case: &Case<
     let on = queued.iter().find(|pending| pending.sight == sight && case.hangs_on(pending));
     let name = on.and_then(|pending| pending.names.first()).map(spelled).unwrap_or_default();
     let why = match sight {
-        Sight::Key => format!("A unique key of {name} is queued in this transaction and is not there before its COMMIT."),
-        Sight::Writes => format!("What is taken away from {name} is queued in this transaction, and still there before its COMMIT."),
+        Sight::Key => format!(
+            "A unique key of {name} is queued in this transaction and is not there before its COMMIT."
+        ),
+        Sight::Writes => format!(
+            "What is taken away from {name} is queued in this transaction, and still there before its COMMIT."
+        ),
         Sight::Hidden | Sight::Rows => {
             format!("A change of {name} is queued in this transaction and is made behind its COMMIT.")
         }

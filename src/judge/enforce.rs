@@ -2,8 +2,8 @@
 
 use super::decide::{Case, Found, Seen};
 use super::decision::{Decision, Guard, Judgement, Waits};
-use super::depend::Dependence;
 use super::defer::Elsewhere;
+use super::depend::Dependence;
 use super::{as_sent, explain, retry, together, unless_exists};
 use crate::base::Notice;
 use crate::effects::Past;

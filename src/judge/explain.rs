@@ -25,7 +25,10 @@ pub(super) fn deferred((tag, form): (&str, &str), finding: &Finding, deferral: &
     let message = match (deferral.now.as_slice(), deferral.later.as_slice()) {
         (_, []) => format!("{tag} runs as {form} ({})", finding.hazard),
         ([], _) => {
-            format!("{tag} is deferred: it runs as {form} when the transaction is committed ({})", finding.hazard)
+            format!(
+                "{tag} is deferred: it runs as {form} when the transaction is committed ({})",
+                finding.hazard
+            )
         }
         (_, later) => {
             let titles: Vec<&str> = later.iter().map(|later| later.title.as_str()).collect();

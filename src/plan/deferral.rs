@@ -39,7 +39,10 @@ pub struct Later {
 impl std::fmt::Debug for Later {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The text may hold what is nobody's business.
-        f.debug_struct("Later").field("title", &self.title).field("pending", &self.pending).finish_non_exhaustive()
+        f.debug_struct("Later")
+            .field("title", &self.title)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +79,8 @@ impl Deferral {
     pub fn of_plan(plan: &Plan, dialect: Dialect, whole: Later) -> Self {
         let brief = plan.steps.iter().take_while(|step| is_brief(step)).count();
         let (now, rest) = plan.steps.split_at_checked(brief).unwrap_or_default();
-        let later: Option<Vec<Later>> = rest.iter().map(|step| in_words(step, dialect, &whole.pending)).collect();
+        let later: Option<Vec<Later>> =
+            rest.iter().map(|step| in_words(step, dialect, &whole.pending)).collect();
         match later {
             Some(later) => Self { now: now.to_vec(), later, tag: plan.tag },
             None => Self { now: Vec::new(), later: vec![whole], tag: plan.tag },
@@ -101,8 +105,13 @@ fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
     let [statement] = script.statements.as_slice() else { return None };
     let repeatable = match &statement.form {
         Form::CreateIndex(_) => true,
-        Form::AlterTable(alter) => matches!(alter.parts.as_slice(), [Part { action, .. }] if is_told_by_name(action)),
-        _ => matches!(statement.kind, Kind::DropIndex(_) | Kind::Reindex(_)) || matches!(statement.form, Form::Refresh { .. }),
+        Form::AlterTable(alter) => {
+            matches!(alter.parts.as_slice(), [Part { action, .. }] if is_told_by_name(action))
+        }
+        _ => {
+            matches!(statement.kind, Kind::DropIndex(_) | Kind::Reindex(_))
+                || matches!(statement.form, Form::Refresh { .. })
+        }
     };
     (plain && repeatable && step.also.is_empty()).then(|| Later {
         sql: step.sql.clone(),
@@ -167,8 +176,12 @@ impl Pending {
                     self.made.extend(constraint.name.clone());
                     self.made.extend(constraint.using_index.clone());
                     match constraint.kind {
-                        ConstraintKind::Foreign | ConstraintKind::Check | ConstraintKind::NotNull => Sight::Hidden,
-                        ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::Exclusion => Sight::Key,
+                        ConstraintKind::Foreign | ConstraintKind::Check | ConstraintKind::NotNull => {
+                            Sight::Hidden
+                        }
+                        ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::Exclusion => {
+                            Sight::Key
+                        }
                     }
                 }
                 Action::ValidateConstraint(name) => {
@@ -236,7 +249,9 @@ pub fn may_be_queued(script: &Script) -> bool {
     let [statement] = script.statements.as_slice() else { return false };
     match statement.kind {
         Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_) => true,
-        Kind::Locking => !matches!(statement.form, Form::Truncate { .. } | Form::CreateTableAs { .. }) && is_ddl(statement),
+        Kind::Locking => {
+            !matches!(statement.form, Form::Truncate { .. } | Form::CreateTableAs { .. }) && is_ddl(statement)
+        }
         Kind::Ordinary => !matches!(statement.form, Form::CreateTableAs { .. }) && is_ddl(statement),
         _ => false,
     }

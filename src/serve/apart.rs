@@ -7,8 +7,8 @@
 use crate::execute::outcome::Outcome;
 use crate::execute::script as text_of;
 use crate::judge::Policy;
-use crate::sql::statement::{Kind, Script, Statement};
 use crate::sql;
+use crate::sql::statement::{Kind, Script, Statement};
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::Lost;
 use crate::wire::server::Status;
@@ -41,7 +41,8 @@ pub(super) async fn run(
         let control = matches!(statement.kind, Kind::Transaction(_));
         let several = if in_block || control { 1 } else { until_control(rest) };
         let (these, others) = rest.split_at_checked(several).unwrap_or((rest, &[]));
-        let to = if others.is_empty() { sent.text.len() } else { these.last().map_or(from, |it| it.span.end) };
+        let to =
+            if others.is_empty() { sent.text.len() } else { these.last().map_or(from, |it| it.span.end) };
         let outcome = match these {
             [_] => one(&mut desk, sent.text, from, to).await?,
             several => implicit(&mut desk, sent.text, (from, to), several).await?,

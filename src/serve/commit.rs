@@ -103,7 +103,9 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
             let back = outbox::take_off(desk.link, &before).await?;
             match outcome {
                 Outcome::Failed(frame) => Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default())),
-                Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => back.map(|it| Failure::of(&it.body)),
+                Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => {
+                    back.map(|it| Failure::of(&it.body))
+                }
             }
         }
     };
@@ -140,7 +142,8 @@ impl Failure {
 /// The error for a client whose transaction is committed while its work is not done. The code is none that programs take as a
 /// reason to run the transaction once more.
 fn unfinished(failure: &Failure, left: &[(&String, &Task)]) -> Outcome {
-    let message = format!("the transaction is committed, but its deferred work is not finished: {}", failure.message);
+    let message =
+        format!("the transaction is committed, but its deferred work is not finished: {}", failure.message);
     let missing: Vec<String> =
         left.iter().map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
     let why = failure.detail.as_deref().map(|detail| format!("{detail} ")).unwrap_or_default();
@@ -164,7 +167,11 @@ fn left_to_others(ids: &[String], tasks: &[Task]) -> Notice {
     let titles: Vec<String> =
         ids.iter().zip(tasks).map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
     let severity = Severity::Notice;
-    Notice::new(severity, SqlState::SUCCESS, "committed; the work that was deferred is done in the background")
-        .detail(format!("Queued: {}.", titles.join("; ")))
-        .hint("lockkeeper tasks shows how far it is.")
+    Notice::new(
+        severity,
+        SqlState::SUCCESS,
+        "committed; the work that was deferred is done in the background",
+    )
+    .detail(format!("Queued: {}.", titles.join("; ")))
+    .hint("lockkeeper tasks shows how far it is.")
 }

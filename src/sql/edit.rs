@@ -1,10 +1,10 @@
 //! Changes a statement's text by inserting words; everything else stays to the letter.
 
 use super::form::Form;
-use crate::base::name::written;
 use super::lex::{Lexer, Token, TokenKind};
 use super::parse::{differs_only_by_concurrently, differs_only_by_unless_exists};
 use super::statement::{Kind, Script, Statement};
+use crate::base::name::written;
 
 const WORD: &str = " CONCURRENTLY";
 
@@ -113,9 +113,15 @@ mod tests {
     fn an_index_is_made_unless_it_exists() {
         for (sql, expected) in [
             ("CREATE INDEX i ON t (a)", Some("CREATE INDEX IF NOT EXISTS i ON t (a)")),
-            ("create unique index /* index */ concurrently i on t (a)", Some("create unique index /* index */ concurrently IF NOT EXISTS i on t (a)")),
+            (
+                "create unique index /* index */ concurrently i on t (a)",
+                Some("create unique index /* index */ concurrently IF NOT EXISTS i on t (a)"),
+            ),
             ("CREATE INDEX ON t (a) -- why", Some("CREATE INDEX IF NOT EXISTS \"T_idx\" ON t (a) -- why")),
-            ("CREATE INDEX CONCURRENTLY ON größe (ü)", Some("CREATE INDEX CONCURRENTLY IF NOT EXISTS \"T_idx\" ON größe (ü)")),
+            (
+                "CREATE INDEX CONCURRENTLY ON größe (ü)",
+                Some("CREATE INDEX CONCURRENTLY IF NOT EXISTS \"T_idx\" ON größe (ü)"),
+            ),
             ("CREATE INDEX IF NOT EXISTS i ON t (a)", Some("CREATE INDEX IF NOT EXISTS i ON t (a)")),
             ("DROP INDEX i", None),
         ] {

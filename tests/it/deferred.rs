@@ -6,7 +6,8 @@ use crate::support::stage::{Answer, Person, Stage, Way};
 use crate::support::twins::STATE;
 
 /// What is open or has failed, as `lockkeeper tasks` would tell.
-const OPEN: &str = "SELECT state || ' ' || title FROM lockkeeper.task WHERE state NOT IN ('done', 'dropped') ORDER BY id";
+const OPEN: &str =
+    "SELECT state || ' ' || title FROM lockkeeper.task WHERE state NOT IN ('done', 'dropped') ORDER BY id";
 
 /// The same of what is done.
 const DONE: &str = "SELECT title FROM lockkeeper.task WHERE state = 'done' ORDER BY id";
@@ -32,12 +33,19 @@ fn an_index_is_built_behind_the_commit() {
             let made = each(&mut client, way, &["BEGIN", "INSERT INTO orders VALUES (1000)", &built]);
             assert_eq!((made.tag().as_str(), made.status()), ("CREATE INDEX", 'T'));
             let told = made.told();
-            assert!(told[0].starts_with("INFO: CREATE INDEX is deferred: it runs as CREATE INDEX CONCURRENTLY"), "{told:?}");
+            assert!(
+                told[0].starts_with("INFO: CREATE INDEX is deferred: it runs as CREATE INDEX CONCURRENTLY"),
+                "{told:?}"
+            );
             assert!(!stage.indexes().contains(&format!("ix_{at}")), "nothing is built before the COMMIT");
             let committed = client.ask(way, "COMMIT");
             assert_eq!((committed.tag().as_str(), committed.status()), ("COMMIT", 'I'));
             assert!(stage.indexes().contains(&format!("ix_{at}+")), "{committed:?}");
-            assert!(stage.was_run(&format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_{at} ON orders (customer)")));
+            assert!(
+                stage.was_run(&format!(
+                    "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_{at} ON orders (customer)"
+                ))
+            );
             assert_eq!(client.table("SELECT count(*) FROM orders WHERE id = 1000"), "1");
             client.all(&["DELETE FROM orders WHERE id = 1000"]);
         }
@@ -89,13 +97,25 @@ fn savepoints_take_parts_back() {
         // An error between: the transaction has failed until it goes back.
         assert_eq!(client.ask(way, "SELECT 1 / 0").failure(), "22012");
         assert_eq!(client.ask(way, "SELECT 1").failure(), "25P02");
-        let statements = ["ROLLBACK TO SAVEPOINT \"Inner\"", "CREATE INDEX ix_c ON orders (id, note)", "RELEASE \"Inner\""];
+        let statements = [
+            "ROLLBACK TO SAVEPOINT \"Inner\"",
+            "CREATE INDEX ix_c ON orders (id, note)",
+            "RELEASE \"Inner\"",
+        ];
         each(&mut client, way, &statements);
         each(&mut client, way, &["COMMIT"]);
         assert_eq!(stage.indexes(), "ix_a+\nix_c+");
         each(&mut client, way, &["DROP INDEX ix_a, ix_c"]);
-        each(&mut client, way, &["BEGIN", "SAVEPOINT a", "CREATE INDEX ix_a ON orders (customer)", "ROLLBACK TO a", "COMMIT"]);
-        assert_eq!(stage.indexes(), "", "what was made before the first queued statement takes all of it back");
+        each(
+            &mut client,
+            way,
+            &["BEGIN", "SAVEPOINT a", "CREATE INDEX ix_a ON orders (customer)", "ROLLBACK TO a", "COMMIT"],
+        );
+        assert_eq!(
+            stage.indexes(),
+            "",
+            "what was made before the first queued statement takes all of it back"
+        );
     }
 }
 
@@ -119,7 +139,10 @@ fn a_failed_transaction_queues_nothing() {
 fn constraints_hold_at_once_and_are_proved_behind_the_commit() {
     for installation in each_major() {
         let stage = Stage::on(installation);
-        stage.straight().all(&["CREATE TABLE customers (id int PRIMARY KEY)", "INSERT INTO customers SELECT generate_series(0, 20)"]);
+        stage.straight().all(&[
+            "CREATE TABLE customers (id int PRIMARY KEY)",
+            "INSERT INTO customers SELECT generate_series(0, 20)",
+        ]);
         let mut client = stage.through();
         each(
             &mut client,
@@ -140,7 +163,12 @@ fn constraints_hold_at_once_and_are_proved_behind_the_commit() {
             stage.now("SELECT conname || ' ' || convalidated FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype IN ('c', 'f') ORDER BY 1"),
             "orders_customer_fkey true\npositive true"
         );
-        assert_eq!(stage.now("SELECT attnotnull FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'"), "t");
+        assert_eq!(
+            stage.now(
+                "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'"
+            ),
+            "t"
+        );
         assert_eq!(stage.now(OPEN), "");
     }
 }
@@ -163,12 +191,19 @@ fn what_fails_behind_the_commit_is_told() {
         assert_eq!((failed.failure().as_str(), failed.status()), ("58000", 'I'));
         let message = failed.error().map(raw::Frame::message).unwrap_or_default();
         assert!(message.starts_with("the transaction is committed, but its deferred work is not finished: could not create unique index"), "{message}");
-        assert!(failed.detail().contains("Missing: CREATE UNIQUE INDEX ix_note ON orders (task"), "{}", failed.detail());
+        assert!(
+            failed.detail().contains("Missing: CREATE UNIQUE INDEX ix_note ON orders (task"),
+            "{}",
+            failed.detail()
+        );
         assert!(failed.detail().contains("CREATE INDEX ix_after ON orders (task"), "{}", failed.detail());
         assert!(failed.hint().contains("lockkeeper resume"), "{}", failed.hint());
         assert_eq!(client.table("SELECT count(*) FROM orders WHERE id = 1000"), "1");
         assert_eq!(stage.indexes(), "", "nothing invalid is left behind");
-        assert_eq!(stage.now(OPEN), "failed CREATE UNIQUE INDEX ix_note ON orders\nqueued CREATE INDEX ix_after ON orders");
+        assert_eq!(
+            stage.now(OPEN),
+            "failed CREATE UNIQUE INDEX ix_note ON orders\nqueued CREATE INDEX ix_after ON orders"
+        );
         stage.straight().all(&["DELETE FROM orders WHERE id = 1000", "DELETE FROM lockkeeper.task"]);
     }
 }
@@ -179,7 +214,11 @@ fn nothing_runs_against_a_state_that_is_not_there_yet() {
     let stage = Stage::new();
     stage.straight().all(&["CREATE TABLE parent (id int, code text)", "INSERT INTO parent VALUES (1, 'a')"]);
     for (queued, then, outcome) in [
-        ("CREATE UNIQUE INDEX ix ON parent (id)", "INSERT INTO parent VALUES (2) ON CONFLICT (id) DO NOTHING", "0A000"),
+        (
+            "CREATE UNIQUE INDEX ix ON parent (id)",
+            "INSERT INTO parent VALUES (2) ON CONFLICT (id) DO NOTHING",
+            "0A000",
+        ),
         ("CREATE UNIQUE INDEX ix ON parent (id)", "INSERT INTO parent VALUES (2)", "INSERT 0 1"),
         ("CREATE UNIQUE INDEX ix ON parent (id)", "SELECT count(*) FROM parent", "SELECT 1"),
         ("CREATE INDEX ix ON parent (id)", "CREATE INDEX ix ON orders (id)", "42P07"),
@@ -187,11 +226,31 @@ fn nothing_runs_against_a_state_that_is_not_there_yet() {
         ("CREATE INDEX ix ON parent (id)", "ALTER INDEX ix RENAME TO iy", "ALTER INDEX"),
         ("CREATE INDEX ix ON parent (id)", "COMMENT ON INDEX ix IS 'x'", "COMMENT"),
         ("ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()", "SELECT u FROM parent", "0A000"),
-        ("ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()", "UPDATE parent SET u = NULL WHERE id = 1", "0A000"),
-        ("ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()", "CREATE INDEX ON parent (u)", "CREATE INDEX"),
-        ("ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()", "SELECT count(*) FROM orders", "SELECT 1"),
-        ("ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()", "DO $$ BEGIN PERFORM 1; END $$", "0A000"),
-        ("ALTER TABLE parent ADD UNIQUE (id)", "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES parent (id)", "ALTER TABLE"),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "UPDATE parent SET u = NULL WHERE id = 1",
+            "0A000",
+        ),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "CREATE INDEX ON parent (u)",
+            "CREATE INDEX",
+        ),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "SELECT count(*) FROM orders",
+            "SELECT 1",
+        ),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "DO $$ BEGIN PERFORM 1; END $$",
+            "0A000",
+        ),
+        (
+            "ALTER TABLE parent ADD UNIQUE (id)",
+            "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES parent (id)",
+            "ALTER TABLE",
+        ),
     ] {
         for way in Way::BOTH {
             let mut client = stage.through();

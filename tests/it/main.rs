@@ -78,6 +78,7 @@ mod stall;
 mod stopped;
 mod startup;
 mod support;
+mod tasks_schema;
 mod tidy;
 mod tls;
 mod told;
