@@ -11,8 +11,9 @@ use crate::upstream::link::{Link, Lost, Reading};
 use crate::wire::fields;
 use crate::wire::frame::HEADER_BYTES;
 
+use super::consider::policy_now;
 use super::engage::Desk;
-use super::statement::{policy_now, run_alone};
+use super::statement::run_alone;
 
 /// Commits, and runs what was queued, in order; `chain`: another transaction of the same kind is open afterwards.
 pub(super) async fn run(desk: &mut Desk<'_>, chain: bool) -> Result<Outcome, Lost> {

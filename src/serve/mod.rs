@@ -3,6 +3,7 @@
 pub mod accept;
 mod apart;
 mod commit;
+mod consider;
 pub mod console;
 pub mod drain;
 pub mod engage;
