@@ -8,10 +8,17 @@ use super::{as_sent, explain, retry, together, unless_exists};
 use crate::base::{Notice, SqlState};
 use crate::effects::Past;
 use crate::effects::facts::Oid;
-use crate::hazard::{Finding, Remedy, create_index_blocking, different_index, opaque_ddl};
+use crate::hazard::{
+    Finding, Remedy, create_index_blocking, different_index, opaque_ddl, several_alters, validate_under_lock,
+    work_under_strong_lock,
+};
 use crate::plan::{Plan, Target};
 use crate::sql::Calls;
 use crate::sql::statement::{Kind, Opaque};
+
+/// What long work does in its transaction, which is untrue of what is done behind that.
+const IN_THE_TRANSACTION: [&str; 3] =
+    [work_under_strong_lock::ID, several_alters::ID, validate_under_lock::ID];
 
 /// What the findings come to so far.
 #[expect(clippy::struct_excessive_bools, reason = "one is asked of the message, the other found on the way")]
@@ -23,12 +30,19 @@ struct Weighed {
     chosen: Option<Plan>,
     /// The plan that is divided, what it is called, and why.
     queued: Option<(Plan, &'static str, Finding)>,
-    notices: Vec<Notice>,
+    /// What is told, each by the hazard that it is about.
+    notices: Vec<(&'static str, Notice)>,
 }
 
 impl Weighed {
     const fn new(may_lock: bool) -> Self {
         Self { may_lock, guarded: false, chosen: None, queued: None, notices: Vec::new() }
+    }
+
+    /// What is told, but for what is about these hazards.
+    fn told(&mut self, but: &'static [&'static str]) -> impl Iterator<Item = Notice> {
+        let notices = std::mem::take(&mut self.notices).into_iter();
+        notices.filter(|(hazard, _)| !but.contains(hazard)).map(|(_, notice)| notice)
     }
 }
 
@@ -76,12 +90,13 @@ impl Case<'_> {
                 None => {}
                 Some(Decision::Apart) => return apart(judgement),
                 Some(decision) => {
-                    judgement.notices.append(&mut weighed.notices);
+                    judgement.notices.extend(weighed.told(&[]));
                     return Judgement { decision, ..judgement };
                 }
             }
         }
-        judgement.notices.append(&mut weighed.notices);
+        let later = weighed.queued.is_some() || dependence == Dependence::Behind;
+        judgement.notices.extend(weighed.told(if later { &IN_THE_TRANSACTION } else { &[] }));
         match (dependence, weighed.queued) {
             (Dependence::Refused(refusal), _) => return refused(judgement, *refusal),
             (Dependence::Behind, _) => {
@@ -117,7 +132,7 @@ impl Case<'_> {
         if let Some(allowance) = self.policy.allowance(finding.hazard) {
             let steps = finding.once_passed.as_ref().filter(|_| alone && so_far.chosen.is_none());
             let form = steps.map(|(_, form)| *form);
-            so_far.notices.push(explain::allowed((tag, form), finding, allowance));
+            so_far.notices.push((finding.hazard, explain::allowed((tag, form), finding, allowance)));
             so_far.chosen = steps.map(|(plan, _)| plan.clone()).or(so_far.chosen.take());
             return None;
         }
@@ -125,7 +140,7 @@ impl Case<'_> {
             match self.elsewhere(found) {
                 Elsewhere::Told(told) => {
                     so_far.guarded |= finding.remedy != Remedy::Record;
-                    so_far.notices.extend(told);
+                    so_far.notices.extend(told.map(|told| (finding.hazard, told)));
                 }
                 Elsewhere::Queued(plan, form) => {
                     so_far.queued.get_or_insert_with(|| (plan, form, finding.clone()));
@@ -138,7 +153,7 @@ impl Case<'_> {
         match finding.remedy {
             Remedy::Plan { ref plan, form } => {
                 if so_far.chosen.is_none() {
-                    so_far.notices.push(explain::replaced(tag, form, finding));
+                    so_far.notices.push((finding.hazard, explain::replaced(tag, form, finding)));
                     so_far.chosen = Some(plan.clone());
                 }
             }
@@ -148,7 +163,7 @@ impl Case<'_> {
             Remedy::Ladder { ref warning } => {
                 so_far.guarded |= so_far.may_lock;
                 let told = warning.clone().map(|warning| explain::with_way_out(warning, finding));
-                so_far.notices.extend(told);
+                so_far.notices.extend(told.map(|told| (finding.hazard, told)));
             }
             Remedy::Record => {}
         }
