@@ -27,6 +27,7 @@ pub mod settings;
 pub mod status;
 mod statement;
 pub mod task;
+pub mod tasks;
 pub mod tls;
 pub mod unix_socket;
 mod walsender;

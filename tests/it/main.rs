@@ -79,6 +79,7 @@ mod stall;
 mod stopped;
 mod startup;
 mod support;
+mod tasks;
 mod tasks_schema;
 mod tidy;
 mod tls;
