@@ -11,6 +11,7 @@ use crate::sql::form::Form;
 use crate::sql::{Encoding, parse};
 use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::{Link, Lost};
+use crate::wire::fields;
 
 use super::Surroundings;
 
@@ -157,6 +158,16 @@ pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Res
     };
     let answer = Call::run(link, &[item]).await?;
     Ok(yes_or_failed(answer))
+}
+
+/// Leaves a task that was begun, and those behind it, to somebody else.
+pub async fn leave(link: &mut Link, id: &str) -> Result<(), Lost> {
+    let item = Item::ours("SELECT lockkeeper.leave_batch($1::pg_catalog.int8)").with(vec![id]);
+    let answer = Call::run(link, &[item]).await?;
+    if let Some(failed) = answer.failed {
+        tracing::debug!(error = fields::message(&failed.body), "a task could not be left to others");
+    }
+    Ok(())
 }
 
 fn yes_or_failed(answer: Answer) -> Result<bool, Failed> {

@@ -7,7 +7,7 @@ use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
-use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Runs};
+use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Reading, Runs};
 use crate::sql::statement::{Kind, Opaque, Script, Statement};
 
 /// What queued statements mean for one that comes after them.
@@ -141,7 +141,7 @@ impl Case<'_> {
             })
         });
         known
-            || statement.reads.iter().any(|read| is_among(&read.table, &pending.names))
+            || statement.reads.iter().any(|read| looks_at(read.how) && is_among(&read.table, &pending.names))
             || statement.writes.iter().any(|write| is_among(&write.table, &pending.names))
             || statement.locks.iter().any(|lock| is_among(&lock.name, &pending.names))
     }
@@ -194,6 +194,11 @@ impl Case<'_> {
             _ => !matches!(self.statement.tag.split(' ').next(), Some("ALTER" | "DROP" | "REFRESH")),
         }
     }
+}
+
+/// Whether such a look sees rows or columns.
+const fn looks_at(how: Reading) -> bool {
+    matches!(how, Reading::Rows | Reading::LockedRows | Reading::Definition)
 }
 
 fn is_among(name: &RelationName, names: &[RelationName]) -> bool {

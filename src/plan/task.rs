@@ -61,7 +61,7 @@ pub fn statement(sql: &str, dialect: Dialect) -> Result<Statement, Unfit> {
     let only = script.statements.pop().filter(|_| script.statements.is_empty());
     match only {
         Some(statement) if script.readable == Readable::Whole => {
-            if DEFERRABLE.contains(&statement.tag) {
+            if is_deferrable(&statement) {
                 Ok(statement)
             } else {
                 Err(Unfit::Kind(statement.tag))
@@ -69,6 +69,11 @@ pub fn statement(sql: &str, dialect: Dialect) -> Result<Statement, Unfit> {
         }
         _ => Err(Unfit::NotOne),
     }
+}
+
+/// Whether a statement is one that may be deferred.
+pub fn is_deferrable(statement: &Statement) -> bool {
+    DEFERRABLE.contains(&statement.tag)
 }
 
 /// A question whose answer is true where what the statement asks for is there already; `None` where that cannot be told, or where

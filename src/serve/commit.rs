@@ -32,13 +32,14 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
             return Ok(Outcome::server_error(&failed, Some(detail), None));
         }
     };
+    desk.surroundings.live.tasks().ask_once(&desk.surroundings.place.database);
     let committed = as_told(desk.link, "COMMIT").await?;
     if !matches!(&committed, Outcome::Complete(tag) if tag == b"COMMIT\0") {
         return Ok(committed);
     }
     let failed = if policy.deferred == Deferred::Background {
         tell(desk.link, &[left_to_others(&ids, queue.tasks())]).await;
-        desk.surroundings.live.left_overs().ask_again(&desk.surroundings.place.database);
+        desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         None
     } else {
         Box::pin(all(desk, &ids, queue.tasks())).await?
@@ -111,6 +112,12 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
             }
         }
     };
+    if failure.is_some() && desk.link.client_reading == Reading::Closed {
+        // Nobody has asked for its end: somebody else goes on.
+        outbox::leave(desk.link, id).await?;
+        desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
+        return Ok(failure);
+    }
     let words = failure.as_ref().map(|failure| failure.message.as_str());
     match outbox::end(desk.link, id, words).await? {
         Err(failed) if failure.is_none() => Ok(Some(Failure::of(&failed.body))),

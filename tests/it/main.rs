@@ -14,6 +14,7 @@ mod check_live;
 mod config;
 mod corpus;
 mod deferred;
+mod deferred_crashes;
 mod deferred_kinds;
 mod demo;
 mod docker;
