@@ -337,3 +337,41 @@ fn what_is_held_back_too_long_is_left_as_it_is() {
     until(&mut admin, STATES, "done");
     assert!(enforcing.log().contains("is taken up") && !observing.log().contains("is taken up"));
 }
+
+#[test]
+fn a_control_role_that_is_no_superuser_takes_up_what_it_may_see() {
+    let cluster = stage(&Options::new());
+    let (mut admin, mut app) = (called(&cluster, "postgres"), called(&cluster, "app"));
+    admin.all(&["CREATE ROLE keeper LOGIN"]);
+    queue(&mut app, &[("CREATE INDEX CONCURRENTLY one ON shop.orders (id)", &[])]);
+    let keeper = || {
+        Setup::new(&cluster.addr())
+            .config(&format!("[control]\nurl = \"{}\"", url(&cluster, "keeper")))
+            .start()
+    };
+    let blind = keeper();
+    eventually("what it lacks is said", || {
+        blind.log().contains("GRANT SELECT ON lockkeeper.task").then_some(())
+    });
+    drop(blind);
+    assert_eq!(admin.table(STATES), "queued");
+    admin.all(&["GRANT SELECT ON lockkeeper.task TO keeper"]);
+    let seeing = keeper();
+    until(&mut admin, STATES, "done");
+    drop(seeing);
+    // Or it owns the schema, which it has installed itself; a client would not call what it does not know.
+    admin.all(&["DROP SCHEMA lockkeeper CASCADE", "GRANT CREATE ON DATABASE postgres TO keeper"]);
+    lockkeeper(&cluster, "keeper", &["init"]).ok();
+    queue(&mut app, &[("CREATE INDEX CONCURRENTLY two ON shop.orders (id)", &[])]);
+    let ran = lockkeeper(&cluster, "app", &["tasks"]);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("belongs to role \"keeper\", who could have put anything there"),
+        "{}",
+        ran.stderr
+    );
+    let shown = lockkeeper(&cluster, "app", &["tasks", "--owner", "keeper"]).ok();
+    assert!(shown.contains("queued by app"), "{shown}");
+    let owning = keeper();
+    until(&mut admin, STATES, "done");
+    drop(owning);
+}

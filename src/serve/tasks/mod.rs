@@ -20,7 +20,7 @@ use tokio_postgres::error::DbError;
 use crate::control::ControlSettings;
 use crate::control::tasks::{self as ledger, Look, Task};
 use crate::event::clock::{self, Moment};
-use crate::event::{TaskBegun, TaskEnded, TaskWaits};
+use crate::event::{TaskBegun, TaskEnded, TaskWaits, TasksUnseen};
 use crate::judge::Mode;
 use crate::live::Stop;
 
@@ -66,6 +66,8 @@ struct State {
     later: BTreeMap<(String, i32), Moment>,
     /// Tasks of which it was said that they wait for somebody.
     told: BTreeSet<(String, i64)>,
+    /// Databases of which it was said that the control role does not see the tasks of others.
+    blind: BTreeSet<String>,
 }
 
 impl Keeper {
@@ -86,8 +88,13 @@ impl Keeper {
         let mut pause = SELDOM;
         if let Some(login) = ready.settings.upstream.control.clone() {
             let settings = ControlSettings::new(login, &ready.upstream);
-            if let Some(Look::Tasks(tasks)) = ledger::look(&settings, database).await {
+            if let Some(Look::Tasks { tasks, blind }) = ledger::look(&settings, database).await {
                 pause = AGAIN;
+                if let Some(role) =
+                    blind.filter(|_| self.state.borrow_mut().blind.insert(database.to_owned()))
+                {
+                    TasksUnseen { database, role: &role }.emit();
+                }
                 self.begin(database, tasks);
             }
         }
