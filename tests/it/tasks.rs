@@ -2,13 +2,13 @@
 //! those of the role that has queued them.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use lockkeeper::cluster::{Cluster, Options};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::programs::{Ran, run, without_variables};
+use crate::support::programs::{Owned, Ran, run, without_variables};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::stage::Person;
 use crate::support::{cluster_with, each_major, eventually};
@@ -82,10 +82,13 @@ fn what_nobody_runs_is_taken_up_in_order_under_its_settings() {
             "GRANT owners TO app",
             "ALTER TABLE shop.orders OWNER TO owners",
             "GRANT ALL ON SCHEMA shop TO owners",
+            "ALTER ROLE app SET default_transaction_read_only = on",
         ]);
         let owners: Settings<'_> = &[("search_path", "shop"), ("role", "owners")];
+        let mut app = called(&cluster, "app");
+        app.all(&["SET default_transaction_read_only = off"]);
         queue(
-            &mut called(&cluster, "app"),
+            &mut app,
             &[
                 ("CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_customer ON orders (customer)", owners),
                 ("ALTER TABLE orders ADD CONSTRAINT orders_key UNIQUE (id)", owners),
@@ -374,4 +377,34 @@ fn a_control_role_that_is_no_superuser_takes_up_what_it_may_see() {
     let owning = keeper();
     until(&mut admin, STATES, "done");
     drop(owning);
+}
+
+#[test]
+fn resume_stops_at_ctrl_c_and_leaves_nothing_behind() {
+    let cluster = stage(&Options::new());
+    let (mut admin, mut reader) = (called(&cluster, "postgres"), called(&cluster, "postgres"));
+    let sql = "ALTER TABLE shop.orders ADD CONSTRAINT orders_key UNIQUE (id)";
+    queue(&mut called(&cluster, "app"), &[(sql, &[])]);
+    reader.all(&["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM shop.orders"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    without_variables(&mut command);
+    command.env("LOCKKEEPER_GUARD_SMALL_TABLE", "0B").args(["resume", "1", "--url", &url(&cluster, "app")]);
+    let mut resuming = Owned(command.stdout(Stdio::piped()).spawn().expect("the program"));
+    let waiting = "SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'app' AND wait_event_type = 'Lock' \
+         AND query ~ '^CREATE UNIQUE INDEX CONCURRENTLY'";
+    until(&mut admin, waiting, "t");
+    resuming.signal(Signal::INT);
+    // What the cancelled build has left is removed once nobody can use it.
+    until(
+        &mut admin,
+        "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^DROP INDEX CONCURRENTLY' AND usename = 'app'",
+        "1",
+    );
+    reader.all(&["COMMIT"]);
+    let code = eventually("it ends", || resuming.0.try_wait().expect("wait"));
+    assert_eq!(code.code(), Some(1));
+    assert_eq!(admin.table("SELECT state, failure ~ '57014' FROM lockkeeper.tasks()"), "failed|t");
+    assert_eq!(admin.table("SELECT count(*) FROM pg_index WHERE indrelid = 'shop.orders'::regclass"), "0");
+    let ran = lockkeeper(&cluster, "app", &["resume"]).ok();
+    assert!(ran.ends_with("task 1: done"), "{ran}");
 }
