@@ -198,6 +198,11 @@ fn code_of_the_queuers_gets_no_rights_of_the_proxys() {
     eventually("it is said that they wait", || {
         (without.log().matches("run lockkeeper resume as the role").count() == 2).then_some(())
     });
+    assert!(
+        without.log().contains("the server asks for a password, and there is none for this role"),
+        "{}",
+        without.log()
+    );
     drop(without);
     let resumed = lockkeeper(&cluster, "postgres", &["resume"]).ok();
     assert_eq!(resumed, "nothing to resume\nrole app has tasks to resume; run this as that role");

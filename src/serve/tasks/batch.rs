@@ -161,7 +161,13 @@ fn in_order(task: &Task) -> impl Iterator<Item = (&str, &str)> {
 /// Why there is no session, in words.
 pub fn words(error: &NoSession) -> String {
     match error {
-        NoSession::Login(error) => of(error),
+        NoSession::Login(error) => match std::error::Error::source(error).map(ToString::to_string) {
+            Some(cause) if cause == "password missing" => {
+                "the server asks for a password, and there is none for this role".to_owned()
+            }
+            Some(cause) if error.as_db_error().is_none() => cause,
+            _ => of(error),
+        },
         NoSession::Socket(error) => format!("cannot make a socket: {error}"),
     }
 }
