@@ -127,7 +127,8 @@ pub fn mend(statement: &Statement) -> Option<Mend> {
             }
             _ => return None,
         },
-        Form::CreateIndex(index) if !index.if_not_exists => {
+        // With IF NOT EXISTS Postgres is content with one that is invalid.
+        Form::CreateIndex(index) => {
             let name = quote_literal(index.name.as_ref()?);
             (index_away(&index.table, &name, "NOT i.indisvalid"), Then::Again)
         }
@@ -391,7 +392,8 @@ mod tests {
             ("ALTER TABLE t ADD UNIQUE (a)", None),
             ("ALTER TABLE t ADD CONSTRAINT c UNIQUE USING INDEX i", None),
             ("ALTER TABLE t VALIDATE CONSTRAINT c", None),
-            ("CREATE INDEX IF NOT EXISTS i ON t (a)", None),
+            ("CREATE INDEX IF NOT EXISTS i ON t (a)", Some(Then::Again)),
+            ("CREATE INDEX ON t (a)", None),
         ] {
             assert_eq!(mended(sql), then, "{sql}");
         }
