@@ -57,6 +57,8 @@ impl SqlState {
     pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     /// `query_canceled`
     pub const QUERY_CANCELED: Self = Self(*b"57014");
+    /// `system_error`
+    pub const SYSTEM_ERROR: Self = Self(*b"58000");
     /// `admin_shutdown`
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");
     /// `cannot_connect_now`

@@ -1,29 +1,95 @@
-//! The database that `check` and `explain` ask.
+//! The database that a command talks to.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio_postgres::{Client, Config};
 
 use crate::config::libpq::{self, Target};
-use crate::control::Live;
+use crate::config::{self, Loaded};
+use crate::control::{self, Live, Unanswered};
 use crate::effects::facts::Cached;
 use crate::event::clock;
 use crate::upstream::{Own, Upstream};
 
 use super::sources;
 
-/// Connects as libpq would; each thing is asked for once.
-pub(super) async fn connect(url: &str) -> anyhow::Result<Cached<Live>> {
+/// Which database a command is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct DatabaseArgs {
+    /// The database, `postgres://user@host/database?sslmode=verify-full` or whatever else psql takes; without it the
+    /// configuration's control connection says where it is. Better give the password by `PGPASSWORD` or the password file.
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// Another database of the server than the control connection's.
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    pub(super) database: Option<String>,
+    /// The configuration file; without it everything has its default.
+    #[arg(long, short, value_name = "FILE", env = "LOCKKEEPER_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// The way to a database.
+pub(super) struct Route {
+    /// Who logs in, and where.
+    pub(super) login: Config,
+    /// The servers.
+    pub(super) upstream: Upstream,
+}
+
+impl DatabaseArgs {
+    /// The way, and the configuration that holds there.
+    pub(super) fn route(&self) -> anyhow::Result<(Route, Loaded)> {
+        let loaded = config::load(&sources::of_file(self.config.clone()))?;
+        if let Some(url) = &self.url {
+            return Ok((route(url)?, loaded));
+        }
+        let settings = loaded.settings.sessions.upstream.clone();
+        let mut login = settings.control.clone().context(
+            "there is no control connection to say which database is meant; name it by --url, or set control.enabled",
+        )?;
+        if let Some(database) = &self.database {
+            login.dbname(database);
+        }
+        let upstream = Upstream::load(settings).context("cannot use the configuration")?;
+        Ok((Route { login, upstream }, loaded))
+    }
+}
+
+/// The way that a connection string says, as libpq would read it.
+fn route(url: &str) -> anyhow::Result<Route> {
     let environment = sources::of_file(None).environment;
     let Target { login, upstream } =
         libpq::target(url, &environment).map_err(anyhow::Error::msg).context("cannot use --url")?;
-    let upstream = Upstream::load(upstream).context("cannot use --url")?;
-    let settings = upstream.settings();
-    let limit = login.get_connect_timeout().copied().unwrap_or(settings.connect_timeout);
-    let hosts: Vec<String> = settings.hosts.iter().map(ToString::to_string).collect();
-    let place = hosts.join(", ");
-    let own = Own::new(login, settings.ssl_mode, upstream.connector());
-    let live = clock::within(limit, Live::connect(&own)).await;
-    let live = live.with_context(|| {
-        format!("cannot connect to {place}: no answer within {} s; is the address right?", limit.as_secs())
-    })?;
-    Ok(Cached::new(live.with_context(|| format!("cannot connect to {place}"))?))
+    Ok(Route { login, upstream: Upstream::load(upstream).context("cannot use --url")? })
+}
+
+impl Route {
+    /// A connection for questions and commands of ours.
+    pub(super) async fn client(&self) -> anyhow::Result<Client> {
+        self.within(control::client(&self.own())).await
+    }
+
+    fn own(&self) -> Own {
+        Own::new(self.login.clone(), self.upstream.settings().ssl_mode, self.upstream.connector())
+    }
+
+    async fn within<T>(&self, connecting: impl Future<Output = Result<T, Unanswered>>) -> anyhow::Result<T> {
+        let settings = self.upstream.settings();
+        let limit: Duration = self.login.get_connect_timeout().copied().unwrap_or(settings.connect_timeout);
+        let hosts: Vec<String> = settings.hosts.iter().map(ToString::to_string).collect();
+        let place = hosts.join(", ");
+        let connected = clock::within(limit, connecting).await.with_context(|| {
+            let seconds = limit.as_secs();
+            format!("cannot connect to {place}: no answer within {seconds} s; is the address right?")
+        })?;
+        connected.with_context(|| format!("cannot connect to {place}"))
+    }
+}
+
+/// Connects as libpq would; each thing is asked for once.
+pub(super) async fn connect(url: &str) -> anyhow::Result<Cached<Live>> {
+    let route = route(url)?;
+    Ok(Cached::new(route.within(Live::connect(&route.own())).await?))
 }

@@ -6,6 +6,7 @@ mod config;
 mod database;
 mod demo;
 mod explain;
+mod init;
 mod log;
 mod operator;
 mod ping;
@@ -46,6 +47,10 @@ enum Command {
     ///
     /// Needs Postgres server binaries and a Python with Alembic; everything it starts ends with it.
     Demo(demo::DemoArgs),
+    /// Install schema `lockkeeper` into a database, or bring it up to date.
+    ///
+    /// It keeps what transactions have queued to be run after their COMMIT. All of it is done in one transaction; running it again does nothing.
+    Init(init::InitArgs),
     /// Show what running proxies are doing.
     ///
     /// What is held, what runs and what has run, peak hours, and the freeze.
@@ -68,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Status(args) => operator::status(&args),
         Command::Freeze(args) => operator::freeze(&args),
         Command::Thaw(args) => operator::thaw(&args),

@@ -16,8 +16,8 @@ use super::peak::{Peak, Roles};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
 use super::word::{
-    ClientSslMode, LogFormat, ModeWord, Oversize, SslNegotiation, TargetSessionAttrs, TreatmentWord,
-    UpstreamSslMode,
+    ClientSslMode, DeferredWord, InTransactionWord, InstallWord, LogFormat, ModeWord, Oversize,
+    SslNegotiation, TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
 };
 
 section! {
@@ -108,6 +108,15 @@ section! {
 }
 
 section! {
+    /// Schema `lockkeeper`, in which each database keeps what a transaction has queued to be run after its COMMIT.
+    ["ledger"] Ledger {
+        /// `auto` installs it at first need, where the role of the control connection may create schemas; with `off`, and where that role may not,
+        /// `lockkeeper init` does it.
+        install: InstallWord = InstallWord::Auto;
+    }
+}
+
+section! {
     /// Logins that cannot pass through: the proxy then authenticates clients itself, by SCRAM-SHA-256.
     ["auth"] Auth {
         /// A file of lines `"user" "SCRAM-SHA-256$..."`.
@@ -144,6 +153,11 @@ section! {
         max_stall: Period = Period::millis(100), in Period::millis(1)..=Period::minutes(10);
         /// How long a statement that finds its table busy is tried again before the client gets the error.
         retry_for: Period = Period::minutes(10), in Period::millis(0)..=Period::hours(168);
+        /// What becomes of work that would take long under the locks of an open transaction, such as an index build: `defer` queues it
+        /// with the transaction and does it behind the COMMIT, `refuse` is an error, `warn` runs it as sent with a WARNING.
+        in_transaction: InTransactionWord = InTransactionWord::Defer;
+        /// When a COMMIT with deferred work behind it is answered: `wait` when that is done, `background` at once.
+        deferred: DeferredWord = DeferredWord::Wait;
         /// The ladder of patience: how long each attempt may stand in a lock queue, never longer than nine tenths of `max_stall`. The last
         /// one is kept.
         patience: List<Period> = List(vec![
@@ -253,6 +267,7 @@ sections! {
     listen_tls: ListenTls = "listen.tls",
     upstream: Upstream = "upstream",
     control: Control = "control",
+    ledger: Ledger = "ledger",
     auth: Auth = "auth",
     limits: Limits = "limits",
     guard: Guard = "guard",

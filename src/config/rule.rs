@@ -11,7 +11,7 @@ use crate::live::rules::Pattern;
 use super::hazards::Hazards;
 use super::key::{Section as _, Source, section};
 use super::value::{Setting, plain_setting, quoted};
-use super::word::ModeWord;
+use super::word::{DeferredWord, InTransactionWord, ModeWord};
 
 section! {
     /// What holds for a database, a user or an application instead of `[guard]`. The first rule that matches wins; what it
@@ -29,6 +29,10 @@ section! {
         max_stall: Own<Period> = Own(None), in Period::millis(1)..=Period::minutes(10), example "50ms";
         /// As `guard.retry_for`.
         retry_for: Own<Period> = Own(None), in Period::millis(0)..=Period::hours(168), example "1h";
+        /// As `guard.in_transaction`.
+        in_transaction: Own<InTransactionWord> = Own(None), example "refuse";
+        /// As `guard.deferred`.
+        deferred: Own<DeferredWord> = Own(None), example "background";
         /// As `guard.hazards`; what it does not name comes from there.
         hazards: Hazards = Hazards::default(), example "{ drop-table = \"refuse\" }";
         /// As `guard.small_table`.

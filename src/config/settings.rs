@@ -7,8 +7,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use crate::base::{Period, Size};
+use crate::control::Install;
 use crate::hazard::HazardSetting;
-use crate::judge::policy::{Allowance, Overriding};
+use crate::judge::policy::{Allowance, Deferred, InTransaction, Overriding};
 use crate::judge::{Mode, Policy};
 use crate::live::gate::Hours;
 use crate::live::rules::Rule as LiveRule;
@@ -25,7 +26,7 @@ use super::file::File;
 use super::hazards::Hazards;
 use super::peak::{self, Peak};
 use super::rule::Rule;
-use super::word::{self, LogFormat, ModeWord};
+use super::word::{self, DeferredWord, InTransactionWord, InstallWord, LogFormat, ModeWord};
 
 /// Everything that the process goes by.
 #[derive(Debug, Clone)]
@@ -119,6 +120,10 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
         upstream: edge::upstream(file, environment),
         client_tls: edge::client_tls(file),
         look_at: look_at(file),
+        install: match *file.ledger.install {
+            InstallWord::Auto => Install::Auto,
+            InstallWord::Off => Install::Off,
+        },
         verifiers: match (&auth.verifier_file.value, &auth.verifier_query.value) {
             (Some(path), _) => Verifiers::File(path.clone()),
             (None, Some(query)) => Verifiers::Query(query.clone()),
@@ -133,6 +138,8 @@ fn rules(file: &File) -> Rules {
         mode: mode(*file.guard.mode),
         max_stall: file.guard.max_stall.duration(),
         retry_for: file.guard.retry_for.duration(),
+        in_transaction: in_transaction(*file.guard.in_transaction),
+        deferred: deferred(*file.guard.deferred),
         allow: Vec::new(),
         hazards: settings_of(&file.guard.hazards),
         small_table: file.guard.small_table.as_u64(),
@@ -166,6 +173,8 @@ fn rule(rule: &Rule) -> LiveRule {
         mode: rule.mode.0.map(mode),
         max_stall: rule.max_stall.0.map(Period::duration),
         retry_for: rule.retry_for.0.map(Period::duration),
+        in_transaction: rule.in_transaction.0.map(in_transaction),
+        deferred: rule.deferred.0.map(deferred),
         allow: rule.allow.0.iter().map(allowance).collect(),
         hazards: settings_of(&rule.hazards),
         small_table: rule.small_table.0.map(Size::as_u64),
@@ -174,6 +183,21 @@ fn rule(rule: &Rule) -> LiveRule {
 
 fn settings_of(hazards: &Hazards) -> Vec<(String, HazardSetting)> {
     hazards.0.iter().map(|(hazard, setting)| (hazard.clone(), *setting)).collect()
+}
+
+const fn in_transaction(word: InTransactionWord) -> InTransaction {
+    match word {
+        InTransactionWord::Defer => InTransaction::Defer,
+        InTransactionWord::Refuse => InTransaction::Refuse,
+        InTransactionWord::Warn => InTransaction::Warn,
+    }
+}
+
+const fn deferred(word: DeferredWord) -> Deferred {
+    match word {
+        DeferredWord::Wait => Deferred::Wait,
+        DeferredWord::Background => Deferred::Background,
+    }
 }
 
 const fn mode(word: ModeWord) -> Mode {

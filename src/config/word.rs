@@ -125,6 +125,24 @@ words! {
         Off = "off",
     }
 
+    /// What becomes of long work in an open transaction.
+    InTransactionWord {
+        /// It is done behind the COMMIT.
+        Defer = "defer",
+        /// An error.
+        Refuse = "refuse",
+        /// It runs as sent, with a WARNING.
+        Warn = "warn",
+    }
+
+    /// When a COMMIT with deferred work behind it is answered.
+    DeferredWord {
+        /// When the work is done.
+        Wait = "wait",
+        /// At once.
+        Background = "background",
+    }
+
     /// What becomes of work while something holds it back.
     TreatmentWord {
         /// It waits.
@@ -141,6 +159,14 @@ words! {
         Refuse = "refuse",
         /// They are sent on unread.
         Pass = "pass",
+    }
+
+    /// Whether what is missing is installed.
+    InstallWord {
+        /// At first need.
+        Auto = "auto",
+        /// Never.
+        Off = "off",
     }
 
     /// How log lines look.

@@ -22,12 +22,7 @@ pub struct Live {
 impl Live {
     /// Connects; needs a `LocalSet`.
     pub async fn connect(own: &Own) -> Result<Self, Unanswered> {
-        let own = own.with(|login| {
-            login.application_name("lockkeeper");
-        });
-        let (client, driving) = own.connect().await?;
-        drive(driving);
-        client.batch_execute(super::UNCOMPILED).await?;
+        let client = client(own).await?;
         let row = client
             .query_one(
                 "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
@@ -55,6 +50,17 @@ impl Live {
         let rows = self.client.query(&sql, &[]).await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
+}
+
+/// A connection for somebody who types a command; needs a `LocalSet`.
+pub async fn client(own: &Own) -> Result<Client, Unanswered> {
+    let own = own.with(|login| {
+        login.application_name("lockkeeper");
+    });
+    let (client, driving) = own.connect().await?;
+    drive(driving);
+    client.batch_execute(super::UNCOMPILED).await?;
+    Ok(client)
 }
 
 impl Source for Live {

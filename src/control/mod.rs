@@ -10,6 +10,7 @@ pub mod lockers;
 pub mod standing;
 mod live;
 pub mod progress;
+pub mod schema;
 pub mod victims;
 
 use std::cell::RefCell;
@@ -28,8 +29,9 @@ use crate::pace::blocker::Blocker;
 use crate::upstream::{Own, Upstream};
 
 use holders::Held;
-pub use live::{Live, Unanswered};
+pub use live::{Live, Unanswered, client};
 use progress::Build;
+pub use schema::{Install, NoSchema};
 use victims::{Behind, Blocking};
 
 /// The control connection is no reason to keep a client waiting.
@@ -47,12 +49,23 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 pub struct ControlSettings {
     /// Everything but the database name.
     own: Own,
+    install: Install,
 }
 
 impl ControlSettings {
     /// A login that encrypts as sessions do.
     pub fn new(login: Config, upstream: &Upstream) -> Self {
-        Self { own: Own::new(login, upstream.settings().ssl_mode, upstream.connector()) }
+        Self {
+            own: Own::new(login, upstream.settings().ssl_mode, upstream.connector()),
+            install: Install::default(),
+        }
+    }
+
+    /// The same, and whether schema `lockkeeper` is installed at need.
+    #[must_use]
+    pub fn installing(mut self, install: Install) -> Self {
+        self.install = install;
+        self
     }
 
     async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
@@ -79,6 +92,7 @@ fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + '
 pub struct Control {
     settings: Option<ControlSettings>,
     connections: RefCell<HashMap<String, Slot>>,
+    schemas: schema::Known,
 }
 
 enum Slot {
@@ -98,7 +112,24 @@ impl std::fmt::Debug for Slot {
 impl Control {
     /// Control connections under these settings; with none, nothing can be asked.
     pub fn new(settings: Option<ControlSettings>) -> Self {
-        Self { settings, connections: RefCell::default() }
+        Self { settings, connections: RefCell::default(), schemas: schema::Known::default() }
+    }
+
+    /// Sees to it that schema `lockkeeper` is there, so that a transaction in this database may queue work; where it may and
+    /// must, it installs it. That it is there is remembered.
+    pub async fn ensure_schema(&self, database: &str) -> Result<(), NoSchema> {
+        if let Some(known) = self.schemas.answer(database) {
+            return known;
+        }
+        let Some(settings) = &self.settings else { return Err(NoSchema::Uncontrolled) };
+        let answer = Box::pin(schema::ensure(settings, database)).await;
+        self.schemas.learn(database, &answer);
+        answer
+    }
+
+    /// Somebody has found that the schema is gone: the next one looks again.
+    pub fn forget_schema(&self, database: &str) {
+        self.schemas.forget(database);
     }
 
     /// Whether there is anybody to ask.

@@ -27,6 +27,8 @@ impl Judged<'_> {
             Decision::Forward => "forward",
             Decision::Guard(_) => "guard",
             Decision::Run(_) => "run",
+            Decision::Defer(_) => "defer",
+            Decision::Apart => "apart",
             Decision::Hold(_) => "hold",
             Decision::Refuse(_) => "refuse",
         };

@@ -32,6 +32,8 @@ const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'
      pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
      pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
      pg_catalog.current_setting('lockkeeper.override', true), \
+     pg_catalog.current_setting('lockkeeper.in_transaction', true), \
+     pg_catalog.current_setting('lockkeeper.deferred', true), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
      pg_catalog.current_setting('transaction_timeout', true)";
 
@@ -152,7 +154,7 @@ async fn ask(
     if let Some(failed) = answer.failed {
         return Ok(Err(failed));
     }
-    link.least = match answer.row(first).and_then(|row| text(row, 9)) {
+    link.least = match answer.row(first).and_then(|row| text(row, 11)) {
         Some("warning") => Severity::Warning,
         Some("error") => Severity::Error,
         Some(_) | None => Severity::Notice,
@@ -186,6 +188,15 @@ pub async fn prepared_statements(link: &mut Link) -> Result<Option<Vec<String>>,
     let answer = Call::run(link, &[Item::ours("SELECT name FROM pg_catalog.pg_prepared_statements")]).await?;
     let names = answer.rows_of(0).filter_map(|row| text(row, 0).map(str::to_owned)).collect();
     Ok(answer.failed.is_none().then_some(names))
+}
+
+/// The statements that the client has prepared, by name, with their texts; `None` when the server would not say.
+pub async fn prepared_texts(link: &mut Link) -> Result<Option<Vec<(String, String)>>, Lost> {
+    const TEXTS: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_statements \
+         WHERE NOT from_sql AND name OPERATOR(pg_catalog.<>) 'lockkeeper'";
+    let answer = Call::run(link, &[Item::ours(TEXTS)]).await?;
+    let both = |row: &Row| Some((text(row, 0)?.to_owned(), text(row, 1)?.to_owned()));
+    Ok(answer.failed.is_none().then(|| answer.rows_of(0).filter_map(both).collect()))
 }
 
 /// Brings up to date how the client's texts are to be read, in an open batch: the server tells of a change at its end only.
@@ -284,13 +295,13 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
         SessionSettings {
             lock_timeout: own(1),
             statement_timeout: own(2),
-            transaction_timeout: text(row, 10).map(str::to_owned),
-            own: text(row, 11).into_iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
+            transaction_timeout: text(row, 12).map(str::to_owned),
+            own: text(row, 13).into_iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
             directives,
         },
         Facts {
             server_version: number(row, 0).unwrap_or(0),
-            utc: text(row, 8).map(answer::is_utc),
+            utc: text(row, 10).map(answer::is_utc),
             ..Facts::default()
         },
     )

@@ -3,22 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::curb::Asked;
-use super::decision::{Decision, Guard, Judgement, Waits};
+use super::decision::{Decision, Judgement};
+use super::depend::{self, Dependence};
 use super::moment::{Moment, Standing};
 use super::policy::{Mode, Policy};
 use super::scene::{Scene, walk};
 use super::setting::{self, Setting};
-use super::{as_sent, curb, exempt, explain, load, retry, together, unless_exists};
+use super::{curb, exempt, explain, load};
 use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::{Facts, Oid};
 use crate::effects::{Past, Touched};
-use crate::hazard::{
-    self, Finding, HazardSetting, Remedy, create_index_blocking, different_index, misplaced_in_transaction,
-    opaque_ddl,
-};
+use crate::hazard::{self, Finding, HazardSetting, misplaced_in_transaction};
 use crate::peak::Loads;
-use crate::plan::{Plan, Target};
-use crate::sql::Calls;
+use crate::plan::{Pending, Target};
 use crate::sql::directive::Directive;
 use crate::sql::form::{Form, Runs};
 use crate::sql::statement::{Kind, Opaque, Place, Script, Setting as Change, Statement};
@@ -30,7 +27,8 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
     }
     let (settings, problems) = directives(script, policy);
     let policy = policy.with(&settings);
-    let case = Case { script, facts, transaction: moment.transaction, policy: &policy };
+    let case =
+        Case { script, facts, transaction: moment.transaction, policy: &policy, queued: &moment.queued };
     let (seen, past) = case.look(moment.past.clone());
     let mut judgement = Judgement::of(Decision::Forward, past);
     let on: Vec<Oid> = seen.targets.iter().filter_map(|target| target.oid).collect();
@@ -51,11 +49,12 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
         }
     }
     judgement = match policy.mode {
-        Mode::Enforce => case.enforce(seen, judgement),
+        Mode::Enforce => case.enforce(seen, &moment.past, judgement),
         Mode::Observe | Mode::Off => case.observe(&seen.found, judgement),
     };
     let loads = match &judgement.decision {
         Decision::Run(plan) => load::of_plan(plan, asked.loads),
+        Decision::Defer(deferral) => load::of_deferral(deferral),
         _ => asked.loads,
     };
     curb::apply(Asked { loads, ..asked }, &moment.in_force, &policy, judgement)
@@ -79,7 +78,7 @@ pub fn review(
 ) -> Past {
     let transaction =
         if past.in_transaction { Standing::Explicit { holds_strong: false } } else { Standing::Outside };
-    let case = Case { script, facts, transaction, policy };
+    let case = Case { script, facts, transaction, policy, queued: &[] };
     walk(script, facts, past, &mut |scene| show(scene, case.findings(scene)))
 }
 
@@ -121,37 +120,45 @@ fn bad_setting(statement: &Statement, policy: &Policy) -> Option<Notice> {
 }
 
 /// One message in its circumstances.
-struct Case<'a> {
-    script: &'a Script,
-    facts: &'a Facts,
-    transaction: Standing,
-    policy: &'a Policy,
+pub(super) struct Case<'a> {
+    pub(super) script: &'a Script,
+    pub(super) facts: &'a Facts,
+    pub(super) transaction: Standing,
+    pub(super) policy: &'a Policy,
+    /// What the open transaction has queued.
+    pub(super) queued: &'a [Pending],
 }
 
 /// What was seen in all that runs when the message does.
 #[derive(Default)]
-struct Seen {
-    found: Vec<Found>,
+pub(super) struct Seen {
+    pub(super) found: Vec<Found>,
     /// Something in it locks strongly.
     locks: bool,
     /// What it lays on the database, as sent.
     loads: Loads,
     /// How many of the relations that it touches others can see.
-    exposed: usize,
+    pub(super) exposed: usize,
     /// What it locks so that a concurrent build would have to wait for it.
-    apart: Vec<Oid>,
+    pub(super) apart: Vec<Oid>,
     /// What is locked strongly, each relation once.
-    targets: Vec<Target>,
+    pub(super) targets: Vec<Target>,
+    /// What it means that something is queued.
+    pub(super) dependence: Dependence,
+    /// The relations that its one statement touches, by number.
+    pub(super) touched: Vec<Oid>,
     /// The places of those in `targets`, by name or number.
     known: BTreeMap<(Option<Oid>, Option<RelationName>), usize>,
 }
 
 /// A finding in its place.
-struct Found {
-    tag: &'static str,
+pub(super) struct Found {
+    pub(super) tag: &'static str,
     /// Its statement is the whole message, outside any transaction.
-    alone: bool,
-    finding: Finding,
+    pub(super) alone: bool,
+    /// It stands in a body of code.
+    pub(super) inner: bool,
+    pub(super) finding: Finding,
 }
 
 impl Seen {
@@ -175,15 +182,17 @@ impl Case<'_> {
             if !scene.runs_now() {
                 return;
             }
-            let (tag, alone) = (scene.statement.tag, self.stands_alone(scene));
+            let (tag, alone, inner) = (scene.statement.tag, self.stands_alone(scene), scene.within.is_some());
             let findings = self.findings(scene);
             load::of_scene(scene, &findings, self.policy, &mut seen.loads);
-            seen.found.extend(findings.into_iter().map(|finding| Found { tag, alone, finding }));
+            seen.found.extend(findings.into_iter().map(|finding| Found { tag, alone, inner, finding }));
             seen.locks |= scene.effects.is_strong();
             seen.apart.extend(apart(scene));
             seen.exposed += scene.effects.touched.iter().filter(|touched| touched.exposed).count();
             // Which statements of a block run is not known before it does.
             if scene.within.is_none() {
+                seen.dependence = depend::on(self.queued, self.script, Some(scene.effects));
+                seen.touched.extend(scene.effects.touched.iter().filter_map(|touched| touched.oid));
                 scene.effects.strong().for_each(|touched| seen.lock(touched));
             }
         });
@@ -221,7 +230,7 @@ impl Case<'_> {
     }
 
     /// What the message is called: by the first of its statements that is not ordinary.
-    fn tag(&self) -> &'static str {
+    pub(super) fn tag(&self) -> &'static str {
         let matters = self.script.statements.iter().find(|statement| !statement.is_ordinary());
         matters.or(self.script.statements.first()).map_or("the statement", |statement| statement.tag)
     }
@@ -235,7 +244,7 @@ impl Case<'_> {
     }
 
     /// Whether it may lock something strongly, as far as anybody can tell.
-    fn may_lock(&self, seen: &Seen) -> bool {
+    pub(super) fn may_lock(&self, seen: &Seen) -> bool {
         let opaque = |statement: &Statement| {
             matches!(statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Extension | Opaque::Unread))
         };
@@ -243,137 +252,8 @@ impl Case<'_> {
     }
 
     /// Whether the message is one statement, outside any transaction.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.transaction == Standing::Outside && self.script.statements.len() == 1
-    }
-
-    fn observe(&self, found: &[Found], mut judgement: Judgement) -> Judgement {
-        let not_allowed = found.iter().filter(|it| self.policy.allowance(it.finding.hazard).is_none());
-        judgement
-            .notices
-            .extend(not_allowed.filter_map(|it| explain::observed(it.tag, &it.finding, it.alone)));
-        judgement
-    }
-
-    fn enforce(&self, seen: Seen, mut judgement: Judgement) -> Judgement {
-        if let Some((plan, notice)) = self.unless_exists() {
-            return self.over_existing(plan, notice, &seen.found, judgement);
-        }
-        let may_lock = self.may_lock(&seen);
-        let Seen { found, targets, exposed, apart, .. } = seen;
-        let (mut guarded, mut chosen) = (false, None);
-        for Found { tag, alone, finding } in found {
-            if let Some(allowance) = self.policy.allowance(finding.hazard) {
-                let steps = finding.once_passed.as_ref().filter(|_| alone && chosen.is_none());
-                let form = steps.map(|(_, form)| *form);
-                judgement.notices.push(explain::allowed((tag, form), &finding, allowance));
-                chosen = steps.map(|(plan, _)| plan.clone()).or(chosen);
-                continue;
-            }
-            if !alone && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. })) {
-                guarded |= finding.remedy != Remedy::Record;
-                let told = finding.elsewhere.clone().map(|notice| explain::with_way_out(notice, &finding));
-                judgement.notices.extend(told);
-                continue;
-            }
-            match finding.remedy {
-                Remedy::Plan { ref plan, form } => {
-                    if chosen.is_none() {
-                        judgement.notices.push(explain::replaced(tag, form, &finding));
-                        chosen = Some(plan.clone());
-                    }
-                }
-                Remedy::Refuse(ref refusal) => {
-                    judgement.decision = Decision::Refuse(explain::with_way_out(refusal.clone(), &finding));
-                    return judgement;
-                }
-                Remedy::Ladder { ref warning } => {
-                    guarded |= may_lock;
-                    let told = warning.clone().map(|warning| explain::with_way_out(warning, &finding));
-                    judgement.notices.extend(told);
-                }
-                Remedy::Record => {}
-            }
-        }
-        let watched = self.watched();
-        if watched.is_some() {
-            // What it has locked is locked until the transaction ends.
-            judgement.past.hold_beyond();
-        }
-        judgement.decision = match chosen {
-            Some(plan) => Decision::Run(plan),
-            None if guarded => {
-                let first = together::first(self.script, self.facts, &targets);
-                Decision::Guard(Guard {
-                    targets,
-                    retry: retry::of(self.transaction, self.script, self.facts),
-                    waits: Waits::Briefly,
-                    first,
-                })
-            }
-            None => self.as_sent(exposed > 0).or(watched).unwrap_or(Decision::Forward),
-        };
-        if !matches!(judgement.decision, Decision::Run(_)) {
-            judgement.apart = apart;
-        }
-        judgement
-    }
-
-    /// What becomes of an index that is made unless it exists, where it does.
-    fn unless_exists(&self) -> Option<(Plan, Notice)> {
-        let [statement] = self.script.statements.as_slice() else { return None };
-        let allowed = self.policy.allowance(create_index_blocking::ID).is_some();
-        unless_exists::plan(self.script, statement, self.facts).filter(|_| self.is_alone() && !allowed)
-    }
-
-    /// The index is there; whether it is another one than asked for is for its own hazard to say.
-    fn over_existing(
-        &self,
-        plan: Plan,
-        notice: Notice,
-        found: &[Found],
-        mut judgement: Judgement,
-    ) -> Judgement {
-        judgement.decision = Decision::Run(plan);
-        judgement.notices.push(notice);
-        let Some(Found { tag, finding, .. }) =
-            found.iter().find(|found| found.finding.hazard == different_index::ID)
-        else {
-            return judgement;
-        };
-        match (&finding.remedy, self.policy.allowance(different_index::ID)) {
-            (_, Some(allowance)) => {
-                judgement.notices.push(explain::allowed((tag, None), finding, allowance));
-            }
-            (Remedy::Refuse(refusal), None) => {
-                let refusal = explain::with_way_out(refusal.clone(), finding);
-                judgement.notices.clear();
-                judgement.decision = Decision::Refuse(refusal);
-            }
-            (Remedy::Ladder { warning: Some(warning) }, None) => {
-                judgement.notices.push(explain::with_way_out(warning.clone(), finding));
-            }
-            _ => {}
-        }
-        judgement
-    }
-
-    /// What functions and procedures do shows when they do it: most of it is ordinary work.
-    fn watched(&self) -> Option<Decision> {
-        let call = self.script.statements.iter().any(|it| it.kind == Kind::Opaque(Opaque::Call));
-        let calls = call || self.facts.calls != Calls::Nothing;
-        if !calls || self.policy.allowance(opaque_ddl::ID).is_some() {
-            return None;
-        }
-        let retry = retry::of_call(self.transaction, self.script);
-        Some(Decision::Guard(Guard { targets: Vec::new(), retry, waits: Waits::AsSent, first: Vec::new() }))
-    }
-
-    /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.
-    fn as_sent(&self, exposed: bool) -> Option<Decision> {
-        let [statement] = self.script.statements.as_slice() else { return None };
-        let plan = as_sent::plan(self.script, statement, exposed, self.facts).filter(|_| self.is_alone())?;
-        Some(Decision::Run(plan))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::base::Notice;
 use crate::effects::Past;
 use crate::effects::facts::Oid;
 use crate::peak::Loads;
-use crate::plan::{Plan, Target};
+use crate::plan::{Deferral, Plan, Target};
 
 /// A decision and what the client is told about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,10 @@ pub enum Decision {
     Guard(Guard),
     /// Replaced by an online plan.
     Run(Plan),
+    /// Done in part, or not at all, before its transaction is committed; the rest is queued.
+    Defer(Box<Deferral>),
+    /// Its statements are judged and run one after the other, in one transaction.
+    Apart,
     /// Not sent before peak hours or a freeze are over, and judged again then.
     Hold(Box<Hold>),
     /// Answered with an error, never sent.

@@ -3,7 +3,7 @@
 use super::policy::Allowance;
 use crate::base::{Notice, Severity, SqlState};
 use crate::hazard::{Finding, Remedy};
-use crate::plan::HandStep;
+use crate::plan::{Deferral, HandStep};
 
 /// What is said when a plan replaces the statement.
 pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
@@ -18,6 +18,37 @@ pub(super) fn replaced(tag: &str, form: &str, finding: &Finding) -> Notice {
         "To run it as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
         finding.hazard
     ))
+}
+
+/// What is said when a statement of an open transaction is done online, in part or as a whole behind its COMMIT.
+pub(super) fn deferred((tag, form): (&str, &str), finding: &Finding, deferral: &Deferral) -> Notice {
+    let message = match (deferral.now.as_slice(), deferral.later.as_slice()) {
+        (_, []) => format!("{tag} runs as {form} ({})", finding.hazard),
+        ([], _) => {
+            format!(
+                "{tag} is deferred: it runs as {form} when the transaction is committed ({})",
+                finding.hazard
+            )
+        }
+        (_, later) => {
+            let titles: Vec<&str> = later.iter().map(|later| later.title.as_str()).collect();
+            format!(
+                "{tag} runs as {form} ({}); deferred until the transaction is committed: {}",
+                finding.hazard,
+                titles.join("; ")
+            )
+        }
+    };
+    Notice::info(message).detail(as_sent(&finding.why)).hint(format!(
+        "To run it in the transaction as sent, say why in a comment: \"/* lockkeeper: allow {} because <reason> */\".",
+        finding.hazard
+    ))
+}
+
+/// What is said when a statement is queued since it hangs on what is queued.
+pub(super) fn behind(tag: &str) -> Notice {
+    Notice::info(format!("{tag} is deferred: it runs when the transaction is committed"))
+        .detail("It hangs on what the transaction has queued before it.")
 }
 
 /// Why a statement would hurt, where it is not what is run.

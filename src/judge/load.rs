@@ -5,7 +5,7 @@ use super::scene::Scene;
 use crate::base::RelationName;
 use crate::hazard::{Finding, Remedy, bulk_write, write_without_where};
 use crate::peak::{Load, Loads};
-use crate::plan::{Pace, Plan};
+use crate::plan::{Deferral, Pace, Plan};
 use crate::sql::form::{Body, Form};
 use crate::sql::statement::{Kind, Opaque, Statement};
 
@@ -40,6 +40,15 @@ fn may_be_strong(statement: &Statement) -> bool {
 fn writes_much(finding: &Finding) -> bool {
     let excused = matches!(finding.remedy, Remedy::Ladder { warning: None } | Remedy::Record);
     matches!(finding.hazard, bulk_write::ID | write_without_where::ID) && !excused
+}
+
+/// What is done of a deferred statement before its transaction's COMMIT; the rest is judged by itself.
+pub(super) fn of_deferral(deferral: &Deferral) -> Loads {
+    let mut loads = Loads::NONE;
+    if !deferral.now.is_empty() {
+        loads.add(Load::Strong);
+    }
+    loads
 }
 
 /// What a plan does in place of the statement that destroys as much.

@@ -2,6 +2,7 @@
 
 use crate::effects::Past;
 use crate::peak::InForce;
+use crate::plan::Pending;
 
 /// The circumstances of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct Moment {
     pub transaction: Standing,
     /// What came before it in its transaction.
     pub past: Past,
+    /// What its transaction has queued for the time behind its COMMIT.
+    pub queued: Vec<Pending>,
     /// Peak hours and freezes that it comes into.
     pub in_force: InForce,
 }
@@ -26,7 +29,13 @@ impl Moment {
             Standing::Outside => Past::nothing(),
             Standing::Implicit | Standing::Explicit { .. } => past.within_transaction(),
         };
-        Self { transaction, past, in_force: InForce::default() }
+        Self { transaction, past, queued: Vec::new(), in_force: InForce::default() }
+    }
+
+    /// The same behind what its transaction has queued.
+    #[must_use]
+    pub fn behind(self, queued: Vec<Pending>) -> Self {
+        Self { queued, ..self }
     }
 
     /// The same while something is in force.

@@ -17,6 +17,28 @@ pub enum Mode {
     Off,
 }
 
+/// What becomes of work that cannot be done in an open transaction, since it would take too long under its locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InTransaction {
+    /// It is queued with the transaction and done behind its COMMIT.
+    #[default]
+    Defer,
+    /// It is refused.
+    Refuse,
+    /// It runs as sent, under the ladder, with a WARNING.
+    Warn,
+}
+
+/// When the client hears that a transaction with deferred work is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deferred {
+    /// When that work is done.
+    #[default]
+    Wait,
+    /// At once: somebody else does it.
+    Background,
+}
+
 /// The policy for one statement, all sources merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -26,6 +48,10 @@ pub struct Policy {
     pub max_stall: Duration,
     /// How long a step is retried before the client gets the error.
     pub retry_for: Duration,
+    /// What becomes of long work in an open transaction.
+    pub in_transaction: InTransaction,
+    /// When the client hears of the COMMIT before it.
+    pub deferred: Deferred,
     /// Hazards that this session or statement allows, with the reason given.
     pub allow: Vec<Allowance>,
     /// What the configuration says of single hazards; later entries win.
@@ -84,6 +110,8 @@ impl Default for Policy {
             mode: Mode::Enforce,
             max_stall: Duration::from_millis(100),
             retry_for: Duration::from_mins(10),
+            in_transaction: InTransaction::Defer,
+            deferred: Deferred::Wait,
             allow: Vec::new(),
             hazards: Vec::new(),
             small_table: 8 << 20,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::policy::{Allowance, Mode, Overriding, Policy};
+use super::policy::{Allowance, Deferred, InTransaction, Mode, Overriding, Policy};
 use crate::base::{Notice, Period, SqlState};
 use crate::hazard;
 
@@ -15,6 +15,10 @@ pub enum Setting {
     MaxStall(Duration),
     /// `retry_for`
     RetryFor(Duration),
+    /// `in_transaction`
+    InTransaction(InTransaction),
+    /// `deferred`
+    Deferred(Deferred),
     /// `allow`
     Allow(Vec<Allowance>),
     /// `override`
@@ -28,6 +32,8 @@ impl Setting {
             Self::Mode(_) => "mode",
             Self::MaxStall(_) => "max_stall",
             Self::RetryFor(_) => "retry_for",
+            Self::InTransaction(_) => "in_transaction",
+            Self::Deferred(_) => "deferred",
             Self::Allow(_) => "allow",
             Self::Override(_) => "override",
         }
@@ -44,6 +50,8 @@ impl Policy {
                 Setting::Mode(mode) => policy.mode = *mode,
                 Setting::MaxStall(max_stall) => policy.max_stall = *max_stall,
                 Setting::RetryFor(retry_for) => policy.retry_for = *retry_for,
+                Setting::InTransaction(what) => policy.in_transaction = *what,
+                Setting::Deferred(when) => policy.deferred = *when,
                 Setting::Allow(allowances) => policy.allow.extend(allowances.iter().cloned()),
                 Setting::Override(why) => policy.override_for.clone_from(why),
             }
@@ -53,9 +61,13 @@ impl Policy {
 }
 
 /// The names that `SET lockkeeper.<name>` takes.
-pub const NAMES: [&str; 5] = ["mode", "max_stall", "retry_for", "allow", "override"];
+pub const NAMES: [&str; 7] =
+    ["mode", "max_stall", "retry_for", "allow", "override", "in_transaction", "deferred"];
 
 const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
+const IN_TRANSACTION: [(&str, InTransaction); 3] =
+    [("defer", InTransaction::Defer), ("refuse", InTransaction::Refuse), ("warn", InTransaction::Warn)];
+const DEFERRED: [(&str, Deferred); 2] = [("wait", Deferred::Wait), ("background", Deferred::Background)];
 const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
 const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
@@ -74,7 +86,9 @@ pub fn check_for(policy: &Policy, name: &str, value: &str) -> Result<Setting, No
 /// Checks a setting; the error says what would be valid.
 pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
     match name {
-        "mode" => mode(value).map(Setting::Mode),
+        "mode" => word(name, value, &MODES).map(Setting::Mode),
+        "in_transaction" => word(name, value, &IN_TRANSACTION).map(Setting::InTransaction),
+        "deferred" => word(name, value, &DEFERRED).map(Setting::Deferred),
         "max_stall" => duration(name, value, &MAX_STALL, "1ms to 10min").map(Setting::MaxStall),
         "retry_for" => duration(name, value, &RETRY_FOR, "0 to 168h").map(Setting::RetryFor),
         "allow" => allowances(value).map(Setting::Allow),
@@ -97,13 +111,15 @@ fn invalid(name: &str, value: &str) -> Notice {
     Notice::error(SqlState::INVALID_PARAMETER_VALUE, message)
 }
 
-fn mode(value: &str) -> Result<Mode, Notice> {
+/// One of a few words.
+fn word<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T, Notice> {
     let lower = value.trim().to_ascii_lowercase();
-    let known = MODES.iter().find(|(word, _)| *word == lower);
-    known.map(|(_, mode)| *mode).ok_or_else(|| {
-        let near = nearest(&lower, &MODES.map(|(word, _)| word));
+    let known = words.iter().find(|(word, _)| *word == lower);
+    known.map(|(_, meant)| *meant).ok_or_else(|| {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let near = nearest(&lower, &all);
         let perhaps = near.map(|near| format!("Perhaps you meant \"{near}\". ")).unwrap_or_default();
-        invalid("mode", value).hint(format!("{perhaps}Available values: enforce, observe, off."))
+        invalid(name, value).hint(format!("{perhaps}Available values: {}.", all.join(", ")))
     })
 }
 
@@ -217,6 +233,8 @@ mod tests {
             ("retry_for", "10 min", Setting::RetryFor(Duration::from_mins(10))),
             ("retry_for", "1500", Setting::RetryFor(Duration::from_millis(1500))),
             ("retry_for", "0", Setting::RetryFor(Duration::ZERO)),
+            ("in_transaction", " Refuse", Setting::InTransaction(InTransaction::Refuse)),
+            ("deferred", "background", Setting::Deferred(Deferred::Background)),
             ("allow", "", Setting::Allow(vec![])),
             ("override", " OPS-7: it is us ", Setting::Override(Some("OPS-7: it is us".into()))),
             ("override", "", Setting::Override(None)),
@@ -247,6 +265,7 @@ mod tests {
             shown("colour", "red"),
             shown("mode", "observ"),
             shown("mode", "1"),
+            shown("in_transaction", "defered"),
             shown("max_stall", "0"),
             shown("retry_for", "2 weeks"),
             shown("allow", "create-index-blockin because x"),
@@ -259,9 +278,10 @@ mod tests {
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
         42704 unrecognized configuration parameter "lockkeeper.max_stal" | Perhaps you meant "lockkeeper.max_stall".
-        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow, override.
+        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow, override, in_transaction, deferred.
         22023 invalid value for parameter "lockkeeper.mode": "observ" | Perhaps you meant "observe". Available values: enforce, observe, off.
         22023 invalid value for parameter "lockkeeper.mode": "1" | Available values: enforce, observe, off.
+        22023 invalid value for parameter "lockkeeper.in_transaction": "defered" | Perhaps you meant "defer". Available values: defer, refuse, warn.
         22023 invalid value for parameter "lockkeeper.max_stall": "0" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
         22023 invalid value for parameter "lockkeeper.retry_for": "2 weeks" | Valid units are "us", "ms", "s", "min", "h" and "d"; a number alone is milliseconds.
         42704 hazard "create-index-blockin" does not exist | Perhaps you meant "create-index-blocking".

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::hazard::HazardSetting;
-use crate::judge::policy::{Allowance, Overriding};
+use crate::judge::policy::{Allowance, Deferred, InTransaction, Overriding};
 use crate::judge::{Mode, Policy};
 
 /// The policy of everybody, and of those whom a rule names.
@@ -34,6 +34,10 @@ pub struct Rule {
     pub max_stall: Option<Duration>,
     /// How long a step is retried.
     pub retry_for: Option<Duration>,
+    /// What becomes of long work in an open transaction.
+    pub in_transaction: Option<InTransaction>,
+    /// When the client hears of the COMMIT before it.
+    pub deferred: Option<Deferred>,
     /// Hazards that are let pass, each with the reason.
     pub allow: Vec<Allowance>,
     /// What is to become of single hazards.
@@ -67,6 +71,8 @@ impl Rule {
         policy.mode = self.mode.unwrap_or(policy.mode);
         policy.max_stall = self.max_stall.unwrap_or(policy.max_stall);
         policy.retry_for = self.retry_for.unwrap_or(policy.retry_for);
+        policy.in_transaction = self.in_transaction.unwrap_or(policy.in_transaction);
+        policy.deferred = self.deferred.unwrap_or(policy.deferred);
         policy.allow.extend(self.allow.iter().cloned());
         policy.hazards.extend(self.hazards.iter().cloned());
         policy.small_table = self.small_table.unwrap_or(policy.small_table);

@@ -183,6 +183,8 @@ impl Explanation {
             Decision::Forward => "forward: sent as it is".to_owned(),
             Decision::Guard(_) => "guard: sent as it is, under the ladder of patience".to_owned(),
             Decision::Run(plan) => format!("run: an online plan answers {}", plan.tag),
+            Decision::Defer(deferral) => format!("defer: {} is done behind the COMMIT", deferral.tag),
+            Decision::Apart => "apart: its statements one after the other".to_owned(),
             Decision::Hold(hold) => format!("hold: {}", hold.told.message),
             Decision::Refuse(notice) => format!("refuse: {} ({})", notice.message, notice.code),
         }

@@ -24,7 +24,7 @@ use crate::wire::{Frame, Header};
 
 use super::lockers::note_made;
 use super::relay::{Scratch, poll_server};
-use super::{failed, portal, statement, walsender};
+use super::{failed, portal, queued, statement, walsender};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -101,6 +101,14 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
             walsender::look_after(desk, text, total).await
         }
         (client::QUERY, Some((text, b""))) if failed => failed::look_after(desk, text, total).await,
+        (client::EXECUTE, Some((name, rest)))
+            if failed && desk.link.tracker.deferred().is_some() && rest.len() == size_of::<u32>() =>
+        {
+            execute(desk, name, &portal_text.unwrap_or_else(|| [].into()), total).await
+        }
+        (client::PARSE, _) if failed && desk.link.tracker.deferred().is_some() => {
+            prepare(desk, &body, total).await
+        }
         // The server refuses it in words of its own.
         _ if failed => {
             desk.link.forward_held(total).await;
@@ -184,8 +192,21 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
     note_made(live, &place.database, &script);
     let matters = !script.is_ordinary();
     let calls = !matters && desk.lockers.called_in(parse.sql) != Calls::Nothing;
-    let room = (matters || calls) && has_room(link, parse).await?;
-    let why = if matters { Why::Matters } else { Why::Calls };
+    let queued = !matters && !calls && link.tracker.deferred().is_some();
+    if queued
+        && link.tracker.status() == Status::InTransaction
+        && let queued::Bearing::Refused(outcome) = queued::bearing(link, &script).await?
+    {
+        // The server would say that something is not there.
+        drop_held(link, total);
+        return finish(link, Way::Extended, outcome).await;
+    }
+    let room = (matters || calls || queued) && has_room(link, parse).await?;
+    let why = match (matters, calls) {
+        (true, _) => Why::Matters,
+        (false, true) => Why::Calls,
+        (false, false) => Why::Queued,
+    };
     if matters && !room {
         let error = Notice::error(
             SqlState::PROGRAM_LIMIT_EXCEEDED,

@@ -11,11 +11,14 @@ use crate::sql::{self, triage};
 use crate::upstream::link::Lost;
 
 use super::engage::{Desk, Sent, Way, drop_held, finish};
-use super::statement;
+use super::{queued, statement};
 
 /// Looks after the Query at the front of `link.held`.
 pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -> Result<(), Lost> {
     let script = sql::parse(text, desk.link.tracker.reading().dialect());
+    if desk.link.tracker.deferred().is_some() && matches!(script.statements.as_slice(), [_]) {
+        return statement::look_after(desk, Sent { text, way: Way::Simple, total }).await;
+    }
     if !binds(desk) || script.is_ordinary() || !may_end_failure(&script) {
         desk.link.forward_held(total).await;
         return Ok(());
@@ -27,6 +30,9 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -
     };
     if message::pass(desk.link, &script::query(text, 0, end)).await? == message::Passed::Failed {
         return finish(desk.link, Way::Simple, Outcome::Answered).await;
+    }
+    if let Some(first) = first {
+        queued::follow(desk.link, first);
     }
     let rest = script::part(text, end, text.len());
     let frame = script::query(text, end, text.len());

@@ -1,6 +1,8 @@
 //! Serving sessions: listening, workers, the relay, and stopping.
 
 pub mod accept;
+mod apart;
+mod commit;
 pub mod console;
 pub mod drain;
 pub mod engage;
@@ -17,6 +19,7 @@ pub mod login;
 pub mod oversize;
 pub mod operate;
 mod portal;
+mod queued;
 pub mod refuse;
 pub mod relay;
 pub mod settings;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use crate::control::Install;
 use crate::live::gate::Hours;
 use crate::live::{Limits, Live, Rules};
 use crate::upstream::{Upstream, UpstreamSettings, scram};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub client_tls: ClientTlsSettings,
     /// The database in which it is looked at the start for what is unfinished.
     pub look_at: Option<String>,
+    /// Whether schema `lockkeeper` is installed at need.
+    pub install: Install,
     /// Where verifiers come from, when logins cannot pass through.
     pub verifiers: Verifiers,
     /// Those of the console's users.

@@ -8,11 +8,12 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Run, Surroundings, fail, guard, plan, script, summary};
+use crate::execute::{Run, Surroundings, defer, fail, guard, message, plan, script, summary};
 use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing, Waits};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
 use crate::peak::InForce;
+use crate::session::deferred::Queue;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Calls, Kind, Script};
 use crate::upstream::Directives;
@@ -23,6 +24,7 @@ use crate::wire::server::Status;
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
 use super::held::{self, Entry};
 use super::lockers::note_made;
+use super::{apart, queued};
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
@@ -30,27 +32,69 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<()
         catalogue::refresh_reading(desk.link).await?;
     }
     let script = sql::parse(sent.text, desk.link.tracker.reading().dialect());
+    match run_held(desk, &script, sent, Answer::Relayed).await? {
+        Ended::Sent => Ok(()),
+        Ended::With(outcome) => finish(desk.link, sent.way, outcome).await,
+    }
+}
+
+/// Who hands the server's answer to a statement that is sent on as it is to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The relay, whenever it comes.
+    Relayed,
+    /// Whoever sends it, since more has to be done before the client's message is answered.
+    Awaited,
+}
+
+/// How looking after a statement has ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It was sent on as it is; its answer is on its way.
+    Sent,
+    /// The client is to have this.
+    With(Outcome),
+}
+
+/// Judges the statement at the front of `link.held` and carries the decision out; afterwards it is gone from there.
+pub(super) async fn run_held(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    sent: Sent<'_>,
+    answer: Answer,
+) -> Result<Ended, Lost> {
+    if let Some(outcome) = Box::pin(queued::look_after(desk, script, sent)).await? {
+        drop_held(desk.link, sent.total);
+        return Ok(Ended::With(outcome));
+    }
+    if desk.link.tracker.status() == Status::Failed {
+        return forward(desk.link, sent.total, answer).await;
+    }
     let standing = standing(desk.link, sent.way, sent.total).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
     }
-    let considered = consider(desk, &script, standing).await?;
-    let (considered, entry) = held::settle(desk, considered, (&script, sent, standing)).await?;
+    let considered = consider(desk, script, standing).await?;
+    let (considered, entry) = held::settle(desk, considered, (script, sent, standing)).await?;
     let case = match considered {
         Considered::Judged(case) => *case,
         Considered::Over(outcome) => {
             entry.end(State::Failed);
             drop_held(desk.link, sent.total);
-            return finish(desk.link, sent.way, outcome).await;
+            return Ok(Ended::With(outcome));
         }
         Considered::Forward => {
             entry.end(State::Passed);
-            forward(desk.link, sent.total).await;
-            return Ok(());
+            return forward(desk.link, sent.total, answer).await;
         }
     };
-    Box::pin(act(desk, case, entry, (&script, sent, standing))).await
+    if case.judgement.decision == Decision::Apart {
+        entry.end(State::Passed);
+        let policy = case.policy;
+        return Ok(Ended::With(Box::pin(apart::run(desk, &policy, script, sent)).await?));
+    }
+    Box::pin(act(desk, case, entry, (script, sent, standing, answer))).await
 }
 
 /// Does what was decided.
@@ -58,8 +102,8 @@ async fn act(
     desk: &mut Desk<'_>,
     case: Case,
     entry: Entry<'_>,
-    (script, sent, standing): (&Script, Sent<'_>, Standing),
-) -> Result<(), Lost> {
+    (script, sent, standing, answer): (&Script, Sent<'_>, Standing, Answer),
+) -> Result<Ended, Lost> {
     announce(desk, &case.judgement).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     let past = case.judgement.past.clone();
@@ -77,14 +121,13 @@ async fn act(
         Turn::Ended(outcome) => {
             let outcome = entry.close(outcome);
             drop_held(desk.link, sent.total);
-            return finish(desk.link, sent.way, outcome).await;
+            return Ok(Ended::With(outcome));
         }
     };
     if case.judgement.decision == Decision::Forward && !(own_batch && alone_only) && !batch_ended {
         entry.end(State::Passed);
         desk.link.tracker.remember(past);
-        forward(desk.link, sent.total).await;
-        return Ok(());
+        return forward(desk.link, sent.total, answer).await;
     }
     if own_batch && !batch_ended {
         end_batch(desk.link).await?;
@@ -101,8 +144,7 @@ async fn act(
     if !matches!(outcome, Outcome::Failed(_)) {
         desk.link.tracker.remember(past);
     }
-    let outcome = entry.close(outcome);
-    finish(desk.link, sent.way, outcome).await
+    Ok(Ended::With(entry.close(outcome)))
 }
 
 /// A statement that has been judged, with what the judgement stands on.
@@ -138,7 +180,8 @@ async fn carry_out(
 ) -> Result<Outcome, Lost> {
     let mut run = run(desk, case, entry);
     match &case.judgement.decision {
-        Decision::Forward => as_sent(run.link, script.text.as_bytes()).await,
+        // What is apart has not come here.
+        Decision::Forward | Decision::Apart => as_sent(run.link, script.text.as_bytes()).await,
         Decision::Guard(guard) if !case.is_watched() && script::is_file(run.link, script, work) => {
             script::run(&mut run, script, guard).await
         }
@@ -154,6 +197,7 @@ async fn carry_out(
             }
             Ok(outcome)
         }
+        Decision::Defer(deferral) => defer::run(&mut run, deferral, script.text.as_bytes()).await,
         Decision::Hold(hold) => {
             fail::transaction(run.link).await?;
             Ok(Outcome::own_error(&hold.elsewhere))
@@ -166,9 +210,47 @@ async fn carry_out(
 }
 
 /// Sends the held statement on as it is.
-async fn forward(link: &mut Link, total: usize) {
+async fn forward(link: &mut Link, total: usize, answer: Answer) -> Result<Ended, Lost> {
     link.batch = Batch::None;
-    link.forward_held(total).await;
+    match answer {
+        Answer::Relayed => {
+            link.forward_held(total).await;
+            Ok(Ended::Sent)
+        }
+        Answer::Awaited => {
+            let rest = link.held.split_off(total.min(link.held.len()));
+            let frame = std::mem::replace(&mut link.held, rest);
+            message::pass(link, &frame).await?;
+            Ok(Ended::With(Outcome::Answered))
+        }
+    }
+}
+
+/// Judges a statement outside any transaction and runs it, as if the client had sent it.
+pub(super) async fn run_alone(desk: &mut Desk<'_>, sql: &[u8]) -> Result<Outcome, Lost> {
+    let script = sql::parse(sql, desk.link.tracker.reading().dialect());
+    let sent = Sent { text: sql, way: Way::Simple, total: 0 };
+    let considered = consider(desk, &script, Standing::Outside).await?;
+    let (considered, entry) = held::settle(desk, considered, (&script, sent, Standing::Outside)).await?;
+    let case = match considered {
+        Considered::Judged(case) => *case,
+        Considered::Over(outcome) => {
+            entry.end(State::Failed);
+            return Ok(outcome);
+        }
+        Considered::Forward => {
+            entry.end(State::Passed);
+            return as_sent(desk.link, sql).await;
+        }
+    };
+    announce(desk, &case.judgement).await;
+    let on = On::Tables(case.judgement.apart.clone());
+    let _permit = match queue::turn(&mut run(desk, &case, &entry), on, Apart::Brief).await? {
+        Turn::Come(permit) => permit,
+        Turn::Ended(outcome) => return Ok(entry.close(outcome)),
+    };
+    let outcome = Box::pin(carry_out(desk, &case, &entry, (Work::Statement(sql), &script))).await?;
+    Ok(entry.close(outcome))
 }
 
 /// Tells the log and the client what was found.
@@ -231,7 +313,11 @@ pub(super) async fn consider(
         .iter()
         .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary());
     if ordinary && calls == Calls::Nothing {
-        return Ok(Considered::Forward);
+        match queued::bearing(desk.link, script).await? {
+            queued::Bearing::None => return Ok(Considered::Forward),
+            queued::Bearing::Refused(outcome) => return Ok(Considered::Over(outcome)),
+            queued::Bearing::Judged => {}
+        }
     }
     if locks_before_its_snapshot(desk.link, script).await? {
         let nothing_asked = Facts { offline: true, ..Facts::default() };
@@ -243,7 +329,7 @@ pub(super) async fn consider(
         desk.link.tracker.remember(judgement.past);
         return Ok(Considered::Forward);
     }
-    let looked = if ordinary || is_call(script) {
+    let looked = if ordinary && calls != Calls::Nothing || is_call(script) {
         settings_of_calls(desk, script).await?
     } else {
         catalogue::look_up(desk.link, &effects::need(script)).await?
@@ -259,7 +345,8 @@ pub(super) async fn consider(
             return Ok(Considered::Over(Outcome::own_error(&error)));
         }
     };
-    let moment = Moment::after(standing, &desk.link.tracker.past()).under(in_force(desk));
+    let pending = desk.link.tracker.deferred().map(Queue::pending).unwrap_or_default();
+    let moment = Moment::after(standing, &desk.link.tracker.past()).behind(pending).under(in_force(desk));
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
     Ok(Considered::Judged(Box::new(Case { session, policy, judgement })))

@@ -69,8 +69,9 @@ impl WorkerState {
             return Rc::clone(control);
         }
         let settings = ready.settings.upstream.control.clone();
-        let control =
-            Rc::new(Control::new(settings.map(|login| ControlSettings::new(login, &ready.upstream))));
+        let settings = settings
+            .map(|login| ControlSettings::new(login, &ready.upstream).installing(ready.settings.install));
+        let control = Rc::new(Control::new(settings));
         *slot = Some((Arc::clone(ready), Rc::clone(&control)));
         control
     }

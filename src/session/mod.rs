@@ -6,6 +6,7 @@
 //! Invariant: a frame is forwarded whole or not at all, unless it is longer than what is inspected. Of such a frame the
 //! last byte is not forwarded before everything in it was looked at.
 
+pub mod deferred;
 pub mod expected;
 pub mod eye;
 pub mod prepared;

@@ -33,6 +33,8 @@ pub enum Why {
     Matters,
     /// It calls what may lock: it may run without being looked at where no more can be watched.
     Calls,
+    /// It may hang on what the open transaction has queued.
+    Queued,
 }
 
 /// A portal of a watched statement.
@@ -65,6 +67,25 @@ impl Prepared {
         self.forget(name);
         self.bytes += name.len() + sql.len();
         self.statements.insert(name.to_vec(), Statement { sql: sql.into(), why });
+    }
+
+    /// The same for one that was there before the open transaction has queued anything, where there is room.
+    pub fn watch_while_queued(&mut self, name: &[u8], sql: &[u8]) {
+        if !self.is_watched(name) && self.has_room(name, sql) {
+            self.watch(name, sql, Why::Queued);
+        }
+    }
+
+    /// Nothing is queued any more.
+    pub fn forget_queued(&mut self) {
+        let bytes = &mut self.bytes;
+        self.statements.retain(|name, one| {
+            let keep = one.why != Why::Queued;
+            if !keep {
+                *bytes -= name.len() + one.sql.len();
+            }
+            keep
+        });
     }
 
     /// The server has made an ordinary statement of this name, or none.

@@ -8,6 +8,7 @@ use crate::wire::scan::ServerScan;
 use crate::wire::server::{self, Status};
 use crate::wire::{Header, Malformed};
 
+use super::deferred::{Queue, Task};
 use super::expected::Expected;
 use super::eye::{Eye, Reading, Seen, Stop};
 use super::prepared::Prepared;
@@ -40,6 +41,8 @@ pub struct Tracker {
     /// What guarded statements of the open transaction have done; boxed, since most sessions never have one.
     past: Option<Box<Past>>,
     attention: Attention,
+    /// What the open transaction has left for the time behind its COMMIT.
+    deferred: Option<Box<Queue>>,
 }
 
 /// Whether the next statement is stopped at whatever it is.
@@ -68,6 +71,7 @@ impl Tracker {
             renamed: None,
             past: None,
             attention: Attention::ToWatched,
+            deferred: None,
         }
     }
 
@@ -79,6 +83,35 @@ impl Tracker {
     /// Only watched statements are stopped at again.
     pub fn stop_at_watched(&mut self) {
         self.attention = Attention::ToWatched;
+    }
+
+    /// What the open transaction has queued.
+    pub fn deferred(&self) -> Option<&Queue> {
+        self.deferred.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn deferred_mut(&mut self) -> Option<&mut Queue> {
+        self.deferred.as_deref_mut()
+    }
+
+    /// How much it has queued.
+    pub fn queued(&self) -> usize {
+        self.deferred.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    /// Queues more. While anything is queued, every statement is stopped at.
+    pub fn queue(&mut self, tasks: Vec<Task>) {
+        self.deferred.get_or_insert_default().push(tasks);
+    }
+
+    /// Takes the queue out, which its owner now has to look after.
+    pub fn take_deferred(&mut self) -> Option<Box<Queue>> {
+        let taken = self.deferred.take();
+        if taken.is_some() {
+            self.prepared.forget_queued();
+        }
+        taken
     }
 
     /// The transaction status as far as the server has told.
@@ -307,6 +340,10 @@ impl Tracker {
         if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
             self.status = status;
             self.past = self.past.take().filter(|_| status != Status::Idle);
+            if status == Status::Idle && self.deferred.is_some() {
+                // It was rolled back: a COMMIT takes the queue out before.
+                self.take_deferred();
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::form::Form;
 use super::lex::{Lexer, Token, TokenKind};
-use super::parse::differs_only_by_concurrently;
+use super::parse::{differs_only_by_concurrently, differs_only_by_unless_exists};
 use super::statement::{Kind, Script, Statement};
+use crate::base::name::written;
 
 const WORD: &str = " CONCURRENTLY";
 
@@ -25,6 +26,35 @@ pub fn concurrently(script: &Script) -> Option<Vec<u8>> {
         return None;
     }
     insert(script.text.as_bytes(), at, WORD.as_bytes())
+}
+
+/// The whole text of a `CREATE INDEX` with `IF NOT EXISTS`, and with this name where it has none; `None` when that cannot be done
+/// beyond doubt.
+///
+/// The proof is that of `concurrently`.
+pub fn unless_exists(script: &Script, name: &str) -> Option<Vec<u8>> {
+    let [Statement { form: Form::CreateIndex(index), .. }] = script.statements.as_slice() else {
+        return None;
+    };
+    let shadow = script.dialect.encoding.shade(script.text.as_bytes());
+    if shadow.ambiguous || index.if_not_exists && index.name.is_some() {
+        return (!shadow.ambiguous).then(|| script.text.as_bytes().to_vec());
+    }
+    let words = match &index.name {
+        Some(_) => " IF NOT EXISTS".to_owned(),
+        None => format!(" IF NOT EXISTS {}", written(name)),
+    };
+    let word = if index.concurrently { "concurrently" } else { "index" };
+    let [statement] = script.statements.as_slice() else { return None };
+    let body = shadow.text.get(statement.span.clone())?;
+    let conforming = script.dialect.standard_conforming_strings;
+    let mut tokens = Lexer::new(body, conforming);
+    let at = statement.span.start + tokens.find(|token| token.is_word(body, word))?.end;
+    let with = |words: &str| String::from_utf8(insert(shadow.text.as_bytes(), at, words.as_bytes())?).ok();
+    if !differs_only_by_unless_exists(&with(&" ".repeat(words.len()))?, &with(&words)?, script.dialect) {
+        return None;
+    }
+    insert(script.text.as_bytes(), at, words.as_bytes())
 }
 
 /// Where the word belongs: right after `INDEX`, or after what is rebuilt; options in parentheses may come before.
@@ -78,6 +108,28 @@ fn insert(text: &[u8], at: usize, word: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::sql::{Encoding, parse};
+
+    #[test]
+    fn an_index_is_made_unless_it_exists() {
+        for (sql, expected) in [
+            ("CREATE INDEX i ON t (a)", Some("CREATE INDEX IF NOT EXISTS i ON t (a)")),
+            (
+                "create unique index /* index */ concurrently i on t (a)",
+                Some("create unique index /* index */ concurrently IF NOT EXISTS i on t (a)"),
+            ),
+            ("CREATE INDEX ON t (a) -- why", Some("CREATE INDEX IF NOT EXISTS \"T_idx\" ON t (a) -- why")),
+            (
+                "CREATE INDEX CONCURRENTLY ON größe (ü)",
+                Some("CREATE INDEX CONCURRENTLY IF NOT EXISTS \"T_idx\" ON größe (ü)"),
+            ),
+            ("CREATE INDEX IF NOT EXISTS i ON t (a)", Some("CREATE INDEX IF NOT EXISTS i ON t (a)")),
+            ("DROP INDEX i", None),
+        ] {
+            let script = parse(sql.as_bytes(), Encoding::Utf8);
+            let edited = unless_exists(&script, "T_idx").and_then(|sql| String::from_utf8(sql).ok());
+            assert_eq!(edited.as_deref(), expected, "{sql}");
+        }
+    }
 
     #[test]
     fn definitions_begin_behind_the_tables_name() {

@@ -153,7 +153,7 @@ fn all_problems_are_told_at_once() {
     lockkeeper.toml:27: guard.backoff_min: 1min is more than guard.backoff_max, 2s
     lockkeeper.toml:28: guard.patience: each patience must be at least as long as the one before
     lockkeeper.toml:31: control.url: expected postgres://user:password@host:port/database, or key=value pairs
-    lockkeeper.toml:36: nonsense: unknown key; known here are listen, listen.tls, upstream, control, auth, limits, guard, operator, log, stop
+    lockkeeper.toml:36: nonsense: unknown key; known here are listen, listen.tls, upstream, control, ledger, auth, limits, guard, operator, log, stop
     lockkeeper.toml:39: stop.deadline: expected a duration such as "100ms" (us, ms, s, min, h, d), found a table
     lockkeeper.toml:46: rule.2.databse: unknown key; did you mean "database"?
     lockkeeper.toml:47: rule.2.allow: create-index-blocking: expected a reason between quotes

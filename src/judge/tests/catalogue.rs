@@ -1,14 +1,10 @@
-//! The small catalogue that the tests judge against, and how a judgement is shown.
+//! The small catalogue that the tests judge against.
 
-use std::fmt::Write;
-
-use crate::base::{LockMode, RelationName};
+use crate::base::RelationName;
 use crate::effects::facts::{
     ColumnFacts, ConstraintFacts, Facts, FillFacts, IndexFacts, PartitionFacts, PartitionKey, Reference,
     Relation, RelationKind, TableFacts, TableIndex, TypeFacts, TypeKind, TypedColumn,
 };
-use crate::judge::{Decision, Guard, Judgement, Waits};
-use crate::plan::{Context, Inverse, Pace, Plan, Probe, Target};
 use crate::sql::form::{ConstraintKind, TypeName};
 
 fn relation(oid: u32, kind: RelationKind) -> Relation {
@@ -332,68 +328,4 @@ pub(super) fn facts(server_version: u32) -> Facts {
 /// What is known offline: nothing but the version.
 pub(super) fn offline(server_version: u32) -> Facts {
     Facts { server_version, offline: true, ..Facts::default() }
-}
-
-/// A judgement as the hazards' pages show it.
-pub(super) fn show(judgement: &Judgement) -> String {
-    let mut shown = match &judgement.decision {
-        Decision::Forward => "forward\n".to_owned(),
-        Decision::Guard(guard) => show_guard(guard),
-        Decision::Run(plan) => show_plan(plan),
-        Decision::Hold(hold) => format!("hold {}\n", hold.told.message),
-        Decision::Refuse(notice) => format!("refuse {} {}\n", notice.code, notice.message),
-    };
-    for notice in &judgement.notices {
-        writeln!(shown, "{}: {}", notice.severity.word(), notice.message).unwrap();
-    }
-    shown
-}
-
-fn show_guard(Guard { targets, retry, waits, first }: &Guard) -> String {
-    let modes: Vec<&str> = targets.iter().map(|Target { mode, .. }| LockMode::name(*mode)).collect();
-    let shown = match (waits, modes.as_slice()) {
-        (Waits::AsSent, _) => format!("watch retry {retry:?}\n"),
-        (Waits::Briefly, []) => format!("guard retry {retry:?} locks nothing known\n"),
-        (Waits::Briefly, modes) => format!("guard retry {retry:?} locks {}\n", modes.join(", ")),
-    };
-    first.iter().fold(shown, |shown, first| shown + "  first " + first + "\n")
-}
-
-fn show_plan(plan: &Plan) -> String {
-    let mut shown = String::new();
-    for step in &plan.steps {
-        let context = match step.context {
-            Context::Anywhere => "anywhere",
-            Context::OutsideTransaction => "outside-transaction",
-        };
-        let probe = match step.probe {
-            Probe::Tag => "Tag",
-            Probe::NoNewInvalidIndex(_) => "NoNewInvalidIndex",
-            Probe::Gone(_) => "Gone",
-            Probe::Valid(_) => "Valid",
-        };
-        let undo = match step.inverse {
-            Inverse::Nothing => "Nothing",
-            Inverse::DropNewInvalidIndexes(_) => "DropNewInvalidIndexes",
-            Inverse::FinishDrop(_) => "FinishDrop",
-            Inverse::Finish(_) => "Finish",
-            Inverse::FinishDetach(_) => "FinishDetach",
-        };
-        writeln!(shown, "run {}", step.text()).unwrap();
-        let pace = match &step.pace {
-            Pace::Unhurried => "",
-            Pace::Ladder(_) => " under the ladder",
-            Pace::Gathered(_) => " on all tables up front, once no partition lacks its own, under the ladder",
-            Pace::Together(_) => " on all tables up front under the ladder",
-            Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
-            Pace::Ranges(_) => " in ranges",
-            Pace::Leaves(_) => " in ranges of each leaf",
-        };
-        writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
-        for back in &step.undo {
-            writeln!(shown, "  back {}", String::from_utf8_lossy(&back.sql)).unwrap();
-        }
-    }
-    writeln!(shown, "tag {}", plan.tag).unwrap();
-    shown
 }

@@ -6,3 +6,4 @@ mod pages;
 mod properties;
 mod rules;
 mod sequence;
+mod show;

@@ -5,7 +5,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::catalogue::{facts, offline, show};
+use super::catalogue::{facts, offline};
+use super::show::show;
 use crate::effects::Past;
 use crate::effects::facts::Facts;
 use crate::hazard;

@@ -1,6 +1,7 @@
 //! The judge's rules, one table each.
 
-use super::catalogue::{facts, show};
+use super::catalogue::facts;
+use super::show::show;
 use crate::effects::Past;
 use crate::effects::facts::Facts;
 use crate::judge::{Decision, Mode, Moment, Policy, Standing, Waits, decide, policy_for};
@@ -24,6 +25,8 @@ fn course(text: &str, transaction: Standing) -> String {
         Decision::Guard(guard) if guard.waits == Waits::AsSent => format!("watch {:?}", guard.retry),
         Decision::Guard(guard) => format!("{:?}", guard.retry),
         Decision::Run(_) => "run".into(),
+        Decision::Defer(_) => "defer".into(),
+        Decision::Apart => "apart".into(),
         Decision::Hold(_) => "hold".into(),
         Decision::Refuse(notice) => format!("refuse {}", notice.code),
     }
@@ -116,7 +119,9 @@ fn several_statements_are_one_transaction() {
         ("RESET ALL; ALTER TABLE orders ADD c int", "Never"),
         ("CALL p(); ALTER TABLE orders ADD c int", "Never"),
         ("CREATE INDEX CONCURRENTLY ON orders (no); SELECT 1", "refuse 25001"),
-        ("CREATE INDEX ON orders (no); SELECT 1", "Whole"),
+        ("CREATE INDEX ON orders (no); SELECT 1", "apart"),
+        ("CREATE INDEX ON orders (no); BEGIN; SELECT 1", "Whole"),
+        ("BEGIN; CREATE INDEX ON orders (no); COMMIT", "apart"),
         ("LOCK TABLE orders; SELECT 1", "Whole"),
         ("SELECT 1; SELECT 2", "forward"),
         ("CREATE TABLE new (a int); CREATE INDEX ON new (a)", "forward"),
@@ -142,10 +147,11 @@ fn in_a_transaction() {
         ("ALTER TABLE fresh ADD c int", HOLDS_STRONG, "forward"),
         ("ALTER TABLE orders ADD c int; SET CONSTRAINTS ALL IMMEDIATE", IN_TRANSACTION, "Savepoint"),
         ("SAVEPOINT a; ALTER TABLE orders ADD c int", IN_TRANSACTION, "Never"),
-        ("CREATE INDEX ON orders (no)", IN_TRANSACTION, "Savepoint"),
+        ("CREATE INDEX ON orders (no)", IN_TRANSACTION, "defer"),
         ("CREATE INDEX ON fresh (no)", IN_TRANSACTION, "forward"),
         ("CREATE INDEX CONCURRENTLY ON orders (no)", IN_TRANSACTION, "refuse 25001"),
-        ("DROP INDEX orders_no_idx", IN_TRANSACTION, "Savepoint"),
+        ("CREATE INDEX ON orders (no)", Standing::Implicit, "refuse 0A000"),
+        ("DROP INDEX orders_no_idx", HOLDS_STRONG, "defer"),
         ("VACUUM FULL orders", IN_TRANSACTION, "refuse 25001"),
         ("LOCK TABLE orders", IN_TRANSACTION, "Savepoint"),
         ("LOCK TABLE orders NOWAIT", IN_TRANSACTION, "forward"),

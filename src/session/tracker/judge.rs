@@ -48,7 +48,7 @@ impl Tracker {
         } else {
             body
         };
-        if whole && self.attention == Attention::ToNext {
+        if whole && (self.attention == Attention::ToNext || self.deferred.is_some()) {
             return Stop::Engage;
         }
         if whole && header.body <= self.inspect_max {

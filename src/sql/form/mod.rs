@@ -88,6 +88,8 @@ pub enum Form {
     AlterEnum(EnumChange),
     /// `DO`, `CREATE FUNCTION`, `CREATE PROCEDURE`
     Body(Body),
+    /// `SAVEPOINT`, `RELEASE`, `ROLLBACK TO`: the savepoint's name.
+    Savepoint(String),
     /// `SET CONSTRAINTS ALL IMMEDIATE` and the like: pending trigger events are done with.
     ConstraintsImmediate,
     /// `CREATE SEQUENCE`, `CREATE VIEW`, `CREATE SCHEMA`, `CREATE TRIGGER`, ..

@@ -103,6 +103,21 @@ pub(in crate::sql) fn differs_only_by_concurrently(old: &str, new: &str, dialect
     switched && old == new
 }
 
+/// Whether two texts of one length, one `CREATE INDEX` each, say the same but for `IF NOT EXISTS` in the second, and a name where the
+/// first has none.
+pub(in crate::sql) fn differs_only_by_unless_exists(old: &str, new: &str, dialect: Dialect) -> bool {
+    let (Ok(mut old), Ok(mut new)) = (read(old, dialect), read(new, dialect)) else { return false };
+    let (Some(NodeEnum::IndexStmt(old_index)), Some(NodeEnum::IndexStmt(new_index))) =
+        (only_node(&mut old), only_node(&mut new))
+    else {
+        return false;
+    };
+    if old_index.idxname.is_empty() {
+        old_index.idxname.clone_from(&new_index.idxname);
+    }
+    switched_on(&mut old_index.if_not_exists, new_index.if_not_exists) && old == new
+}
+
 /// Sets the old flag where only the new one is set.
 fn switched_on(old: &mut bool, new: bool) -> bool {
     let switched = !*old && new;

@@ -68,6 +68,9 @@ fn rare(node: &NodeEnum, places: &Places<'_>) -> Form {
         NodeEnum::AlterEnumStmt(it) => Form::AlterEnum(object::alter_enum(it)),
         NodeEnum::DoStmt(it) => Form::Body(body::block(&it.args, places)),
         NodeEnum::CreateFunctionStmt(it) => Form::Body(body::function(it, places)),
+        NodeEnum::TransactionStmt(it) if !it.savepoint_name.is_empty() => {
+            Form::Savepoint(it.savepoint_name.clone())
+        }
         NodeEnum::ConstraintsSetStmt(it) if !it.deferred => Form::ConstraintsImmediate,
         other => made::of(other).unwrap_or_default(),
     }

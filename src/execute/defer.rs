@@ -1,0 +1,126 @@
+//! A statement of an open transaction of which only the brief part is done in it; the rest is queued.
+
+use crate::judge::{Guard, Retry, Waits};
+use crate::plan::{Deferral, Later, Pace, Step, up_front};
+use crate::session::deferred::{QUEUED_MAX, Task};
+use crate::sql::{edit, parse};
+use crate::upstream::call::{Call, Item};
+use crate::upstream::{Link, Lost};
+
+use super::outbox::{self, Readiness};
+use super::outcome::Outcome;
+use super::{Run, catalogue, fail, guard};
+use crate::base::{Notice, SqlState};
+
+/// Does what is to be done now and queues the rest; `text` is the statement as it was sent.
+pub async fn run(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Outcome, Lost> {
+    let settings = match ready(run, deferral).await? {
+        Ready::Under(settings) => settings,
+        Ready::AsSent => return as_sent(run.link, text).await,
+        Ready::Refused(outcome) => return Ok(outcome),
+    };
+    for step in &deferral.now {
+        let outcome = brief(run, step).await?;
+        if !matches!(outcome, Outcome::Complete(_) | Outcome::Answered) {
+            return Ok(outcome);
+        }
+    }
+    if !deferral.later.is_empty() {
+        queue(run.link, &deferral.later, &settings).await?;
+    }
+    Ok(Outcome::Complete(format!("{}\0", deferral.tag).into_bytes()))
+}
+
+enum Ready {
+    Under(outbox::Settings),
+    /// The server refuses it, in words of its own.
+    AsSent,
+    Refused(Outcome),
+}
+
+/// Whether what is left for later can be written down when the transaction is committed.
+async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
+    if deferral.later.is_empty() {
+        return Ok(Ready::Under(Vec::new()));
+    }
+    let encoding = run.link.tracker.reading().dialect().encoding;
+    let full = run.link.tracker.queued() + deferral.later.len() > QUEUED_MAX;
+    let why = if full { Some(too_many()) } else { outbox::unwritable(&deferral.later, encoding) };
+    if let Some(why) = why {
+        return refused(run.link, &why).await;
+    }
+    let settings = match outbox::readiness(run.link, run.surroundings, deferral.tag).await? {
+        Readiness::Ready(settings) => settings,
+        Readiness::ReadOnly => return Ok(Ready::AsSent),
+        Readiness::Not(why) => return refused(run.link, &why).await,
+        Readiness::Failed(failed) => {
+            return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
+        }
+    };
+    if outbox::is_taken(run.link, &deferral.later, encoding).await? {
+        return Ok(Ready::AsSent);
+    }
+    Ok(Ready::Under(settings))
+}
+
+async fn refused(link: &mut Link, why: &Notice) -> Result<Ready, Lost> {
+    fail::transaction(link).await?;
+    Ok(Ready::Refused(Outcome::own_error(why)))
+}
+
+fn too_many() -> Notice {
+    let message = format!("a transaction may not defer more than {QUEUED_MAX} statements");
+    Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint("Commit in between.")
+}
+
+/// The statement as it was sent, which the server is known to refuse.
+async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
+    let mut answer = Call::run(link, &[Item::client(text)]).await?;
+    Ok(match answer.failed {
+        Some(failed) => Outcome::server_error(&failed, None, None),
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
+}
+
+/// A step that locks for a moment, in the client's transaction.
+async fn brief(run: &mut Run<'_>, step: &Step) -> Result<Outcome, Lost> {
+    let (targets, first) = match &step.pace {
+        Pace::Ladder(targets) => (targets.clone(), Vec::new()),
+        Pace::Together(targets) => (targets.clone(), up_front::locks(targets)),
+        _ => (Vec::new(), Vec::new()),
+    };
+    let mut outcome = Outcome::Answered;
+    for sql in std::iter::once(&step.sql).chain(&step.also) {
+        let retry = if run.link.tracker.holds_strong_lock() { Retry::Never } else { Retry::Savepoint };
+        let guard = Guard { targets: targets.clone(), retry, waits: Waits::Briefly, first: first.clone() };
+        outcome = guard::run(run, guard::Work::Statement(sql), &guard).await?;
+        if matches!(outcome, Outcome::Failed(_)) {
+            return Ok(outcome);
+        }
+        let mut past = run.link.tracker.past();
+        past.hold_beyond();
+        run.link.tracker.remember(past);
+    }
+    Ok(outcome)
+}
+
+/// Puts statements into the session's queue. With the first of them, everything that the client has prepared is watched, since it
+/// may hang on them.
+async fn queue(link: &mut Link, later: &[Later], settings: &outbox::Settings) -> Result<(), Lost> {
+    if link.tracker.queued() == 0
+        && let Some(all) = catalogue::prepared_texts(link).await?
+    {
+        for (name, text) in all {
+            link.tracker.prepared.watch_while_queued(name.as_bytes(), text.as_bytes());
+        }
+    }
+    let dialect = link.tracker.reading().dialect();
+    let tasks = later.iter().map(|later| {
+        let script = parse(&later.sql, dialect);
+        // Whoever runs it again where nobody knows whether it has run finds what is there.
+        let sql = edit::unless_exists(&script, "").unwrap_or_else(|| later.sql.clone());
+        Task { later: Later { sql, ..later.clone() }, settings: settings.clone() }
+    });
+    link.tracker.queue(tasks.collect::<Vec<_>>());
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! The transactional outbox: what a transaction has deferred is written down in it, right before its COMMIT, so that either both
+//! are there or neither (`control/schema.sql`).
+
+use serde_json::{Map, Value, json};
+
+use crate::base::{Notice, SqlState};
+use crate::plan::Later;
+use crate::session::deferred::Task;
+use crate::sql::form::Form;
+use crate::sql::{Encoding, parse};
+use crate::upstream::call::{Answer, Call, Failed, Item};
+use crate::upstream::{Link, Lost};
+
+use super::Surroundings;
+
+/// Settings that decide what a statement means, or what it makes.
+const SETTINGS: [&str; 9] = [
+    "role",
+    "search_path",
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
+    "default_tablespace",
+    "lockkeeper.mode",
+    "lockkeeper.allow",
+    "lockkeeper.max_stall",
+];
+
+/// A setting and its value.
+pub type Settings = Vec<(String, String)>;
+
+/// What a transaction may queue.
+#[derive(Debug)]
+pub enum Readiness {
+    /// Work under these settings.
+    Ready(Settings),
+    /// Nothing, since it writes nothing: the server refuses the statement itself.
+    ReadOnly,
+    /// Nothing; why.
+    Not(Box<Notice>),
+    /// The question has failed, and the transaction with it.
+    Failed(Failed),
+}
+
+/// Whether the open transaction can queue work, and under which settings that will run.
+pub async fn readiness(
+    link: &mut Link,
+    surroundings: &Surroundings<'_>,
+    tag: &str,
+) -> Result<Readiness, Lost> {
+    let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
+    let question = format!(
+        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, \
+         pg_catalog.to_regprocedure('lockkeeper.queue(jsonb,boolean)') IS NOT NULL"
+    );
+    let answer = Call::run(link, &[Item::ours(&question)]).await?;
+    if let Some(failed) = answer.failed {
+        return Ok(Readiness::Failed(failed));
+    }
+    let Some(row) = answer.row(0) else { return Ok(Readiness::ReadOnly) };
+    let text = |at: usize| row.get(at).and_then(|value| value.as_deref());
+    if text(0) == Some("on") {
+        return Ok(Readiness::ReadOnly);
+    }
+    let set =
+        SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
+    let settings: Settings = set.filter(|(_, value)| !value.is_empty()).collect();
+    if text(SETTINGS.len() + 1) == Some("t") {
+        return Ok(Readiness::Ready(settings));
+    }
+    let database = &surroundings.place.database;
+    Ok(match surroundings.control.ensure_schema(database).await {
+        Ok(()) => Readiness::Ready(settings),
+        Err(why) => {
+            Readiness::Not(Box::new(why.notice(&format!("{tag} cannot be deferred in this transaction"))))
+        }
+    })
+}
+
+/// Why a text cannot be written down; `None` where it can.
+pub fn unwritable(later: &[Later], encoding: Encoding) -> Option<Notice> {
+    let writable = |later: &Later| {
+        later.sql.is_ascii() || (encoding == Encoding::Utf8 && std::str::from_utf8(&later.sql).is_ok())
+    };
+    let one = later.iter().find(|later| !writable(later))?;
+    Some(
+        Notice::error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{} cannot be deferred in this client encoding", one.tag),
+        )
+        .hint("SET client_encoding = 'UTF8', or run it outside the transaction."),
+    )
+}
+
+/// The name of an index that would be made although there is something of that name, which the server says at once.
+pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> Result<bool, Lost> {
+    const TAKEN: &str = "SELECT 1 FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c \
+         ON c.relnamespace OPERATOR(pg_catalog.=) t.relnamespace AND c.relname OPERATOR(pg_catalog.=) $2 \
+         WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid";
+    for one in later {
+        let script = parse(&one.sql, encoding);
+        let Some(Form::CreateIndex(index)) = script.statements.first().map(|it| &it.form) else { continue };
+        let Some(name) = index.name.as_deref().filter(|_| !index.if_not_exists) else { continue };
+        let table = index.table.to_string();
+        let answer = Call::run(link, &[Item::ours(TAKEN).with(vec![&table, name])]).await?;
+        if answer.failed.is_some() || answer.rows_of(0).next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes a queue down in the open transaction; the numbers of its tasks, in order.
+pub async fn write(
+    link: &mut Link,
+    tasks: &[Task],
+    background: bool,
+) -> Result<Result<Vec<String>, Failed>, Lost> {
+    let all: Vec<Value> = tasks.iter().map(written).collect();
+    let all = Value::Array(all).to_string();
+    let background = if background { "true" } else { "false" };
+    let queue = Item::ours("SELECT lockkeeper.queue($1::pg_catalog.jsonb, $2::pg_catalog.bool)");
+    let answer = Call::run(link, &[queue.with(vec![&all, background])]).await?;
+    if let Some(failed) = answer.failed {
+        return Ok(Err(failed));
+    }
+    Ok(Ok(answer.rows_of(0).filter_map(|row| row.first().cloned().flatten()).collect()))
+}
+
+fn written(task: &Task) -> Value {
+    let later = &task.later;
+    let settings: Map<String, Value> =
+        task.settings.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
+    json!({
+        "sql": String::from_utf8_lossy(&later.sql),
+        "title": later.title,
+        "tag": later.tag,
+        "settings": settings,
+    })
+}
+
+/// Marks a task as running; false when it is somebody else's by now.
+pub async fn begin(link: &mut Link, id: &str) -> Result<Result<bool, Failed>, Lost> {
+    let item = Item::ours("SELECT lockkeeper.begin_task($1::pg_catalog.int8)").with(vec![id]);
+    let answer = Call::run(link, &[item]).await?;
+    Ok(yes_or_failed(answer))
+}
+
+/// Marks a task as done, or as failed for these words.
+pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Result<bool, Failed>, Lost> {
+    const DONE: &str = "SELECT lockkeeper.end_task($1::pg_catalog.int8)";
+    const FAILED: &str = "SELECT lockkeeper.end_task($1::pg_catalog.int8, $2)";
+    let item = match failure {
+        None => Item::ours(DONE).with(vec![id]),
+        Some(words) => Item::ours(FAILED).with(vec![id, words]),
+    };
+    let answer = Call::run(link, &[item]).await?;
+    Ok(yes_or_failed(answer))
+}
+
+fn yes_or_failed(answer: Answer) -> Result<bool, Failed> {
+    match answer.failed {
+        Some(failed) => Err(failed),
+        None => Ok(answer.row(0).and_then(|row| row.first().cloned().flatten()).as_deref() == Some("t")),
+    }
+}
+
+/// Gives the session the settings under which a task was queued; what they were before, where they differ.
+pub async fn put_on(link: &mut Link, wanted: &[(String, String)]) -> Result<Result<Settings, Failed>, Lost> {
+    let mut before = Settings::new();
+    for (name, value) in wanted {
+        let now =
+            Call::run(link, &[Item::ours("SELECT pg_catalog.current_setting($1, true)").with(vec![name])])
+                .await?;
+        let now = now.row(0).and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
+        if now == *value {
+            continue;
+        }
+        if let Some(failed) = set(link, name, value).await? {
+            return Ok(Err(failed));
+        }
+        before.push((name.clone(), now));
+    }
+    Ok(Ok(before))
+}
+
+/// Gives the session its own settings back.
+pub async fn take_off(link: &mut Link, before: &[(String, String)]) -> Result<Option<Failed>, Lost> {
+    let mut failed = None;
+    for (name, value) in before.iter().rev() {
+        failed = set(link, name, value).await?.or(failed);
+    }
+    Ok(failed)
+}
+
+async fn set(link: &mut Link, name: &str, value: &str) -> Result<Option<Failed>, Lost> {
+    let item = Item::ours("SELECT pg_catalog.set_config($1, $2, false)").with(vec![name, value]);
+    Ok(Call::run(link, &[item]).await?.failed)
+}

@@ -1,0 +1,128 @@
+//! What becomes of long work in an open transaction: queued behind its COMMIT, or refused.
+
+use super::decide::{Case, Found};
+use super::decision::{Decision, Judgement};
+use super::depend::WAY_OUT;
+use super::explain;
+use super::moment::Standing;
+use super::policy::InTransaction;
+use crate::base::name::choose;
+use crate::base::{Notice, SqlState};
+use crate::effects::columns_in_name;
+use crate::effects::facts::Oid;
+use crate::hazard::{Finding, Remedy};
+use crate::plan::{Deferral, Later, Plan};
+use crate::sql::form::{Form, Index};
+use crate::sql::statement::{Kind, Readable};
+use crate::sql::{edit, parse};
+
+/// A message of more statements is not run one by one.
+const APART_MAX: usize = 1_000;
+
+/// What becomes of a finding that has a remedy of its own outside a transaction.
+pub(super) enum Elsewhere {
+    /// It is let pass under the ladder, and told.
+    Told(Option<Notice>),
+    /// Its plan is divided.
+    Queued(Plan, &'static str),
+    /// Each statement of the message is looked at by itself.
+    Apart,
+    Refused(Notice),
+}
+
+impl Case<'_> {
+    /// What becomes of a finding of a statement that does not stand alone outside a transaction.
+    pub(super) fn elsewhere(&self, found: &Found) -> Elsewhere {
+        let Found { tag, inner, finding, .. } = found;
+        let told = || Elsewhere::Told(finding.elsewhere.clone().map(|it| explain::with_way_out(it, finding)));
+        if *inner || self.policy.in_transaction == InTransaction::Warn {
+            return told();
+        }
+        if self.script.statements.len() > 1 {
+            return if self.can_be_told_apart() { Elsewhere::Apart } else { told() };
+        }
+        match (&finding.remedy, self.transaction) {
+            (Remedy::Plan { plan, form }, Standing::Explicit { .. })
+                if self.policy.in_transaction == InTransaction::Defer =>
+            {
+                Elsewhere::Queued(plan.clone(), form)
+            }
+            (Remedy::Plan { .. }, Standing::Implicit) => Elsewhere::Refused(in_a_batch(tag, finding)),
+            (Remedy::Plan { .. }, _) => Elsewhere::Refused(in_a_transaction(tag, finding)),
+            (Remedy::Refuse(refusal), _) => {
+                Elsewhere::Refused(explain::with_way_out(refusal.clone(), finding))
+            }
+            _ => told(),
+        }
+    }
+
+    /// Whether the statements of a message may be run one by one: in a block, in one that the message begins itself, or in one of ours
+    /// around all of them.
+    pub(super) fn can_be_told_apart(&self) -> bool {
+        let control = |kind: &Kind| matches!(kind, Kind::Transaction(_));
+        let mut kinds = self.script.statements.iter().map(|statement| &statement.kind);
+        self.script.readable == Readable::Whole
+            && self.script.statements.len() <= APART_MAX
+            && match self.transaction {
+                Standing::Explicit { .. } => true,
+                Standing::Outside => kinds.next().is_some_and(control) || !kinds.any(control),
+                Standing::Implicit => false,
+            }
+    }
+
+    /// The statement with its plan divided, or whole where it has none.
+    pub(super) fn deferred(&self, plan: Option<&Plan>, touched: Vec<Oid>, judgement: Judgement) -> Judgement {
+        let Some(statement) = self.script.statements.first() else { return judgement };
+        let names = match &statement.form {
+            Form::CreateIndex(index) => vec![index.table.clone()],
+            _ => Vec::new(),
+        };
+        let whole = Later::whole(self.script.text.as_bytes().to_vec(), statement, touched, names);
+        let mut deferral = match plan {
+            Some(plan) => Deferral::of_plan(plan, self.script.dialect, whole),
+            None => Deferral::whole(whole),
+        };
+        for later in &mut deferral.later {
+            self.name(later);
+        }
+        if deferral.later.is_empty() && deferral.now.is_empty() {
+            return judgement;
+        }
+        Judgement { decision: Decision::Defer(Box::new(deferral)), ..judgement }
+    }
+
+    /// Names an index as Postgres would, so that it is known again.
+    fn name(&self, later: &mut Later) {
+        let script = parse(&later.sql, self.script.dialect);
+        let [statement] = script.statements.as_slice() else { return };
+        let Form::CreateIndex(index) = &statement.form else { return };
+        if index.name.is_some() {
+            return;
+        }
+        let name = self.free_name(index);
+        if let Some(sql) = edit::unless_exists(&script, &name) {
+            later.sql = sql;
+            later.pending.made.push(name);
+            later.title = crate::plan::deferral::title_of(&later.sql, self.script.dialect);
+        }
+    }
+
+    fn free_name(&self, index: &Index) -> String {
+        let beside = self.facts.taken(&index.table).map(|it| it.relations.as_slice()).unwrap_or_default();
+        let queued = self.queued.iter().flat_map(|pending| &pending.made);
+        let taken: Vec<&str> = beside.iter().chain(queued).map(String::as_str).collect();
+        choose(&[&index.table.name, &columns_in_name(index), "idx"], &taken)
+    }
+}
+
+fn in_a_batch(tag: &str, finding: &Finding) -> Notice {
+    let message = format!("{tag} cannot be deferred in a pipeline without a transaction block");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail(finding.why.clone())
+        .hint("Send a Sync before it, so that it stands alone, or BEGIN and COMMIT around all of it.")
+}
+
+fn in_a_transaction(tag: &str, finding: &Finding) -> Notice {
+    let message = format!("{tag} is refused inside a transaction: {}", finding.hazard);
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).detail(finding.why.clone()).hint(WAY_OUT)
+}

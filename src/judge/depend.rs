@@ -1,0 +1,212 @@
+//! Whether a statement hangs on what its transaction has only queued: it never runs against a state that is not there yet.
+//!
+//! Names are compared without their schemas where one of them has none, and texts are searched for names: what only looks alike
+//! counts as the same.
+
+use crate::base::{Notice, RelationName, SqlState};
+use crate::effects::Effects;
+use crate::plan::by_hand::spelled;
+use crate::plan::{Pending, Sight, deferral};
+use crate::sql::form::{Action, ConstraintKind, Form};
+use crate::sql::statement::{Kind, Opaque, Script, Statement};
+
+/// What queued statements mean for one that comes after them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Dependence {
+    /// Nothing.
+    #[default]
+    None,
+    /// It has to be queued behind them.
+    Behind,
+    /// It cannot be run.
+    Refused(Box<Notice>),
+}
+
+/// What `queued` means for the statement of a message that is the only one in it; `effects` where they are known.
+pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>) -> Dependence {
+    let [statement] = script.statements.as_slice() else { return Dependence::None };
+    if queued.is_empty() || matches!(statement.kind, Kind::Transaction(_) | Kind::Setting(_)) {
+        return Dependence::None;
+    }
+    if let Some(name) = made_twice(queued, statement) {
+        let message = format!("relation \"{name}\" already exists");
+        let error = Notice::error(SqlState::DUPLICATE_TABLE, message)
+            .detail("It is queued in this transaction and made when that is committed.");
+        return Dependence::Refused(Box::new(error));
+    }
+    let case = Case { script, statement, effects };
+    let worst = queued.iter().filter(|pending| case.hangs_on(pending)).map(|pending| pending.sight).max();
+    match worst {
+        None => Dependence::None,
+        Some(_) if deferral::may_be_queued(script) => Dependence::Behind,
+        Some(sight) => Dependence::Refused(Box::new(refusal(statement, sight, queued, &case))),
+    }
+}
+
+/// What becomes of a message of ordinary statements behind what is queued: `None`, it may run; otherwise the error, or `Some(None)`
+/// where it has to be judged like one that is not ordinary.
+pub fn before(queued: &[Pending], script: &Script) -> Option<Option<Notice>> {
+    let each = script.statements.iter().map(|statement| {
+        let alone = Script { statements: vec![statement.clone()], ..script.clone() };
+        on(queued, &alone, None)
+    });
+    each.fold(None, |worst, one| match (worst, one) {
+        (Some(Some(why)), _) => Some(Some(why)),
+        (_, Dependence::Refused(why)) => Some(Some(*why)),
+        (_, Dependence::Behind) => Some(None),
+        (worst, Dependence::None) => worst,
+    })
+}
+
+/// The name of an index or constraint that is made although it is queued already.
+fn made_twice(queued: &[Pending], statement: &Statement) -> Option<String> {
+    let names: Vec<&String> = match &statement.form {
+        Form::CreateIndex(index) if !index.if_not_exists => index.name.iter().collect(),
+        Form::AlterTable(alter) => {
+            let added = alter.parts.iter().filter_map(|part| match &part.action {
+                Action::AddConstraint(constraint) if constraint.using_index.is_none() => {
+                    constraint.name.as_ref()
+                }
+                _ => None,
+            });
+            added.collect()
+        }
+        _ => return None,
+    };
+    let twice = |name: &String| {
+        let last =
+            queued.iter().rev().find(|pending| pending.made.contains(name) || pending.gone.contains(name));
+        last.is_some_and(|pending| pending.made.contains(name))
+    };
+    names.into_iter().find(|name| twice(name)).cloned()
+}
+
+struct Case<'a> {
+    script: &'a Script,
+    statement: &'a Statement,
+    effects: Option<&'a Effects>,
+}
+
+impl Case<'_> {
+    fn hangs_on(&self, pending: &Pending) -> bool {
+        if self.is_opaque() {
+            return pending.sight == Sight::Rows;
+        }
+        let touches = self.touches(pending);
+        let changes = self.changes_schema();
+        if changes && self.names_something_of(pending) {
+            return true;
+        }
+        match pending.sight {
+            Sight::Rows => touches,
+            Sight::Writes if !changes => touches && !self.statement.writes.is_empty(),
+            Sight::Key if !changes => touches && self.mentions("conflict"),
+            Sight::Key if self.refers_to(pending) => true,
+            Sight::Hidden | Sight::Key | Sight::Writes => changes && touches && !self.is_harmless(),
+        }
+    }
+
+    /// Nobody sees what it does.
+    fn is_opaque(&self) -> bool {
+        matches!(self.statement.kind, Kind::Opaque(Opaque::Block { .. } | Opaque::Call | Opaque::Unread))
+            || self.statement.tag == "EXECUTE"
+    }
+
+    fn changes_schema(&self) -> bool {
+        deferral::may_be_queued(self.script)
+    }
+
+    fn touches(&self, pending: &Pending) -> bool {
+        let statement = self.statement;
+        let known = self.effects.is_some_and(|effects| {
+            effects.touched.iter().any(|touched| {
+                touched.oid.is_some_and(|oid| pending.oids.contains(&oid))
+                    || is_among(&touched.name, &pending.names)
+            })
+        });
+        known
+            || statement.reads.iter().any(|read| is_among(&read.table, &pending.names))
+            || statement.writes.iter().any(|write| is_among(&write.table, &pending.names))
+            || statement.locks.iter().any(|lock| is_among(&lock.name, &pending.names))
+    }
+
+    /// Whether it names an index or constraint that is queued.
+    fn names_something_of(&self, pending: &Pending) -> bool {
+        pending.made.iter().chain(&pending.gone).any(|name| self.mentions(name))
+    }
+
+    /// Whether a name stands somewhere in the text, in whatever case.
+    fn mentions(&self, name: &str) -> bool {
+        let text = String::from_utf8_lossy(self.script.text.as_bytes()).to_lowercase();
+        let is_part = |character: char| character.is_alphanumeric() || character == '_';
+        text.match_indices(&name.to_lowercase()).any(|(at, found)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let behind = text.get(at + found.len()..).and_then(|behind| behind.chars().next());
+            !before.is_some_and(is_part) && !behind.is_some_and(is_part)
+        })
+    }
+
+    /// Whether it makes a foreign key to a table whose key is queued.
+    fn refers_to(&self, pending: &Pending) -> bool {
+        let Form::AlterTable(alter) = &self.statement.form else { return false };
+        let constraints = alter.parts.iter().flat_map(|part| match &part.action {
+            Action::AddConstraint(constraint) => std::slice::from_ref(&**constraint),
+            Action::AddColumn { column, .. } => column.constraints.as_slice(),
+            _ => &[],
+        });
+        let mut keys = constraints.filter(|constraint| constraint.kind == ConstraintKind::Foreign);
+        keys.any(|key| key.references.as_ref().is_some_and(|it| is_among(&it.table, &pending.names)))
+    }
+
+    /// Whether it only adds to a relation, so that what is queued for that runs as it would have before.
+    fn is_harmless(&self) -> bool {
+        match &self.statement.form {
+            Form::CreateIndex(_) => true,
+            Form::AlterTable(alter) => alter.parts.iter().all(|part| {
+                matches!(
+                    part.action,
+                    Action::AddColumn { .. }
+                        | Action::SetDefault(_)
+                        | Action::DropDefault(_)
+                        | Action::AddConstraint(_)
+                        | Action::ValidateConstraint(_)
+                        | Action::SetNotNull(_)
+                        | Action::Brief
+                        | Action::BriefBelow(_)
+                )
+            }),
+            _ => !matches!(self.statement.tag.split(' ').next(), Some("ALTER" | "DROP" | "REFRESH")),
+        }
+    }
+}
+
+fn is_among(name: &RelationName, names: &[RelationName]) -> bool {
+    let same_schema = |other: &RelationName| match (&name.schema, &other.schema) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    names.iter().any(|other| other.name == name.name && same_schema(other))
+}
+
+fn refusal(statement: &Statement, sight: Sight, queued: &[Pending], case: &Case<'_>) -> Notice {
+    let on = queued.iter().find(|pending| pending.sight == sight && case.hangs_on(pending));
+    let name = on.and_then(|pending| pending.names.first()).map(spelled).unwrap_or_default();
+    let why = match sight {
+        Sight::Key => format!(
+            "A unique key of {name} is queued in this transaction and is not there before its COMMIT."
+        ),
+        Sight::Writes => format!(
+            "What is taken away from {name} is queued in this transaction, and still there before its COMMIT."
+        ),
+        Sight::Hidden | Sight::Rows => {
+            format!("A change of {name} is queued in this transaction and is made behind its COMMIT.")
+        }
+    };
+    let message = format!("{} hangs on what this transaction has only queued", statement.tag);
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).detail(why).hint(WAY_OUT)
+}
+
+/// What people do whose transaction cannot be carried out in this form.
+pub(super) const WAY_OUT: &str = "Commit before it. Alembic: \"with op.get_context().autocommit_block():\" around what is queued, or \
+     transaction_per_migration=True. Django: a migration of its own, or atomic = False. To run everything in the transaction as \
+     sent: SET lockkeeper.in_transaction = 'warn'.";

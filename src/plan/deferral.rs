@@ -1,0 +1,263 @@
+//! What of a statement's work is done in the open transaction, and what is left for the time behind its COMMIT.
+//!
+//! What is left is kept as plain statements: each is judged again when its time has come, by whoever runs it, and nothing is
+//! trusted that stood in a queue.
+
+use super::by_hand::spelled;
+use super::{Context, Pace, Plan, Step};
+use crate::base::RelationName;
+use crate::base::name::written;
+use crate::effects::facts::Oid;
+use crate::sql::form::{Action, AlterTable, ConstraintKind, Form, Part};
+use crate::sql::statement::{Kind, Script, Statement};
+use crate::sql::{Dialect, parse};
+
+/// A statement of an open transaction, divided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferral {
+    /// Brief steps, run at once in the transaction.
+    pub now: Vec<Step>,
+    /// What is run behind its COMMIT, in this order.
+    pub later: Vec<Later>,
+    /// The command tag that the client expects.
+    pub tag: &'static str,
+}
+
+/// A statement that is run behind the COMMIT of a transaction.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Later {
+    /// Its text, in the client's encoding.
+    pub sql: Vec<u8>,
+    /// What people are shown: no literals.
+    pub title: String,
+    /// `CREATE INDEX`
+    pub tag: &'static str,
+    /// What is not there before it has run.
+    pub pending: Pending,
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The text may hold what is nobody's business.
+        f.debug_struct("Later")
+            .field("title", &self.title)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a queued statement will have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The relations that it is about, by name.
+    pub names: Vec<RelationName>,
+    /// The same by oid, as far as they are known.
+    pub oids: Vec<Oid>,
+    /// Indexes and constraints that it makes.
+    pub made: Vec<String>,
+    /// Those that it takes away.
+    pub gone: Vec<String>,
+    /// Who could tell that it has not run yet.
+    pub sight: Sight,
+}
+
+/// Who could tell that a queued statement has not run yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// Nobody but who asks the catalogue: an index, a validation.
+    Hidden,
+    /// Who relies on a key that is to come: `ON CONFLICT`, a foreign key to it.
+    Key,
+    /// Who writes rows that something on its way out forbids.
+    Writes,
+    /// Whoever reads or writes the relation.
+    Rows,
+}
+
+impl Deferral {
+    /// Divides a plan; `whole` is the statement itself, for where its steps cannot be told apart so.
+    pub fn of_plan(plan: &Plan, dialect: Dialect, whole: Later) -> Self {
+        let brief = plan.steps.iter().take_while(|step| is_brief(step)).count();
+        let (now, rest) = plan.steps.split_at_checked(brief).unwrap_or_default();
+        let later: Option<Vec<Later>> =
+            rest.iter().map(|step| in_words(step, dialect, &whole.pending)).collect();
+        match later {
+            Some(later) => Self { now: now.to_vec(), later, tag: plan.tag },
+            None => Self { now: Vec::new(), later: vec![whole], tag: plan.tag },
+        }
+    }
+
+    /// Nothing is done before the COMMIT.
+    pub fn whole(later: Later) -> Self {
+        Self { now: Vec::new(), tag: later.tag, later: vec![later] }
+    }
+}
+
+/// Whether a step belongs into the transaction: it locks for a moment and reads nothing.
+const fn is_brief(step: &Step) -> bool {
+    matches!(step.pace, Pace::Ladder(_) | Pace::Together(_)) && matches!(step.context, Context::Anywhere)
+}
+
+/// A step as a statement that is safe to be run again where nobody knows whether it has run.
+fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
+    let plain = matches!(step.pace, Pace::Unhurried | Pace::Ladder(_) | Pace::Tidy(_));
+    let script = parse(&step.sql, dialect);
+    let [statement] = script.statements.as_slice() else { return None };
+    let repeatable = match &statement.form {
+        Form::CreateIndex(_) => true,
+        Form::AlterTable(alter) => {
+            matches!(alter.parts.as_slice(), [Part { action, .. }] if is_told_by_name(action))
+        }
+        _ => {
+            matches!(statement.kind, Kind::DropIndex(_) | Kind::Reindex(_))
+                || matches!(statement.form, Form::Refresh { .. })
+        }
+    };
+    (plain && repeatable && step.also.is_empty()).then(|| Later {
+        sql: step.sql.clone(),
+        title: title(statement),
+        tag: statement.tag,
+        pending: Pending { names: whole.names.clone(), oids: whole.oids.clone(), ..Pending::of(statement) },
+    })
+}
+
+/// Whether the catalogue says by name whether it was done.
+fn is_told_by_name(action: &Action) -> bool {
+    match action {
+        Action::ValidateConstraint(_) | Action::SetNotNull(_) => true,
+        Action::DropConstraint { if_exists, .. } => *if_exists,
+        Action::AddConstraint(constraint) => constraint.name.is_some() && constraint.using_index.is_some(),
+        _ => false,
+    }
+}
+
+impl Later {
+    /// A statement as it is, about these relations.
+    pub fn whole(sql: Vec<u8>, statement: &Statement, oids: Vec<Oid>, names: Vec<RelationName>) -> Self {
+        let mut pending = Pending::of(statement);
+        pending.oids = oids;
+        pending.names.extend(names);
+        Self { sql, title: title(statement), tag: statement.tag, pending }
+    }
+}
+
+impl Pending {
+    /// What a statement changes, as far as its text tells.
+    fn of(statement: &Statement) -> Self {
+        let mut pending = Self {
+            names: statement.locks.iter().map(|lock| lock.name.clone()).collect(),
+            oids: Vec::new(),
+            made: Vec::new(),
+            gone: Vec::new(),
+            sight: Sight::Rows,
+        };
+        match &statement.form {
+            Form::CreateIndex(index) => {
+                pending.made.extend(index.name.clone());
+                pending.sight = if index.unique { Sight::Key } else { Sight::Hidden };
+            }
+            Form::AlterTable(alter) => pending.alter(alter),
+            _ if matches!(statement.kind, Kind::DropIndex(_)) => {
+                pending.gone.extend(statement.locks.iter().map(|lock| lock.name.name.clone()));
+                pending.sight = Sight::Writes;
+            }
+            _ if matches!(statement.kind, Kind::Reindex(_)) => pending.sight = Sight::Hidden,
+            _ => {}
+        }
+        pending
+    }
+
+    fn alter(&mut self, alter: &AlterTable) {
+        self.names.push(alter.target.clone());
+        self.sight = Sight::Hidden;
+        for part in &alter.parts {
+            let sight = match &part.action {
+                Action::AddConstraint(constraint) => {
+                    self.made.extend(constraint.name.clone());
+                    self.made.extend(constraint.using_index.clone());
+                    match constraint.kind {
+                        ConstraintKind::Foreign | ConstraintKind::Check | ConstraintKind::NotNull => {
+                            Sight::Hidden
+                        }
+                        ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::Exclusion => {
+                            Sight::Key
+                        }
+                    }
+                }
+                Action::ValidateConstraint(name) => {
+                    self.made.push(name.clone());
+                    Sight::Hidden
+                }
+                Action::SetNotNull(_) => Sight::Hidden,
+                Action::DropConstraint { name, .. } => {
+                    self.gone.push(name.clone());
+                    Sight::Writes
+                }
+                _ => Sight::Rows,
+            };
+            self.sight = self.sight.max(sight);
+        }
+    }
+}
+
+/// The same of a text that holds one statement.
+pub fn title_of(sql: &[u8], dialect: Dialect) -> String {
+    parse(sql, dialect).statements.first().map(title).unwrap_or_default()
+}
+
+/// A statement in a few words, without anything that may be secret.
+pub fn title(statement: &Statement) -> String {
+    match &statement.form {
+        Form::CreateIndex(index) => {
+            let unique = if index.unique { "UNIQUE " } else { "" };
+            let name = index.name.as_deref().map(|name| format!("{} ", written(name))).unwrap_or_default();
+            format!("CREATE {unique}INDEX {name}ON {}", spelled(&index.table))
+        }
+        Form::AlterTable(alter) => {
+            let parts: Vec<String> = alter.parts.iter().map(|part| part_title(&part.action)).collect();
+            format!("{} {} {}", statement.tag, spelled(&alter.target), parts.join(", ")).trim_end().to_owned()
+        }
+        _ => match statement.locks.first() {
+            Some(lock) => format!("{} {}", statement.tag, spelled(&lock.name)),
+            None => statement.tag.to_owned(),
+        },
+    }
+}
+
+fn part_title(action: &Action) -> String {
+    let named = |words: &str, name: &str| format!("{words} {}", written(name));
+    match action {
+        Action::AddColumn { column, .. } => named("ADD COLUMN", &column.name),
+        Action::DropColumn { column, .. } => named("DROP COLUMN", column),
+        Action::SetType { column, .. } => format!("{} TYPE", named("ALTER COLUMN", column)),
+        Action::SetNotNull(column) => format!("{} SET NOT NULL", named("ALTER COLUMN", column)),
+        Action::DropNotNull(column) => format!("{} DROP NOT NULL", named("ALTER COLUMN", column)),
+        Action::AddConstraint(constraint) => match &constraint.name {
+            Some(name) => named("ADD CONSTRAINT", name),
+            None => "ADD CONSTRAINT".to_owned(),
+        },
+        Action::ValidateConstraint(name) => named("VALIDATE CONSTRAINT", name),
+        Action::DropConstraint { name, .. } => named("DROP CONSTRAINT", name),
+        Action::Attach { child, .. } => format!("ATTACH PARTITION {}", spelled(child)),
+        Action::Detach { child, .. } => format!("DETACH PARTITION {}", spelled(child)),
+        _ => String::new(),
+    }
+}
+
+/// Whether a statement may be queued: it changes the schema, returns no rows, and destroys none.
+pub fn may_be_queued(script: &Script) -> bool {
+    let [statement] = script.statements.as_slice() else { return false };
+    match statement.kind {
+        Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_) => true,
+        Kind::Locking => {
+            !matches!(statement.form, Form::Truncate { .. } | Form::CreateTableAs { .. }) && is_ddl(statement)
+        }
+        Kind::Ordinary => !matches!(statement.form, Form::CreateTableAs { .. }) && is_ddl(statement),
+        _ => false,
+    }
+}
+
+fn is_ddl(statement: &Statement) -> bool {
+    let first = statement.tag.split(' ').next().unwrap_or_default();
+    matches!(first, "ALTER" | "COMMENT" | "CREATE" | "DROP" | "GRANT" | "REFRESH" | "REVOKE")
+}

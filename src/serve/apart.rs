@@ -1,0 +1,122 @@
+//! A Query message of several statements, one of which must not run as sent: each is looked after by itself.
+//!
+//! Within a transaction block it makes no difference whether statements come in one message or each in its own, except that after
+//! an error the rest of a message is not run. Where none is open, all of them are one implicit transaction: that becomes a block of
+//! ours, which nobody sees, and nothing of it is committed before the last has succeeded.
+
+use crate::execute::outcome::Outcome;
+use crate::execute::script as text_of;
+use crate::judge::Policy;
+use crate::sql;
+use crate::sql::statement::{Kind, Script, Statement};
+use crate::upstream::call::{Call, Item};
+use crate::upstream::link::Lost;
+use crate::wire::server::Status;
+
+use super::engage::{Desk, Sent, Way, drop_held};
+use super::queued;
+use super::statement::{Answer, Ended, run_held};
+
+/// Runs the statements of the message at the front of `link.held` one by one until one fails. `policy`: with what the message's
+/// comments say, which hold for all of it.
+pub(super) async fn run(
+    desk: &mut Desk<'_>,
+    policy: &Policy,
+    script: &Script,
+    sent: Sent<'_>,
+) -> Result<Outcome, Lost> {
+    drop_held(desk.link, sent.total);
+    let mut desk = Desk {
+        link: &mut *desk.link,
+        policy,
+        surroundings: desk.surroundings,
+        scratch: desk.scratch,
+        replication: desk.replication,
+        lockers: desk.lockers,
+    };
+    let mut from = 0;
+    let mut rest = script.statements.as_slice();
+    while let Some(statement) = rest.first() {
+        let in_block = desk.link.tracker.status() == Status::InTransaction;
+        let control = matches!(statement.kind, Kind::Transaction(_));
+        let several = if in_block || control { 1 } else { until_control(rest) };
+        let (these, others) = rest.split_at_checked(several).unwrap_or((rest, &[]));
+        let to =
+            if others.is_empty() { sent.text.len() } else { these.last().map_or(from, |it| it.span.end) };
+        let outcome = match these {
+            [_] => one(&mut desk, sent.text, from, to).await?,
+            several => implicit(&mut desk, sent.text, (from, to), several).await?,
+        };
+        if matches!(outcome, Outcome::Failed(_)) || desk.link.tracker.status() == Status::Failed {
+            return Ok(outcome);
+        }
+        tell_tag(&mut desk, outcome).await;
+        (from, rest) = (to, others);
+    }
+    Ok(Outcome::Answered)
+}
+
+/// How many statements come before the next that begins or ends a transaction.
+fn until_control(statements: &[Statement]) -> usize {
+    let control = statements.iter().position(|it| matches!(it.kind, Kind::Transaction(_)));
+    control.unwrap_or(statements.len())
+}
+
+/// One statement of the text.
+async fn one(desk: &mut Desk<'_>, text: &[u8], from: usize, to: usize) -> Result<Outcome, Lost> {
+    let part = text_of::part(text, from, to);
+    let frame = text_of::query(text, from, to);
+    let total = frame.len();
+    desk.link.held.splice(..0, frame);
+    let script = sql::parse(&part, desk.link.tracker.reading().dialect());
+    let sent = Sent { text: &part, way: Way::Simple, total };
+    match Box::pin(run_held(desk, &script, sent, Answer::Awaited)).await? {
+        Ended::With(outcome) => Ok(outcome),
+        Ended::Sent => Ok(Outcome::Answered),
+    }
+}
+
+/// Statements that are one transaction although nobody has begun it.
+async fn implicit(
+    desk: &mut Desk<'_>,
+    text: &[u8],
+    (mut from, to): (usize, usize),
+    statements: &[Statement],
+) -> Result<Outcome, Lost> {
+    let begun = Call::run(desk.link, &[Item::ours("BEGIN")]).await?;
+    if let Some(failed) = begun.failed {
+        return Ok(Outcome::server_error(&failed, None, None));
+    }
+    let last = statements.len().saturating_sub(1);
+    for (at, statement) in statements.iter().enumerate() {
+        let end = if at == last { to } else { statement.span.end };
+        let outcome = one(desk, text, from, end).await?;
+        let status = desk.link.tracker.status();
+        if matches!(outcome, Outcome::Failed(_)) || status != Status::InTransaction {
+            if status != Status::Idle {
+                Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
+            }
+            // What the client has heard already is its error.
+            return Ok(match outcome {
+                Outcome::Complete(_) => Outcome::Answered,
+                other => other,
+            });
+        }
+        tell_tag(desk, outcome).await;
+        from = end;
+    }
+    Ok(match queued::commit(desk).await? {
+        Outcome::Complete(_) => Outcome::Answered,
+        other => other,
+    })
+}
+
+async fn tell_tag(desk: &mut Desk<'_>, outcome: Outcome) {
+    if let Outcome::Complete(tag) = outcome {
+        let mut out = Vec::new();
+        crate::wire::frame::put(&mut out, crate::wire::kind::server::COMMAND_COMPLETE, |out| {
+            out.extend_from_slice(&tag);
+        });
+        desk.link.tell(&out).await;
+    }
+}

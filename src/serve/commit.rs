@@ -1,0 +1,177 @@
+//! The COMMIT of a transaction that has queued work: that is written down in it, it is committed, and then the work is done.
+
+use crate::base::{Notice, Severity, SqlState};
+use crate::execute::outbox;
+use crate::execute::outcome::Outcome;
+use crate::execute::tell::tell;
+use crate::judge::Deferred;
+use crate::session::deferred::Task;
+use crate::upstream::call::{Call, Item};
+use crate::upstream::link::{Link, Lost, Reading};
+use crate::wire::fields;
+use crate::wire::frame::HEADER_BYTES;
+
+use super::engage::Desk;
+use super::statement::{policy_now, run_alone};
+
+/// Commits, and runs what was queued, in order; `chain`: another transaction of the same kind is open afterwards.
+pub(super) async fn run(desk: &mut Desk<'_>, chain: bool) -> Result<Outcome, Lost> {
+    let again = if chain { Some(characteristics(desk.link).await?) } else { None };
+    let Some(queue) = desk.link.tracker.take_deferred() else {
+        return as_told(desk.link, "COMMIT").await;
+    };
+    let policy = policy_now(desk).await?;
+    let background = policy.deferred == Deferred::Background;
+    let ids = match outbox::write(desk.link, queue.tasks(), background).await? {
+        Ok(ids) => ids,
+        Err(failed) => {
+            Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
+            let detail = "The work that the transaction has deferred could not be written down, so that nothing was committed.";
+            return Ok(Outcome::server_error(&failed, Some(detail), None));
+        }
+    };
+    let committed = as_told(desk.link, "COMMIT").await?;
+    if !matches!(&committed, Outcome::Complete(tag) if tag == b"COMMIT\0") {
+        return Ok(committed);
+    }
+    let failed = if background {
+        tell(desk.link, &[left_to_others(&ids, queue.tasks())]).await;
+        desk.surroundings.live.left_overs().ask_again(&desk.surroundings.place.database);
+        None
+    } else {
+        Box::pin(all(desk, &ids, queue.tasks())).await?
+    };
+    if let Some(begin) = again {
+        Call::run(desk.link, &[Item::ours(&begin)]).await?;
+    }
+    Ok(failed.unwrap_or(committed))
+}
+
+/// What begins a transaction like the open one.
+async fn characteristics(link: &mut Link) -> Result<String, Lost> {
+    let names = ["transaction_isolation", "transaction_read_only", "transaction_deferrable"];
+    let items = names.map(|name| Item::ours("SELECT pg_catalog.current_setting($1)").with(vec![name]));
+    let answer = Call::run(link, &items).await?;
+    let value = |at: usize| answer.row(at).and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
+    let word = |at: usize, yes, no| if value(at) == "on" { yes } else { no };
+    Ok(format!(
+        "BEGIN ISOLATION LEVEL {} {} {}",
+        if value(0).is_empty() { "READ COMMITTED".to_owned() } else { value(0) },
+        word(1, "READ ONLY", "READ WRITE"),
+        word(2, "DEFERRABLE", "NOT DEFERRABLE")
+    ))
+}
+
+/// Runs a statement in the client's name.
+async fn as_told(link: &mut Link, sql: &str) -> Result<Outcome, Lost> {
+    let mut answer = Call::run(link, &[Item::client(sql.as_bytes())]).await?;
+    Ok(match answer.failed {
+        Some(failed) => Outcome::server_error(&failed, None, None),
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
+}
+
+/// Runs the tasks until one fails; then the client's error.
+async fn all(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Option<Outcome>, Lost> {
+    let of = tasks.len();
+    for (at, (id, task)) in ids.iter().zip(tasks).enumerate() {
+        if of > 1 {
+            tell(desk.link, &[at_work(id, task, (at + 1, of))]).await;
+        }
+        if let Some(failure) = one(desk, id, task).await? {
+            let left: Vec<(&String, &Task)> = ids.iter().zip(tasks).skip(at).collect();
+            return Ok(Some(unfinished(&failure, &left)));
+        }
+    }
+    Ok(None)
+}
+
+/// Runs one task; why it failed, where it did.
+async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failure>, Lost> {
+    if desk.link.client_reading == Reading::Closed {
+        return Ok(Some(Failure::of_ours("the client has left")));
+    }
+    match outbox::begin(desk.link, id).await? {
+        Ok(true) => {}
+        Ok(false) => return Ok(Some(Failure::of_ours("another session is at it"))),
+        Err(failed) => return Ok(Some(Failure::of(&failed.body))),
+    }
+    let failure = match outbox::put_on(desk.link, &task.settings).await? {
+        Err(failed) => Some(Failure::of(&failed.body)),
+        Ok(before) => {
+            let outcome = run_alone(desk, &task.later.sql).await?;
+            let back = outbox::take_off(desk.link, &before).await?;
+            match outcome {
+                Outcome::Failed(frame) => Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default())),
+                Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => {
+                    back.map(|it| Failure::of(&it.body))
+                }
+            }
+        }
+    };
+    let words = failure.as_ref().map(|failure| failure.message.as_str());
+    match outbox::end(desk.link, id, words).await? {
+        Err(failed) if failure.is_none() => Ok(Some(Failure::of(&failed.body))),
+        Ok(_) | Err(_) => Ok(failure),
+    }
+}
+
+/// Why a task has failed.
+struct Failure {
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    fn of(body: &[u8]) -> Self {
+        let text = |field| fields::field(body, field).map(|it| String::from_utf8_lossy(it).into_owned());
+        let code = text(b'C').unwrap_or_default();
+        Self {
+            message: format!("{} ({code})", text(b'M').unwrap_or_default()),
+            detail: text(b'D'),
+            hint: text(b'H'),
+        }
+    }
+
+    fn of_ours(message: &str) -> Self {
+        Self { message: message.to_owned(), detail: None, hint: None }
+    }
+}
+
+/// The error for a client whose transaction is committed while its work is not done. The code is none that programs take as a
+/// reason to run the transaction once more.
+fn unfinished(failure: &Failure, left: &[(&String, &Task)]) -> Outcome {
+    let message =
+        format!("the transaction is committed, but its deferred work is not finished: {}", failure.message);
+    let missing: Vec<String> =
+        left.iter().map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
+    let why = failure.detail.as_deref().map(|detail| format!("{detail} ")).unwrap_or_default();
+    let first = left.first().map(|(id, _)| id.as_str()).unwrap_or_default();
+    let own = failure.hint.as_deref().map(|hint| format!("{hint} ")).unwrap_or_default();
+    Outcome::own_error(
+        &Notice::error(SqlState::SYSTEM_ERROR, message)
+            .detail(format!("{why}Missing: {}. Do not run the transaction again.", missing.join("; ")))
+            .hint(format!(
+                "{own}When the cause is gone, finish it: lockkeeper resume {first}. Or give it up: lockkeeper tasks drop {first} \
+                 --why \"<reason>\"."
+            )),
+    )
+}
+
+fn at_work(id: &str, task: &Task, (at, of): (usize, usize)) -> Notice {
+    Notice::info(format!("committed; deferred work {at} of {of}: {} (task {id})", task.later.title))
+}
+
+fn left_to_others(ids: &[String], tasks: &[Task]) -> Notice {
+    let titles: Vec<String> =
+        ids.iter().zip(tasks).map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
+    let severity = Severity::Notice;
+    Notice::new(
+        severity,
+        SqlState::SUCCESS,
+        "committed; the work that was deferred is done in the background",
+    )
+    .detail(format!("Queued: {}.", titles.join("; ")))
+    .hint("lockkeeper tasks shows how far it is.")
+}

@@ -1,0 +1,113 @@
+//! What the open transaction has queued for the time behind its COMMIT; savepoints take parts of it back.
+
+use crate::plan::{Later, Pending};
+
+/// More is not queued in one transaction.
+pub const QUEUED_MAX: usize = 1_000;
+
+/// A queued statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// What is run.
+    pub later: Later,
+    /// The settings under which it was sent, which are those under which it is run.
+    pub settings: Vec<(String, String)>,
+}
+
+/// The queue of an open transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Queue {
+    tasks: Vec<Task>,
+    /// The savepoints since the first of them, each with the length of the queue at that time.
+    marks: Vec<(String, usize)>,
+}
+
+impl Queue {
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// How much is queued.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// What is queued, in order.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// What none of it has changed yet.
+    pub fn pending(&self) -> Vec<Pending> {
+        self.tasks.iter().map(|task| task.later.pending.clone()).collect()
+    }
+
+    /// Queues more.
+    pub fn push(&mut self, tasks: impl IntoIterator<Item = Task>) {
+        self.tasks.extend(tasks);
+    }
+
+    /// A savepoint was made.
+    pub fn savepoint(&mut self, name: &str) {
+        self.marks.push((name.to_owned(), self.tasks.len()));
+    }
+
+    /// A savepoint was released, and those behind it.
+    pub fn release(&mut self, name: &str) {
+        if let Some(at) = self.mark(name) {
+            self.marks.truncate(at);
+        }
+    }
+
+    /// The transaction went back to a savepoint; one that is not known was made before anything was queued.
+    pub fn rollback_to(&mut self, name: &str) {
+        let at = self.mark(name);
+        let length = at.and_then(|at| self.marks.get(at)).map_or(0, |(_, length)| *length);
+        self.tasks.truncate(length);
+        self.marks.truncate(at.map_or(0, |at| at + 1));
+    }
+
+    fn mark(&self, name: &str) -> Option<usize> {
+        self.marks.iter().rposition(|(known, _)| known == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Sight;
+
+    fn task(title: &str) -> Task {
+        let pending =
+            Pending { names: vec![], oids: vec![], made: vec![], gone: vec![], sight: Sight::Hidden };
+        let later = Later { sql: title.into(), title: title.to_owned(), tag: "CREATE INDEX", pending };
+        Task { later, settings: Vec::new() }
+    }
+
+    fn left(queue: &Queue) -> String {
+        queue.tasks().iter().map(|task| task.later.title.as_str()).collect()
+    }
+
+    #[test]
+    fn savepoints_take_parts_back() {
+        let mut queue = Queue::default();
+        queue.push([task("a")]);
+        queue.savepoint("s");
+        queue.push([task("b")]);
+        queue.savepoint("s");
+        queue.push([task("c")]);
+        queue.rollback_to("s");
+        assert_eq!(left(&queue), "ab", "the innermost of that name");
+        queue.push([task("d")]);
+        queue.rollback_to("s");
+        assert_eq!(left(&queue), "ab", "it is still there");
+        queue.release("s");
+        queue.rollback_to("s");
+        assert_eq!(left(&queue), "a", "the outer one");
+        queue.savepoint("inner");
+        queue.release("s");
+        queue.rollback_to("older");
+        assert!(queue.is_empty(), "it was made before anything was queued");
+    }
+}

@@ -1,0 +1,268 @@
+//! Work that cannot be done in an open transaction is queued with it and done behind its COMMIT; ROLLBACK takes all of it back.
+
+use crate::support::each_major;
+use crate::support::raw;
+use crate::support::stage::{Answer, Person, Stage, Way};
+use crate::support::twins::STATE;
+
+/// What is open or has failed, as `lockkeeper tasks` would tell.
+const OPEN: &str =
+    "SELECT state || ' ' || title FROM lockkeeper.task WHERE state NOT IN ('done', 'dropped') ORDER BY id";
+
+/// The same of what is done.
+const DONE: &str = "SELECT title FROM lockkeeper.task WHERE state = 'done' ORDER BY id";
+
+/// Sends statements one after the other; the last answer.
+fn each(client: &mut Person, way: Way, statements: &[&str]) -> Answer {
+    let mut last = None;
+    for sql in statements {
+        let answer = client.ask(way, sql);
+        assert!(answer.error().is_none(), "{sql}: {answer:?}");
+        last = Some(answer);
+    }
+    last.expect("a statement")
+}
+
+#[test]
+fn an_index_is_built_behind_the_commit() {
+    for installation in each_major() {
+        let stage = Stage::on(installation);
+        for (at, way) in Way::BOTH.into_iter().enumerate() {
+            let mut client = stage.through();
+            let built = format!("CREATE INDEX ix_{at} ON orders (customer)");
+            let made = each(&mut client, way, &["BEGIN", "INSERT INTO orders VALUES (1000)", &built]);
+            assert_eq!((made.tag().as_str(), made.status()), ("CREATE INDEX", 'T'));
+            let told = made.told();
+            assert!(
+                told[0].starts_with("INFO: CREATE INDEX is deferred: it runs as CREATE INDEX CONCURRENTLY"),
+                "{told:?}"
+            );
+            assert!(!stage.indexes().contains(&format!("ix_{at}")), "nothing is built before the COMMIT");
+            let committed = client.ask(way, "COMMIT");
+            assert_eq!((committed.tag().as_str(), committed.status()), ("COMMIT", 'I'));
+            assert!(stage.indexes().contains(&format!("ix_{at}+")), "{committed:?}");
+            assert!(
+                stage.was_run(&format!(
+                    "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_{at} ON orders (customer)"
+                ))
+            );
+            assert_eq!(client.table("SELECT count(*) FROM orders WHERE id = 1000"), "1");
+            client.all(&["DELETE FROM orders WHERE id = 1000"]);
+        }
+        assert_eq!(stage.now(OPEN), "");
+        assert_eq!(stage.now(DONE), "CREATE INDEX ix_0 ON orders\nCREATE INDEX ix_1 ON orders");
+    }
+}
+
+#[test]
+fn rollback_takes_back_everything() {
+    let stage = Stage::new();
+    let before = stage.now(STATE);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        let statements = [
+            "BEGIN",
+            "CREATE INDEX ix ON orders (customer)",
+            "ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0)",
+            "ALTER TABLE orders ALTER note SET NOT NULL",
+            "ROLLBACK",
+        ];
+        assert_eq!(each(&mut client, way, &statements).status(), 'I');
+        assert_eq!(stage.now("SELECT coalesce(to_regclass('lockkeeper.task')::text, '')"), "lockkeeper.task");
+        assert_eq!(stage.now("SELECT count(*) FROM lockkeeper.task"), "0");
+        stage.straight().all(&["DROP SCHEMA lockkeeper CASCADE"]);
+        assert_eq!(stage.now(STATE), before);
+        // The session goes on as if nothing had been.
+        assert_eq!(client.table("SELECT count(*) FROM orders"), "100");
+    }
+}
+
+/// Savepoints take back what was queued since.
+#[test]
+fn savepoints_take_parts_back() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        each(
+            &mut client,
+            way,
+            &[
+                "BEGIN",
+                "SAVEPOINT outer_one",
+                "CREATE INDEX ix_a ON orders (customer)",
+                "SAVEPOINT \"Inner\"",
+                "CREATE INDEX ix_b ON orders (note)",
+            ],
+        );
+        // An error between: the transaction has failed until it goes back.
+        assert_eq!(client.ask(way, "SELECT 1 / 0").failure(), "22012");
+        assert_eq!(client.ask(way, "SELECT 1").failure(), "25P02");
+        let statements = [
+            "ROLLBACK TO SAVEPOINT \"Inner\"",
+            "CREATE INDEX ix_c ON orders (id, note)",
+            "RELEASE \"Inner\"",
+        ];
+        each(&mut client, way, &statements);
+        each(&mut client, way, &["COMMIT"]);
+        assert_eq!(stage.indexes(), "ix_a+\nix_c+");
+        each(&mut client, way, &["DROP INDEX ix_a, ix_c"]);
+        each(
+            &mut client,
+            way,
+            &["BEGIN", "SAVEPOINT a", "CREATE INDEX ix_a ON orders (customer)", "ROLLBACK TO a", "COMMIT"],
+        );
+        assert_eq!(
+            stage.indexes(),
+            "",
+            "what was made before the first queued statement takes all of it back"
+        );
+    }
+}
+
+#[test]
+fn a_failed_transaction_queues_nothing() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        each(&mut client, way, &["BEGIN", "CREATE INDEX ix ON orders (customer)"]);
+        assert_eq!(client.ask(way, "SELECT 1 / 0").failure(), "22012");
+        let end = client.ask(way, "COMMIT");
+        assert_eq!((end.tag().as_str(), end.status()), ("ROLLBACK", 'I'));
+        assert_eq!(stage.indexes(), "");
+        each(&mut client, way, &["BEGIN", "COMMIT"]);
+        assert_eq!(stage.indexes(), "");
+    }
+}
+
+/// Constraints: the brief part in the transaction, the proof behind it.
+#[test]
+fn constraints_hold_at_once_and_are_proved_behind_the_commit() {
+    for installation in each_major() {
+        let stage = Stage::on(installation);
+        stage.straight().all(&[
+            "CREATE TABLE customers (id int PRIMARY KEY)",
+            "INSERT INTO customers SELECT generate_series(0, 20)",
+        ]);
+        let mut client = stage.through();
+        each(
+            &mut client,
+            Way::Simple,
+            &[
+                "BEGIN",
+                "ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0)",
+                "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers",
+                "ALTER TABLE orders ALTER note SET NOT NULL",
+                "SAVEPOINT a",
+            ],
+        );
+        assert_eq!(client.query("INSERT INTO orders VALUES (0, 1, 'n')").failure(), "23514");
+        client.all(&["ROLLBACK TO a"]);
+        assert_eq!(client.query("INSERT INTO orders VALUES (1000, 99, 'n')").failure(), "23503");
+        client.all(&["ROLLBACK TO a", "COMMIT"]);
+        assert_eq!(
+            stage.now("SELECT conname || ' ' || convalidated FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype IN ('c', 'f') ORDER BY 1"),
+            "orders_customer_fkey true\npositive true"
+        );
+        assert_eq!(
+            stage.now(
+                "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'"
+            ),
+            "t"
+        );
+        assert_eq!(stage.now(OPEN), "");
+    }
+}
+
+/// A task that fails behind the COMMIT says that the transaction is committed, what is missing, and how it is finished.
+#[test]
+fn what_fails_behind_the_commit_is_told() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        stage.straight().all(&["UPDATE orders SET note = 'double' WHERE id < 3"]);
+        let mut client = stage.through();
+        let statements = [
+            "BEGIN",
+            "INSERT INTO orders VALUES (1000, 1, 'other')",
+            "CREATE UNIQUE INDEX ix_note ON orders (note) WHERE id < 3",
+            "CREATE INDEX ix_after ON orders (customer)",
+        ];
+        each(&mut client, way, &statements);
+        let failed = client.ask(way, "COMMIT");
+        assert_eq!((failed.failure().as_str(), failed.status()), ("58000", 'I'));
+        let message = failed.error().map(raw::Frame::message).unwrap_or_default();
+        assert!(message.starts_with("the transaction is committed, but its deferred work is not finished: could not create unique index"), "{message}");
+        assert!(
+            failed.detail().contains("Missing: CREATE UNIQUE INDEX ix_note ON orders (task"),
+            "{}",
+            failed.detail()
+        );
+        assert!(failed.detail().contains("CREATE INDEX ix_after ON orders (task"), "{}", failed.detail());
+        assert!(failed.hint().contains("lockkeeper resume"), "{}", failed.hint());
+        assert_eq!(client.table("SELECT count(*) FROM orders WHERE id = 1000"), "1");
+        assert_eq!(stage.indexes(), "", "nothing invalid is left behind");
+        assert_eq!(
+            stage.now(OPEN),
+            "failed CREATE UNIQUE INDEX ix_note ON orders\nqueued CREATE INDEX ix_after ON orders"
+        );
+        stage.straight().all(&["DELETE FROM orders WHERE id = 1000", "DELETE FROM lockkeeper.task"]);
+    }
+}
+
+/// What hangs on something that is only queued is queued behind it, or refused with the way out.
+#[test]
+fn nothing_runs_against_a_state_that_is_not_there_yet() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE parent (id int, code text)", "INSERT INTO parent VALUES (1, 'a')"]);
+    for (queued, then, outcome) in [
+        (
+            "CREATE UNIQUE INDEX ix ON parent (id)",
+            "INSERT INTO parent VALUES (2) ON CONFLICT (id) DO NOTHING",
+            "0A000",
+        ),
+        ("CREATE UNIQUE INDEX ix ON parent (id)", "INSERT INTO parent VALUES (2)", "INSERT 0 1"),
+        ("CREATE UNIQUE INDEX ix ON parent (id)", "SELECT count(*) FROM parent", "SELECT 1"),
+        ("CREATE INDEX ix ON parent (id)", "CREATE INDEX ix ON orders (id)", "42P07"),
+        ("CREATE INDEX ix ON parent (id)", "DROP INDEX ix", "DROP INDEX"),
+        ("CREATE INDEX ix ON parent (id)", "ALTER INDEX ix RENAME TO iy", "ALTER INDEX"),
+        ("CREATE INDEX ix ON parent (id)", "COMMENT ON INDEX ix IS 'x'", "COMMENT"),
+        ("ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()", "SELECT u FROM parent", "0A000"),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "UPDATE parent SET u = NULL WHERE id = 1",
+            "0A000",
+        ),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "CREATE INDEX ON parent (u)",
+            "CREATE INDEX",
+        ),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "SELECT count(*) FROM orders",
+            "SELECT 1",
+        ),
+        (
+            "ALTER TABLE parent ADD COLUMN u uuid DEFAULT gen_random_uuid()",
+            "DO $$ BEGIN PERFORM 1; END $$",
+            "0A000",
+        ),
+        (
+            "ALTER TABLE parent ADD UNIQUE (id)",
+            "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES parent (id)",
+            "ALTER TABLE",
+        ),
+    ] {
+        for way in Way::BOTH {
+            let mut client = stage.through();
+            each(&mut client, way, &["BEGIN", queued]);
+            let answer = client.ask(way, then);
+            let got = if answer.error().is_some() { answer.failure() } else { answer.tag() };
+            assert_eq!(got, outcome, "{queued}; {then}: {answer:?}");
+            if outcome == "0A000" {
+                assert!(answer.hint().contains("autocommit_block"), "{answer:?}");
+            }
+            assert_eq!(answer.status(), if answer.error().is_some() { 'E' } else { 'T' });
+            client.all(&["ROLLBACK"]);
+        }
+    }
+}
