@@ -83,6 +83,7 @@ mod tidy;
 mod tls;
 mod told;
 mod tools;
+mod tools_deferred;
 mod tools_node;
 mod tools_python;
 mod tools_scripts;

@@ -1,5 +1,6 @@
 // Columns for a busy table, and a table beside it.
 exports.up = (pgm) => {
+    pgm.sql("UPDATE orders SET note = upper(note)");
     pgm.addColumns("orders", {
         priority: { type: "integer", notNull: true, default: 0 },
         token: { type: "uuid", notNull: true, default: pgm.func("gen_random_uuid()") },
@@ -10,4 +11,9 @@ exports.up = (pgm) => {
         word: { type: "text", unique: true },
     });
     pgm.createIndex("tags", "order_id");
+};
+
+exports.down = (pgm) => {
+    pgm.dropTable("tags");
+    pgm.dropColumns("orders", ["token", "priority"]);
 };

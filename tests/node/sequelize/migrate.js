@@ -45,10 +45,10 @@ const data = {
         await context.bulkUpdate("orders", { note: Sequelize.literal("upper(note)") }, {});
         await context.removeIndex("orders", "orders_old");
         await context.removeColumn("orders", "old");
-        await context.sequelize.query("CREATE VIEW order_notes AS SELECT id, note FROM orders");
+        await context.sequelize.query("CREATE VIEW numbers AS SELECT 1 AS number");
     },
     async down({ context }) {
-        await context.sequelize.query("DROP VIEW order_notes");
+        await context.sequelize.query("DROP VIEW numbers");
         await context.addColumn("orders", "old", { type: DataTypes.TEXT });
         await context.addIndex("orders", ["old"], { name: "orders_old" });
     },

@@ -3,6 +3,7 @@ const { DataSource, TableForeignKey, TableIndex, TableColumn, TableUnique, Table
 
 class Columns1700000000001 {
     async up(runner) {
+        await runner.query('UPDATE "orders" SET "note" = upper("note")');
         await runner.addColumn("orders", new TableColumn({ name: "priority", type: "int", default: 0 }));
         const token = { name: "token", type: "uuid", default: "gen_random_uuid()" };
         await runner.addColumn("orders", new TableColumn(token));
@@ -41,14 +42,13 @@ class Constraints1700000000002 {
 class Data1700000000003 {
     async up(runner) {
         await runner.query(`ALTER TYPE "mood" ADD VALUE 'calm' AFTER 'sad'`);
-        await runner.query('UPDATE "orders" SET "note" = upper("note")');
         await runner.query('DROP INDEX "public"."orders_old"');
         await runner.query('ALTER TABLE "orders" DROP COLUMN "old"');
-        await runner.query("CREATE VIEW order_notes AS SELECT id, note FROM orders");
+        await runner.query("CREATE VIEW numbers AS SELECT 1 AS number");
     }
 
     async down(runner) {
-        await runner.query("DROP VIEW order_notes");
+        await runner.query("DROP VIEW numbers");
         await runner.query('ALTER TABLE "orders" ADD "old" text');
         await runner.query('CREATE INDEX "orders_old" ON "orders" ("old")');
     }

@@ -27,10 +27,10 @@ if sys.argv[1] == "up":
     orders = sa.Table("orders", sa.MetaData(), autoload_with=engine)
     sa.Index("orders_customer", orders.c.customer).create(engine)
     with engine.begin() as connection:
-        connection.execute(sa.text("CREATE VIEW order_notes AS SELECT id, note FROM orders"))
+        connection.execute(sa.text("CREATE VIEW numbers AS SELECT 1 AS number"))
 else:
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP VIEW order_notes"))
+        connection.execute(sa.text("DROP VIEW numbers"))
         connection.execute(sa.text("DROP INDEX orders_customer"))
         connection.execute(sa.text("ALTER TABLE orders DROP COLUMN priority"))
     made.tables["tags"].drop(engine)

@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade():
+    op.execute("UPDATE orders SET note = upper(note)")
     op.add_column("orders", sa.Column("priority", sa.Integer, server_default="0", nullable=False))
     op.add_column("orders", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False))
     tags = op.create_table(

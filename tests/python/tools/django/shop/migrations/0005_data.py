@@ -15,6 +15,6 @@ class Migration(migrations.Migration):
         migrations.RemoveField("Order", "old"),
         migrations.RunSQL("ALTER TYPE mood ADD VALUE 'calm' AFTER 'sad'", migrations.RunSQL.noop),
         migrations.RunSQL(
-            "CREATE VIEW order_notes AS SELECT id, note FROM orders", "DROP VIEW order_notes"
+            "CREATE VIEW numbers AS SELECT 1 AS number", "DROP VIEW numbers"
         ),
     ]

@@ -1,4 +1,3 @@
-DROP VIEW order_notes;
+DROP VIEW numbers;
 ALTER TABLE orders ADD COLUMN old text;
 CREATE INDEX orders_old ON orders (old);
-UPDATE orders SET note = lower(note);
