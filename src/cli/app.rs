@@ -21,7 +21,7 @@ use crate::serve::settings::{Ready, Serving};
 use crate::serve::status::Process;
 use crate::serve::task::{self, WorkerState};
 use crate::serve::worker::Workers;
-use crate::serve::{drain, left_overs, lockers};
+use crate::serve::{drain, left_overs, lockers, tasks};
 
 use super::log::LogLevel;
 
@@ -73,6 +73,7 @@ impl App {
         let count = worker_count(loaded.settings.workers);
         let workers = Workers::start(count, &session_maker(&serving)).context("cannot start the workers")?;
         let workers = Arc::new(workers);
+        tokio::task::spawn_local(tasks::keep(Arc::clone(&serving), Arc::clone(&workers)));
         let accepting = Accepting::start(listeners, &workers);
         Started { file: sources.file.as_deref(), workers: count }.emit();
         announce(&addresses)?;

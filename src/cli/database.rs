@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_postgres::{Client, Config};
 
+use crate::base::name::written;
 use crate::config::libpq::{self, Target};
 use crate::config::{self, Loaded};
-use crate::control::{self, Live, Unanswered};
+use crate::control::{self, Live, NoSchema, Unanswered};
 use crate::effects::facts::Cached;
 use crate::event::clock;
 use crate::upstream::{Own, Upstream};
@@ -54,6 +55,44 @@ impl DatabaseArgs {
         }
         let upstream = Upstream::load(settings).context("cannot use the configuration")?;
         Ok((Route { login, upstream }, loaded))
+    }
+}
+
+/// A database, and whose schema `lockkeeper` is trusted there.
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// The role to which schema `lockkeeper` may belong: the proxies' control role. That of the configuration is known; one's own and
+    /// a superuser's schema are trusted anyway.
+    #[arg(long, value_name = "ROLE")]
+    owner: Option<String>,
+}
+
+impl SchemaArgs {
+    /// The way, the configuration that holds there, and whose functions may be called.
+    pub(super) fn route(&self) -> anyhow::Result<(Route, Loaded, Option<String>)> {
+        let (route, loaded) = self.database.route()?;
+        let control = loaded.settings.sessions.upstream.control.as_ref();
+        let owner = self.owner.clone().or_else(|| Some(control?.get_user()?.to_owned()));
+        Ok((route, loaded, owner))
+    }
+}
+
+/// Why a command cannot go on, and what helps whoever has typed it.
+pub(super) fn refused(why: NoSchema) -> anyhow::Error {
+    match why {
+        NoSchema::Owned { owner, database, .. } => anyhow::anyhow!(
+            "schema \"lockkeeper\" in database {database:?} belongs to role {owner:?}, who could have put anything there; if that is the \
+             proxies' control role, say --owner {}",
+            written(&owner)
+        ),
+        NoSchema::Unreachable(why) => anyhow::anyhow!("the server has given no answer: {why}"),
+        why => {
+            let hint = why.hint();
+            let (first, rest) = hint.split_at_checked(1).unwrap_or_default();
+            anyhow::anyhow!("{why}; {}{}", first.to_lowercase(), rest.trim_end_matches('.'))
+        }
     }
 }
 

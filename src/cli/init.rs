@@ -7,7 +7,7 @@ use crate::control::NoSchema;
 use crate::control::schema::{self, Done, Report, SCRIPT, VERSION};
 
 use super::check::on_this_thread;
-use super::database::DatabaseArgs;
+use super::database::{self, DatabaseArgs};
 
 /// Arguments of `lockkeeper init`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ fn told(report: &Report) -> String {
     let next = if report.superuser {
         "\
 a proxy takes up what another one has left over where its control role sees the tasks of all:
-  GRANT USAGE ON SCHEMA lockkeeper TO <control role>; GRANT SELECT ON lockkeeper.task TO <control role>;\n"
+  GRANT SELECT ON lockkeeper.task TO <control role>;\n"
             .to_owned()
     } else {
         format!("proxies use it whose control role is {owner:?}; others want it to belong to a superuser\n")
@@ -61,18 +61,13 @@ a proxy takes up what another one has left over where its control role sees the 
     format!("{done}\n{next}")
 }
 
-/// What happened, and what helps whoever has typed the command.
+/// As elsewhere, but nobody else's schema is brought up to date.
 fn refused(why: NoSchema) -> anyhow::Error {
     match why {
         NoSchema::Owned { owner, database, .. } => anyhow::anyhow!(
             "schema \"lockkeeper\" in database {database:?} belongs to role {owner:?}; run this as that role, or drop the schema \
              if nobody needs it"
         ),
-        NoSchema::Unreachable(why) => anyhow::anyhow!("the server has given no answer: {why}"),
-        why => {
-            let hint = why.hint();
-            let (first, rest) = hint.split_at_checked(1).unwrap_or_default();
-            anyhow::anyhow!("{why}; {}{}", first.to_lowercase(), rest.trim_end_matches('.'))
-        }
+        why => database::refused(why),
     }
 }

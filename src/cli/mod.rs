@@ -10,9 +10,11 @@ mod init;
 mod log;
 mod operator;
 mod ping;
+mod resume;
 mod serve;
 mod sources;
 mod statement;
+mod tasks;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -51,6 +53,14 @@ enum Command {
     ///
     /// It keeps what transactions have queued to be run after their COMMIT. All of it is done in one transaction; running it again does nothing.
     Init(init::InitArgs),
+    /// Show the tasks that transactions have queued, or give one up.
+    ///
+    /// A role sees its own ones and those of roles that it may become; who may read the table lockkeeper.task sees all.
+    Tasks(tasks::TasksArgs),
+    /// Run the tasks that the role has queued and nobody has finished.
+    ///
+    /// Each is judged and carried out as by a proxy, from this process.
+    Resume(resume::ResumeArgs),
     /// Show what running proxies are doing.
     ///
     /// What is held, what runs and what has run, peak hours, and the freeze.
@@ -74,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Tasks(args) => tasks::run(&args),
+        Command::Resume(args) => resume::run(&args),
         Command::Status(args) => operator::status(&args),
         Command::Freeze(args) => operator::freeze(&args),
         Command::Thaw(args) => operator::thaw(&args),

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use tokio_postgres::config::SslMode as LoginSsl;
 
 use crate::base::Period;
+use crate::serve::settings::Passwords;
 use crate::serve::tls::{ClientSslMode, ClientTlsSettings};
 use crate::upstream::UpstreamSettings;
 use crate::upstream::settings::{
@@ -66,6 +67,24 @@ pub(super) fn upstream(file: &File, environment: &BTreeMap<String, String>) -> U
     }
 }
 
+/// What the password file says for the first host. `PGPASSWORD` is the password of one role only, and nobody knows whose.
+pub(super) fn passwords(file: &File, environment: &BTreeMap<String, String>) -> Passwords {
+    let first = file.upstream.hosts.0.first().map(host);
+    let mut environment = environment.clone();
+    environment.remove("PGPASSWORD");
+    Passwords::new(move |database, role| {
+        let (name, port) = name_and_port(first.as_ref()?);
+        passfile::password(&environment, None, [&name, &port.to_string(), database, role]).ok().flatten()
+    })
+}
+
+fn name_and_port(host: &Host) -> (String, u16) {
+    match host {
+        Host::Tcp { name, port } => (name.clone(), *port),
+        Host::Unix { directory, port } => (directory.display().to_string(), *port),
+    }
+}
+
 /// TLS towards clients.
 pub(super) fn client_tls(file: &File) -> ClientTlsSettings {
     let section = &file.listen_tls;
@@ -106,10 +125,7 @@ fn login(
     }
     let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let mut login = tokio_postgres::Config::new();
-    let (name, port) = match host? {
-        Host::Tcp { name, port } => (name.clone(), *port),
-        Host::Unix { directory, port } => (directory.display().to_string(), *port),
-    };
+    let (name, port) = name_and_port(host?);
     let user = variable("PGUSER").or_else(|| variable("USER")).map_or("postgres", String::as_str);
     let database = variable("PGDATABASE").map_or(user, String::as_str);
     login

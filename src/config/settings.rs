@@ -120,6 +120,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
         upstream: edge::upstream(file, environment),
         client_tls: edge::client_tls(file),
         look_at: look_at(file),
+        passwords: edge::passwords(file, environment),
         install: match *file.ledger.install {
             InstallWord::Auto => Install::Auto,
             InstallWord::Off => Install::Off,

@@ -11,6 +11,7 @@ pub mod standing;
 mod live;
 pub mod progress;
 pub mod schema;
+pub mod tasks;
 pub mod victims;
 
 use std::cell::RefCell;

@@ -89,6 +89,12 @@ pub enum NoSchema {
         /// The database.
         database: String,
     },
+    /// It is not there, or too old, and nobody wants to install it now.
+    #[error("database {database:?} has no schema \"lockkeeper\" of this version")]
+    Absent {
+        /// The database.
+        database: String,
+    },
     /// The role may not.
     #[error("role {role:?} may not create schema \"lockkeeper\" in database {database:?}")]
     Denied {
@@ -146,6 +152,7 @@ impl NoSchema {
         match self {
             Self::Uncontrolled => "Set control.url, or control.enabled.".to_owned(),
             Self::Unreachable(_) => "Look at control.url, and try again.".to_owned(),
+            Self::Absent { .. } => "Install it by lockkeeper init.".to_owned(),
             Self::Off { .. } => {
                 "Install it as the control role or a superuser, by lockkeeper init --url postgres://.., or set ledger.install = \"auto\"."
                     .to_owned()
@@ -226,8 +233,18 @@ pub async fn install(client: &Client) -> Result<Report, NoSchema> {
     install_if(client, Install::Auto).await
 }
 
+/// Whether what is there may be called: it belongs to the role that asks, to this one, or to a superuser.
+pub async fn check(client: &Client, trusted: Option<&str>) -> Result<(), NoSchema> {
+    let place = look(client, trusted).await?;
+    match place.version {
+        Some(VERSION) => Ok(()),
+        Some(there) if there > VERSION => Err(NoSchema::Newer { there, database: place.database }),
+        _ => Err(NoSchema::Absent { database: place.database }),
+    }
+}
+
 async fn install_if(client: &Client, may: Install) -> Result<Report, NoSchema> {
-    let place = look(client).await?;
+    let place = look(client, None).await?;
     let report = |done| place.report(done);
     let done = match place.version {
         Some(VERSION) => return Ok(report(Done::Nothing)),
@@ -276,7 +293,7 @@ impl Place {
 }
 
 /// Looks, and calls nothing that somebody else could have made.
-async fn look(client: &Client) -> Result<Place, NoSchema> {
+async fn look(client: &Client, more: Option<&str>) -> Result<Place, NoSchema> {
     let unreachable = |error: Refused| NoSchema::Unreachable(live::words(&error));
     let row = client.query_one(LOOK, &[]).await.map_err(unreachable)?;
     let read = || -> Result<_, Refused> {
@@ -293,7 +310,7 @@ async fn look(client: &Client) -> Result<Place, NoSchema> {
     let (mut place, trusted, has_meta) = read().map_err(unreachable)?;
     let Some(owner) = &place.owner else { return Ok(place) };
     let database = place.database.clone();
-    if trusted != Some(true) {
+    if trusted != Some(true) && more != Some(owner) {
         return Err(NoSchema::Owned { owner: owner.clone(), role: place.role, database });
     }
     if !has_meta {

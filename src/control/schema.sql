@@ -156,6 +156,7 @@ DECLARE
     number integer;
     mine boolean;
     taken boolean := false;
+    squatter record;
 BEGIN
     SELECT t.batch INTO number FROM lockkeeper.task t WHERE t.id = wanted AND lockkeeper.is_session(t.login, t.queued_by);
     IF NOT FOUND THEN
@@ -167,6 +168,13 @@ BEGIN
     IF NOT mine THEN
         taken := pg_try_advisory_lock(1818979440, number);
         IF NOT taken THEN
+            -- Anybody can take any advisory lock: that somebody is in the way must not look like somebody at work.
+            SELECT a.pid, a.usename INTO squatter FROM pg_stat_activity a
+                WHERE a.pid = lockkeeper.holder(number) AND a.usename IS DISTINCT FROM session_user;
+            IF FOUND THEN
+                RAISE EXCEPTION 'process % of role "%" keeps the lock of task %', squatter.pid, squatter.usename, wanted
+                    USING ERRCODE = '55006', HINT = format('End it: SELECT pg_terminate_backend(%s);', squatter.pid);
+            END IF;
             RETURN false;
         END IF;
     END IF;
@@ -233,7 +241,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the batch of task % is not run by this session', wanted USING ERRCODE = '55000';
     END IF;
-    UPDATE lockkeeper.task t SET state = 'queued' WHERE t.batch = number AND t.state = 'running';
+    -- That was no attempt.
+    UPDATE lockkeeper.task t SET state = 'queued', attempts = greatest(t.attempts - 1, 0) WHERE t.batch = number AND t.state = 'running';
     PERFORM pg_advisory_unlock(1818979440, number);
 END $lockkeeper$;
 
@@ -277,16 +286,16 @@ CREATE OR REPLACE FUNCTION lockkeeper.tasks() RETURNS TABLE (
     ended_at timestamptz, ended_by name, failure text, why text, pid integer, mine boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockkeeper$
     WITH held AS MATERIALIZED (
-        SELECT l.objid, min(l.pid) AS pid FROM pg_locks l
+        SELECT l.objid, a.usesysid AS login, min(l.pid) AS pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
         WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1818979440 AND l.objsubid = 2
             AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-        GROUP BY l.objid)
+        GROUP BY l.objid, a.usesysid)
     SELECT t.id, t.batch, CASE WHEN t.state = 'running' AND h.pid IS NULL THEN 'left over' ELSE t.state END,
         t.title, t.tag, t.sql, t.settings, t.background, t.queued_by, t.queued_at, t.application_name, t.attempts,
         t.begun_at, t.ended_at, t.ended_by, t.failure, t.why,
         CASE WHEN t.state IN ('queued', 'running', 'failed') THEN h.pid END,
         lockkeeper.is_session(t.login, t.queued_by)
-    FROM lockkeeper.task t LEFT JOIN held h ON h.objid = t.batch::bigint::oid
+    FROM lockkeeper.task t LEFT JOIN held h ON h.objid = t.batch::bigint::oid AND h.login = t.login
     WHERE lockkeeper.is_seen(t.login, t.queued_by)
     ORDER BY t.id
 $lockkeeper$;

@@ -7,6 +7,7 @@ mod clean;
 pub mod clock;
 mod process;
 mod statement;
+mod task;
 mod trouble;
 
 pub use clean::Clean;
@@ -15,6 +16,7 @@ pub use process::{
     NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, Overridden, PortalFreed, SessionBroken, StallCut, step};
+pub use task::{TaskBegun, TaskEnded, TaskWaits};
 pub use trouble::{
     ControlAbsent, ControlBlind, ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled,
 };

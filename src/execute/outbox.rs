@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
+use crate::judge::Deferred;
 use crate::plan::Later;
 use crate::session::deferred::Task;
 use crate::sql::form::Form;
@@ -114,11 +115,11 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
 pub async fn write(
     link: &mut Link,
     tasks: &[Task],
-    background: bool,
+    deferred: Deferred,
 ) -> Result<Result<Vec<String>, Failed>, Lost> {
     let all: Vec<Value> = tasks.iter().map(written).collect();
     let all = Value::Array(all).to_string();
-    let background = if background { "true" } else { "false" };
+    let background = if deferred == Deferred::Background { "true" } else { "false" };
     let queue = Item::ours("SELECT lockkeeper.queue($1::pg_catalog.jsonb, $2::pg_catalog.bool)");
     let answer = Call::run(link, &[queue.with(vec![&all, background])]).await?;
     if let Some(failed) = answer.failed {

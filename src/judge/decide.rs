@@ -151,13 +151,21 @@ pub(super) struct Seen {
     known: BTreeMap<(Option<Oid>, Option<RelationName>), usize>,
 }
 
+/// Where the statement of a finding stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It is the whole message, outside any transaction.
+    Alone,
+    /// It is in a transaction, or among others.
+    Among,
+    /// It is in a body of code.
+    Within,
+}
+
 /// A finding in its place.
 pub(super) struct Found {
     pub(super) tag: &'static str,
-    /// Its statement is the whole message, outside any transaction.
-    pub(super) alone: bool,
-    /// It stands in a body of code.
-    pub(super) inner: bool,
+    pub(super) standing: Stands,
     pub(super) finding: Finding,
 }
 
@@ -182,10 +190,10 @@ impl Case<'_> {
             if !scene.runs_now() {
                 return;
             }
-            let (tag, alone, inner) = (scene.statement.tag, self.stands_alone(scene), scene.within.is_some());
+            let (tag, standing) = (scene.statement.tag, self.stands(scene));
             let findings = self.findings(scene);
             load::of_scene(scene, &findings, self.policy, &mut seen.loads);
-            seen.found.extend(findings.into_iter().map(|finding| Found { tag, alone, inner, finding }));
+            seen.found.extend(findings.into_iter().map(|finding| Found { tag, standing, finding }));
             seen.locks |= scene.effects.is_strong();
             seen.apart.extend(apart(scene));
             seen.exposed += scene.effects.touched.iter().filter(|touched| touched.exposed).count();
@@ -218,15 +226,18 @@ impl Case<'_> {
     /// block, and `LOCK TABLE` outside one.
     fn is_for_the_server(&self, scene: &Scene<'_>) -> bool {
         match (scene.statement.place, &scene.statement.kind) {
-            (Place::OutsideOnly, _) => !self.stands_alone(scene),
-            (Place::Anywhere, Kind::Lock { .. }) => self.stands_alone(scene),
+            (Place::OutsideOnly, _) => self.stands(scene) != Stands::Alone,
+            (Place::Anywhere, Kind::Lock { .. }) => self.stands(scene) == Stands::Alone,
             (Place::Anywhere, _) => false,
         }
     }
 
-    /// Whether it is the whole message, outside any transaction.
-    fn stands_alone(&self, scene: &Scene<'_>) -> bool {
-        scene.within.is_none() && self.is_alone()
+    fn stands(&self, scene: &Scene<'_>) -> Stands {
+        match scene.within {
+            Some(_) => Stands::Within,
+            None if self.is_alone() => Stands::Alone,
+            None => Stands::Among,
+        }
     }
 
     /// What the message is called: by the first of its statements that is not ordinary.

@@ -1,6 +1,6 @@
 //! What becomes of long work in an open transaction: queued behind its COMMIT, or refused.
 
-use super::decide::{Case, Found};
+use super::decide::{Case, Found, Stands};
 use super::decision::{Decision, Judgement};
 use super::depend::{self, WAY_OUT};
 use super::explain;
@@ -33,9 +33,16 @@ pub(super) enum Elsewhere {
 impl Case<'_> {
     /// What becomes of a finding of a statement that does not stand alone outside a transaction.
     pub(super) fn elsewhere(&self, found: &Found) -> Elsewhere {
-        let Found { tag, inner, finding, .. } = found;
+        let Found { tag, standing, finding } = found;
         let told = || Elsewhere::Told(finding.elsewhere.clone().map(|it| explain::with_way_out(it, finding)));
-        if *inner || self.policy.in_transaction == InTransaction::Warn {
+        // Where nothing is to be warned of, nobody else can see what it is about; nor what is new.
+        let unseen = finding.elsewhere.is_none()
+            || finding
+                .about
+                .as_ref()
+                .and_then(|about| self.facts.relation(about))
+                .is_some_and(|it| it.new_in_transaction);
+        if *standing == Stands::Within || unseen || self.policy.in_transaction == InTransaction::Warn {
             return told();
         }
         if self.script.statements.len() > 1 {

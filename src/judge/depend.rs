@@ -7,7 +7,7 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
-use crate::sql::form::{Action, ConstraintKind, Form};
+use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Runs};
 use crate::sql::statement::{Kind, Opaque, Script, Statement};
 
 /// The tag of what asks for checks at once, or later: nothing has to be done about constraints that are only queued.
@@ -37,6 +37,9 @@ pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>)
             .detail("It is queued in this transaction and made when that is committed.");
         return Dependence::Refused(Box::new(error));
     }
+    if let Form::Body(Body { runs: Runs::Now, inner, unseen: None, .. }) = &statement.form {
+        return within(queued, statement, inner);
+    }
     let case = Case { script, statement, effects };
     if statement.tag == SET_CONSTRAINTS {
         let named = queued.iter().any(|pending| case.names_something_of(pending));
@@ -63,6 +66,19 @@ pub fn before(queued: &[Pending], script: &Script) -> Option<Option<Notice>> {
         (_, Dependence::Behind) => Some(None),
         (worst, Dependence::None) => worst,
     })
+}
+
+/// The same for a block that has been looked into.
+fn within(queued: &[Pending], statement: &Statement, inner: &[Inner]) -> Dependence {
+    let hangs = |one: &Inner| on(queued, &one.script, None) != Dependence::None;
+    if !inner.iter().any(hangs) {
+        return Dependence::None;
+    }
+    let message = format!("{} hangs on what this transaction has only queued", statement.tag);
+    let why = "A statement in it is about something that is queued and is not there before the COMMIT.";
+    Dependence::Refused(Box::new(
+        Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).detail(why).hint(WAY_OUT),
+    ))
 }
 
 /// The name of an index or constraint that is made although it is queued already.

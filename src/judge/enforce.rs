@@ -1,24 +1,74 @@
 //! What a policy that enforces makes of what was found.
 
-use super::decide::{Case, Found, Seen};
+use super::decide::{Case, Found, Seen, Stands};
 use super::decision::{Decision, Guard, Judgement, Waits};
 use super::defer::Elsewhere;
 use super::depend::Dependence;
 use super::{as_sent, explain, retry, together, unless_exists};
-use crate::base::Notice;
+use crate::base::{Notice, SqlState};
 use crate::effects::Past;
 use crate::effects::facts::Oid;
-use crate::hazard::{Finding, Remedy, create_index_blocking, different_index, opaque_ddl};
-use crate::plan::Plan;
+use crate::hazard::{
+    Finding, Remedy, create_index_blocking, different_index, opaque_ddl, several_alters, validate_under_lock,
+    work_under_strong_lock,
+};
+use crate::plan::{Plan, Target};
 use crate::sql::Calls;
 use crate::sql::statement::{Kind, Opaque};
+
+/// What long work does in its transaction, which is untrue of what is done behind that.
+const IN_THE_TRANSACTION: [&str; 3] =
+    [work_under_strong_lock::ID, several_alters::ID, validate_under_lock::ID];
+
+/// What the findings come to so far.
+#[expect(clippy::struct_excessive_bools, reason = "one is asked of the message, the other found on the way")]
+struct Weighed {
+    /// The message may lock something strongly.
+    may_lock: bool,
+    /// It has to be guarded.
+    guarded: bool,
+    chosen: Option<Plan>,
+    /// The plan that is divided, what it is called, and why.
+    queued: Option<(Plan, &'static str, Finding)>,
+    /// What is told, each by the hazard that it is about.
+    notices: Vec<(&'static str, Notice)>,
+}
+
+impl Weighed {
+    const fn new(may_lock: bool) -> Self {
+        Self { may_lock, guarded: false, chosen: None, queued: None, notices: Vec::new() }
+    }
+
+    /// What is told, but for what is about these hazards.
+    fn told(&mut self, but: &'static [&'static str]) -> impl Iterator<Item = Notice> {
+        let notices = std::mem::take(&mut self.notices).into_iter();
+        notices.filter(|(hazard, _)| !but.contains(hazard)).map(|(_, notice)| notice)
+    }
+}
+
+/// Its statements one after the other, each as a message of its own.
+fn apart(judgement: Judgement) -> Judgement {
+    Judgement { decision: Decision::Apart, notices: Vec::new(), ..judgement }
+}
+
+fn refused(judgement: Judgement, why: Notice) -> Judgement {
+    Judgement { decision: Decision::Refuse(why), ..judgement }
+}
+
+fn inseparable() -> Notice {
+    let message =
+        "a message of several statements cannot be looked at one by one behind work that is deferred";
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("It holds too many, or what cannot be read.")
+        .hint("Send its statements one by one, or COMMIT before it.")
+}
 
 impl Case<'_> {
     pub(super) fn observe(&self, found: &[Found], mut judgement: Judgement) -> Judgement {
         let not_allowed = found.iter().filter(|it| self.policy.allowance(it.finding.hazard).is_none());
-        judgement
-            .notices
-            .extend(not_allowed.filter_map(|it| explain::observed(it.tag, &it.finding, it.alone)));
+        judgement.notices.extend(
+            not_allowed.filter_map(|it| explain::observed(it.tag, &it.finding, it.standing == Stands::Alone)),
+        );
         judgement
     }
 
@@ -27,100 +77,103 @@ impl Case<'_> {
             return self.over_existing(plan, notice, &seen.found, judgement);
         }
         if !self.queued.is_empty() && self.script.statements.len() > 1 {
-            return self.apart(judgement);
+            return if self.can_be_told_apart() {
+                apart(judgement)
+            } else {
+                refused(judgement, inseparable())
+            };
         }
-        let may_lock = self.may_lock(&seen);
-        let Seen { found, targets, exposed, apart, dependence, touched, .. } = seen;
-        let (mut guarded, mut chosen, mut queued) = (false, None, None);
-        for found in found {
-            let Found { tag, alone, ref finding, .. } = found;
-            if let Some(allowance) = self.policy.allowance(finding.hazard) {
-                let steps = finding.once_passed.as_ref().filter(|_| alone && chosen.is_none());
-                let form = steps.map(|(_, form)| *form);
-                judgement.notices.push(explain::allowed((tag, form), finding, allowance));
-                chosen = steps.map(|(plan, _)| plan.clone()).or(chosen);
-                continue;
-            }
-            if !alone && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. })) {
-                match self.elsewhere(&found) {
-                    Elsewhere::Told(told) => {
-                        guarded |= finding.remedy != Remedy::Record;
-                        judgement.notices.extend(told);
-                    }
-                    Elsewhere::Queued(plan, form) => {
-                        if queued.is_none() {
-                            queued = Some((plan, form, finding.clone()));
-                        }
-                    }
-                    Elsewhere::Apart => return self.apart(judgement),
-                    Elsewhere::Refused(refusal) => {
-                        judgement.decision = Decision::Refuse(refusal);
-                        return judgement;
-                    }
+        let mut weighed = Weighed::new(self.may_lock(&seen));
+        let Seen { found, targets, exposed, apart: beside, dependence, touched, .. } = seen;
+        for found in &found {
+            match self.weigh(found, &mut weighed) {
+                None => {}
+                Some(Decision::Apart) => return apart(judgement),
+                Some(decision) => {
+                    judgement.notices.extend(weighed.told(&[]));
+                    return Judgement { decision, ..judgement };
                 }
-                continue;
-            }
-            match finding.remedy {
-                Remedy::Plan { ref plan, form } => {
-                    if chosen.is_none() {
-                        judgement.notices.push(explain::replaced(tag, form, finding));
-                        chosen = Some(plan.clone());
-                    }
-                }
-                Remedy::Refuse(ref refusal) => {
-                    judgement.decision = Decision::Refuse(explain::with_way_out(refusal.clone(), finding));
-                    return judgement;
-                }
-                Remedy::Ladder { ref warning } => {
-                    guarded |= may_lock;
-                    let told = warning.clone().map(|warning| explain::with_way_out(warning, finding));
-                    judgement.notices.extend(told);
-                }
-                Remedy::Record => {}
             }
         }
-        match dependence {
-            Dependence::Refused(refusal) => {
-                judgement.decision = Decision::Refuse(*refusal);
-                return judgement;
-            }
-            Dependence::Behind => {
+        let later = weighed.queued.is_some() || dependence == Dependence::Behind;
+        judgement.notices.extend(weighed.told(if later { &IN_THE_TRANSACTION } else { &[] }));
+        match (dependence, weighed.queued) {
+            (Dependence::Refused(refusal), _) => return refused(judgement, *refusal),
+            (Dependence::Behind, _) => {
                 judgement.past = before.clone();
                 judgement.notices.push(explain::behind(self.tag()));
                 return self.deferred(None, touched, judgement);
             }
-            Dependence::None => {}
-        }
-        if let Some((plan, form, finding)) = queued {
-            return self.deferred_plan((&plan, form, &finding), touched, before, judgement);
+            (Dependence::None, Some((plan, form, finding))) => {
+                return self.deferred_plan((&plan, form, &finding), touched, before, judgement);
+            }
+            (Dependence::None, None) => {}
         }
         let watched = self.watched();
         if watched.is_some() {
             // What it has locked is locked until the transaction ends.
             judgement.past.hold_beyond();
         }
-        judgement.decision = match chosen {
+        judgement.decision = match weighed.chosen {
             Some(plan) => Decision::Run(plan),
-            None if guarded => {
-                let first = together::first(self.script, self.facts, &targets);
-                Decision::Guard(Guard {
-                    targets,
-                    retry: retry::of(self.transaction, self.script, self.facts),
-                    waits: Waits::Briefly,
-                    first,
-                })
-            }
+            None if weighed.guarded => self.guarded(targets),
             None => self.as_sent(exposed > 0).or(watched).unwrap_or(Decision::Forward),
         };
         if !matches!(judgement.decision, Decision::Run(_)) {
-            judgement.apart = apart;
+            judgement.apart = beside;
         }
         judgement
     }
 
-    /// Its statements one after the other, each as a message of its own.
-    fn apart(&self, judgement: Judgement) -> Judgement {
-        Judgement { decision: Decision::Apart, notices: Vec::new(), ..judgement }
+    /// What one finding comes to; a decision where it needs no others.
+    fn weigh(&self, found: &Found, so_far: &mut Weighed) -> Option<Decision> {
+        let Found { tag, standing, ref finding } = *found;
+        let alone = standing == Stands::Alone;
+        if let Some(allowance) = self.policy.allowance(finding.hazard) {
+            let steps = finding.once_passed.as_ref().filter(|_| alone && so_far.chosen.is_none());
+            let form = steps.map(|(_, form)| *form);
+            so_far.notices.push((finding.hazard, explain::allowed((tag, form), finding, allowance)));
+            so_far.chosen = steps.map(|(plan, _)| plan.clone()).or(so_far.chosen.take());
+            return None;
+        }
+        if !alone && (finding.elsewhere.is_some() || matches!(finding.remedy, Remedy::Plan { .. })) {
+            match self.elsewhere(found) {
+                Elsewhere::Told(told) => {
+                    so_far.guarded |= finding.remedy != Remedy::Record;
+                    so_far.notices.extend(told.map(|told| (finding.hazard, told)));
+                }
+                Elsewhere::Queued(plan, form) => {
+                    so_far.queued.get_or_insert_with(|| (plan, form, finding.clone()));
+                }
+                Elsewhere::Apart => return Some(Decision::Apart),
+                Elsewhere::Refused(refusal) => return Some(Decision::Refuse(refusal)),
+            }
+            return None;
+        }
+        match finding.remedy {
+            Remedy::Plan { ref plan, form } => {
+                if so_far.chosen.is_none() {
+                    so_far.notices.push((finding.hazard, explain::replaced(tag, form, finding)));
+                    so_far.chosen = Some(plan.clone());
+                }
+            }
+            Remedy::Refuse(ref refusal) => {
+                return Some(Decision::Refuse(explain::with_way_out(refusal.clone(), finding)));
+            }
+            Remedy::Ladder { ref warning } => {
+                so_far.guarded |= so_far.may_lock;
+                let told = warning.clone().map(|warning| explain::with_way_out(warning, finding));
+                so_far.notices.extend(told.map(|told| (finding.hazard, told)));
+            }
+            Remedy::Record => {}
+        }
+        None
+    }
+
+    fn guarded(&self, targets: Vec<Target>) -> Decision {
+        let first = together::first(self.script, self.facts, &targets);
+        let retry = retry::of(self.transaction, self.script, self.facts);
+        Decision::Guard(Guard { targets, retry, waits: Waits::Briefly, first })
     }
 
     fn deferred_plan(

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod rules;
 mod seats;
 mod stop;
+pub mod tasks;
 
 pub use cancel::{Cancel, CancelEntry, CancelTarget};
 pub use forward::{Aim, FORWARDS_MAX, Forward, WAITING_MAX};
@@ -35,6 +36,7 @@ use left_overs::LeftOvers;
 use lockers::LockersOfAll;
 use queue::Queues;
 use seats::Seats;
+use tasks::Tasks;
 
 /// What runs now.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ pub struct Live {
     queues: Arc<Queues>,
     left_overs: LeftOvers,
     lockers: LockersOfAll,
+    tasks: Tasks,
 }
 
 impl Live {
@@ -63,6 +66,7 @@ impl Live {
             queues: Arc::default(),
             left_overs: LeftOvers::default(),
             lockers: LockersOfAll::default(),
+            tasks: Tasks::default(),
         }
     }
 
@@ -129,6 +133,11 @@ impl Live {
     /// Which functions may lock.
     pub const fn lockers(&self) -> &LockersOfAll {
         &self.lockers
+    }
+
+    /// Where tasks may be left over.
+    pub const fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Tells every session.

@@ -103,7 +103,10 @@ const fn is_brief(step: &Step) -> bool {
 /// A step as a statement that is safe to be run again where nobody knows whether it has run.
 fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
     let plain = matches!(step.pace, Pace::Unhurried | Pace::Ladder(_) | Pace::Tidy(_));
-    let script = parse(&step.sql, dialect);
+    // Only a plan's own words come here.
+    let again = String::from_utf8(step.sql.clone()).ok().map(|sql| if_exists(&sql).into_bytes());
+    let sql = again.unwrap_or_else(|| step.sql.clone());
+    let script = parse(&sql, dialect);
     let [statement] = script.statements.as_slice() else { return None };
     let repeatable = match &statement.form {
         Form::CreateIndex(_) => true,
@@ -116,11 +119,19 @@ fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
         }
     };
     (plain && repeatable && step.also.is_empty()).then(|| Later {
-        sql: step.sql.clone(),
         title: title(statement),
         tag: statement.tag,
+        sql: sql.clone(),
         pending: Pending { names: whole.names.clone(), oids: whole.oids.clone(), ..Pending::of(statement) },
     })
+}
+
+/// A drop that does nothing where it was done already.
+fn if_exists(sql: &str) -> String {
+    if sql.contains(" DROP CONSTRAINT IF EXISTS ") {
+        return sql.to_owned();
+    }
+    sql.replacen(" DROP CONSTRAINT ", " DROP CONSTRAINT IF EXISTS ", 1)
 }
 
 /// Whether the catalogue says by name whether it was done.

@@ -14,6 +14,7 @@ pub mod gathering;
 pub mod partitions;
 pub mod parts;
 pub mod refresh;
+pub mod task;
 pub mod tree;
 pub mod type_change;
 pub mod up_front;

@@ -6,23 +6,25 @@ use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::judge::Deferred;
 use crate::session::deferred::Task;
+use crate::sql::statement::Transaction;
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Link, Lost, Reading};
 use crate::wire::fields;
 use crate::wire::frame::HEADER_BYTES;
 
+use super::consider::policy_now;
 use super::engage::Desk;
-use super::statement::{policy_now, run_alone};
+use super::statement::run_alone;
 
-/// Commits, and runs what was queued, in order; `chain`: another transaction of the same kind is open afterwards.
-pub(super) async fn run(desk: &mut Desk<'_>, chain: bool) -> Result<Outcome, Lost> {
-    let again = if chain { Some(characteristics(desk.link).await?) } else { None };
+/// Commits, and runs what was queued, in order; with `AND CHAIN` another transaction of the same kind is open afterwards.
+pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Outcome, Lost> {
+    let again =
+        if control == Transaction::CommitAndChain { Some(characteristics(desk.link).await?) } else { None };
     let Some(queue) = desk.link.tracker.take_deferred() else {
         return as_told(desk.link, "COMMIT").await;
     };
     let policy = policy_now(desk).await?;
-    let background = policy.deferred == Deferred::Background;
-    let ids = match outbox::write(desk.link, queue.tasks(), background).await? {
+    let ids = match outbox::write(desk.link, queue.tasks(), policy.deferred).await? {
         Ok(ids) => ids,
         Err(failed) => {
             Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
@@ -34,7 +36,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, chain: bool) -> Result<Outcome, Los
     if !matches!(&committed, Outcome::Complete(tag) if tag == b"COMMIT\0") {
         return Ok(committed);
     }
-    let failed = if background {
+    let failed = if policy.deferred == Deferred::Background {
         tell(desk.link, &[left_to_others(&ids, queue.tasks())]).await;
         desk.surroundings.live.left_overs().ask_again(&desk.surroundings.place.database);
         None

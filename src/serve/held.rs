@@ -12,8 +12,9 @@ use crate::live::{Live, Stop};
 use crate::sql::Script;
 use crate::upstream::link::{Link, Lost};
 
+use super::consider::{Case, Considered, consider};
 use super::engage::{Desk, Sent, Way, end_batch};
-use super::statement::{Case, Considered, consider, log};
+use super::statement::log;
 
 /// A statement in the ledger.
 pub(super) struct Entry<'a> {

@@ -93,6 +93,7 @@ impl Start {
                 for database in standing.databases {
                     serving.live.left_overs().ask_once(&database);
                     serving.live.lockers().of(&database);
+                    serving.live.tasks().ask_once(&database);
                 }
             }
             Err(why) if *self == Self::Due => {

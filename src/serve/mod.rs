@@ -3,6 +3,7 @@
 pub mod accept;
 mod apart;
 mod commit;
+mod consider;
 pub mod console;
 pub mod drain;
 pub mod engage;
@@ -26,6 +27,7 @@ pub mod settings;
 pub mod status;
 mod statement;
 pub mod task;
+pub mod tasks;
 pub mod tls;
 pub mod unix_socket;
 mod walsender;

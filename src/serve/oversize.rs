@@ -12,9 +12,10 @@ use crate::wire::kind::client;
 use crate::wire::server::Status;
 use crate::wire::startup::Replication;
 
+use super::consider::policy_now;
 use super::engage::{Desk, Way, come_to_rest, drop_held, finish};
+use super::portal;
 use super::relay::poll_server;
-use super::{portal, statement};
 
 /// The way out, for people.
 const SMALLER: &str = "Send its statements one by one, or raise limits.statement_inspect_max, or set limits.oversize = \"pass\".";
@@ -37,7 +38,7 @@ pub async fn refuse(desk: &mut Desk<'_>) -> Result<(), Lost> {
     }
     let failed = desk.link.tracker.status() == Status::Failed;
     let may_ask = !failed && desk.replication == Replication::No;
-    let mode = if may_ask { statement::policy_now(desk).await?.mode } else { desk.policy.mode };
+    let mode = if may_ask { policy_now(desk).await?.mode } else { desk.policy.mode };
     if mode != Mode::Enforce {
         observed(desk.link, mode).await;
         desk.link.batch = Batch::None;

@@ -27,9 +27,7 @@ pub(super) async fn look_after(
     }
     let failed = desk.link.tracker.status() == Status::Failed;
     Ok(Some(match control {
-        Transaction::Commit | Transaction::CommitAndChain if !failed => {
-            commit::run(desk, control == Transaction::CommitAndChain).await?
-        }
+        Transaction::Commit | Transaction::CommitAndChain if !failed => commit::run(desk, control).await?,
         Transaction::Prepare if !failed => {
             fail::transaction(desk.link).await?;
             Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
@@ -41,7 +39,7 @@ pub(super) async fn look_after(
 
 /// Commits a transaction of ours, with what it has queued.
 pub(super) async fn commit(desk: &mut Desk<'_>) -> Result<Outcome, Lost> {
-    commit::run(desk, false).await
+    commit::run(desk, Transaction::Commit).await
 }
 
 /// What the queue means for ordinary statements.
@@ -57,6 +55,10 @@ pub(super) enum Bearing {
 /// What the queue means for a message of ordinary statements.
 pub(super) async fn bearing(link: &mut Link, script: &Script) -> Result<Bearing, Lost> {
     let Some(pending) = link.tracker.deferred().map(Queue::pending) else { return Ok(Bearing::None) };
+    let control = |statement: &Statement| matches!(statement.kind, Kind::Transaction(_));
+    if script.statements.len() > 1 && script.statements.iter().any(control) {
+        return Ok(Bearing::Judged);
+    }
     Ok(match judge::before(&pending, script) {
         None => Bearing::None,
         Some(None) => Bearing::Judged,

@@ -42,6 +42,8 @@ pub struct Settings {
     pub look_at: Option<String>,
     /// Whether schema `lockkeeper` is installed at need.
     pub install: Install,
+    /// Passwords of roles as which the proxy may log in to run what they have queued.
+    pub passwords: Passwords,
     /// Where verifiers come from, when logins cannot pass through.
     pub verifiers: Verifiers,
     /// Those of the console's users.
@@ -122,6 +124,24 @@ impl Serving {
     pub fn replace(&self, ready: Ready) {
         self.live.gate().set(ready.settings.hours.clone());
         self.ready.store(Arc::new(ready));
+    }
+}
+
+/// Passwords by database and role, from a place that its owner has put them in for this process.
+#[derive(Clone)]
+pub struct Passwords(Arc<Find>);
+
+type Find = dyn Fn(&str, &str) -> Option<String> + Send + Sync;
+
+impl Passwords {
+    /// Those that `find` finds, by database and role.
+    pub fn new(find: impl Fn(&str, &str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    /// That of a role in a database, if there is one.
+    pub(super) fn of(&self, database: &str, role: &str) -> Option<String> {
+        (self.0)(database, role)
     }
 }
 

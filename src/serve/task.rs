@@ -153,6 +153,7 @@ fn begun(
         session;
     let tracker = Tracker::new(ready.settings.inspect_bytes_max, &client_encoding);
     let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
+    state.serving.live.tasks().ask_once(&identity.database);
     let about = About {
         lockers: state.serving.live.lockers().of(&identity.database),
         place: Place {

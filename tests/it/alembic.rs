@@ -21,7 +21,7 @@ fn alembic(url: &str, arguments: &[&str]) -> Ran {
 fn schema(stage: &Stage) -> String {
     let program = stage.cluster.installation().program("pg_dump").expect("pg_dump");
     let mut dump = Command::new(program);
-    dump.args(["--schema-only", "-d", &stage.cluster.url("postgres")]);
+    dump.args(["--schema-only", "--exclude-schema=lockkeeper", "-d", &stage.cluster.url("postgres")]);
     let text = run(dump).ok();
     let restrict = |line: &&str| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict");
     text.lines().filter(restrict).collect::<Vec<_>>().join("\n")

@@ -73,7 +73,7 @@ fn every_decision_is_told() {
         assert!(!text.contains("basis: "), "{text}");
     }
     let inside = told(&["--url", &url, "--in-transaction", "CREATE INDEX ON orders (amount)"]);
-    assert!(inside.contains("decision: guard"), "{inside}");
+    assert!(inside.contains("decision: defer"), "{inside}");
 }
 
 #[test]

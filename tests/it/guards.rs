@@ -209,7 +209,11 @@ fn a_drop_in_a_transaction_is_warned_of() {
     let stage = Stage::new();
     let mut client = stage.through();
     for way in Way::BOTH {
-        client.all(&["CREATE INDEX by_note ON orders (note)", "BEGIN"]);
+        client.all(&[
+            "CREATE INDEX by_note ON orders (note)",
+            "BEGIN",
+            "SET LOCAL lockkeeper.in_transaction = 'warn'",
+        ]);
         let answer = client.ask(way, "DROP INDEX by_note");
         assert_eq!(answer.tag(), "DROP INDEX");
         assert_eq!(
@@ -268,11 +272,11 @@ fn what_nobody_else_can_see_passes_in_silence() {
 }
 
 #[test]
-fn in_a_transaction_the_plain_form_is_warned_about() {
+fn in_a_transaction_the_plain_form_is_warned_about_where_that_is_wanted() {
     let stage = Stage::new();
     for way in Way::BOTH {
         let mut client = stage.through();
-        client.all(&["BEGIN"]);
+        client.all(&["BEGIN", "SET LOCAL lockkeeper.in_transaction = 'warn'"]);
         let answer = client.ask(way, "CREATE INDEX by_note ON orders (note)");
         assert_eq!((answer.tag().as_str(), answer.status()), ("CREATE INDEX", 'T'));
         let message = "CREATE INDEX inside a transaction stops writes until the transaction ends";

@@ -199,6 +199,12 @@ fn a_batch_is_run_in_order_by_who_has_queued_it_and_by_nobody_else() {
         crate::support::eventually("its lock is gone", || {
             (admin.table(SHOWN).contains("4|left over")).then_some(())
         });
+        other.all(&["SELECT pg_advisory_lock(1818979440, 2)"]);
+        assert_eq!(admin.table(SHOWN), "3|done|one||f\n4|left over|two|SELECT 2|f");
+        let squatted = beside.query("SELECT lockkeeper.begin_task(4)");
+        assert_eq!(squatted.failure(), "55006");
+        assert!(squatted.hint().contains(&other.pid().to_string()), "{}", squatted.hint());
+        other.all(&["SELECT pg_advisory_unlock(1818979440, 2)"]);
         assert_eq!(beside.table("SELECT lockkeeper.begin_task(4)"), "t");
         beside.all(&["SELECT lockkeeper.end_task(4, 'it has failed')"]);
         assert_eq!(admin.table("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0");

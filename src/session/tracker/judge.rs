@@ -30,6 +30,10 @@ impl Tracker {
         if !whole && header.body <= self.inspect_max {
             return Stop::Incomplete;
         }
+        if header.kind == client::QUERY && header.body > self.inspect_max && self.deferred.is_some() {
+            // It may hold the COMMIT.
+            return Stop::Oversize;
+        }
         if header.kind == client::QUERY && header.body > self.inspect_max && eye.looks_on() {
             return self.judge_long_query(body, eye);
         }

@@ -152,6 +152,17 @@ impl Person {
         self.answer()
     }
 
+    /// Sends statements one after the other, each of which must succeed; the last answer.
+    pub(crate) fn each(&mut self, way: Way, statements: &[&str]) -> Answer {
+        let mut last = None;
+        for sql in statements {
+            let answer = self.ask(way, sql);
+            assert!(answer.error().is_none(), "{sql}: {answer:?}");
+            last = Some(answer);
+        }
+        last.expect("a statement")
+    }
+
     /// The same by simple Query.
     pub(crate) fn query(&mut self, sql: &str) -> Answer {
         self.ask(Way::Simple, sql)

@@ -1,0 +1,208 @@
+//! Deferred work in transactions of every kind, by every protocol.
+
+use crate::support::raw;
+use crate::support::stage::{Person, Stage, Way};
+
+/// What is open or has failed, as `lockkeeper tasks` would tell.
+const OPEN: &str =
+    "SELECT state || ' ' || title FROM lockkeeper.task WHERE state NOT IN ('done', 'dropped') ORDER BY id";
+
+/// A message of several statements is one transaction, whoever has begun it: nothing of it is committed early.
+#[test]
+fn a_message_of_several_statements_stays_one_transaction() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    let failed = client.query(
+        "INSERT INTO orders VALUES (1000); CREATE INDEX ix ON orders (customer); SELECT 1 / 0; SELECT 2",
+    );
+    assert_eq!(
+        (failed.tags(), failed.status()),
+        (vec!["INSERT 0 1".to_owned(), "CREATE INDEX".to_owned()], 'I')
+    );
+    assert_eq!(failed.error().map(raw::Frame::sqlstate).as_deref(), Some("22012"));
+    assert_eq!(stage.now("SELECT count(*) FROM orders"), "100");
+    assert_eq!(stage.indexes(), "");
+    let done =
+        client.query("INSERT INTO orders VALUES (1000); CREATE INDEX ix ON orders (customer); SELECT 1");
+    assert_eq!(
+        (done.tags(), done.status()),
+        (["INSERT 0 1", "CREATE INDEX", "SELECT 1"].map(str::to_owned).to_vec(), 'I'),
+        "{done:?}"
+    );
+    assert_eq!(stage.indexes(), "ix+");
+    let file =
+        "BEGIN; DROP INDEX ix; INSERT INTO orders VALUES (1001); COMMIT; CREATE INDEX iy ON orders (note)";
+    let tags = ["BEGIN", "DROP INDEX", "INSERT 0 1", "COMMIT", "CREATE INDEX"].map(str::to_owned);
+    assert_eq!(client.query(file).tags(), tags);
+    assert_eq!(stage.indexes(), "iy+");
+    let open = client.query("BEGIN; CREATE INDEX iz ON orders (note, id)");
+    assert_eq!((open.tags().len(), open.status()), (2, 'T'));
+    assert_eq!(client.query("SELECT 1; COMMIT; SELECT 2").tags(), ["SELECT 1", "COMMIT", "SELECT 1"]);
+    assert_eq!(stage.indexes(), "iy+\niz+");
+    client.all(&["BEGIN", "DROP INDEX iy"]);
+    assert_eq!(client.query("SELECT 1; ROLLBACK; SELECT 2").tags(), ["SELECT 1", "ROLLBACK", "SELECT 1"]);
+    assert_eq!(stage.indexes(), "iy+\niz+");
+}
+
+/// Characters of a transaction: each does what people expect of it.
+#[test]
+fn transactions_of_every_kind() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        // The next transaction is open when the work of the last is done, and is of its kind.
+        client.each(way, &["BEGIN ISOLATION LEVEL SERIALIZABLE", "CREATE INDEX ix ON orders (customer)"]);
+        let chained = client.ask(way, "COMMIT AND CHAIN");
+        assert_eq!((chained.tag().as_str(), chained.status()), ("COMMIT", 'T'));
+        assert_eq!(stage.indexes(), "ix+");
+        assert_eq!(client.table("SHOW transaction_isolation"), "serializable");
+        client.each(way, &["DROP INDEX ix", "ROLLBACK AND CHAIN", "COMMIT"]);
+        assert_eq!(stage.indexes(), "ix+");
+        // What is prepared may be committed by anybody.
+        client.each(way, &["BEGIN", "DROP INDEX ix"]);
+        let prepared = client.ask(way, "PREPARE TRANSACTION 'x'");
+        assert_eq!((prepared.failure().as_str(), prepared.status()), ("0A000", 'I'));
+        assert_eq!(stage.indexes(), "ix+");
+        // The server refuses it in its own words.
+        client.each(way, &["BEGIN READ ONLY"]);
+        assert_eq!(client.ask(way, "DROP INDEX ix").failure(), "25006");
+        client.each(way, &["ROLLBACK"]);
+        // A deferred constraint fails the COMMIT, and nothing was there.
+        stage.straight().all(&[
+            "CREATE TABLE IF NOT EXISTS later (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+            "TRUNCATE later",
+        ]);
+        client.each(way, &["BEGIN", "INSERT INTO later VALUES (1), (1)", "DROP INDEX ix"]);
+        let failed = client.ask(way, "COMMIT");
+        assert_eq!((failed.failure().as_str(), failed.status()), ("23505", 'I'));
+        assert_eq!((stage.indexes().as_str(), stage.now(OPEN).as_str()), ("ix+", ""));
+        // Cursors and temporary tables live as long as they should.
+        let statements = [
+            "BEGIN",
+            "CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT 1 AS a",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id",
+            "DROP INDEX ix",
+            "CREATE INDEX ON mine (a)",
+        ];
+        client.each(way, &statements);
+        assert_eq!(client.table("FETCH 1 FROM c"), "1");
+        client.each(way, &["COMMIT"]);
+        assert_eq!(client.table("FETCH 1 FROM c"), "2");
+        assert_eq!(
+            (stage.indexes().as_str(), stage.now("SELECT to_regclass('mine') IS NULL").as_str()),
+            ("", "t")
+        );
+    }
+}
+
+/// What was set when a statement was sent counts when it is run, and nothing of that stays.
+#[test]
+fn work_is_done_under_the_settings_it_was_queued_under() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE ROLE builder LOGIN",
+        "CREATE ROLE owners",
+        "GRANT owners TO builder",
+        "CREATE SCHEMA shop",
+        "CREATE TABLE shop.items (id int PRIMARY KEY)",
+        "GRANT ALL ON SCHEMA shop TO owners",
+        "ALTER TABLE shop.items OWNER TO owners",
+    ]);
+    for way in Way::BOTH {
+        let mut client = Person::called(stage.proxy.addr(), &[("user", "builder")]);
+        client.each(Way::Simple, &["SELECT pg_catalog.set_config('search_path', 'public', false)"]);
+        let statements = [
+            "BEGIN",
+            "SET LOCAL search_path = shop",
+            "SET LOCAL ROLE owners",
+            "CREATE INDEX ix ON items (id)",
+            "COMMIT",
+        ];
+        client.each(way, &statements);
+        assert_eq!(stage.now("SELECT indisvalid FROM pg_index WHERE indexrelid = 'shop.ix'::regclass"), "t");
+        assert_eq!(
+            client.table("SELECT current_user || ' ' || current_setting('search_path')"),
+            "builder public"
+        );
+        stage.straight().all(&["DROP INDEX shop.ix"]);
+    }
+}
+
+/// Where nothing may be queued, the statement is refused, and it is said why; nobody has to defer.
+#[test]
+fn deferring_needs_the_schema_and_can_be_declined() {
+    let stage = Stage::with("[ledger]\ninstall = \"off\"");
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.each(way, &["BEGIN"]);
+        let refused = client.ask(way, "CREATE INDEX ix ON orders (customer)");
+        assert_eq!(refused.failure(), "55000");
+        assert!(refused.hint().contains("lockkeeper init"), "{refused:?}");
+        client.each(way, &["ROLLBACK", "BEGIN", "SET LOCAL lockkeeper.in_transaction = 'refuse'"]);
+        let refused = client.ask(way, "CREATE INDEX ix ON orders (customer)");
+        assert_eq!(refused.failure(), "0A000");
+        assert!(refused.hint().contains("autocommit_block"), "{refused:?}");
+        client.each(way, &["ROLLBACK", "BEGIN"]);
+        client.each(way,
+            &[
+                "/* lockkeeper: allow create-index-blocking because it is small */ CREATE INDEX ix ON orders (customer)",
+            ],
+        );
+        assert_eq!(
+            client.table("SELECT count(*) FROM pg_class WHERE relname = 'ix'"),
+            "1",
+            "it is built as sent"
+        );
+        client.each(way, &["ROLLBACK"]);
+    }
+}
+
+/// BEGIN and what follows in one flight, as drivers of Java send it; errors before and behind; statements that were prepared
+/// before anything was queued.
+#[test]
+fn pipelines_and_statements_prepared_before() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    client.raw.send(&[raw::parse("old", "SELECT u FROM later_on"), raw::sync()].concat());
+    assert!(client.answer().error().is_some(), "there is no such table yet");
+    client.all(&["CREATE TABLE later_on (id int PRIMARY KEY)", "INSERT INTO later_on VALUES (1)"]);
+    client.raw.send(
+        &[raw::parse("old", "SELECT id FROM later_on"), raw::parse("end", "COMMIT"), raw::sync()].concat(),
+    );
+    client.answer();
+    let run = |name: &str, sql: &str| {
+        [raw::parse(name, sql), raw::bind("", name, &[]), raw::execute("", 0)].concat()
+    };
+    let flight =
+        [run("", "BEGIN"), run("", "CREATE INDEX ix ON orders (customer)"), run("", "SELECT 7"), raw::sync()];
+    client.raw.send(&flight.concat());
+    let answer = client.answer();
+    assert_eq!(
+        (answer.tags(), answer.status()),
+        (["BEGIN", "CREATE INDEX", "SELECT 1"].map(str::to_owned).to_vec(), 'T'),
+        "{answer:?}"
+    );
+    client.raw.send(&[run("", "COMMIT"), run("", "SELECT 8"), raw::sync()].concat());
+    assert_eq!(client.answer().tags(), ["COMMIT", "SELECT 1"]);
+    assert_eq!(stage.indexes(), "ix+");
+    // An error in front: the rest of the flight is not run.
+    client.all(&["BEGIN"]);
+    client.raw.send(&[run("", "SELECT 1 / 0"), run("", "DROP INDEX ix"), raw::sync()].concat());
+    assert_eq!(client.answer().status(), 'E');
+    client.all(&["ROLLBACK", "BEGIN"]);
+    // An error behind takes what was queued with it.
+    client.raw.send(&[run("", "DROP INDEX ix"), run("", "SELECT 1 / 0"), raw::sync()].concat());
+    assert_eq!(client.answer().status(), 'E');
+    assert_eq!(client.query("COMMIT").tag(), "ROLLBACK");
+    assert_eq!(stage.indexes(), "ix+");
+    // What was prepared before is looked at, too: here one that hangs on what is queued, and the COMMIT itself.
+    client.all(&["BEGIN", "ALTER TABLE later_on ADD u uuid DEFAULT gen_random_uuid()", "SAVEPOINT a"]);
+    client.raw.send(&[raw::bind("", "old", &[]), raw::execute("", 0), raw::sync()].concat());
+    assert_eq!(client.answer().error().map(raw::Frame::sqlstate).as_deref(), Some("0A000"));
+    client.all(&["ROLLBACK TO a"]);
+    client.raw.send(&[raw::bind("", "end", &[]), raw::execute("", 0), raw::sync()].concat());
+    assert_eq!(client.answer().tags(), ["COMMIT"]);
+    assert_eq!(stage.now("SELECT count(u) FROM later_on"), "1");
+    client.raw.send(&[raw::bind("", "old", &[]), raw::execute("", 0), raw::sync()].concat());
+    assert_eq!(client.answer().tags(), ["SELECT 1"]);
+}
