@@ -227,8 +227,10 @@ impl Asked<'_> {
                 }
             }
             (ConstraintKind::Foreign, _) if !idle => {
-                let both = constraint.references.as_ref().map(|references| &references.table);
-                for table in [Some(self.target), both].into_iter().flatten() {
+                let other = constraint.references.as_ref().map(|references| &references.table);
+                // The few rows of a table that nobody else can see yet are looked up in no time.
+                let other = other.filter(|_| !reader.is_new_and_little(self.target));
+                for table in [Some(self.target), other].into_iter().flatten() {
                     reader.work((Task::Scan, Cause::ForeignKey), table, ShareRowExclusive, self.part);
                 }
             }

@@ -10,6 +10,9 @@ use crate::sql::form::{Read, Reading, Write, WriteVerb};
 /// `GRANT` locks the tables that it is about since 18.
 const VERSION_LOCKS_FOR_RIGHTS: u32 = 180_000;
 
+/// What is read in a few milliseconds.
+const LITTLE_BYTES: u64 = 1 << 20;
+
 /// The effects of a statement while they are read.
 pub(super) struct Reader<'a> {
     pub(super) facts: &'a Facts,
@@ -162,6 +165,16 @@ impl<'a> Reader<'a> {
     /// Whether nobody knows anything of the relation.
     pub(super) fn is_unknown(&self, name: &RelationName) -> bool {
         self.facts.see(name) == Seen::Unknown
+    }
+
+    /// Whether a relation was made in this transaction and has hardly any rows.
+    pub(super) fn is_new_and_little(&self, name: &RelationName) -> bool {
+        match self.facts.see(name) {
+            Seen::Known(relation) => {
+                relation.new_in_transaction && relation.bytes.is_some_and(|bytes| bytes <= LITTLE_BYTES)
+            }
+            _ => self.past.is_new(name),
+        }
     }
 
     /// Data that is gone, if others could see it.

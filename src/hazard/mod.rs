@@ -3,7 +3,7 @@
 //! Invariants: a hazard never looks at another one, reads only effects and facts, and never walks a tree. The list
 //! below is the one place where ids are known; a hazard's id is its file's name, and reads well after "allow".
 
-mod bookkeeping;
+pub(crate) mod bookkeeping;
 mod bounds;
 mod copies;
 mod drops;

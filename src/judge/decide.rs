@@ -13,7 +13,7 @@ use super::{curb, exempt, explain, load};
 use crate::base::{LockMode, Notice, RelationName};
 use crate::effects::facts::{Facts, Oid};
 use crate::effects::{Past, Touched};
-use crate::hazard::{self, Finding, HazardSetting, misplaced_in_transaction};
+use crate::hazard::{self, Finding, HazardSetting, bookkeeping, misplaced_in_transaction};
 use crate::peak::Loads;
 use crate::plan::{Pending, Target};
 use crate::sql::directive::Directive;
@@ -248,10 +248,12 @@ impl Case<'_> {
 
     /// Whether it is to wait for whatever is in force.
     fn waits(&self, found: &[Found]) -> bool {
-        found.iter().any(|Found { finding, .. }| {
-            self.policy.setting_of(finding.hazard) == Some(HazardSetting::Hold)
-                && self.policy.allowance(finding.hazard).is_none()
-        })
+        let keeps_books = self.script.statements.iter().all(bookkeeping::is_about);
+        !keeps_books
+            && found.iter().any(|Found { finding, .. }| {
+                self.policy.setting_of(finding.hazard) == Some(HazardSetting::Hold)
+                    && self.policy.allowance(finding.hazard).is_none()
+            })
     }
 
     /// Whether it may lock something strongly, as far as anybody can tell.

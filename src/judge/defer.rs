@@ -2,7 +2,7 @@
 
 use super::decide::{Case, Found, Stands};
 use super::decision::{Decision, Judgement};
-use super::depend::WAY_OUT;
+use super::depend::{self, WAY_OUT};
 use super::explain;
 use super::moment::Standing;
 use super::policy::InTransaction;
@@ -84,6 +84,11 @@ impl Case<'_> {
             Form::CreateIndex(index) => vec![index.table.clone()],
             _ => Vec::new(),
         };
+        if statement.tag == depend::SET_CONSTRAINTS {
+            // What is queued is checked when it is made.
+            let nothing = Deferral { now: Vec::new(), later: Vec::new(), tag: statement.tag };
+            return Judgement { decision: Decision::Defer(Box::new(nothing)), ..judgement };
+        }
         let whole = Later::whole(self.script.text.as_bytes().to_vec(), statement, touched, names);
         let mut deferral = match plan {
             Some(plan) => Deferral::of_plan(plan, self.script.dialect, whole),

@@ -3,12 +3,15 @@
 //! Names are compared without their schemas where one of them has none, and texts are searched for names: what only looks alike
 //! counts as the same.
 
-use crate::base::{Notice, RelationName, SqlState};
+use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
 use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Reading, Runs};
 use crate::sql::statement::{Kind, Opaque, Script, Statement};
+
+/// The tag of what asks for checks at once, or later: nothing has to be done about constraints that are only queued.
+pub(super) const SET_CONSTRAINTS: &str = "SET CONSTRAINTS";
 
 /// What queued statements mean for one that comes after them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +41,10 @@ pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>)
         return within(queued, statement, inner);
     }
     let case = Case { script, statement, effects };
+    if statement.tag == SET_CONSTRAINTS {
+        let named = queued.iter().any(|pending| case.names_something_of(pending));
+        return if named { Dependence::Behind } else { Dependence::None };
+    }
     let worst = queued.iter().filter(|pending| case.hangs_on(pending)).map(|pending| pending.sight).max();
     match worst {
         None => Dependence::None,
@@ -114,7 +121,7 @@ impl Case<'_> {
             return true;
         }
         match pending.sight {
-            Sight::Rows => touches,
+            Sight::Rows => touches && !self.only_refers(pending),
             Sight::Writes if !changes => touches && !self.statement.writes.is_empty(),
             Sight::Key if !changes => touches && self.mentions("conflict"),
             Sight::Key if self.refers_to(pending) => true,
@@ -144,6 +151,17 @@ impl Case<'_> {
             || statement.reads.iter().any(|read| looks_at(read.how) && is_among(&read.table, &pending.names))
             || statement.writes.iter().any(|write| is_among(&write.table, &pending.names))
             || statement.locks.iter().any(|lock| is_among(&lock.name, &pending.names))
+    }
+
+    /// Whether it makes a table with keys to the relation: neither rows that change there nor columns that come are anything to it.
+    fn only_refers(&self, pending: &Pending) -> bool {
+        let Form::CreateTable(table) = &self.statement.form else { return false };
+        let on_it = |name| is_among(name, &pending.names);
+        let mut locks = self.statement.locks.iter().filter(|lock| on_it(&lock.name));
+        !on_it(&table.name)
+            && locks.all(|lock| lock.mode == LockMode::ShareRowExclusive)
+            && !self.statement.reads.iter().any(|read| on_it(&read.table))
+            && !pending.columns.iter().any(|column| self.mentions(column))
     }
 
     /// Whether it names an index or constraint that is queued.

@@ -3,7 +3,7 @@
 use super::policy::Policy;
 use super::scene::Scene;
 use crate::base::RelationName;
-use crate::hazard::{Finding, Remedy, bulk_write, write_without_where};
+use crate::hazard::{Finding, Remedy, bookkeeping, bulk_write, write_without_where};
 use crate::peak::{Load, Loads};
 use crate::plan::{Deferral, Pace, Plan};
 use crate::sql::form::{Body, Form};
@@ -11,6 +11,10 @@ use crate::sql::statement::{Kind, Opaque, Statement};
 
 /// Adds what one statement does as sent. Tables that are small enough are read and written in no time.
 pub(super) fn of_scene(scene: &Scene<'_>, findings: &[Finding], policy: &Policy, into: &mut Loads) {
+    // The books of a migration tool are kept whatever is in force: what they tell of is held back, or has happened already.
+    if bookkeeping::is_about(scene.statement) {
+        return;
+    }
     let effects = scene.effects;
     if effects.is_strong() || may_be_strong(scene.statement) {
         into.add(Load::Strong);

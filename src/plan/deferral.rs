@@ -57,6 +57,8 @@ pub struct Pending {
     pub made: Vec<String>,
     /// Those that it takes away.
     pub gone: Vec<String>,
+    /// Columns that it adds.
+    pub columns: Vec<String>,
     /// Who could tell that it has not run yet.
     pub sight: Sight,
 }
@@ -167,9 +169,11 @@ impl Pending {
             oids: Vec::new(),
             made: Vec::new(),
             gone: Vec::new(),
+            columns: Vec::new(),
             sight: Sight::Rows,
         };
         match &statement.form {
+            Form::CreateTable(table) => pending.names.push(table.name.clone()),
             Form::CreateIndex(index) => {
                 pending.made.extend(index.name.clone());
                 pending.sight = if index.unique { Sight::Key } else { Sight::Hidden };
@@ -207,6 +211,11 @@ impl Pending {
                     Sight::Hidden
                 }
                 Action::SetNotNull(_) => Sight::Hidden,
+                Action::AddColumn { column, .. } => {
+                    self.columns.push(column.name.clone());
+                    self.made.extend(column.constraints.iter().filter_map(|it| it.name.clone()));
+                    Sight::Rows
+                }
                 Action::DropConstraint { name, .. } => {
                     self.gone.push(name.clone());
                     Sight::Writes

@@ -79,8 +79,14 @@ mod tests {
     use crate::plan::Sight;
 
     fn task(title: &str) -> Task {
-        let pending =
-            Pending { names: vec![], oids: vec![], made: vec![], gone: vec![], sight: Sight::Hidden };
+        let pending = Pending {
+            names: vec![],
+            oids: vec![],
+            made: vec![],
+            gone: vec![],
+            columns: vec![],
+            sight: Sight::Hidden,
+        };
         let later = Later { sql: title.into(), title: title.to_owned(), tag: "CREATE INDEX", pending };
         Task { later, settings: Vec::new() }
     }

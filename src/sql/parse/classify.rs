@@ -140,6 +140,7 @@ fn ordinary_tag(node: &NodeEnum) -> &'static str {
         }
         NodeEnum::CreateTableAsStmt(_) => "CREATE TABLE AS",
         NodeEnum::ViewStmt(_) => "CREATE VIEW",
+        NodeEnum::ConstraintsSetStmt(_) => "SET CONSTRAINTS",
         NodeEnum::CreateSeqStmt(_) => "CREATE SEQUENCE",
         NodeEnum::CreateFunctionStmt(it) => {
             if it.is_procedure {

@@ -1,0 +1,1 @@
+"""Nothing: the migrations carry what they need."""

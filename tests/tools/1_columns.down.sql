@@ -1,0 +1,2 @@
+DROP TABLE tags;
+ALTER TABLE orders DROP COLUMN token, DROP COLUMN priority;
