@@ -40,6 +40,7 @@ mod ladder_scripts;
 mod ladder_settings;
 mod left_overs;
 mod lifecycle;
+mod model;
 mod oracle;
 mod oracle_forms;
 mod plans;
