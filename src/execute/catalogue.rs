@@ -271,6 +271,25 @@ pub async fn is_valid(link: &mut Link, index: &RelationName) -> Result<bool, Los
     Ok(answer.rows_of(0).next().is_some())
 }
 
+/// Whether a table has a valid index of that name.
+pub async fn has_index(link: &mut Link, table: &RelationName, name: &str) -> Result<bool, Lost> {
+    const THERE: &str = "SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+         WHERE i.indrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid \
+         AND c.relname OPERATOR(pg_catalog.=) $2::pg_catalog.name AND i.indisvalid";
+    let table = table.to_string();
+    let answer = Call::run(link, &[Item::ours(THERE).with(vec![&table, name])]).await?;
+    // Where that cannot be asked, the server's word counts.
+    Ok(answer.failed.is_some() || answer.rows_of(0).next().is_some())
+}
+
+/// The oid of a relation of that name; `None` also where that cannot be asked.
+pub async fn number_of(link: &mut Link, name: &RelationName) -> Result<Option<Oid>, Lost> {
+    const NUMBER: &str = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid";
+    let name = name.to_string();
+    let answer = Call::run(link, &[Item::ours(NUMBER).with(vec![&name])]).await?;
+    Ok(answer.row(0).and_then(|row| number(row, 0)))
+}
+
 /// Whether a relation is there.
 pub async fn is_there(link: &mut Link, relation: Oid) -> Result<bool, Lost> {
     const THERE: &str =

@@ -7,23 +7,25 @@ use crate::base::{Notice, SqlState};
 use crate::control::schema;
 use crate::judge::Deferred;
 use crate::plan::Later;
-use crate::session::deferred::Task;
+use crate::session::deferred::{Queue, Task};
 use crate::sql::form::Form;
 use crate::sql::{Encoding, parse};
 use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
 
-use super::Surroundings;
+use super::{Surroundings, catalogue};
 
 /// Settings that decide what a statement means, or what it makes.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
     "role",
     "search_path",
     "TimeZone",
     "DateStyle",
     "IntervalStyle",
     "default_tablespace",
+    "maintenance_work_mem",
+    "max_parallel_maintenance_workers",
     "standard_conforming_strings",
     "lockkeeper.mode",
     "lockkeeper.allow",
@@ -54,7 +56,7 @@ pub async fn readiness(
 ) -> Result<Readiness, Lost> {
     let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
     let question = format!(
-        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, {}",
+        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, {}, session_user::pg_catalog.text",
         schema::is_superusers()
     );
     let answer = Call::run(link, &[Item::ours(&question)]).await?;
@@ -66,9 +68,15 @@ pub async fn readiness(
     if text(0) == Some("on") {
         return Ok(Readiness::ReadOnly);
     }
+    if text(SETTINGS.len() + 2) != Some(surroundings.place.user.as_str()) {
+        return Ok(Readiness::Not(Box::new(as_somebody_else(tag))));
+    }
     let set =
         SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
-    let settings: Settings = set.filter(|(_, value)| !value.is_empty()).collect();
+    let settings: Settings = set.collect();
+    if let Some((name, _)) = settings.iter().find(|(_, value)| catalogue::is_garbled(value)) {
+        return Ok(Readiness::Not(Box::new(unreadable(tag, name))));
+    }
     if text(SETTINGS.len() + 1) == Some("t") {
         return Ok(Readiness::Ready(settings));
     }
@@ -79,6 +87,19 @@ pub async fn readiness(
             Readiness::Not(Box::new(why.notice(&format!("{tag} cannot be deferred in this transaction"))))
         }
     })
+}
+
+fn unreadable(tag: &str, name: &str) -> Notice {
+    let message = format!("{tag} cannot be deferred: setting {name} cannot be read in this client encoding");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .hint("SET client_encoding = 'UTF8' before the transaction.")
+}
+
+fn as_somebody_else(tag: &str) -> Notice {
+    let message = format!("{tag} cannot be deferred under SET SESSION AUTHORIZATION");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("What is deferred runs as the role that has logged in, and nothing runs with more rights than it was sent with.")
+        .hint("Log in as that role, or SET ROLE instead.")
 }
 
 /// Why a text cannot be written down; `None` where it can.
@@ -101,10 +122,14 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
     const TAKEN: &str = "SELECT 1 FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c \
          ON c.relnamespace OPERATOR(pg_catalog.=) t.relnamespace AND c.relname OPERATOR(pg_catalog.=) $2 \
          WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid";
+    let queued = link.tracker.deferred().map(Queue::pending).unwrap_or_default();
+    let goes = |name: &str| queued.iter().any(|pending| pending.gone.iter().any(|gone| gone == name));
     for one in later {
         let script = parse(&one.sql, encoding);
         let Some(Form::CreateIndex(index)) = script.statements.first().map(|it| &it.form) else { continue };
-        let Some(name) = index.name.as_deref().filter(|_| !index.if_not_exists) else { continue };
+        let Some(name) = index.name.as_deref().filter(|name| !index.if_not_exists && !goes(name)) else {
+            continue;
+        };
         let table = index.table.to_string();
         let answer = Call::run(link, &[Item::ours(TAKEN).with(vec![&table, name])]).await?;
         if answer.failed.is_some() || answer.rows_of(0).next().is_some() {
@@ -118,13 +143,16 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
 pub async fn write(
     link: &mut Link,
     tasks: &[Task],
-    deferred: Deferred,
+    (deferred, login): (Deferred, &str),
 ) -> Result<Result<Vec<String>, Failed>, Lost> {
     let all: Vec<Value> = tasks.iter().map(written).collect();
     let all = Value::Array(all).to_string();
     let background = if deferred == Deferred::Background { "true" } else { "false" };
-    let queue = Item::ours("SELECT lockkeeper.queue($1::pg_catalog.jsonb, $2::pg_catalog.bool)");
-    let answer = Call::run(link, &[queue.with(vec![&all, background])]).await?;
+    let queue = Item::ours(
+        "SELECT lockkeeper.queue($1::pg_catalog.jsonb, $2::pg_catalog.bool) \
+         WHERE session_user OPERATOR(pg_catalog.=) $3::pg_catalog.name",
+    );
+    let answer = Call::run(link, &[queue.with(vec![&all, background, login])]).await?;
     if let Some(failed) = answer.failed {
         return Ok(Err(failed));
     }

@@ -10,14 +10,19 @@ use crate::base::name::choose;
 use crate::base::{Notice, SqlState};
 use crate::effects::columns_in_name;
 use crate::effects::facts::Oid;
-use crate::hazard::{Finding, Remedy};
+use crate::hazard::{self, Finding, HazardSetting, Remedy, detach_partition_blocking};
 use crate::plan::{Deferral, Later, Plan};
-use crate::sql::form::{Form, Index};
-use crate::sql::statement::{Kind, Readable};
+use crate::sql::form::{Action, Form, Index};
+use crate::sql::statement::{Kind, Readable, Script};
 use crate::sql::{edit, parse};
 
 /// A message of more statements is not run one by one.
 const APART_MAX: usize = 1_000;
+
+/// Whether it is known which statements a message holds, and they are not too many.
+pub fn can_be_told_apart(script: &Script) -> bool {
+    script.readable == Readable::Whole && script.statements.len() <= APART_MAX
+}
 
 /// What becomes of a finding that has a remedy of its own outside a transaction.
 pub(super) enum Elsewhere {
@@ -45,12 +50,16 @@ impl Case<'_> {
         if *standing == Stands::Within || unseen || self.policy.in_transaction == InTransaction::Warn {
             return told();
         }
+        if finding.hazard == detach_partition_blocking::ID {
+            // What was a part is not to be found in the whole any more, also by those that look at a whole above that.
+            return told();
+        }
         if self.script.statements.len() > 1 {
             return if self.can_be_told_apart() { Elsewhere::Apart } else { told() };
         }
         match (&finding.remedy, self.transaction) {
             (Remedy::Plan { plan, form }, Standing::Explicit { .. })
-                if self.policy.in_transaction == InTransaction::Defer =>
+                if self.policy.in_transaction == InTransaction::Defer && !self.is_part_of_part() =>
             {
                 Elsewhere::Queued(plan.clone(), form)
             }
@@ -63,13 +72,37 @@ impl Case<'_> {
         }
     }
 
+    /// Whether it makes something a partition of what is one itself: what looks at the whole above that does not name it.
+    fn is_part_of_part(&self) -> bool {
+        let statement = self.script.statements.first();
+        let parent = statement.and_then(|statement| match &statement.form {
+            Form::AlterTable(alter) => {
+                let attaches = alter.parts.iter().any(|part| matches!(part.action, Action::Attach { .. }));
+                attaches.then_some(&alter.target)
+            }
+            Form::CreateTable(table) => table.partition_of.as_ref(),
+            _ => None,
+        });
+        parent.and_then(|parent| self.facts.table(parent)).is_some_and(|table| table.parent.is_some())
+    }
+
+    /// Whether it has to be seen by itself what helps against a finding, since it is one of several statements of a message.
+    pub(super) fn is_seen_alone(&self, finding: &Finding) -> bool {
+        let planned =
+            hazard::by_id(finding.hazard).is_some_and(|hazard| hazard.default == HazardSetting::Plan);
+        planned
+            && self.script.statements.len() > 1
+            && self.policy.in_transaction != InTransaction::Warn
+            && matches!(finding.remedy, Remedy::Ladder { warning: Some(_) })
+            && self.can_be_told_apart()
+    }
+
     /// Whether the statements of a message may be run one by one: in a block, in one that the message begins itself, or in one of ours
     /// around all of them.
     pub(super) fn can_be_told_apart(&self) -> bool {
         let control = |kind: &Kind| matches!(kind, Kind::Transaction(_));
         let mut kinds = self.script.statements.iter().map(|statement| &statement.kind);
-        self.script.readable == Readable::Whole
-            && self.script.statements.len() <= APART_MAX
+        can_be_told_apart(self.script)
             && match self.transaction {
                 Standing::Explicit { .. } => true,
                 Standing::Outside => kinds.next().is_some_and(control) || !kinds.any(control),
@@ -101,6 +134,17 @@ impl Case<'_> {
             return judgement;
         }
         Judgement { decision: Decision::Defer(Box::new(deferral)), ..judgement }
+    }
+
+    /// The name of an index that is queued already under that name.
+    pub(super) fn is_queued_already(&self, deferral: &Deferral) -> Option<String> {
+        let indexes = deferral.later.iter().filter(|later| later.tag == "CREATE INDEX");
+        let mut names = indexes.flat_map(|later| &later.pending.made);
+        let queued = |name: &&String| {
+            let last = self.queued.iter().rev().find(|it| it.made.contains(name) || it.gone.contains(name));
+            last.is_some_and(|pending| pending.made.contains(name))
+        };
+        names.find(queued).cloned()
     }
 
     /// Names an index as Postgres would, so that it is known again.

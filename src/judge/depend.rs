@@ -7,7 +7,9 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
-use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Reading, Runs};
+use crate::sql::form::{
+    Action, Body, Constraint, ConstraintKind, Form, Inner, Read, Reading, Rename, Renamed, Runs,
+};
 use crate::sql::statement::{Kind, Opaque, Script, Statement};
 
 /// The tag of what asks for checks at once, or later: nothing has to be done about constraints that are only queued.
@@ -37,10 +39,16 @@ pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>)
             .detail("It is queued in this transaction and made when that is committed.");
         return Dependence::Refused(Box::new(error));
     }
-    if let Form::Body(Body { runs: Runs::Now, inner, unseen: None, .. }) = &statement.form {
-        return within(queued, statement, inner);
-    }
     let case = Case { script, statement, effects };
+    if let Form::Body(Body { runs: Runs::Now, inner, unseen: None, .. }) = &statement.form {
+        return within(queued, &case, inner);
+    }
+    if let Some(name) = shadowed(queued, statement) {
+        return Dependence::Refused(Box::new(shadows(statement, &name)));
+    }
+    if let Some(column) = case.column_to_come(queued) {
+        return Dependence::Refused(Box::new(only_to_come(statement, &column)));
+    }
     if statement.tag == SET_CONSTRAINTS {
         let named = queued.iter().any(|pending| case.names_something_of(pending));
         return if named { Dependence::Behind } else { Dependence::None };
@@ -48,7 +56,7 @@ pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>)
     let worst = queued.iter().filter(|pending| case.hangs_on(pending)).map(|pending| pending.sight).max();
     match worst {
         None => Dependence::None,
-        Some(_) if deferral::may_be_queued(script) => Dependence::Behind,
+        Some(_) if deferral::may_be_queued_behind(script) => Dependence::Behind,
         Some(sight) => Dependence::Refused(Box::new(refusal(statement, sight, queued, &case))),
     }
 }
@@ -69,16 +77,48 @@ pub fn before(queued: &[Pending], script: &Script) -> Option<Option<Notice>> {
 }
 
 /// The same for a block that has been looked into.
-fn within(queued: &[Pending], statement: &Statement, inner: &[Inner]) -> Dependence {
+fn within(queued: &[Pending], case: &Case<'_>, inner: &[Inner]) -> Dependence {
     let hangs = |one: &Inner| on(queued, &one.script, None) != Dependence::None;
-    if !inner.iter().any(hangs) {
+    // What only reads in it is not told apart.
+    let mut rows =
+        queued.iter().filter(|pending| pending.sight == Sight::Rows).flat_map(|pending| &pending.names);
+    if !inner.iter().any(hangs) && !rows.any(|name| case.mentions(&name.name)) {
         return Dependence::None;
     }
-    let message = format!("{} hangs on what this transaction has only queued", statement.tag);
+    let message = format!("{} hangs on what this transaction has only queued", case.statement.tag);
     let why = "A statement in it is about something that is queued and is not there before the COMMIT.";
     Dependence::Refused(Box::new(
         Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).detail(why).hint(WAY_OUT),
     ))
+}
+
+/// The name under which something new would be found in place of what a queued statement is about.
+fn shadowed(queued: &[Pending], statement: &Statement) -> Option<String> {
+    let name = match &statement.form {
+        Form::CreateTable(table) => &table.name.name,
+        Form::CreateTableAs { name, .. } | Form::Make { relation: Some(name), .. } => &name.name,
+        Form::Rename(Rename { what: Renamed::Table, to, .. }) => to,
+        Form::Rename(Rename { what: Renamed::TableSchema, target, .. }) => &target.name,
+        _ => return None,
+    };
+    let unqualified = |known: &&RelationName| known.schema.is_none() && known.name == *name;
+    queued.iter().flat_map(|pending| &pending.names).find(unqualified).map(|known| known.name.clone())
+}
+
+fn shadows(statement: &Statement, name: &str) -> Notice {
+    let message = format!(
+        "{} makes another {name:?} than the one that this transaction has queued work for",
+        statement.tag
+    );
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("Behind the COMMIT that name would be looked for again, and found elsewhere.")
+        .hint(format!("Write the schema before {name:?} in what comes before it. {WAY_OUT}"))
+}
+
+fn only_to_come(statement: &Statement, column: &str) -> Notice {
+    let message =
+        format!("{} changes column {column:?}, which this transaction has only queued", statement.tag);
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).hint(WAY_OUT)
 }
 
 /// The name of an index or constraint that is made although it is queued already.
@@ -93,6 +133,12 @@ fn made_twice(queued: &[Pending], statement: &Statement) -> Option<String> {
                 _ => None,
             });
             added.collect()
+        }
+        Form::CreateTable(table) if !table.if_not_exists => vec![&table.name.name],
+        Form::CreateTableAs { name, if_not_exists: false, .. } => vec![&name.name],
+        Form::Make { relation: Some(name), .. } => vec![&name.name],
+        Form::Rename(Rename { what: Renamed::Table | Renamed::Index | Renamed::Sequence, to, .. }) => {
+            vec![to]
         }
         _ => return None,
     };
@@ -117,7 +163,7 @@ impl Case<'_> {
         }
         let touches = self.touches(pending);
         let changes = self.changes_schema();
-        if changes && self.names_something_of(pending) {
+        if changes && (self.names_something_of(pending) || self.is_like(pending)) {
             return true;
         }
         match pending.sight {
@@ -125,7 +171,7 @@ impl Case<'_> {
             Sight::Writes if !changes => touches && !self.statement.writes.is_empty(),
             Sight::Key if !changes => touches && self.mentions("conflict"),
             Sight::Key if self.refers_to(pending) => true,
-            Sight::Hidden | Sight::Key | Sight::Writes => changes && touches && !self.is_harmless(),
+            Sight::Hidden | Sight::Key | Sight::Writes => changes && touches && !self.is_harmless(pending),
         }
     }
 
@@ -164,9 +210,50 @@ impl Case<'_> {
             && !pending.columns.iter().any(|column| self.mentions(column))
     }
 
+    /// A column that is changed, taken away or added although it is only to come.
+    fn column_to_come(&self, queued: &[Pending]) -> Option<String> {
+        let changed: Vec<&String> = match &self.statement.form {
+            Form::AlterTable(alter) => {
+                let columns = alter.parts.iter().filter_map(|part| match &part.action {
+                    Action::DropColumn { column, .. } | Action::SetType { column, .. } => Some(column),
+                    Action::AddColumn { column, if_not_exists: false } => Some(&column.name),
+                    _ => None,
+                });
+                columns.collect()
+            }
+            Form::Rename(Rename { what: Renamed::Column, from, .. }) => vec![from],
+            _ => return None,
+        };
+        let here = queued.iter().filter(|pending| self.touches(pending));
+        let to_come: Vec<&String> = here.flat_map(|pending| &pending.columns).collect();
+        changed.into_iter().find(|column| to_come.contains(column)).cloned()
+    }
+
     /// Whether it names an index or constraint that is queued.
     fn names_something_of(&self, pending: &Pending) -> bool {
-        pending.made.iter().chain(&pending.gone).any(|name| self.mentions(name))
+        let named = |name: &String| {
+            self.statement.locks.iter().any(|lock| lock.name.name == *name) || self.is_about(name)
+        };
+        pending.made.iter().chain(&pending.gone).any(|name| named(name) || self.mentions(name))
+    }
+
+    /// Whether a part of it is about a constraint of that name, however that is written.
+    fn is_about(&self, name: &str) -> bool {
+        match &self.statement.form {
+            Form::Rename(rename) => rename.from == name,
+            Form::AlterTable(alter) => alter.parts.iter().any(|part| match &part.action {
+                Action::DropConstraint { name: own, .. } | Action::ValidateConstraint(own) => own == name,
+                Action::AlterConstraint(constraint) => constraint.name == name,
+                _ => false,
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether it makes something like the relation.
+    fn is_like(&self, pending: &Pending) -> bool {
+        let like = |read: &Read| read.how == Reading::Definition && is_among(&read.table, &pending.names);
+        self.statement.reads.iter().any(like)
     }
 
     /// Whether a name stands somewhere in the text, in whatever case.
@@ -182,35 +269,52 @@ impl Case<'_> {
 
     /// Whether it makes a foreign key to a table whose key is queued.
     fn refers_to(&self, pending: &Pending) -> bool {
-        let Form::AlterTable(alter) = &self.statement.form else { return false };
-        let constraints = alter.parts.iter().flat_map(|part| match &part.action {
-            Action::AddConstraint(constraint) => std::slice::from_ref(&**constraint),
-            Action::AddColumn { column, .. } => column.constraints.as_slice(),
-            _ => &[],
-        });
-        let mut keys = constraints.filter(|constraint| constraint.kind == ConstraintKind::Foreign);
+        let constraints: Vec<&Constraint> = match &self.statement.form {
+            Form::AlterTable(alter) => alter.parts.iter().flat_map(|part| added(&part.action)).collect(),
+            Form::CreateTable(table) => table
+                .columns
+                .iter()
+                .flat_map(|column| &column.constraints)
+                .chain(&table.constraints)
+                .collect(),
+            _ => return false,
+        };
+        let mut keys =
+            constraints.into_iter().filter(|constraint| constraint.kind == ConstraintKind::Foreign);
         keys.any(|key| key.references.as_ref().is_some_and(|it| is_among(&it.table, &pending.names)))
     }
 
-    /// Whether it only adds to a relation, so that what is queued for that runs as it would have before.
-    fn is_harmless(&self) -> bool {
+    /// Whether it leaves alone what is queued for a relation, so that what is queued for that runs as it would have before.
+    fn is_harmless(&self, pending: &Pending) -> bool {
         match &self.statement.form {
             Form::CreateIndex(_) => true,
-            Form::AlterTable(alter) => alter.parts.iter().all(|part| {
-                matches!(
-                    part.action,
-                    Action::AddColumn { .. }
-                        | Action::SetDefault(_)
-                        | Action::DropDefault(_)
-                        | Action::AddConstraint(_)
-                        | Action::ValidateConstraint(_)
-                        | Action::SetNotNull(_)
-                        | Action::Brief
-                        | Action::BriefBelow(_)
-                )
+            Form::AlterTable(alter) => alter.parts.iter().all(|part| match &part.action {
+                Action::AddColumn { .. }
+                | Action::SetDefault(_)
+                | Action::DropDefault(_)
+                | Action::AddConstraint(_)
+                | Action::ValidateConstraint(_)
+                | Action::SetNotNull(_)
+                // One that is queued is told by its name.
+                | Action::DropConstraint { cascade: false, .. }
+                | Action::Brief
+                | Action::BriefBelow(_) => true,
+                Action::DropColumn { column, cascade: false, .. }
+                | Action::SetType { column, .. }
+                | Action::DropNotNull(column) => !pending.may_name(column),
+                _ => false,
             }),
             _ => !matches!(self.statement.tag.split(' ').next(), Some("ALTER" | "DROP" | "REFRESH")),
         }
+    }
+}
+
+/// The constraints that a part adds.
+fn added(action: &Action) -> &[Constraint] {
+    match action {
+        Action::AddConstraint(constraint) => std::slice::from_ref(&**constraint),
+        Action::AddColumn { column, .. } => column.constraints.as_slice(),
+        _ => &[],
     }
 }
 

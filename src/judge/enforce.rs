@@ -55,7 +55,16 @@ fn refused(judgement: Judgement, why: Notice) -> Judgement {
     Judgement { decision: Decision::Refuse(why), ..judgement }
 }
 
-fn inseparable() -> Notice {
+fn named_alike(name: &str) -> Notice {
+    let message = format!(
+        "the name {name:?}, which Postgres would pick, is that of something queued in this transaction"
+    );
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .hint("Give the constraint a name: ADD CONSTRAINT <name> ..")
+}
+
+/// Why a message of several statements is refused behind what is queued.
+pub fn inseparable() -> Notice {
     let message =
         "a message of several statements cannot be looked at one by one behind work that is deferred";
     Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
@@ -75,13 +84,6 @@ impl Case<'_> {
     pub(super) fn enforce(&self, seen: Seen, before: &Past, mut judgement: Judgement) -> Judgement {
         if let Some((plan, notice)) = self.unless_exists() {
             return self.over_existing(plan, notice, &seen.found, judgement);
-        }
-        if !self.queued.is_empty() && self.script.statements.len() > 1 {
-            return if self.can_be_told_apart() {
-                apart(judgement)
-            } else {
-                refused(judgement, inseparable())
-            };
         }
         let mut weighed = Weighed::new(self.may_lock(&seen));
         let Seen { found, targets, exposed, apart: beside, dependence, touched, .. } = seen;
@@ -160,6 +162,9 @@ impl Case<'_> {
             Remedy::Refuse(ref refusal) => {
                 return Some(Decision::Refuse(explain::with_way_out(refusal.clone(), finding)));
             }
+            Remedy::Ladder { .. } if standing == Stands::Among && self.is_seen_alone(finding) => {
+                return Some(Decision::Apart);
+            }
             Remedy::Ladder { ref warning } => {
                 so_far.guarded |= so_far.may_lock;
                 let told = warning.clone().map(|warning| explain::with_way_out(warning, finding));
@@ -185,6 +190,9 @@ impl Case<'_> {
     ) -> Judgement {
         let mut judgement = self.deferred(Some(plan), touched, judgement);
         let Decision::Defer(deferral) = &judgement.decision else { return judgement };
+        if let Some(name) = self.is_queued_already(deferral) {
+            return refused(judgement, named_alike(&name));
+        }
         if deferral.now.is_empty() {
             // What it would lock is not locked.
             judgement.past = before.clone();

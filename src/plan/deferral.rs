@@ -3,12 +3,14 @@
 //! What is left is kept as plain statements: each is judged again when its time has come, by whoever runs it, and nothing is
 //! trusted that stood in a queue.
 
+use std::collections::BTreeSet;
+
 use super::by_hand::spelled;
 use super::{Context, Pace, Plan, Step, task};
 use crate::base::RelationName;
-use crate::base::name::written;
+use crate::base::name::{clipped, written};
 use crate::effects::facts::Oid;
-use crate::sql::form::{Action, AlterTable, ConstraintKind, Form, Part};
+use crate::sql::form::{Action, AlterTable, ConstraintKind, Form, Part, Renamed};
 use crate::sql::statement::{Kind, Script, Statement};
 use crate::sql::{Dialect, parse};
 
@@ -59,6 +61,8 @@ pub struct Pending {
     pub gone: Vec<String>,
     /// Columns that it adds.
     pub columns: Vec<String>,
+    /// The words of its text, in lower case.
+    pub words: BTreeSet<String>,
     /// Who could tell that it has not run yet.
     pub sight: Sight,
 }
@@ -126,6 +130,7 @@ fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
         pending: Pending {
             names: whole.names.clone(),
             oids: whole.oids.clone(),
+            words: words(&sql),
             // What a step takes away, the plan has made.
             sight: own.sight.min(whole.sight),
             ..own
@@ -155,13 +160,29 @@ impl Later {
     /// A statement as it is, about these relations.
     pub fn whole(sql: Vec<u8>, statement: &Statement, oids: Vec<Oid>, names: Vec<RelationName>) -> Self {
         let mut pending = Pending::of(statement);
+        pending.words = words(&sql);
         pending.oids = oids;
         pending.names.extend(names);
         Self { sql, title: title(statement), tag: statement.tag, pending }
     }
 }
 
+/// The words of a text, in lower case.
+fn words(sql: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(sql).to_lowercase();
+    text.split(|character: char| !is_of_word(character)).map(str::to_owned).collect()
+}
+
+fn is_of_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
 impl Pending {
+    /// Whether it may be about a column of that name.
+    pub fn may_name(&self, column: &str) -> bool {
+        !column.chars().all(is_of_word) || self.words.contains(&column.to_lowercase())
+    }
+
     /// What a statement changes, as far as its text tells.
     fn of(statement: &Statement) -> Self {
         let mut pending = Self {
@@ -170,6 +191,7 @@ impl Pending {
             made: Vec::new(),
             gone: Vec::new(),
             columns: Vec::new(),
+            words: BTreeSet::new(),
             sight: Sight::Rows,
         };
         match &statement.form {
@@ -234,6 +256,13 @@ pub fn title_of(sql: &[u8], dialect: Dialect) -> String {
 
 /// A statement in a few words, without anything that may be secret.
 pub fn title(statement: &Statement) -> String {
+    const BYTES_MAX: usize = 300;
+    let whole = whole_title(statement);
+    let cut = clipped(&whole, BYTES_MAX);
+    if cut.len() < whole.len() { format!("{cut} ..") } else { whole }
+}
+
+fn whole_title(statement: &Statement) -> String {
     match &statement.form {
         Form::CreateIndex(index) => {
             let unique = if index.unique { "UNIQUE " } else { "" };
@@ -269,6 +298,27 @@ fn part_title(action: &Action) -> String {
         Action::Detach { child, .. } => format!("DETACH PARTITION {}", spelled(child)),
         _ => String::new(),
     }
+}
+
+/// Whether a statement may be queued behind others that it hangs on: it adds to what they make. One that makes something anew which the
+/// transaction has just taken away would leave nothing in its place until its turn comes.
+pub fn may_be_queued_behind(script: &Script) -> bool {
+    const ADDING: [&str; 10] = [
+        "ALTER INDEX",
+        "ALTER TABLE",
+        "ANALYZE",
+        "COMMENT",
+        "CREATE INDEX",
+        "CREATE STATISTICS",
+        "CREATE TABLE",
+        "DROP INDEX",
+        "REFRESH MATERIALIZED VIEW",
+        "REINDEX",
+    ];
+    let [statement] = script.statements.as_slice() else { return false };
+    // Under its name something else may stand already, or nothing.
+    let moved = matches!(&statement.form, Form::Rename(it) if !matches!(it.what, Renamed::Index | Renamed::Constraint));
+    ADDING.contains(&statement.tag) && !moved
 }
 
 /// Whether a statement may be queued: it changes the schema, returns no rows, and destroys none.

@@ -4,9 +4,10 @@
 //! an error the rest of a message is not run. Where none is open, all of them are one implicit transaction: that becomes a block of
 //! ours, which nobody sees, and nothing of it is committed before the last has succeeded.
 
+use crate::execute::fail;
 use crate::execute::outcome::Outcome;
 use crate::execute::script as text_of;
-use crate::judge::Policy;
+use crate::judge::{self, Policy};
 use crate::sql;
 use crate::sql::statement::{Kind, Script, Statement};
 use crate::upstream::call::{Call, Item};
@@ -26,6 +27,10 @@ pub(super) async fn run(
     sent: Sent<'_>,
 ) -> Result<Outcome, Lost> {
     drop_held(desk.link, sent.total);
+    if !judge::can_be_told_apart(script) {
+        fail::transaction(desk.link).await?;
+        return Ok(Outcome::own_error(&judge::inseparable()));
+    }
     let mut desk = Desk {
         link: &mut *desk.link,
         policy,

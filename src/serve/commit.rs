@@ -1,12 +1,15 @@
 //! The COMMIT of a transaction that has queued work: that is written down in it, it is committed, and then the work is done.
 
 use crate::base::{Notice, Severity, SqlState};
-use crate::execute::outbox;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
+use crate::execute::{catalogue, outbox};
 use crate::judge::Deferred;
+use crate::plan::by_hand::spelled;
 use crate::session::deferred::Task;
 use crate::sql::statement::Transaction;
+use crate::sql::{self, Encoding, Form};
+use crate::upstream::IfLost;
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Link, Lost, Reading};
 use crate::wire::fields;
@@ -24,8 +27,13 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
         return as_told(desk.link, "COMMIT").await;
     };
     let policy = policy_now(desk).await?;
-    let ids = match outbox::write(desk.link, queue.tasks(), policy.deferred).await? {
-        Ok(ids) => ids,
+    let login = &desk.surroundings.place.user;
+    let ids = match outbox::write(desk.link, queue.tasks(), (policy.deferred, login)).await? {
+        Ok(ids) if ids.len() == queue.len() => ids,
+        Ok(_) => {
+            Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
+            return Ok(Outcome::own_error(&as_somebody_else()));
+        }
         Err(failed) => {
             Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
             let detail = "The work that the transaction has deferred could not be written down, so that nothing was committed.";
@@ -42,7 +50,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
         desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         None
     } else {
-        Box::pin(all(desk, &ids, queue.tasks())).await?
+        Box::pin(writing(desk, &ids, queue.tasks())).await?
     };
     if let Some(begin) = again {
         Call::run(desk.link, &[Item::ours(&begin)]).await?;
@@ -74,6 +82,15 @@ async fn as_told(link: &mut Link, sql: &str) -> Result<Outcome, Lost> {
     })
 }
 
+/// Runs the tasks in a session whose transactions may write, whatever its own do.
+async fn writing(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Option<Outcome>, Lost> {
+    let writes = [("default_transaction_read_only".to_owned(), "off".to_owned())];
+    let before = outbox::put_on(desk.link, &writes).await?.unwrap_or_default();
+    let ended = all(desk, ids, tasks).await?;
+    outbox::take_off(desk.link, &before).await?;
+    Ok(ended)
+}
+
 /// Runs the tasks until one fails; then the client's error.
 async fn all(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Option<Outcome>, Lost> {
     let of = tasks.len();
@@ -81,7 +98,10 @@ async fn all(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Opti
         if of > 1 {
             tell(desk.link, &[at_work(id, task, (at + 1, of))]).await;
         }
-        if let Some(failure) = one(desk, id, task).await? {
+        desk.link.committed = Some(Box::new(if_lost(&ids.iter().zip(tasks).skip(at).collect::<Vec<_>>())));
+        let failure = one(desk, id, task).await?;
+        desk.link.committed = None;
+        if let Some(failure) = failure {
             let left: Vec<(&String, &Task)> = ids.iter().zip(tasks).skip(at).collect();
             return Ok(Some(unfinished(&failure, &left)));
         }
@@ -102,14 +122,19 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
     let failure = match outbox::put_on(desk.link, &task.settings).await? {
         Err(failed) => Some(Failure::of(&failed.body)),
         Ok(before) => {
-            let outcome = run_alone(desk, &task.later.sql).await?;
+            let failure = match elsewhere(desk, task).await? {
+                Some(failure) => Some(failure),
+                None => match run_alone(desk, &task.later.sql).await? {
+                    Outcome::Failed(frame) => {
+                        Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default()))
+                    }
+                    Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => {
+                        missing(desk, task).await?
+                    }
+                },
+            };
             let back = outbox::take_off(desk.link, &before).await?;
-            match outcome {
-                Outcome::Failed(frame) => Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default())),
-                Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => {
-                    back.map(|it| Failure::of(&it.body))
-                }
-            }
+            failure.or(back.map(|it| Failure::of(&it.body)))
         }
     };
     let left = desk.link.client_reading == Reading::Closed;
@@ -124,6 +149,32 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
         Err(failed) if failure.is_none() => Ok(Some(Failure::of(&failed.body))),
         Ok(_) | Err(_) => Ok(failure),
     }
+}
+
+/// Why a text does not mean any more what it meant when it was queued.
+async fn elsewhere(desk: &mut Desk<'_>, task: &Task) -> Result<Option<Failure>, Lost> {
+    let dialect = desk.link.tracker.reading().dialect();
+    if !task.later.sql.is_ascii() && dialect.encoding != Encoding::Utf8 {
+        return Ok(Some(Failure::of_ours("the client encoding is another one by now")));
+    }
+    let script = sql::parse(&task.later.sql, dialect);
+    let first = script.statements.first().and_then(|statement| statement.locks.first());
+    let (Some(lock), [_, ..]) = (first, task.later.pending.oids.as_slice()) else { return Ok(None) };
+    let now = catalogue::number_of(desk.link, &lock.name).await?;
+    let other = now.is_some_and(|now| !task.later.pending.oids.contains(&now));
+    Ok(other.then(|| Failure::of_ours(&format!("{} is another relation by now", spelled(&lock.name)))))
+}
+
+/// An index that is not there although it was said to be made: something else has its name.
+async fn missing(desk: &mut Desk<'_>, task: &Task) -> Result<Option<Failure>, Lost> {
+    let script = sql::parse(&task.later.sql, desk.link.tracker.reading().dialect());
+    let Some(Form::CreateIndex(index)) = script.statements.first().map(|it| &it.form) else {
+        return Ok(None);
+    };
+    let Some(name) = &index.name else { return Ok(None) };
+    let there = catalogue::has_index(desk.link, &index.table, name).await?;
+    Ok((!there)
+        .then(|| Failure::of_ours(&format!("something else is called {name:?}, or the index is not valid"))))
 }
 
 /// Why a task has failed.
@@ -164,14 +215,12 @@ impl Failure {
 fn unfinished(failure: &Failure, left: &[(&String, &Task)]) -> Outcome {
     let message =
         format!("the transaction is committed, but its deferred work is not finished: {}", failure.message);
-    let missing: Vec<String> =
-        left.iter().map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
     let why = failure.detail.as_deref().map(|detail| format!("{detail} ")).unwrap_or_default();
     let first = left.first().map(|(id, _)| id.as_str()).unwrap_or_default();
     let own = failure.hint.as_deref().map(|hint| format!("{hint} ")).unwrap_or_default();
     Outcome::own_error(
         &Notice::error(SqlState::SYSTEM_ERROR, message)
-            .detail(format!("{why}Missing: {}. Do not run the transaction again.", missing.join("; ")))
+            .detail(format!("{why}Missing: {}. Do not run the transaction again.", titles(left)))
             .hint(format!(
                 "{own}When the cause is gone, finish it: lockkeeper resume {first}. Or give it up: lockkeeper tasks drop {first} \
                  --why \"<reason>\"."
@@ -179,19 +228,46 @@ fn unfinished(failure: &Failure, left: &[(&String, &Task)]) -> Outcome {
     )
 }
 
+/// What the client hears where its session ends in the midst.
+fn if_lost(left: &[(&String, &Task)]) -> IfLost {
+    let first = left.first().map(|(id, _)| id.as_str()).unwrap_or_default();
+    IfLost {
+        detail: format!(
+            "The transaction is committed, but its deferred work is not finished. Missing: {}.",
+            titles(left)
+        ),
+        hint: format!(
+            "Do not run the transaction again. A proxy goes on with the work by itself, or you do: lockkeeper resume {first}."
+        ),
+    }
+}
+
+/// `CREATE INDEX a ON t (task 7); ..`
+fn titles(left: &[(&String, &Task)]) -> String {
+    let titles: Vec<String> =
+        left.iter().map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
+    titles.join("; ")
+}
+
+fn as_somebody_else() -> Notice {
+    let message = "a transaction with deferred work cannot be committed under SET SESSION AUTHORIZATION";
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("What is deferred runs as the role that has logged in. Nothing was committed.")
+        .hint("RESET SESSION AUTHORIZATION before the COMMIT.")
+}
+
 fn at_work(id: &str, task: &Task, (at, of): (usize, usize)) -> Notice {
     Notice::info(format!("committed; deferred work {at} of {of}: {} (task {id})", task.later.title))
 }
 
 fn left_to_others(ids: &[String], tasks: &[Task]) -> Notice {
-    let titles: Vec<String> =
-        ids.iter().zip(tasks).map(|(id, task)| format!("{} (task {id})", task.later.title)).collect();
+    let all: Vec<(&String, &Task)> = ids.iter().zip(tasks).collect();
     let severity = Severity::Notice;
     Notice::new(
         severity,
         SqlState::SUCCESS,
         "committed; the work that was deferred is done in the background",
     )
-    .detail(format!("Queued: {}.", titles.join("; ")))
+    .detail(format!("Queued: {}.", titles(&all)))
     .hint("lockkeeper tasks shows how far it is.")
 }

@@ -75,7 +75,7 @@ pub(super) struct Sent<'a> {
 pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     let Surroundings { live, place, .. } = desk.surroundings;
     live.left_overs().ask_once(&place.database);
-    if desk.policy.mode == Mode::Off && desk.link.owed.is_none() {
+    if desk.policy.mode == Mode::Off && desk.link.owed.is_none() && desk.link.tracker.deferred().is_none() {
         let total = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)?.map_or(0, Header::total);
         desk.link.forward_held(total).await;
         return Ok(());
@@ -104,7 +104,7 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
         (client::EXECUTE, Some((name, rest)))
             if failed && desk.link.tracker.deferred().is_some() && rest.len() == size_of::<u32>() =>
         {
-            execute(desk, name, &portal_text.unwrap_or_else(|| [].into()), total).await
+            execute(desk, name, portal_text, total).await
         }
         // In a failed transaction too the server prepares what ends it, perhaps under a name that is watched.
         (client::PARSE, _) => prepare(desk, &body, total).await,
@@ -118,7 +118,7 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
             finish(desk.link, Way::Extended, Outcome::own_error(&portal::too_many())).await
         }
         (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
-            execute(desk, name, &portal_text.unwrap_or_else(|| [].into()), total).await
+            execute(desk, name, portal_text, total).await
         }
         (client::QUERY, Some((text, b""))) => {
             statement::look_after(desk, Sent { text, way: Way::Simple, total }).await
@@ -132,22 +132,32 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
 }
 
 /// Looks after an Execute, if there is a portal to be run.
-async fn execute(desk: &mut Desk<'_>, name: &[u8], text: &Rc<[u8]>, total: usize) -> Result<(), Lost> {
-    match portal::look(desk.link, name).await? {
-        portal::State::Fresh => {
-            statement::look_after(desk, Sent { text, way: Way::Extended, total }).await?;
-            desk.link.tracker.prepared.run(name, text);
+async fn execute(desk: &mut Desk<'_>, name: &[u8], text: Option<Rc<[u8]>>, total: usize) -> Result<(), Lost> {
+    match (portal::look(desk.link, name).await?, text) {
+        (portal::State::Fresh, Some(text)) => {
+            statement::look_after(desk, Sent { text: &text, way: Way::Extended, total }).await?;
+            desk.link.tracker.prepared.run(name, &text);
             Ok(())
         }
-        portal::State::Rows => {
-            statement::look_after(desk, Sent { text, way: Way::ExtendedRows, total }).await
+        (portal::State::Rows, Some(text)) => {
+            statement::look_after(desk, Sent { text: &text, way: Way::ExtendedRows, total }).await
         }
-        portal::State::Run => {
+        // It was made before anything was queued, and what brings rows is no COMMIT.
+        (portal::State::Rows, None) => {
+            desk.link.forward_held(total).await;
+            Ok(())
+        }
+        (portal::State::Fresh, None) => {
+            fail::transaction(desk.link).await?;
+            drop_held(desk.link, total);
+            finish(desk.link, Way::Extended, Outcome::own_error(&portal::unknown(name))).await
+        }
+        (portal::State::Run, _) => {
             let outcome = portal::second_run(desk.link, name).await?;
             drop_held(desk.link, total);
             finish(desk.link, Way::Extended, outcome).await
         }
-        portal::State::Missing => {
+        (portal::State::Missing, _) => {
             drop_held(desk.link, total);
             Ok(())
         }

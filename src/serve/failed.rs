@@ -19,7 +19,9 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -
     if desk.link.tracker.deferred().is_some() && matches!(script.statements.as_slice(), [_]) {
         return statement::look_after(desk, Sent { text, way: Way::Simple, total }).await;
     }
-    if !binds(desk) || script.is_ordinary() || !may_end_failure(&script) {
+    // What takes a part of the transaction back takes what was queued in it back, too.
+    let queued = desk.link.tracker.deferred().is_some();
+    if !may_end_failure(&script) || !queued && (!binds(desk) || script.is_ordinary()) {
         desk.link.forward_held(total).await;
         return Ok(());
     }

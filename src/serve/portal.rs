@@ -37,6 +37,14 @@ pub(super) fn too_many() -> Notice {
         .hint("They last until their transaction ends. Use one name again and again, or the unnamed portal.")
 }
 
+/// What a client hears behind work that is queued, of a portal that was made before it.
+pub(super) fn unknown(name: &[u8]) -> Notice {
+    let name = String::from_utf8_lossy(name);
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, format!("portal \"{name}\" cannot be run behind work that is deferred"))
+        .detail("It was made before, from a statement that lockkeeper has not kept; it may hang on that work, or be the COMMIT.")
+        .hint("Parse and bind its statement again.")
+}
+
 /// Asks the server about a portal.
 pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
     let mut out = Vec::new();

@@ -55,10 +55,6 @@ pub(super) enum Bearing {
 /// What the queue means for a message of ordinary statements.
 pub(super) async fn bearing(link: &mut Link, script: &Script) -> Result<Bearing, Lost> {
     let Some(pending) = link.tracker.deferred().map(Queue::pending) else { return Ok(Bearing::None) };
-    let control = |statement: &Statement| matches!(statement.kind, Kind::Transaction(_));
-    if script.statements.len() > 1 && script.statements.iter().any(control) {
-        return Ok(Bearing::Judged);
-    }
     Ok(match judge::before(&pending, script) {
         None => Bearing::None,
         Some(None) => Bearing::Judged,

@@ -7,10 +7,10 @@ use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
 use crate::execute::{Run, defer, fail, guard, message, plan, script, summary};
-use crate::judge::{Curbed, Decision, Judgement, Standing};
+use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
-use crate::sql::statement::{Opaque, Place, Statement};
+use crate::sql::statement::{Opaque, Place, Readable, Statement};
 use crate::sql::{self, Kind, Script};
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Batch, Link, Lost};
@@ -64,6 +64,10 @@ pub(super) async fn run_held(
     }
     if desk.link.tracker.status() == Status::Failed {
         return forward(desk.link, sent.total, answer).await;
+    }
+    if desk.link.tracker.deferred().is_some() && !is_one(script) {
+        let policy = judge::policy_for(script, desk.policy);
+        return Ok(Ended::With(Box::pin(apart::run(desk, &policy, script, sent)).await?));
     }
     let standing = match standing(desk.link, sent.way, sent.total).await {
         // It commits by itself, and what follows in its batch is a transaction of its own.
@@ -221,6 +225,11 @@ async fn forward(link: &mut Link, total: usize, answer: Answer) -> Result<Ended,
             }))
         }
     }
+}
+
+/// Whether a message is one statement that can be read: behind what is queued nothing else is sent on, which may hold the COMMIT.
+fn is_one(script: &Script) -> bool {
+    script.statements.len() <= 1 && script.readable == Readable::Whole
 }
 
 /// Judges a statement outside any transaction and runs it, as if the client had sent it.

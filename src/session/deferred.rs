@@ -53,11 +53,9 @@ impl Queue {
         self.marks.push((name.to_owned(), self.tasks.len()));
     }
 
-    /// A savepoint was released, and those behind it.
+    /// A savepoint was released, and those behind it; one that is not known was made before all of them.
     pub fn release(&mut self, name: &str) {
-        if let Some(at) = self.mark(name) {
-            self.marks.truncate(at);
-        }
+        self.marks.truncate(self.mark(name).unwrap_or_default());
     }
 
     /// The transaction went back to a savepoint; one that is not known was made before anything was queued.
@@ -115,5 +113,10 @@ mod tests {
         queue.release("s");
         queue.rollback_to("older");
         assert!(queue.is_empty(), "it was made before anything was queued");
+        queue.push([task("a")]);
+        queue.savepoint("older");
+        queue.release("oldest");
+        queue.rollback_to("older");
+        assert!(queue.is_empty(), "the one inside went with the one that was released");
     }
 }

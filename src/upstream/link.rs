@@ -134,6 +134,8 @@ pub struct Link {
     pub owed: Option<Box<Owed>>,
     /// What stays where the server is lost now: told behind its last words.
     pub if_lost: Option<Box<IfLost>>,
+    /// The same of a transaction that is committed while its deferred work is not done; it comes before that.
+    pub committed: Option<Box<IfLost>>,
     /// What the session has set of ours.
     pub directives: Directives,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
@@ -166,10 +168,16 @@ impl Link {
             batch: Batch::None,
             owed: None,
             if_lost: None,
+            committed: None,
             directives: Directives::Unasked,
             least: Severity::Notice,
             tracker,
         }
+    }
+
+    /// What is told behind the server's last words.
+    pub fn last_words(&mut self) -> Option<Box<IfLost>> {
+        self.committed.take().or_else(|| self.if_lost.take())
     }
 
     /// Leaves bytes of the server's, which somebody else has read, for the client.

@@ -206,3 +206,72 @@ fn pipelines_and_statements_prepared_before() {
     client.raw.send(&[raw::bind("", "old", &[]), raw::execute("", 0), raw::sync()].concat());
     assert_eq!(client.answer().tags(), ["SELECT 1"]);
 }
+
+/// Nothing runs with more rights than it was sent with.
+#[test]
+fn nobody_defers_in_the_name_of_somebody_else() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE ROLE alice",
+        "GRANT ALL ON orders TO alice",
+        "ALTER TABLE orders OWNER TO alice",
+    ]);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", "SET LOCAL SESSION AUTHORIZATION alice"]);
+        assert_eq!(client.ask(way, "CREATE INDEX ix ON orders (customer)").failure(), "0A000");
+        client.each(
+            way,
+            &[
+                "ROLLBACK",
+                "BEGIN",
+                "CREATE INDEX ix ON orders (customer)",
+                "SET LOCAL SESSION AUTHORIZATION alice",
+            ],
+        );
+        let refused = client.ask(way, "COMMIT");
+        assert_eq!((refused.failure().as_str(), refused.status()), ("0A000", 'I'));
+        assert_eq!(stage.indexes(), "");
+    }
+}
+
+/// What was bound before anything was queued may be the COMMIT.
+#[test]
+fn portals_made_before_are_not_run() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    let portal = |name: &str, sql: &str| [raw::parse("", sql), raw::bind(name, "", &[])].concat();
+    client.all(&["BEGIN"]);
+    client.raw.send(&[portal("end", "COMMIT"), portal("rows", "SELECT 7"), raw::sync()].concat());
+    client.answer();
+    client.all(&["SAVEPOINT a", "CREATE INDEX ix ON orders (customer)"]);
+    client.raw.send(&[raw::execute("rows", 0), raw::sync()].concat());
+    assert_eq!(client.answer().tags(), ["SELECT 1"]);
+    client.raw.send(&[raw::execute("end", 0), raw::sync()].concat());
+    let refused = client.answer();
+    assert_eq!((refused.failure().as_str(), refused.status()), ("0A000", 'E'));
+    assert_eq!(client.query("COMMIT").tag(), "ROLLBACK");
+    assert_eq!(stage.indexes(), "");
+}
+
+/// The server ends the session while it does the work behind a COMMIT: the client hears that it is committed.
+#[test]
+fn the_last_words_behind_a_commit_say_that_it_is_committed() {
+    let stage = Stage::new();
+    let mut holder = stage.straight();
+    holder.all(&["BEGIN", "UPDATE orders SET note = note WHERE id = 1"]);
+    let mut client = stage.through();
+    client.all(&["BEGIN", "CREATE INDEX ix ON orders (customer)"]);
+    client.send(Way::Simple, "COMMIT");
+    let pid = client.pid();
+    stage.until(&format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {pid} AND query LIKE '%CONCURRENTLY%'"));
+    stage.straight().all(&[&format!("SELECT pg_terminate_backend({pid})")]);
+    let frames = client.raw.until_end();
+    let error = frames.iter().rfind(|frame| frame.tag == b'E').expect("last words");
+    let words = [b'D', b'H'].map(|code| error.field(code).unwrap_or_default()).join(" ");
+    assert!(
+        words.contains("The transaction is committed") && words.contains("lockkeeper resume"),
+        "{error:?}"
+    );
+    holder.all(&["ROLLBACK"]);
+}

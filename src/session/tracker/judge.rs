@@ -20,7 +20,9 @@ impl Tracker {
     pub(super) fn judge(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
         match header.kind {
             client::QUERY | client::PARSE => self.judge_text(header, body, eye),
-            client::BIND | client::EXECUTE if !self.prepared.is_empty() => self.judge_portal(header, body),
+            client::BIND | client::EXECUTE if !self.prepared.is_empty() || self.deferred.is_some() => {
+                self.judge_portal(header, body)
+            }
             _ => Stop::Clear,
         }
     }
@@ -112,6 +114,14 @@ impl Tracker {
         match self.prepared.portal(names.portal) {
             Some(_) if whole => Stop::Engage,
             Some(_) => Stop::Incomplete,
+            // What it runs is not known: it may be the COMMIT.
+            None if self.deferred.is_some() => {
+                if whole {
+                    Stop::Engage
+                } else {
+                    Stop::Incomplete
+                }
+            }
             None => Stop::Clear,
         }
     }
