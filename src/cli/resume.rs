@@ -1,6 +1,7 @@
 //! `lockkeeper resume`: runs what transactions have queued and nobody has finished, as a proxy would.
 
 use std::io::Write as _;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -126,7 +127,13 @@ async fn resumed(login: &Config, serving: &Rc<WorkerState>, batch: &[Task]) -> a
         tokio::task::spawn_local(task::session(accepted, Rc::clone(serving)));
     };
     let client = client::connect(&hand, login, notice).await?;
-    let ended = batch::run(&client, batch, &|told| tell(&told)).await;
+    let mut running = pin!(batch::run(&client, batch, &|told| tell(&told)));
+    let ended = loop {
+        tokio::select! {
+            ended = &mut running => break ended,
+            Ok(()) = tokio::signal::ctrl_c() => client::cancel(&hand, &client).await?,
+        }
+    };
     let (name, done) = (format!("task {}", first.id), ended == Ended::Done);
     match ended {
         Ended::Done | Ended::Failed => {}

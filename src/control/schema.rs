@@ -25,15 +25,32 @@ pub const VERSION: i32 = 1;
 /// A client waits for this at its COMMIT.
 const WITHIN: Duration = Duration::from_secs(10);
 
-const LOOK: &str = "SELECT current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, \
-     r.rolname::pg_catalog.text, r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) current_user, \
-     EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) n.oid \
-        AND c.relname OPERATOR(pg_catalog.=) 'meta' AND c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relowner OPERATOR(pg_catalog.=) n.nspowner) \
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) n.oid \
-        AND p.proowner OPERATOR(pg_catalog.<>) n.nspowner), \
-     (SELECT own.rolsuper FROM pg_catalog.pg_roles own WHERE own.rolname OPERATOR(pg_catalog.=) current_user) \
-     FROM (SELECT) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) 'lockkeeper' \
-     LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner";
+/// Whether the schema `n` holds what this program has put there, all of it its owner's.
+const WHOLE: &str = "(EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) n.oid \
+     AND c.relname OPERATOR(pg_catalog.=) 'meta' AND c.relkind OPERATOR(pg_catalog.=) 'r' \
+     AND c.relowner OPERATOR(pg_catalog.=) n.nspowner) \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) n.oid \
+     AND p.proowner OPERATOR(pg_catalog.<>) n.nspowner))";
+
+/// An expression for a client's own connection, where there is no other: whether the schema is there and a superuser's, so that its
+/// functions may be called in anybody's name.
+pub fn is_superusers() -> String {
+    format!(
+        "(pg_catalog.to_regprocedure('lockkeeper.queue(jsonb,boolean)') IS NOT NULL \
+         AND EXISTS (SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner \
+         WHERE n.nspname OPERATOR(pg_catalog.=) 'lockkeeper' AND r.rolsuper AND {WHOLE}))"
+    )
+}
+
+fn question() -> String {
+    format!(
+        "SELECT current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, \
+         r.rolname::pg_catalog.text, r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) current_user, {WHOLE}, \
+         (SELECT own.rolsuper FROM pg_catalog.pg_roles own WHERE own.rolname OPERATOR(pg_catalog.=) current_user) \
+         FROM (SELECT) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) 'lockkeeper' \
+         LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner"
+    )
+}
 
 /// Whether the proxy may install the schema by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -295,7 +312,7 @@ impl Place {
 /// Looks, and calls nothing that somebody else could have made.
 async fn look(client: &Client, more: Option<&str>) -> Result<Place, NoSchema> {
     let unreachable = |error: Refused| NoSchema::Unreachable(live::words(&error));
-    let row = client.query_one(LOOK, &[]).await.map_err(unreachable)?;
+    let row = client.query_one(&question(), &[]).await.map_err(unreachable)?;
     let read = || -> Result<_, Refused> {
         let trusted: Option<bool> = row.try_get(3)?;
         let place = Place {

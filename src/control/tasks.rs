@@ -26,6 +26,9 @@ const SQL: &str = "SELECT t.id, t.batch, t.state, t.title, t.tag, t.sql, t.setti
      GREATEST(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - t.queued_at), 0)::pg_catalog.float8 \
      FROM lockkeeper.tasks() t ORDER BY t.id";
 
+const BLIND: &str = "SELECT current_user::pg_catalog.text \
+     WHERE NOT pg_catalog.has_table_privilege(current_user, 'lockkeeper.task', 'SELECT')";
+
 /// How far a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -126,7 +129,12 @@ pub async fn list(client: &Client, trusted: Option<&str>) -> Result<Vec<Task>, N
 #[derive(Debug)]
 pub enum Look {
     /// These tasks.
-    Tasks(Vec<Task>),
+    Tasks {
+        /// The oldest first.
+        tasks: Vec<Task>,
+        /// The role that does not see those of others, if it does not.
+        blind: Option<String>,
+    },
     /// Nothing can have been queued there.
     None,
 }
@@ -139,10 +147,14 @@ pub async fn look(settings: &ControlSettings, database: &str) -> Option<Look> {
         // On a standby nothing can be done.
         let standby: bool =
             client.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?.try_get(0)?;
-        Ok::<_, Error>(if standby { None } else { list(&client, None).await.ok() })
+        let Some(tasks) = (if standby { None } else { list(&client, None).await.ok() }) else {
+            return Ok(Look::None);
+        };
+        let blind = client.query_opt(BLIND, &[]).await?.map(|row| row.try_get(0)).transpose()?;
+        Ok::<_, Error>(Look::Tasks { tasks, blind })
     });
     match looked.await {
-        Some(Ok(tasks)) => Some(tasks.map_or(Look::None, Look::Tasks)),
+        Some(Ok(look)) => Some(look),
         Some(Err(error)) => {
             tracing::debug!(%error, database, "could not look for tasks");
             None

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::base::RelationName;
 use crate::sql::form::{
-    Action, Change, Column, Dropped, DroppedObject, Form, FunctionName, TypeName, WriteVerb,
+    Action, Change, Column, ConstraintKind, Dropped, DroppedObject, Form, FunctionName, TypeName, WriteVerb,
 };
 use crate::sql::statement::{Kind, Script, Statement};
 
@@ -105,7 +105,8 @@ fn of_form(form: &Form, need: &mut Need) {
                 }
             }
         }
-        Form::CreateIndex(index) if index.name.is_none() => add(&mut need.names_beside, &index.table),
+        // Whatever it is called, the indexes of partitions get names of their own.
+        Form::CreateIndex(index) => add(&mut need.names_beside, &index.table),
         Form::CreateTable(table) if table.if_not_exists || table.partition_of.is_some() => {
             need.relations.push(table.name.clone());
         }
@@ -120,10 +121,13 @@ fn of_form(form: &Form, need: &mut Need) {
     }
 }
 
-/// Whether a part makes something whose name Postgres picks.
+/// Whether a part makes something whose name Postgres picks, also on a partition.
 fn is_unnamed(action: &Action) -> bool {
     match action {
-        Action::AddConstraint(constraint) => constraint.name.is_none(),
+        Action::AddConstraint(constraint) => {
+            constraint.name.is_none()
+                || matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
+        }
         Action::AddColumn { column, .. } => {
             let numbered = column.identity.is_some() || column.ty.is_serial();
             numbered || column.constraints.iter().any(|it| it.name.is_none())

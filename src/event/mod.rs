@@ -16,7 +16,7 @@ pub use process::{
     NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, Overridden, PortalFreed, SessionBroken, StallCut, step};
-pub use task::{TaskBegun, TaskEnded, TaskWaits};
+pub use task::{TaskBegun, TaskEnded, TaskWaits, TasksUnseen};
 pub use trouble::{
     ControlAbsent, ControlBlind, ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled,
 };

@@ -84,3 +84,24 @@ impl TaskWaits<'_> {
         );
     }
 }
+
+/// The control role does not see what others have queued.
+#[derive(Debug)]
+pub struct TasksUnseen<'a> {
+    /// Where.
+    pub database: &'a str,
+    /// The role.
+    pub role: &'a str,
+}
+
+impl TasksUnseen<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            database = %Clean(self.database),
+            role = %Clean(self.role),
+            "the control role does not see the tasks of other roles, so that what is left over of them is not taken up: GRANT SELECT ON \
+             lockkeeper.task to it"
+        );
+    }
+}

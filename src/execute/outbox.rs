@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
+use crate::control::schema;
 use crate::judge::Deferred;
 use crate::plan::Later;
 use crate::session::deferred::Task;
@@ -11,17 +12,19 @@ use crate::sql::form::Form;
 use crate::sql::{Encoding, parse};
 use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::{Link, Lost};
+use crate::wire::fields;
 
 use super::Surroundings;
 
 /// Settings that decide what a statement means, or what it makes.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "role",
     "search_path",
     "TimeZone",
     "DateStyle",
     "IntervalStyle",
     "default_tablespace",
+    "standard_conforming_strings",
     "lockkeeper.mode",
     "lockkeeper.allow",
     "lockkeeper.max_stall",
@@ -51,8 +54,8 @@ pub async fn readiness(
 ) -> Result<Readiness, Lost> {
     let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
     let question = format!(
-        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, \
-         pg_catalog.to_regprocedure('lockkeeper.queue(jsonb,boolean)') IS NOT NULL"
+        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, {}",
+        schema::is_superusers()
     );
     let answer = Call::run(link, &[Item::ours(&question)]).await?;
     if let Some(failed) = answer.failed {
@@ -157,6 +160,16 @@ pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Res
     };
     let answer = Call::run(link, &[item]).await?;
     Ok(yes_or_failed(answer))
+}
+
+/// Leaves a task that was begun, and those behind it, to somebody else.
+pub async fn leave(link: &mut Link, id: &str) -> Result<(), Lost> {
+    let item = Item::ours("SELECT lockkeeper.leave_batch($1::pg_catalog.int8)").with(vec![id]);
+    let answer = Call::run(link, &[item]).await?;
+    if let Some(failed) = answer.failed {
+        tracing::debug!(error = fields::message(&failed.body), "a task could not be left to others");
+    }
+    Ok(())
 }
 
 fn yes_or_failed(answer: Answer) -> Result<bool, Failed> {

@@ -29,7 +29,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
     let relation = subject.facts.relation(&table.name);
     let only = matches!(&subject.statement.form, Form::CreateIndex(index) if index.only)
         && relation.is_some_and(|relation| relation.kind == RelationKind::PartitionedTable);
-    if only || subject.builds_nothing() {
+    if only || subject.builds_nothing() || lacks_column(subject) {
         return Some(Finding::new(ID, why(table), Remedy::Ladder { warning: None }).about(&table.name));
     }
     let online = |oid| match edit::concurrently(subject.script) {
@@ -72,6 +72,13 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
             .by_hand(by_hand.into_iter().collect())
             .elsewhere(in_transaction(&table.name.to_string())),
     )
+}
+
+/// Whether a column of it is not there, which the server says at once.
+fn lacks_column(subject: &Subject<'_>) -> bool {
+    let Form::CreateIndex(index) = &subject.statement.form else { return false };
+    let Some(table) = subject.facts.table(&index.table) else { return false };
+    index.columns.iter().filter_map(|column| column.name.as_deref()).any(|name| table.column(name).is_none())
 }
 
 fn why(table: &Touched) -> String {

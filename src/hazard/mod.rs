@@ -29,7 +29,7 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, Relation, RelationKind, Seen, TableFacts, Texts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
-use crate::sql::form::{Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
+use crate::sql::form::{Action, Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
 use crate::sql::{Encoding, edit};
 
 pub use self::finding::{Finding, Remedy};
@@ -189,14 +189,27 @@ impl<'a> Subject<'a> {
         RelationName { schema: known.unwrap_or(table).schema.clone(), name: name.to_owned() }
     }
 
-    /// Whether the server will refuse a constraint at once, for its name or because there is one of the kind.
+    /// Whether the server will refuse a constraint at once: for its name, because there is one of the kind, or since a column of its
+    /// is not there. Of a key it says that in other words than of an index.
     pub fn is_refused_anyway(&self, table: &RelationName, constraint: &Constraint) -> bool {
         let primary = |facts: &TableFacts| {
             facts.constraints.iter().any(|known| known.kind == ConstraintKind::PrimaryKey)
         };
         let named = constraint.name.as_deref().is_some_and(|name| self.naming().taken(table).contains(&name));
+        let key = matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique);
+        let lacks = |facts: &TableFacts| {
+            constraint.columns.iter().any(|it| facts.column(it).is_none() && !self.adds(it))
+        };
         named
             || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
+            || (key && self.facts.table(table).is_some_and(lacks))
+    }
+
+    /// Whether the statement itself adds a column of that name.
+    fn adds(&self, name: &str) -> bool {
+        let adds =
+            |part: &Part| matches!(&part.action, Action::AddColumn { column, .. } if column.name == name);
+        self.all_parts().iter().any(adds)
     }
 
     /// Whether an index of that name is there, so that `IF NOT EXISTS` builds nothing.

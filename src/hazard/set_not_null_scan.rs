@@ -32,13 +32,17 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         "Every row of {} is read under an {}, so that all reads and writes wait until it is done.",
         work.relation, work.under
     );
-    let known = subject.facts.table(&work.relation).and_then(|facts| facts.not_null(column));
+    let table = subject.facts.table(&work.relation);
+    let known = table.and_then(|facts| facts.not_null(column));
     // `SET NOT NULL` refuses what `VALIDATE` does not mind (`ATExecSetNotNull`).
     let refused = known.is_some_and(|known| known.definition.contains(" NO INHERIT"));
     let locked = subject
         .replaceable(LockMode::AccessExclusive)
         .filter(|_| !refused && !subject.has_kin(&work.relation));
+    // The server says so at once, in other words than of a condition.
+    let lacks = table.is_some_and(|facts| facts.column(column).is_none()) && !subject.adds(column);
     let plan = match locked {
+        _ if lacks => None,
         Some(locked) => Some(constraint::not_null(ID, &locked, column, &steps)),
         None => subject.not_null_in_tree(ID, &(column.clone(), steps.clone())),
     };

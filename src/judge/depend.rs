@@ -7,7 +7,7 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
-use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Runs};
+use crate::sql::form::{Action, Body, ConstraintKind, Form, Inner, Reading, Runs};
 use crate::sql::statement::{Kind, Opaque, Script, Statement};
 
 /// The tag of what asks for checks at once, or later: nothing has to be done about constraints that are only queued.
@@ -148,7 +148,7 @@ impl Case<'_> {
             })
         });
         known
-            || statement.reads.iter().any(|read| is_among(&read.table, &pending.names))
+            || statement.reads.iter().any(|read| looks_at(read.how) && is_among(&read.table, &pending.names))
             || statement.writes.iter().any(|write| is_among(&write.table, &pending.names))
             || statement.locks.iter().any(|lock| is_among(&lock.name, &pending.names))
     }
@@ -212,6 +212,11 @@ impl Case<'_> {
             _ => !matches!(self.statement.tag.split(' ').next(), Some("ALTER" | "DROP" | "REFRESH")),
         }
     }
+}
+
+/// Whether such a look sees rows or columns.
+const fn looks_at(how: Reading) -> bool {
+    matches!(how, Reading::Rows | Reading::LockedRows | Reading::Definition)
 }
 
 fn is_among(name: &RelationName, names: &[RelationName]) -> bool {

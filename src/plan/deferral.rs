@@ -4,7 +4,7 @@
 //! trusted that stood in a queue.
 
 use super::by_hand::spelled;
-use super::{Context, Pace, Plan, Step};
+use super::{Context, Pace, Plan, Step, task};
 use crate::base::RelationName;
 use crate::base::name::written;
 use crate::effects::facts::Oid;
@@ -108,6 +108,7 @@ fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
     let sql = again.unwrap_or_else(|| step.sql.clone());
     let script = parse(&sql, dialect);
     let [statement] = script.statements.as_slice() else { return None };
+    let own = Pending::of(statement);
     let repeatable = match &statement.form {
         Form::CreateIndex(_) => true,
         Form::AlterTable(alter) => {
@@ -122,7 +123,13 @@ fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
         title: title(statement),
         tag: statement.tag,
         sql: sql.clone(),
-        pending: Pending { names: whole.names.clone(), oids: whole.oids.clone(), ..Pending::of(statement) },
+        pending: Pending {
+            names: whole.names.clone(),
+            oids: whole.oids.clone(),
+            // What a step takes away, the plan has made.
+            sight: own.sight.min(whole.sight),
+            ..own
+        },
     })
 }
 
@@ -266,18 +273,5 @@ fn part_title(action: &Action) -> String {
 
 /// Whether a statement may be queued: it changes the schema, returns no rows, and destroys none.
 pub fn may_be_queued(script: &Script) -> bool {
-    let [statement] = script.statements.as_slice() else { return false };
-    match statement.kind {
-        Kind::CreateIndex(_) | Kind::DropIndex(_) | Kind::Reindex(_) => true,
-        Kind::Locking => {
-            !matches!(statement.form, Form::Truncate { .. } | Form::CreateTableAs { .. }) && is_ddl(statement)
-        }
-        Kind::Ordinary => !matches!(statement.form, Form::CreateTableAs { .. }) && is_ddl(statement),
-        _ => false,
-    }
-}
-
-fn is_ddl(statement: &Statement) -> bool {
-    let first = statement.tag.split(' ').next().unwrap_or_default();
-    matches!(first, "ALTER" | "COMMENT" | "CREATE" | "DROP" | "GRANT" | "REFRESH" | "REVOKE")
+    matches!(script.statements.as_slice(), [statement] if task::is_deferrable(statement))
 }

@@ -61,7 +61,7 @@ pub fn statement(sql: &str, dialect: Dialect) -> Result<Statement, Unfit> {
     let only = script.statements.pop().filter(|_| script.statements.is_empty());
     match only {
         Some(statement) if script.readable == Readable::Whole => {
-            if DEFERRABLE.contains(&statement.tag) {
+            if is_deferrable(&statement) {
                 Ok(statement)
             } else {
                 Err(Unfit::Kind(statement.tag))
@@ -69,6 +69,11 @@ pub fn statement(sql: &str, dialect: Dialect) -> Result<Statement, Unfit> {
         }
         _ => Err(Unfit::NotOne),
     }
+}
+
+/// Whether a statement is one that may be deferred.
+pub fn is_deferrable(statement: &Statement) -> bool {
+    DEFERRABLE.contains(&statement.tag)
 }
 
 /// A question whose answer is true where what the statement asks for is there already; `None` where that cannot be told, or where
@@ -122,7 +127,8 @@ pub fn mend(statement: &Statement) -> Option<Mend> {
             }
             _ => return None,
         },
-        Form::CreateIndex(index) if !index.if_not_exists => {
+        // With IF NOT EXISTS Postgres is content with one that is invalid.
+        Form::CreateIndex(index) => {
             let name = quote_literal(index.name.as_ref()?);
             (index_away(&index.table, &name, "NOT i.indisvalid"), Then::Again)
         }
@@ -386,7 +392,8 @@ mod tests {
             ("ALTER TABLE t ADD UNIQUE (a)", None),
             ("ALTER TABLE t ADD CONSTRAINT c UNIQUE USING INDEX i", None),
             ("ALTER TABLE t VALIDATE CONSTRAINT c", None),
-            ("CREATE INDEX IF NOT EXISTS i ON t (a)", None),
+            ("CREATE INDEX IF NOT EXISTS i ON t (a)", Some(Then::Again)),
+            ("CREATE INDEX ON t (a)", None),
         ] {
             assert_eq!(mended(sql), then, "{sql}");
         }

@@ -32,13 +32,14 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
             return Ok(Outcome::server_error(&failed, Some(detail), None));
         }
     };
+    desk.surroundings.live.tasks().ask_once(&desk.surroundings.place.database);
     let committed = as_told(desk.link, "COMMIT").await?;
     if !matches!(&committed, Outcome::Complete(tag) if tag == b"COMMIT\0") {
         return Ok(committed);
     }
     let failed = if policy.deferred == Deferred::Background {
         tell(desk.link, &[left_to_others(&ids, queue.tasks())]).await;
-        desk.surroundings.live.left_overs().ask_again(&desk.surroundings.place.database);
+        desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         None
     } else {
         Box::pin(all(desk, &ids, queue.tasks())).await?
@@ -111,6 +112,13 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
             }
         }
     };
+    let left = desk.link.client_reading == Reading::Closed;
+    if failure.as_ref().is_some_and(|failure| left || failure.may_pass()) {
+        // Nobody has asked for its end, and nothing speaks against it: somebody else goes on.
+        outbox::leave(desk.link, id).await?;
+        desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
+        return Ok(failure);
+    }
     let words = failure.as_ref().map(|failure| failure.message.as_str());
     match outbox::end(desk.link, id, words).await? {
         Err(failed) if failure.is_none() => Ok(Some(Failure::of(&failed.body))),
@@ -121,6 +129,7 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
 /// Why a task has failed.
 struct Failure {
     message: String,
+    code: SqlState,
     detail: Option<String>,
     hint: Option<String>,
 }
@@ -128,16 +137,25 @@ struct Failure {
 impl Failure {
     fn of(body: &[u8]) -> Self {
         let text = |field| fields::field(body, field).map(|it| String::from_utf8_lossy(it).into_owned());
-        let code = text(b'C').unwrap_or_default();
+        let code = fields::sqlstate(body);
         Self {
             message: format!("{} ({code})", text(b'M').unwrap_or_default()),
+            code,
             detail: text(b'D'),
             hint: text(b'H'),
         }
     }
 
     fn of_ours(message: &str) -> Self {
-        Self { message: message.to_owned(), detail: None, hint: None }
+        Self { message: message.to_owned(), code: SqlState::SYSTEM_ERROR, detail: None, hint: None }
+    }
+
+    /// Whether it is a matter of time: others hold the table, or peak hours the work.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self.code,
+            SqlState::LOCK_NOT_AVAILABLE | SqlState::NOT_IN_PREREQUISITE_STATE | SqlState::ADMIN_SHUTDOWN
+        )
     }
 }
 

@@ -106,15 +106,13 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
         {
             execute(desk, name, &portal_text.unwrap_or_else(|| [].into()), total).await
         }
-        (client::PARSE, _) if failed && desk.link.tracker.deferred().is_some() => {
-            prepare(desk, &body, total).await
-        }
+        // In a failed transaction too the server prepares what ends it, perhaps under a name that is watched.
+        (client::PARSE, _) => prepare(desk, &body, total).await,
         // The server refuses it in words of its own.
         _ if failed => {
             desk.link.forward_held(total).await;
             Ok(())
         }
-        (client::PARSE, _) => prepare(desk, &body, total).await,
         (client::BIND, _) if !portal::has_room(desk.link) => {
             drop_held(desk.link, total);
             finish(desk.link, Way::Extended, Outcome::own_error(&portal::too_many())).await

@@ -75,6 +75,11 @@ pub(super) async fn free(link: &mut Link, pid: u32) -> Result<(), Lost> {
     client::sync(&mut out);
     link.send(&out).await;
     PortalFreed { pid }.emit();
+    until_ready(link).await
+}
+
+/// Waits until the unnamed portal is closed.
+async fn until_ready(link: &mut Link) -> Result<(), Lost> {
     loop {
         match link.next().await? {
             Arrival::Frame(server::READY, body) => {
@@ -86,6 +91,19 @@ pub(super) async fn free(link: &mut Link, pid: u32) -> Result<(), Lost> {
             Arrival::ClientGone => {}
         }
     }
+}
+
+/// Closes the unnamed statement and portal, as a simple Query does before anything else (`exec_simple_query` in `postgres.c`): what
+/// takes its place by the extended protocol leaves them alone, and a portal that is open keeps its tables from being altered.
+pub(super) async fn give_way(link: &mut Link) -> Result<(), Lost> {
+    let mut out = Vec::new();
+    client::close(&mut out, b'S', b"");
+    client::close(&mut out, b'P', b"");
+    client::sync(&mut out);
+    link.send(&out).await;
+    until_ready(link).await?;
+    link.tracker.prepared.forget(b"");
+    Ok(())
 }
 
 /// What Postgres says of a portal that has run.

@@ -95,7 +95,10 @@ pub(super) fn follow(link: &mut Link, statement: &Statement) {
         (Kind::Transaction(Transaction::Savepoint), Form::Savepoint(name)) => queue.savepoint(name),
         (Kind::Transaction(Transaction::Release), Form::Savepoint(name)) => queue.release(name),
         (Kind::Transaction(Transaction::RollbackTo), Form::Savepoint(name)) => queue.rollback_to(name),
-        (Kind::Transaction(Transaction::RollbackAndChain), _) => *queue = Queue::default(),
+        // A COMMIT that comes here is one of a failed transaction, which the server rolls back.
+        (Kind::Transaction(Transaction::RollbackAndChain | Transaction::CommitAndChain), _) => {
+            *queue = Queue::default();
+        }
         _ => {}
     }
     if queue.is_empty() {

@@ -19,7 +19,7 @@ use crate::wire::server::Status;
 use super::consider::{Case, Considered, consider};
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
 use super::held::{self, Entry};
-use super::{apart, queued};
+use super::{apart, portal, queued};
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
@@ -65,7 +65,15 @@ pub(super) async fn run_held(
     if desk.link.tracker.status() == Status::Failed {
         return forward(desk.link, sent.total, answer).await;
     }
-    let standing = standing(desk.link, sent.way, sent.total).await;
+    let standing = match standing(desk.link, sent.way, sent.total).await {
+        // It commits by itself, and what follows in its batch is a transaction of its own.
+        Standing::Implicit
+            if sent.way == Way::Extended && !desk.link.tracker.ran_in_batch() && is_outside_only(script) =>
+        {
+            Standing::Outside
+        }
+        standing => standing,
+    };
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
@@ -104,7 +112,9 @@ async fn act(
     let past = case.judgement.past.clone();
     let watched = case.is_watched();
     let own_batch = sent.way == Way::Extended && standing == Standing::Outside && !watched;
-    let alone_only = script.statements.iter().any(|statement| statement.place == Place::OutsideOnly);
+    // Behind questions of ours in one batch, which the server takes for a block, it would not be refused.
+    let locks = script.statements.iter().any(|statement| matches!(statement.kind, Kind::Lock { .. }));
+    let alone_only = locks || is_outside_only(script);
     let mut batch_ended = own_batch && entry.was_held;
     if own_batch && !batch_ended && queue::is_busy(&run(desk, &case, &entry), case.judgement.apart.clone()) {
         end_batch(desk.link).await?;
@@ -135,6 +145,9 @@ async fn act(
         Way::Simple if watched || must_stay_whole(script) || in_batch => Work::Message(&frame),
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
+    if let (Way::Simple, Work::Statement(_)) = (sent.way, work) {
+        portal::give_way(desk.link).await?;
+    }
     let outcome = carry_out(desk, &case, &entry, (work, script)).await?;
     if !matches!(outcome, Outcome::Failed(_)) {
         desk.link.tracker.remember(past);
@@ -201,8 +214,11 @@ async fn forward(link: &mut Link, total: usize, answer: Answer) -> Result<Ended,
         Answer::Awaited => {
             let rest = link.held.split_off(total.min(link.held.len()));
             let frame = std::mem::replace(&mut link.held, rest);
-            message::pass(link, &frame).await?;
-            Ok(Ended::With(Outcome::Answered))
+            Ok(Ended::With(match message::pass(link, &frame).await? {
+                message::Passed::Done => Outcome::Answered,
+                // The client has heard why.
+                message::Passed::Failed => Outcome::Failed(Vec::new()),
+            }))
         }
     }
 }
@@ -264,6 +280,11 @@ async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
         Some(failed) => Outcome::server_error(&failed, None, None),
         None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
     })
+}
+
+/// Whether the server takes a message outside a transaction only.
+fn is_outside_only(script: &Script) -> bool {
+    script.statements.iter().any(|statement| statement.place == Place::OutsideOnly)
 }
 
 /// Whether a message must go to the server as it is: its statements share one transaction, or it may return rows.

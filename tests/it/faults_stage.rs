@@ -10,7 +10,7 @@ use crate::support::{cluster_with, eventually};
 
 /// Counts the commands and waits before one of them, as long as somebody holds the advisory lock 3. Not in a lock queue: the
 /// patience of brief steps would end that. Lock 1 tells that it is there, lock 2 that the step has no time-out.
-const HALT: &str = "
+pub(crate) const HALT: &str = "
     CREATE SEQUENCE strokes;
     CREATE TABLE target AS SELECT 0 AS stroke;
     CREATE FUNCTION halt() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -2,13 +2,13 @@
 //! those of the role that has queued them.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use lockkeeper::cluster::{Cluster, Options};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::programs::{Ran, run, without_variables};
+use crate::support::programs::{Owned, Ran, run, without_variables};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::stage::Person;
 use crate::support::{cluster_with, each_major, eventually};
@@ -82,10 +82,13 @@ fn what_nobody_runs_is_taken_up_in_order_under_its_settings() {
             "GRANT owners TO app",
             "ALTER TABLE shop.orders OWNER TO owners",
             "GRANT ALL ON SCHEMA shop TO owners",
+            "ALTER ROLE app SET default_transaction_read_only = on",
         ]);
         let owners: Settings<'_> = &[("search_path", "shop"), ("role", "owners")];
+        let mut app = called(&cluster, "app");
+        app.all(&["SET default_transaction_read_only = off"]);
         queue(
-            &mut called(&cluster, "app"),
+            &mut app,
             &[
                 ("CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_customer ON orders (customer)", owners),
                 ("ALTER TABLE orders ADD CONSTRAINT orders_key UNIQUE (id)", owners),
@@ -195,6 +198,11 @@ fn code_of_the_queuers_gets_no_rights_of_the_proxys() {
     eventually("it is said that they wait", || {
         (without.log().matches("run lockkeeper resume as the role").count() == 2).then_some(())
     });
+    assert!(
+        without.log().contains("the server asks for a password, and there is none for this role"),
+        "{}",
+        without.log()
+    );
     drop(without);
     let resumed = lockkeeper(&cluster, "postgres", &["resume"]).ok();
     assert_eq!(resumed, "nothing to resume\nrole app has tasks to resume; run this as that role");
@@ -336,4 +344,72 @@ fn what_is_held_back_too_long_is_left_as_it_is() {
     let enforcing = proxy(&cluster).start();
     until(&mut admin, STATES, "done");
     assert!(enforcing.log().contains("is taken up") && !observing.log().contains("is taken up"));
+}
+
+#[test]
+fn a_control_role_that_is_no_superuser_takes_up_what_it_may_see() {
+    let cluster = stage(&Options::new());
+    let (mut admin, mut app) = (called(&cluster, "postgres"), called(&cluster, "app"));
+    admin.all(&["CREATE ROLE keeper LOGIN"]);
+    queue(&mut app, &[("CREATE INDEX CONCURRENTLY one ON shop.orders (id)", &[])]);
+    let keeper = || {
+        Setup::new(&cluster.addr())
+            .config(&format!("[control]\nurl = \"{}\"", url(&cluster, "keeper")))
+            .start()
+    };
+    let blind = keeper();
+    eventually("what it lacks is said", || {
+        blind.log().contains("GRANT SELECT ON lockkeeper.task").then_some(())
+    });
+    drop(blind);
+    assert_eq!(admin.table(STATES), "queued");
+    admin.all(&["GRANT SELECT ON lockkeeper.task TO keeper"]);
+    let seeing = keeper();
+    until(&mut admin, STATES, "done");
+    drop(seeing);
+    // Or it owns the schema, which it has installed itself; a client would not call what it does not know.
+    admin.all(&["DROP SCHEMA lockkeeper CASCADE", "GRANT CREATE ON DATABASE postgres TO keeper"]);
+    lockkeeper(&cluster, "keeper", &["init"]).ok();
+    queue(&mut app, &[("CREATE INDEX CONCURRENTLY two ON shop.orders (id)", &[])]);
+    let ran = lockkeeper(&cluster, "app", &["tasks"]);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("belongs to role \"keeper\", who could have put anything there"),
+        "{}",
+        ran.stderr
+    );
+    let shown = lockkeeper(&cluster, "app", &["tasks", "--owner", "keeper"]).ok();
+    assert!(shown.contains("queued by app"), "{shown}");
+    let owning = keeper();
+    until(&mut admin, STATES, "done");
+    drop(owning);
+}
+
+#[test]
+fn resume_stops_at_ctrl_c_and_leaves_nothing_behind() {
+    let cluster = stage(&Options::new());
+    let (mut admin, mut reader) = (called(&cluster, "postgres"), called(&cluster, "postgres"));
+    let sql = "ALTER TABLE shop.orders ADD CONSTRAINT orders_key UNIQUE (id)";
+    queue(&mut called(&cluster, "app"), &[(sql, &[])]);
+    reader.all(&["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM shop.orders"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    without_variables(&mut command);
+    command.env("LOCKKEEPER_GUARD_SMALL_TABLE", "0B").args(["resume", "1", "--url", &url(&cluster, "app")]);
+    let mut resuming = Owned(command.stdout(Stdio::piped()).spawn().expect("the program"));
+    let waiting = "SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'app' AND wait_event_type = 'Lock' \
+         AND query ~ '^CREATE UNIQUE INDEX CONCURRENTLY'";
+    until(&mut admin, waiting, "t");
+    resuming.signal(Signal::INT);
+    // What the cancelled build has left is removed once nobody can use it.
+    until(
+        &mut admin,
+        "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^DROP INDEX CONCURRENTLY' AND usename = 'app'",
+        "1",
+    );
+    reader.all(&["COMMIT"]);
+    let code = eventually("it ends", || resuming.0.try_wait().expect("wait"));
+    assert_eq!(code.code(), Some(1));
+    assert_eq!(admin.table("SELECT state, failure ~ '57014' FROM lockkeeper.tasks()"), "failed|t");
+    assert_eq!(admin.table("SELECT count(*) FROM pg_index WHERE indrelid = 'shop.orders'::regclass"), "0");
+    let ran = lockkeeper(&cluster, "app", &["resume"]).ok();
+    assert!(ran.ends_with("task 1: done"), "{ran}");
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use lockkeeper::cluster::{Cluster, Installation, Options};
-use lockkeeper::control::{Control, ControlSettings, Install, NoSchema};
+use lockkeeper::control::{Control, ControlSettings, Install, NoSchema, schema};
 use lockkeeper::upstream::settings::Host;
 use lockkeeper::upstream::{Upstream, UpstreamSettings};
 
@@ -343,7 +343,10 @@ async fn the_proxy_installs_it_where_it_may_and_says_why_not() {
             admin.all(&["ALTER SCHEMA lockkeeper OWNER TO postgres"]);
             let mixed = control("keeper", Install::Off).ensure_schema("postgres").await;
             assert!(matches!(mixed, Err(NoSchema::Foreign { .. })), "{mixed:?}");
+            let trusted = format!("SELECT {}", schema::is_superusers());
+            assert_eq!(admin.table(&trusted), "f");
             admin.all(&["REASSIGN OWNED BY app TO postgres"]);
+            assert_eq!(admin.table(&trusted), "t");
             assert_eq!(control("keeper", Install::Off).ensure_schema("postgres").await, Ok(()));
             admin.all(&["CREATE OR REPLACE FUNCTION lockkeeper.version() RETURNS int LANGUAGE sql AS 'SELECT 0'"]);
             let old = control("keeper", Install::Auto).ensure_schema("postgres").await;

@@ -39,8 +39,15 @@ pub enum Ended {
     Lost(String),
 }
 
+/// What a role has set for its queries is not meant for this: nobody waits for it, and it changes things.
+const AFRESH: &str =
+    "RESET ROLE; RESET ALL; SET default_transaction_read_only = off; SET statement_timeout = 0";
+
 /// Runs them; what a session leaves unfinished, another one can take up.
 pub async fn run(client: &Client, tasks: &[Task], tell: &dyn Fn(Told<'_>)) -> Ended {
+    if let Err(error) = client.batch_execute(AFRESH).await {
+        return Ended::Lost(of(&error));
+    }
     for task in tasks {
         match client
             .query_one("SELECT lockkeeper.begin_task($1)", &[&task.id])
@@ -55,7 +62,7 @@ pub async fn run(client: &Client, tasks: &[Task], tell: &dyn Fn(Told<'_>)) -> En
         tell(Told::Begun(task));
         let carried = carry_out(client, task).await;
         // Whatever was set for the task ends with it.
-        if let Err(error) = client.batch_execute("RESET ROLE; RESET ALL").await {
+        if let Err(error) = client.batch_execute(AFRESH).await {
             return Ended::Lost(of(&error));
         }
         let (ended, failure) = match &carried {
@@ -154,7 +161,13 @@ fn in_order(task: &Task) -> impl Iterator<Item = (&str, &str)> {
 /// Why there is no session, in words.
 pub fn words(error: &NoSession) -> String {
     match error {
-        NoSession::Login(error) => of(error),
+        NoSession::Login(error) => match std::error::Error::source(error).map(ToString::to_string) {
+            Some(cause) if cause == "password missing" => {
+                "the server asks for a password, and there is none for this role".to_owned()
+            }
+            Some(cause) if error.as_db_error().is_none() => cause,
+            _ => of(error),
+        },
         NoSession::Socket(error) => format!("cannot make a socket: {error}"),
     }
 }

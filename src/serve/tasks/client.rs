@@ -26,8 +26,7 @@ pub async fn connect(
     mut login: Config,
     notice: impl Fn(&DbError) + 'static,
 ) -> Result<Client, NoSession> {
-    let (ours, theirs) = UnixStream::pair()?;
-    hand(Accepted { socket: Socket::Unix(theirs.into_std()?), peer: Peer::Local });
+    let ours = handed(hand)?;
     // Between the two there is nobody, and what is beyond is the session's business.
     login.ssl_mode(SslMode::Disable).channel_binding(ChannelBinding::Disable);
     let (client, mut connection) = login.connect_raw(ours, NoTls).await?;
@@ -39,4 +38,17 @@ pub async fn connect(
         }
     });
     Ok(client)
+}
+
+/// Asks to cancel what a session is doing, as Ctrl-C in psql does.
+pub async fn cancel(hand: &dyn Fn(Accepted), client: &Client) -> Result<(), NoSession> {
+    let ours = handed(hand)?;
+    Ok(client.cancel_token().cancel_query_raw(ours, NoTls).await?)
+}
+
+/// Our end of a connection that was handed over.
+fn handed(hand: &dyn Fn(Accepted)) -> std::io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    hand(Accepted { socket: Socket::Unix(theirs.into_std()?), peer: Peer::Local });
+    Ok(ours)
 }

@@ -20,7 +20,7 @@ use tokio_postgres::error::DbError;
 use crate::control::ControlSettings;
 use crate::control::tasks::{self as ledger, Look, Task};
 use crate::event::clock::{self, Moment};
-use crate::event::{TaskBegun, TaskEnded, TaskWaits};
+use crate::event::{TaskBegun, TaskEnded, TaskWaits, TasksUnseen};
 use crate::judge::Mode;
 use crate::live::Stop;
 
@@ -60,12 +60,14 @@ struct Keeper {
 struct State {
     /// When each database is to be looked at.
     next: BTreeMap<String, Moment>,
-    /// Where a batch is being run.
-    busy: BTreeSet<String>,
+    /// Whose batches are being run, and where.
+    busy: BTreeSet<(String, String)>,
     /// Batches that are to be left alone until then.
     later: BTreeMap<(String, i32), Moment>,
     /// Tasks of which it was said that they wait for somebody.
     told: BTreeSet<(String, i64)>,
+    /// Databases of which it was said that the control role does not see the tasks of others.
+    blind: BTreeSet<String>,
 }
 
 impl Keeper {
@@ -86,38 +88,48 @@ impl Keeper {
         let mut pause = SELDOM;
         if let Some(login) = ready.settings.upstream.control.clone() {
             let settings = ControlSettings::new(login, &ready.upstream);
-            if let Some(Look::Tasks(tasks)) = ledger::look(&settings, database).await {
+            if let Some(Look::Tasks { tasks, blind }) = ledger::look(&settings, database).await {
                 pause = AGAIN;
+                if let Some(role) =
+                    blind.filter(|_| self.state.borrow_mut().blind.insert(database.to_owned()))
+                {
+                    TasksUnseen { database, role: &role }.emit();
+                }
                 self.begin(database, tasks);
             }
         }
         self.state.borrow_mut().next.insert(database.to_owned(), Moment::now().plus(pause));
     }
 
+    /// Begins with the batches of each role, one after the other; no role waits for another.
     fn begin(self: &Rc<Self>, database: &str, tasks: Vec<Task>) {
-        if self.state.borrow().busy.contains(database) {
-            return;
-        }
-        let mut left: Vec<_> = ledger::batches(tasks);
-        left.retain(|batch| ledger::is_left_over(batch) && self.is_wanted(database, batch));
-        if left.is_empty() {
-            return;
-        }
-        self.state.borrow_mut().busy.insert(database.to_owned());
-        let (keeper, database) = (Rc::clone(self), database.to_owned());
-        tokio::task::spawn_local(async move {
-            for batch in left {
-                keeper.take_up(&database, &batch).await;
+        let mut left = BTreeMap::<String, Vec<Vec<Task>>>::new();
+        for batch in ledger::batches(tasks) {
+            if let Some(first) = batch.first().filter(|_| ledger::is_left_over(&batch))
+                && self.is_wanted(database, first)
+            {
+                left.entry(first.queued_by.clone()).or_default().push(batch);
             }
-            keeper.state.borrow_mut().busy.remove(&database);
-            // What was queued meanwhile.
-            keeper.serving.live.tasks().ask(&database);
-        });
+        }
+        for (role, batches) in left {
+            let key = (database.to_owned(), role);
+            if !self.state.borrow_mut().busy.insert(key.clone()) {
+                continue;
+            }
+            let keeper = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                for batch in batches {
+                    keeper.take_up(&key.0, &batch).await;
+                }
+                keeper.state.borrow_mut().busy.remove(&key);
+                // What was queued meanwhile.
+                keeper.serving.live.tasks().ask(&key.0);
+            });
+        }
     }
 
-    /// Whether it is time for a batch, and changes are made for whoever has queued it.
-    fn is_wanted(&self, database: &str, batch: &[Task]) -> bool {
-        let Some(first) = batch.first() else { return false };
+    /// Whether it is time for the batch of which this is the first, and changes are made for whoever has queued it.
+    fn is_wanted(&self, database: &str, first: &Task) -> bool {
         let state = self.state.borrow();
         let key = (database.to_owned(), first.batch);
         let waits = state.later.get(&key).is_some_and(|at| !at.remaining().is_zero());

@@ -15,7 +15,7 @@ use super::eventually;
 use super::programs::{Owned, without_variables};
 
 /// Hazards that tests raise on their way to something else.
-const DESTRUCTIVE_PASSES: &str = "drop-column=pass,drop-table=pass,drop-schema=pass,drop-database=pass,\
+pub(crate) const DESTRUCTIVE_PASSES: &str = "drop-column=pass,drop-table=pass,drop-schema=pass,drop-database=pass,\
      truncate-table=pass,rename-table=pass,rename-column=pass,move-to-schema=pass,rename-schema=pass,vacuum-full=pass,\
      cluster-table=pass,change-type-rewrite=pass,move-table-rewrite=pass,add-required-column=pass,add-stored-column=pass";
 

@@ -1,0 +1,188 @@
+//! Whatever ends in the midst of a transaction's deferred work, and whenever: afterwards the transaction has never happened, or
+//! `lockkeeper resume` brings about what it asked for.
+
+use std::process::Command;
+
+use lockkeeper::cluster::{Cluster, Options, Stop};
+
+use crate::faults_stage::HALT;
+use crate::support::programs::{run, without_variables};
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::stage::{Person, Way};
+use crate::support::twins::{STATE, kept};
+use crate::support::{cluster_with, eventually};
+
+const TABLES: &str = "
+    CREATE TABLE t (a int, b text, c int);
+    INSERT INTO t SELECT n, 'b', n FROM generate_series(1, 100) n;
+    CREATE TABLE seen (version int)";
+
+/// A migration: brief parts, an index, proofs, a key.
+const STATEMENTS: [&str; 8] = [
+    "BEGIN",
+    "ALTER TABLE t ADD COLUMN extra int",
+    "CREATE INDEX ix ON t (a)",
+    "ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 0)",
+    "ALTER TABLE t ALTER b SET NOT NULL",
+    "ALTER TABLE t ADD UNIQUE (c)",
+    "INSERT INTO seen VALUES (7)",
+    "COMMIT",
+];
+
+const VICTIM: &str = "victim";
+
+/// What ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strike {
+    Client,
+    Proxy,
+    Server,
+}
+
+struct Stage {
+    cluster: Cluster,
+    proxy: Option<Proxy>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let cluster = cluster_with(&Options::new().conf("synchronous_commit = on"));
+        Self::called(&cluster, "postgres").all(&["CREATE DATABASE plain", "CREATE DATABASE online"]);
+        let mut stage = Self { cluster, proxy: None };
+        stage.start_proxy();
+        stage.resume();
+        stage
+    }
+
+    fn called(cluster: &Cluster, database: &str) -> Person {
+        Person::called(cluster.addr(), &[("database", database)])
+    }
+
+    fn beside(&self) -> Person {
+        Self::called(&self.cluster, "online")
+    }
+
+    fn start_proxy(&mut self) {
+        let control = format!("[control]\nurl = \"{}\"", self.cluster.url("online"));
+        self.proxy.get_or_insert_with(|| Setup::new(&self.cluster.addr()).config(&control).start());
+    }
+
+    /// What a person types who finds the work unfinished; the schema is there afterwards.
+    fn resume(&self) {
+        for words in [["init"], ["resume"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+            without_variables(&mut command);
+            command.env("LOCKKEEPER_GUARD_SMALL_TABLE", "0B");
+            command.args(words).args(["--url", &self.cluster.url("online")]);
+            run(command).ok();
+        }
+    }
+
+    /// The state that the plain transaction reaches.
+    fn outcome(&self) -> String {
+        let mut plain = Self::called(&self.cluster, "plain");
+        plain.all(&["DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public", TABLES, HALT]);
+        plain.all(&STATEMENTS);
+        plain.table(STATE)
+    }
+
+    /// The transaction goes on up to this command, counted from 1; nothing where it ends before.
+    fn begin(&self, stroke: usize, way: Way) -> Option<(Person, Person)> {
+        let mut beside = self.beside();
+        beside.all(&[
+            "DROP EVENT TRIGGER IF EXISTS halt",
+            "DROP SCHEMA public CASCADE",
+            "CREATE SCHEMA public",
+            TABLES,
+            HALT,
+        ]);
+        beside.all(&[
+            "DELETE FROM lockkeeper.task",
+            &format!("UPDATE target SET stroke = {stroke}"),
+            "CREATE EVENT TRIGGER halt ON ddl_command_start EXECUTE FUNCTION halt()",
+        ]);
+        let mut gate = self.beside();
+        gate.all(&["SELECT pg_advisory_lock(3)"]);
+        let addr = self.proxy.as_ref().expect("a proxy").addr();
+        let mut client = Person::called(addr, &[("database", "online"), ("application_name", VICTIM)]);
+        STATEMENTS.iter().for_each(|sql| client.send(way, sql));
+        let halted = format!(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND pid = {}",
+            client.pid()
+        );
+        let ended = "SELECT count(*) FROM lockkeeper.task WHERE state = 'done' HAVING count(*) > 0 AND count(*) = (SELECT count(*) FROM lockkeeper.task)";
+        let halts = eventually("it halts or ends", || {
+            if beside.table(&halted) == "1" {
+                return Some(true);
+            }
+            (!beside.table(ended).is_empty()).then_some(false)
+        });
+        halts.then_some((client, gate))
+    }
+
+    fn strike(&mut self, strike: Strike, client: Person, gate: Person) {
+        match strike {
+            Strike::Client => drop(client),
+            Strike::Proxy => self.proxy = None,
+            Strike::Server => self.cluster.stop(Stop::Immediate).expect("stopped"),
+        }
+        drop(gate);
+        if strike == Strike::Server {
+            self.cluster.start_again().expect("started");
+        }
+        let mut beside = self.beside();
+        let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{VICTIM}'");
+        eventually("its backend ends", || (beside.table(&gone) == "0").then_some(()));
+        beside.all(&["DROP EVENT TRIGGER halt"]);
+    }
+}
+
+fn unlike(now: &str, end: &str) -> Vec<String> {
+    let (now, end) = (kept(now), kept(end));
+    let more = now.iter().filter(|line| !end.contains(line)).map(|line| format!("+ {line}"));
+    more.chain(end.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}"))).collect()
+}
+
+fn struck(strike: Strike) {
+    let mut stage = Stage::new();
+    let asked = stage.outcome();
+    let mut strokes = 0;
+    for stroke in 1.. {
+        let way = Way::BOTH[stroke % 2];
+        let Some((client, gate)) = stage.begin(stroke, way) else { break };
+        strokes = stroke;
+        stage.strike(strike, client, gate);
+        let mut beside = stage.beside();
+        let committed = beside.table("SELECT count(*) FROM seen") == "1";
+        stage.resume();
+        let name = format!("{strike:?} {way:?} before command {stroke}");
+        if committed {
+            let differs = unlike(&beside.table(STATE), &asked);
+            assert!(differs.is_empty(), "{name}: {differs:#?}");
+            let open = beside.table("SELECT title FROM lockkeeper.task WHERE state <> 'done'");
+            assert_eq!(open, "", "{name}");
+        } else {
+            let left = beside.table("SELECT (SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass) || ' ' || \
+                 (SELECT count(*) FROM pg_constraint WHERE conrelid = 't'::regclass) || ' ' || (SELECT count(*) FROM pg_attribute \
+                 WHERE attrelid = 't'::regclass AND attnum > 0) || ' ' || (SELECT count(*) FROM lockkeeper.task)");
+            assert_eq!(left, "0 0 3 0", "{name}");
+        }
+        stage.start_proxy();
+    }
+    assert!(strokes > 7, "{strokes}");
+}
+
+#[test]
+fn the_client_leaves_in_the_midst() {
+    struck(Strike::Client);
+}
+
+#[test]
+fn the_proxy_is_killed_in_the_midst() {
+    struck(Strike::Proxy);
+}
+
+#[test]
+fn the_server_crashes_in_the_midst() {
+    struck(Strike::Server);
+}

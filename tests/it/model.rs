@@ -1,0 +1,122 @@
+//! Random scripts of statements reach one database straight and its twin through the proxy: all answers are equal, and so are both
+//! databases in the end.
+
+mod answer;
+mod forms;
+mod pair;
+mod script;
+mod sessions;
+
+use std::cell::RefCell;
+use std::thread;
+
+use lockkeeper::cluster::{Installation, Options};
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+use self::pair::{Counts, Pair};
+use self::script::{Script, script};
+use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
+use crate::support::{cluster_with, each_major};
+
+/// Scripts that were found to end otherwise, each mended since.
+const FOUND: [&str; 8] = [
+    // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
+    "simple: BEGIN
+    pipeline: SELECT count(*) FROM c
+    simple: ALTER TABLE c ALTER COLUMN n TYPE int
+    simple: COMMIT",
+    // A name that was prepared anew in a failed transaction meant the old statement still.
+    "simple: BEGIN
+    simple: DECLARE u CURSOR FOR SELECT id, n FROM b ORDER BY 1, 2
+    named: ALTER TABLE b ADD COLUMN x int
+    named: COMMIT
+    again:",
+    // The indexes of partitions got names that were taken, where that of their parent was given.
+    "simple: CREATE INDEX ON p (n)
+    simple: CREATE INDEX i ON p (n)
+    simple: ALTER TABLE p ADD UNIQUE (id)
+    simple: ALTER TABLE p ADD CONSTRAINT k UNIQUE (id)",
+    // A key that cannot be was refused in other words.
+    "simple: ALTER TABLE a ADD CONSTRAINT k UNIQUE (x)
+    simple: ALTER TABLE c ADD PRIMARY KEY (y)",
+    // A concurrent build that comes first in its batch is not in a transaction.
+    "pipeline: CREATE INDEX CONCURRENTLY i ON a (n) ;; SELECT 1 ;; SELECT 2",
+    // Behind questions of the proxy's in the same batch a LOCK TABLE was not refused.
+    "pipeline: LOCK TABLE a",
+    // What stood behind a statement of a message that failed by itself was run.
+    "simple: SAVEPOINT one ;; CREATE INDEX i ON a (n)",
+    // A failed transaction that goes on as the next one kept its queue.
+    "simple: BEGIN
+    simple: CREATE INDEX i ON a (n)
+    simple: ROLLBACK TO one
+    simple: COMMIT AND CHAIN
+    simple: COMMIT",
+];
+
+/// Hazards that refuse what the model wants to see done.
+const MORE_PASSES: &str = "rename-enum-value=pass,change-type-reindex=pass";
+
+/// So many threads, each with a pair of databases of its own.
+const THREADS: usize = 2;
+
+/// Runs scripts on one version, and those that were found before.
+fn hold(installation: &Installation, cases: u32) -> Counts {
+    let options = Options::new().installation(installation.clone()).conf("autovacuum = off");
+    let cluster = cluster_with(&options);
+    let hazards = format!("{DESTRUCTIVE_PASSES},{MORE_PASSES}");
+    let proxy = Setup::new(&cluster.addr())
+        .config(&format!("[control]\nurl = \"{}\"", cluster.url("postgres")))
+        .variable("LOCKKEEPER_GUARD_HAZARDS", &hazards)
+        .start();
+    let (server, through) = (cluster.addr(), proxy.addr());
+    let one = |number: usize| {
+        let mut pair = Pair::new(server, through, number);
+        for text in FOUND.iter().skip(number).step_by(THREADS) {
+            let script = Script::read(text);
+            pair.run(&script).unwrap_or_else(|difference| panic!("{script:?}\n{difference}"));
+        }
+        search(pair, cases)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|number| scope.spawn(move || one(number))).collect();
+        let counts = threads.into_iter().map(|thread| thread.join().expect("no difference"));
+        counts.fold(Counts::default(), Counts::and)
+    })
+}
+
+/// Looks for a script that makes a difference.
+fn search(pair: Pair, cases: u32) -> Counts {
+    let pair = RefCell::new(pair);
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 500,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
+    let found = TestRunner::new(config)
+        .run(&script(), |script| pair.borrow_mut().run(&script).map_err(TestCaseError::fail));
+    match found {
+        Err(TestError::Fail(difference, script)) => panic!("{script:?}\n{difference}"),
+        other => other.expect("a script"),
+    }
+    pair.into_inner().counts
+}
+
+#[test]
+fn a_script_leads_to_the_same_end_with_the_same_answers() {
+    let newest = each_major().swap_remove(0);
+    let counts = hold(&newest, Config::default().cases);
+    // Something of everything was among them, and few went too far to be compared.
+    for count in [counts.failed, counts.refused, counts.planned, counts.deferred] {
+        assert!(count >= counts.scripts / 100, "{counts:?}");
+    }
+    assert!(counts.unfinished <= counts.scripts / 5, "{counts:?}");
+}
+
+#[test]
+fn a_script_leads_to_the_same_end_on_others() {
+    for installation in each_major().into_iter().skip(1) {
+        hold(&installation, Config::default().cases / 16);
+    }
+}

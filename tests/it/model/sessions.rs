@@ -1,0 +1,195 @@
+//! One client's two sessions, straight and through the proxy, and how their answers are judged.
+//!
+//! What the proxy refuses fails on the other side too. Where it has queued a statement for the time behind the COMMIT, that has
+//! its tag although it was not run; so what straight fails then, or fails because of what is queued, is foreseen: the transaction is
+//! committed at once, and the proxy must say that the work could not be done, with the same SQLSTATE.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::answer::{Leniency, difference, is_deferral, is_ours, is_unfinished, line, list};
+use super::script::{Form, Message};
+use crate::support::raw::{Frame, Raw};
+
+/// After so long an answer is not to be expected any more.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a message was answered.
+pub(super) enum Judged {
+    /// Alike; what came through the proxy.
+    Alike(Vec<Frame>),
+    /// A transaction is committed, and rightly lacks what it had deferred: the script is over.
+    Unfinished,
+}
+
+/// The sessions.
+pub(super) struct Sessions {
+    straight: Raw,
+    through: Raw,
+    /// Settings as each server has reported them.
+    reported: [BTreeMap<String, Vec<u8>>; 2],
+    /// The transaction status, in which both agree.
+    status: u8,
+    /// In the open transaction something was deferred.
+    queued: bool,
+}
+
+impl Sessions {
+    /// Two that have done nothing yet.
+    pub(super) fn new(addrs: [SocketAddr; 2], names: &[String; 2]) -> Result<Self, String> {
+        let connect = |at: usize| {
+            let socket = TcpStream::connect(addrs[at]).expect("connect");
+            socket.set_nodelay(true).expect("nodelay");
+            socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            let mut raw = Raw::over(socket);
+            let hello =
+                raw.start(&[("user", "postgres"), ("database", &names[at]), ("application_name", "model")]);
+            (raw, hello)
+        };
+        let [(straight, plain), (through, online)] = [connect(0), connect(1)];
+        let reported = [BTreeMap::new(), BTreeMap::new()];
+        let mut sessions = Self { straight, through, reported, status: b'I', queued: false };
+        sessions.compare_reports([&plain, &online])?;
+        Ok(sessions)
+    }
+
+    /// Sends a message on both sides and compares the answers.
+    pub(super) fn send(&mut self, message: &Message) -> Result<Judged, String> {
+        self.through.send(&message.bytes());
+        let online = self.through.until_ready();
+        self.queued |= online.iter().any(is_deferral);
+        let error = online.iter().position(|frame| frame.tag == b'E' && is_ours(frame));
+        if error.is_some_and(|place| is_unfinished(&online[place])) {
+            return self.unfinished(message, &online);
+        }
+        // A deferred statement may fail on the other side, where there is a way on.
+        let marked = self.queued && self.status == b'T' && message.is_free_of_control();
+        if marked {
+            self.straight.query("SAVEPOINT model");
+        }
+        let bytes = match error {
+            Some(place) => message.failing_at(statements_before(message, &online[..place])),
+            None => message.bytes(),
+        };
+        self.straight.send(&bytes);
+        let plain = self.straight.until_ready();
+        let goes_on =
+            failure(&online).is_none() || (message.statements.len() > 1 && online.iter().any(is_deferral));
+        if self.queued && error.is_none() && failure(&plain).is_some() && goes_on {
+            return self.foreseen(message, marked, (&plain, &online));
+        }
+        if marked && status(&plain) == b'T' {
+            self.straight.query("RELEASE model");
+        }
+        let leniency = match (error, self.queued) {
+            (Some(_), _) => Leniency::Refused,
+            (None, true) => Leniency::Queued,
+            (None, false) => Leniency::None,
+        };
+        let told_of = match leniency {
+            // The other side may have failed before, at what is deferred in the same message.
+            Leniency::Refused if online.iter().any(is_deferral) => [ready(&plain), ready(&online)],
+            _ => [plain.as_slice(), online.as_slice()],
+        };
+        compare(told_of[0], told_of[1], leniency)?;
+        self.status = status(&online);
+        self.queued &= self.status != b'I';
+        self.compare_reports([&plain, &online])?;
+        Ok(Judged::Alike(online))
+    }
+
+    /// The other side has refused what the proxy has deferred, or what hangs on it.
+    fn foreseen(
+        &mut self,
+        message: &Message,
+        marked: bool,
+        (plain, online): (&[Frame], &[Frame]),
+    ) -> Result<Judged, String> {
+        let code = failure(plain).unwrap_or_default();
+        if !marked || message.statements.len() > 1 {
+            // In the middle of a message there is no way on: neither side commits.
+            let [plain, online] = [&mut self.straight, &mut self.through].map(|it| it.query("ROLLBACK"));
+            (self.status, self.queued) = (b'I', false);
+            compare(&plain, &online, Leniency::Queued)?;
+            return Ok(Judged::Alike(online));
+        }
+        let end = self.through.query("COMMIT");
+        let told = end.iter().find(|frame| is_unfinished(frame));
+        let rightly = match told {
+            Some(told) => told.message().ends_with(&format!("({code})")),
+            // What still reads the table keeps it from being altered in the transaction, but not behind it; and what cannot run
+            // in one can behind it.
+            None => ["55006", "25001"].contains(&code.as_str()) && failure(&end).is_none(),
+        };
+        if rightly {
+            return Ok(Judged::Unfinished);
+        }
+        Err(format!(
+            "  straight:{}\n  through the proxy:{}\n  and then COMMIT:{}",
+            list(plain.iter().map(line)),
+            list(online.iter().map(line)),
+            list(end.iter().map(line))
+        ))
+    }
+
+    /// The proxy has committed, and could not do what was deferred: straight, the same message fails, which was a transaction of its
+    /// own. The COMMIT of a block is asked for early where that is foreseen.
+    fn unfinished(&mut self, message: &Message, online: &[Frame]) -> Result<Judged, String> {
+        self.straight.send(&message.bytes());
+        let plain = self.straight.until_ready();
+        if self.status == b'I' && failure(&plain).is_some() {
+            return Ok(Judged::Unfinished);
+        }
+        compare(&plain, online, Leniency::None).map(|()| Judged::Unfinished)
+    }
+
+    /// Compares what was reported so far, but in a failed transaction: behind a savepoint of the proxy's the server takes a setting
+    /// of the transaction back not at once, but with the end of the transaction.
+    fn compare_reports(&mut self, answers: [&[Frame]; 2]) -> Result<(), String> {
+        for (known, answer) in self.reported.iter_mut().zip(answers) {
+            let reports = answer.iter().filter(|frame| frame.tag == b'S');
+            known.extend(reports.map(|frame| (frame.text(), frame.body.clone())));
+        }
+        let [plain, online] = &self.reported;
+        if status(answers[0]) == b'E' || plain == online {
+            return Ok(());
+        }
+        Err(format!("  straight: {plain:?}\n  through the proxy: {online:?}"))
+    }
+}
+
+/// An answer's end.
+fn ready(answer: &[Frame]) -> &[Frame] {
+    &answer[answer.len() - 1..]
+}
+
+fn status(answer: &[Frame]) -> u8 {
+    ready(answer)[0].body[0]
+}
+
+/// The SQLSTATE of an answer's error.
+fn failure(answer: &[Frame]) -> Option<String> {
+    answer.iter().find(|frame| frame.tag == b'E').map(Frame::sqlstate)
+}
+
+/// Of a message's statements, how many had been answered before the one that failed.
+fn statements_before(message: &Message, before: &[Frame]) -> usize {
+    let count = |tags: &[u8]| before.iter().filter(|frame| tags.contains(&frame.tag)).count();
+    match message.form {
+        Form::Simple => count(b"CI"),
+        Form::Again => 0,
+        Form::Pipeline | Form::Limited | Form::Named => count(b"2").saturating_sub(1),
+    }
+}
+
+/// Compares two answers.
+fn compare(plain: &[Frame], online: &[Frame], leniency: Leniency) -> Result<(), String> {
+    let servers =
+        [plain, online].map(|frames| frames.iter().filter(|frame| !is_ours(frame)).collect::<Vec<_>>());
+    let ours = online.iter().filter(|frame| is_ours(frame)).map(line);
+    match difference(&servers[0], &servers[1], leniency) {
+        Some(difference) => Err(format!("{difference}\n  with:{}", list(ours))),
+        None => Ok(()),
+    }
+}
