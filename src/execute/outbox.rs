@@ -191,6 +191,7 @@ pub async fn put_on(link: &mut Link, wanted: &[(String, String)]) -> Result<Resu
             continue;
         }
         if let Some(failed) = set(link, name, value).await? {
+            take_off(link, &before).await?;
             return Ok(Err(failed));
         }
         before.push((name.clone(), now));
