@@ -17,6 +17,7 @@ use crate::upstream::link::Reading;
 use crate::upstream::{IfLost, Link, Lost};
 use crate::wire::fields::{field, sqlstate};
 
+use super::advisory;
 use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
@@ -261,6 +262,10 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
         let again = is_lock_timeout(&failed) && left.is_empty() && began.elapsed() < run.policy.retry_for;
         if !again || run.link.client_reading == Reading::Closed {
             return Ok(Settled::Failed(explain(step, &failed, &cleaned)));
+        }
+        if let Some(waiter) = advisory::waiter(run.link).await? {
+            let failure = explain(step, &failed, &cleaned);
+            return Ok(Settled::Failed(advisory::explained(failure, &waiter)));
         }
         let notice = Notice::info("the server chose this statement to end a deadlock; it is tried again");
         tell(run.link, &[notice]).await;

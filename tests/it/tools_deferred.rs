@@ -2,7 +2,7 @@
 
 use lockkeeper::cluster::Installation;
 
-use crate::support::stage::Stage;
+use crate::support::stage::{Stage, Way};
 use crate::support::twins::Twins;
 use crate::tools::begin;
 
@@ -53,6 +53,29 @@ fn a_key_that_is_only_queued_is_asked_for_its_checks() {
     begin(&mut twins);
     let mut client = twins.through(&["BEGIN", FILL]);
     assert_eq!(client.query("SET CONSTRAINTS nothing IMMEDIATE").failure(), "42704");
+}
+
+/// Two migrations begin at once, and the second waits for the advisory lock of the first: a concurrent build of the first ends with
+/// the reason, instead of being tried until nobody has any patience left.
+#[test]
+fn a_second_migration_that_waits_is_told_from_other_deadlocks() {
+    let stage = Stage::new();
+    let (mut first, mut second) = (stage.through(), stage.through());
+    // The server looks for deadlocks in the name of the first.
+    first.all(&["SET deadlock_timeout = '10ms'", "SELECT pg_advisory_lock(7)"]);
+    second.all(&["SET deadlock_timeout = '1h'"]);
+    second.send(Way::Simple, "SELECT pg_advisory_lock(7)");
+    stage.until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'advisory'");
+    let failed = first.query("CREATE INDEX by_note ON orders (note)");
+    assert_eq!(failed.failure(), "40P01");
+    let named = format!("Process {} waits for an advisory lock that this session holds", second.pid());
+    let detail = failed.detail();
+    assert!(detail.contains(&named) && detail.contains("pg_try_advisory_lock()"), "{failed:?}");
+    assert_eq!(stage.indexes(), "");
+    first.all(&["SELECT pg_advisory_unlock(7)"]);
+    second.answer().tag();
+    second.all(&["CREATE INDEX by_note ON orders (note)"]);
+    assert_eq!(stage.indexes(), "by_note+");
 }
 
 /// Nothing that a tool does with its own tables is held back or refused, whatever is in force.
