@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
+use crate::control::schema;
 use crate::judge::Deferred;
 use crate::plan::Later;
 use crate::session::deferred::Task;
@@ -16,13 +17,14 @@ use crate::wire::fields;
 use super::Surroundings;
 
 /// Settings that decide what a statement means, or what it makes.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "role",
     "search_path",
     "TimeZone",
     "DateStyle",
     "IntervalStyle",
     "default_tablespace",
+    "standard_conforming_strings",
     "lockkeeper.mode",
     "lockkeeper.allow",
     "lockkeeper.max_stall",
@@ -52,8 +54,8 @@ pub async fn readiness(
 ) -> Result<Readiness, Lost> {
     let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
     let question = format!(
-        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, \
-         pg_catalog.to_regprocedure('lockkeeper.queue(jsonb,boolean)') IS NOT NULL"
+        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, {}",
+        schema::is_superusers()
     );
     let answer = Call::run(link, &[Item::ours(&question)]).await?;
     if let Some(failed) = answer.failed {
@@ -189,6 +191,7 @@ pub async fn put_on(link: &mut Link, wanted: &[(String, String)]) -> Result<Resu
             continue;
         }
         if let Some(failed) = set(link, name, value).await? {
+            take_off(link, &before).await?;
             return Ok(Err(failed));
         }
         before.push((name.clone(), now));

@@ -112,8 +112,9 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
             }
         }
     };
-    if failure.is_some() && desk.link.client_reading == Reading::Closed {
-        // Nobody has asked for its end: somebody else goes on.
+    let left = desk.link.client_reading == Reading::Closed;
+    if failure.as_ref().is_some_and(|failure| left || failure.may_pass()) {
+        // Nobody has asked for its end, and nothing speaks against it: somebody else goes on.
         outbox::leave(desk.link, id).await?;
         desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         return Ok(failure);
@@ -128,6 +129,7 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
 /// Why a task has failed.
 struct Failure {
     message: String,
+    code: SqlState,
     detail: Option<String>,
     hint: Option<String>,
 }
@@ -135,16 +137,25 @@ struct Failure {
 impl Failure {
     fn of(body: &[u8]) -> Self {
         let text = |field| fields::field(body, field).map(|it| String::from_utf8_lossy(it).into_owned());
-        let code = text(b'C').unwrap_or_default();
+        let code = fields::sqlstate(body);
         Self {
             message: format!("{} ({code})", text(b'M').unwrap_or_default()),
+            code,
             detail: text(b'D'),
             hint: text(b'H'),
         }
     }
 
     fn of_ours(message: &str) -> Self {
-        Self { message: message.to_owned(), detail: None, hint: None }
+        Self { message: message.to_owned(), code: SqlState::SYSTEM_ERROR, detail: None, hint: None }
+    }
+
+    /// Whether it is a matter of time: others hold the table, or peak hours the work.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self.code,
+            SqlState::LOCK_NOT_AVAILABLE | SqlState::NOT_IN_PREREQUISITE_STATE | SqlState::ADMIN_SHUTDOWN
+        )
     }
 }
 

@@ -50,6 +50,7 @@ fn a_key_that_is_only_queued_is_asked_for_its_checks() {
     );
     // One that is not queued is the server's business.
     alike(&mut twins, &[added, FILL, "SET CONSTRAINTS k DEFERRED", "SET CONSTRAINTS ALL IMMEDIATE"]);
+    begin(&mut twins);
     let mut client = twins.through(&["BEGIN", FILL]);
     assert_eq!(client.query("SET CONSTRAINTS nothing IMMEDIATE").failure(), "42704");
 }

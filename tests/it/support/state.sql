@@ -32,7 +32,7 @@ SELECT 'inherits', inhrelid::regclass::text, inhparent::regclass::text, inhseqno
 UNION ALL
 SELECT 'depends', regexp_replace(pg_describe_object(classid, objid, objsubid), '_[0-9]+', ''),
     regexp_replace(pg_describe_object(refclassid, refobjid, refobjsubid), '_[0-9]+', ''), deptype::text, NULL
-FROM pg_depend d WHERE objid >= 16384 AND pg_describe_object(classid, objid, objsubid) !~ '\mlockkeeper\M'
+FROM pg_depend d WHERE objid >= 16384 AND pg_describe_object(classid, objid, objsubid) || ' ' || pg_describe_object(refclassid, refobjid, refobjsubid) !~ '\mlockkeeper\M'
 -- A trigger of a foreign key that is attached needs its parent's, beside its own key; one that is made with its parent's
 -- (`CreateTriggerFiringOn` in trigger.c) needs its key alone, and goes with it and with its parent's all the same.
 AND NOT (deptype IN ('P', 'S') AND EXISTS (
