@@ -11,6 +11,7 @@ mod filled_column;
 mod filled_table;
 mod finding;
 mod keys;
+mod hopeless;
 mod leaves;
 mod naming;
 mod new_column;
@@ -26,10 +27,10 @@ use std::ops::Range;
 
 use crate::base::name::written;
 use crate::base::{LockMode, Notice, RelationName, SqlState};
-use crate::effects::facts::{Facts, Relation, RelationKind, Seen, TableFacts, Texts};
+use crate::effects::facts::{Facts, Relation, RelationKind, Seen, Texts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
-use crate::sql::form::{Action, Column, Constraint, ConstraintKind, Form, Part, Write, WriteVerb};
+use crate::sql::form::{Column, Constraint, Form, Part, Write, WriteVerb};
 use crate::sql::{Encoding, edit};
 
 pub use self::finding::{Finding, Remedy};
@@ -187,29 +188,6 @@ impl<'a> Subject<'a> {
     pub fn beside(&self, table: &RelationName, name: &str) -> RelationName {
         let known = self.facts.table(table).and_then(|facts| facts.name.as_ref());
         RelationName { schema: known.unwrap_or(table).schema.clone(), name: name.to_owned() }
-    }
-
-    /// Whether the server will refuse a constraint at once: for its name, because there is one of the kind, or since a column of its
-    /// is not there. Of a key it says that in other words than of an index.
-    pub fn is_refused_anyway(&self, table: &RelationName, constraint: &Constraint) -> bool {
-        let primary = |facts: &TableFacts| {
-            facts.constraints.iter().any(|known| known.kind == ConstraintKind::PrimaryKey)
-        };
-        let named = constraint.name.as_deref().is_some_and(|name| self.naming().taken(table).contains(&name));
-        let key = matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique);
-        let lacks = |facts: &TableFacts| {
-            constraint.columns.iter().any(|it| facts.column(it).is_none() && !self.adds(it))
-        };
-        named
-            || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
-            || (key && self.facts.table(table).is_some_and(lacks))
-    }
-
-    /// Whether the statement itself adds a column of that name.
-    fn adds(&self, name: &str) -> bool {
-        let adds =
-            |part: &Part| matches!(&part.action, Action::AddColumn { column, .. } if column.name == name);
-        self.all_parts().iter().any(adds)
     }
 
     /// Whether an index of that name is there, so that `IF NOT EXISTS` builds nothing.

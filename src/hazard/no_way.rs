@@ -71,7 +71,11 @@ fn is_the_servers(subject: &Subject<'_>, finding: &Finding) -> bool {
     let touched = subject.effects.strong().all(|touched| !is_others_table(subject, &touched.name));
     let part = subject.parts().iter().filter(|part| finding.span.is_none() || part.span == finding.span);
     let table = subject.target().and_then(|table| subject.facts.table(table));
-    about || touched || part.into_iter().any(|part| table.is_none_or(|table| fails(subject, table, part)))
+    let lacks = subject.lacks_what_it_changes();
+    about
+        || touched
+        || lacks
+        || part.into_iter().any(|part| table.is_none_or(|table| fails(subject, table, part)))
 }
 
 /// Whether a name means something that is there and no part of the server's own catalogue.

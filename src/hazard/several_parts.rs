@@ -37,7 +37,12 @@ pub(super) fn can_be_split(subject: &Subject<'_>) -> bool {
     let whole = subject.is_of_whole_table();
     let told = alter.object == Altered::Table && whole && parts.iter().all(|part| part.span.is_some());
     let several = parts.len() > 1 && parts.len() <= PARTS_MAX;
-    if !told || !several || !subject.is_readable_alone() || subject.has_kin(&alter.target) {
+    if !told
+        || !several
+        || !subject.is_readable_alone()
+        || subject.has_kin(&alter.target)
+        || subject.lacks_what_it_changes()
+    {
         return false;
     }
     let Some(uses) = parts.iter().map(|part| uses(&part.action)).collect::<Option<Vec<_>>>() else {

@@ -19,7 +19,7 @@ use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
-const FOUND: [&str; 8] = [
+const FOUND: [&str; 9] = [
     // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
     "simple: BEGIN
     pipeline: SELECT count(*) FROM c
@@ -51,6 +51,11 @@ const FOUND: [&str; 8] = [
     simple: ROLLBACK TO one
     simple: COMMIT AND CHAIN
     simple: COMMIT",
+    // What was to be dropped and was not there was dropped if it exists.
+    "simple: BEGIN
+    simple: ALTER TABLE a DROP CONSTRAINT l, ADD CONSTRAINT k CHECK (n > -1)
+    simple: COMMIT
+    simple: ALTER TABLE a DROP CONSTRAINT l, ADD CONSTRAINT k CHECK (n > -1)",
 ];
 
 /// Hazards that refuse what the model wants to see done.

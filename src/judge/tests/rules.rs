@@ -169,7 +169,7 @@ fn an_index_that_exists_is_not_made_again_unless_it_is_invalid() {
     let all: Vec<String> = [
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_no_idx ON orders (no)",
         "CREATE INDEX IF NOT EXISTS orders_broken_idx ON orders (no)",
-        "CREATE INDEX IF NOT EXISTS orders_broken_idx ON customers (no)",
+        "CREATE INDEX IF NOT EXISTS orders_broken_idx ON customers (id DESC)",
         "CREATE INDEX IF NOT EXISTS orders_broken_idx ON orders (no) -- lockkeeper: allow create-index-blocking because why",
         "CREATE INDEX orders_broken_idx ON orders (no)",
     ]
@@ -186,7 +186,7 @@ fn an_index_that_exists_is_not_made_again_unless_it_is_invalid() {
       lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
     tag CREATE INDEX
     NOTICE: index "orders_broken_idx" exists but is invalid: it is dropped and built again
-    run CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_broken_idx ON customers (no)
+    run CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_broken_idx ON customers (id DESC)
       lock ShareUpdateExclusiveLock outside-transaction probe NoNewInvalidIndex undo DropNewInvalidIndexes
     tag CREATE INDEX
     NOTICE: CREATE INDEX runs as CREATE INDEX CONCURRENTLY (create-index-blocking)

@@ -18,6 +18,9 @@ pub(super) const SETUP: &str = "
     CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
     CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
     CREATE VIEW w AS SELECT id, t FROM a;
+    CREATE SCHEMA other;
+    CREATE TABLE other.a (id int PRIMARY KEY, n int, t text);
+    INSERT INTO other.a SELECT v, v % 3, 't' || v FROM generate_series(1, 4) v;
     INSERT INTO a SELECT v, v, 't' || v FROM generate_series(1, 12) v;
     INSERT INTO b SELECT v, nullif(v % 4, 0), 't' || v, v FROM generate_series(1, 8) v;
     INSERT INTO c SELECT v / 2, v % 3, 't' || v % 2 FROM generate_series(1, 8) v;
@@ -63,7 +66,7 @@ const ROWS: [Form; 17] = [
 ];
 
 /// What changes the schema.
-const SCHEMA: [Form; 61] = [
+const SCHEMA: [Form; 84] = [
     (6, "CREATE INDEX {index} ON {table} ({column}){where}"),
     (3, "CREATE INDEX ON {table} ({column})"),
     (3, "CREATE UNIQUE INDEX {index} ON {table} ({column}){where}"),
@@ -125,10 +128,36 @@ const SCHEMA: [Form; 61] = [
     (1, "TRUNCATE {table}"),
     (2, "DROP TABLE {table}"),
     (1, "COMMENT ON COLUMN {table}.{column} IS 'said'"),
+    (1, "COMMENT ON INDEX {index} IS 'said'"),
+    (1, "CREATE INDEX {index} ON {table} (lower(t), {column})"),
+    (1, "CREATE INDEX {index} ON {table} ({column}) INCLUDE (n)"),
+    (1, "CREATE INDEX {index} ON {table} USING hash ({column})"),
+    (1, "CREATE INDEX ON other.a ({column})"),
+    (1, "DROP INDEX i, j"),
+    (1, "ALTER INDEX {index} SET (fillfactor = 70)"),
+    (1, "ALTER TABLE {table} ADD COLUMN {new} int, ADD CONSTRAINT {key} UNIQUE ({new})"),
+    (1, "ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL, ADD CONSTRAINT {key} CHECK ({check})"),
+    (1, "ALTER TABLE {table} DROP CONSTRAINT {key}, ADD CONSTRAINT {key} CHECK ({check})"),
+    (1, "ALTER TABLE {table} ALTER COLUMN {column} TYPE {type}, ALTER COLUMN {old} SET NOT NULL"),
+    (1, "ALTER TABLE {table} REPLICA IDENTITY USING INDEX {index}"),
+    (1, "ALTER TABLE {table} SET (fillfactor = 80)"),
+    (1, "ALTER TABLE {table} SET SCHEMA other"),
+    (1, "ALTER TABLE {table} ALTER COLUMN {old} SET STATISTICS 10"),
+    (1, "CREATE TABLE d (LIKE {table} INCLUDING ALL)"),
+    (
+        1,
+        "CREATE TRIGGER g BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    ),
+    (1, "DROP TRIGGER g ON {table}"),
+    (1, "GRANT SELECT ON {table} TO PUBLIC"),
+    (1, "DO $$ BEGIN ALTER TABLE {table} ADD COLUMN {new} int; END $$"),
+    (1, "DROP TABLE {table} CASCADE"),
+    (1, "DROP TABLE b, c"),
+    (1, "TRUNCATE a, b"),
 ];
 
 /// What speaks of the session, its prepared statements and settings.
-const SESSION: [Form; 11] = [
+const SESSION: [Form; 14] = [
     (1, "SHOW lock_timeout"),
     (1, "SHOW statement_timeout"),
     (1, "SHOW search_path"),
@@ -140,6 +169,9 @@ const SESSION: [Form; 11] = [
     (2, "EXECUTE q"),
     (1, "DEALLOCATE q"),
     (1, "ANALYZE {table}"),
+    (1, "SET search_path = other, public"),
+    (1, "RESET search_path"),
+    (1, "FETCH 2 FROM h"),
 ];
 
 /// What fails wherever it stands.
@@ -153,7 +185,7 @@ const FAILURES: [Form; 6] = [
 ];
 
 /// What belongs into a transaction.
-const BLOCK: [Form; 15] = [
+const BLOCK: [Form; 17] = [
     (4, "SAVEPOINT one"),
     (2, "SAVEPOINT two"),
     (4, "ROLLBACK TO one"),
@@ -161,6 +193,8 @@ const BLOCK: [Form; 15] = [
     (2, "RELEASE one"),
     (1, "SET LOCAL lock_timeout = '8s'"),
     (1, "SET LOCAL search_path = pg_catalog, public"),
+    (2, "SET LOCAL search_path = other, public"),
+    (1, "DECLARE h CURSOR WITH HOLD FOR SELECT id, n FROM {table} ORDER BY 1, 2"),
     (1, "SET CONSTRAINTS ALL IMMEDIATE"),
     (1, "SET CONSTRAINTS ALL DEFERRED"),
     (2, "DECLARE u CURSOR FOR SELECT id, n FROM {table} ORDER BY 1, 2"),

@@ -15,10 +15,10 @@ use crate::support::twins::{STATE, without_owners};
 /// The rows of every relation that has some, sorted, since a column may be filled in another order than a rewrite would; the numbers
 /// of a serial column are sorted by themselves for the same reason.
 const ROWS: &str = "
-    SELECT relname, query_to_xml(format(
+    SELECT c.oid::regclass, query_to_xml(format(
         $$SELECT string_agg((to_jsonb(r) - 's')::text, ' ' ORDER BY (to_jsonb(r) - 's')::text) AS r,
             string_agg(to_jsonb(r) ->> 's', ' ' ORDER BY to_jsonb(r) ->> 's') AS s FROM %s r$$, c.oid::regclass), true, true, '')
-    FROM pg_class c WHERE relnamespace = 'public'::regnamespace
+    FROM pg_class c WHERE relnamespace IN ('public'::regnamespace, 'other'::regnamespace)
     AND (relkind IN ('r', 'v', 'p') OR relkind = 'm' AND relispopulated) ORDER BY 1";
 
 /// Sessions of scripts that are there still.
@@ -169,7 +169,7 @@ impl Pair {
                 looker.table(&SESSIONS.replace("count(*)", "count(pg_terminate_backend(pid))"));
             }
             looker.all(&[
-                &format!("DROP SCHEMA IF EXISTS public CASCADE; {SETUP}"),
+                &format!("DROP SCHEMA IF EXISTS public, other CASCADE; {SETUP}"),
                 "DELETE FROM lockkeeper.task",
             ]);
         }
