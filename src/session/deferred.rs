@@ -83,6 +83,7 @@ mod tests {
             made: vec![],
             gone: vec![],
             columns: vec![],
+            words: std::collections::BTreeSet::new(),
             sight: Sight::Hidden,
         };
         let later = Later { sql: title.into(), title: title.to_owned(), tag: "CREATE INDEX", pending };
