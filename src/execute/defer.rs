@@ -57,10 +57,24 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
             return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
         }
     };
-    if outbox::is_taken(run.link, &deferral.later, encoding).await? {
+    if outbox::is_taken(run.link, &deferral.later, encoding).await?
+        || !outbox::may_change(run.link, &deferral.later).await?
+    {
         return Ok(Ready::AsSent);
     }
-    Ok(Ready::Under(settings))
+    Ok(Ready::Under(with_allowances(settings, run)))
+}
+
+/// What the message allows is allowed to what is left of it, too.
+fn with_allowances(mut settings: outbox::Settings, run: &Run<'_>) -> outbox::Settings {
+    const NAME: &str = "lockkeeper.allow";
+    let allowed = run.policy.allow.iter().map(|it| format!("{} because {}", it.hazard, it.reason));
+    let allowed: Vec<String> = allowed.collect();
+    if !allowed.is_empty() {
+        settings.retain(|(name, _)| name != NAME);
+        settings.push((NAME.to_owned(), allowed.join(", ")));
+    }
+    settings
 }
 
 async fn refused(link: &mut Link, why: &Notice) -> Result<Ready, Lost> {

@@ -139,6 +139,15 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
     Ok(false)
 }
 
+/// Whether the session's role may change a relation; where not, the server says so at once.
+pub async fn may_change(link: &mut Link, later: &[Later]) -> Result<bool, Lost> {
+    const MAY: &str = "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c \
+         WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid";
+    let Some(oid) = later.first().and_then(|later| later.pending.oids.first()) else { return Ok(true) };
+    let answer = Call::run(link, &[Item::ours(MAY).with(vec![&oid.to_string()])]).await?;
+    Ok(answer.row(0).and_then(|row| row.first().cloned().flatten()).as_deref() != Some("f"))
+}
+
 /// Writes a queue down in the open transaction; the numbers of its tasks, in order.
 pub async fn write(
     link: &mut Link,

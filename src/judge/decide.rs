@@ -145,8 +145,8 @@ pub(super) struct Seen {
     pub(super) targets: Vec<Target>,
     /// What it means that something is queued.
     pub(super) dependence: Dependence,
-    /// The relations that its one statement touches, by number.
-    pub(super) touched: Vec<Oid>,
+    /// The relations that its one statement touches.
+    pub(super) touched: Vec<(RelationName, Option<Oid>)>,
     /// The places of those in `targets`, by name or number.
     known: BTreeMap<(Option<Oid>, Option<RelationName>), usize>,
 }
@@ -200,7 +200,7 @@ impl Case<'_> {
             // Which statements of a block run is not known before it does.
             if scene.within.is_none() {
                 seen.dependence = depend::on(self.queued, self.script, Some(scene.effects));
-                seen.touched.extend(scene.effects.touched.iter().filter_map(|touched| touched.oid));
+                seen.touched.extend(scene.effects.touched.iter().map(|it| (it.name.clone(), it.oid)));
                 scene.effects.strong().for_each(|touched| seen.lock(touched));
             }
         });

@@ -7,7 +7,7 @@ use super::explain;
 use super::moment::Standing;
 use super::policy::InTransaction;
 use crate::base::name::choose;
-use crate::base::{Notice, SqlState};
+use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::columns_in_name;
 use crate::effects::facts::Oid;
 use crate::hazard::{self, Finding, HazardSetting, Remedy, detach_partition_blocking};
@@ -111,18 +111,19 @@ impl Case<'_> {
     }
 
     /// The statement with its plan divided, or whole where it has none.
-    pub(super) fn deferred(&self, plan: Option<&Plan>, touched: Vec<Oid>, judgement: Judgement) -> Judgement {
+    pub(super) fn deferred(
+        &self,
+        plan: Option<&Plan>,
+        touched: Vec<(RelationName, Option<Oid>)>,
+        judgement: Judgement,
+    ) -> Judgement {
         let Some(statement) = self.script.statements.first() else { return judgement };
-        let names = match &statement.form {
-            Form::CreateIndex(index) => vec![index.table.clone()],
-            _ => Vec::new(),
-        };
         if statement.tag == depend::SET_CONSTRAINTS {
             // What is queued is checked when it is made.
             let nothing = Deferral { now: Vec::new(), later: Vec::new(), tag: statement.tag };
             return Judgement { decision: Decision::Defer(Box::new(nothing)), ..judgement };
         }
-        let whole = Later::whole(self.script.text.as_bytes().to_vec(), statement, touched, names);
+        let whole = Later::whole(self.script.text.as_bytes().to_vec(), statement, touched);
         let mut deferral = match plan {
             Some(plan) => Deferral::of_plan(plan, self.script.dialect, whole),
             None => Deferral::whole(whole),

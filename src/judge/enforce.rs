@@ -5,7 +5,7 @@ use super::decision::{Decision, Guard, Judgement, Waits};
 use super::defer::Elsewhere;
 use super::depend::Dependence;
 use super::{as_sent, explain, retry, together, unless_exists};
-use crate::base::{Notice, SqlState};
+use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::Past;
 use crate::effects::facts::Oid;
 use crate::hazard::{
@@ -184,7 +184,7 @@ impl Case<'_> {
     fn deferred_plan(
         &self,
         (plan, form, finding): (&Plan, &str, &Finding),
-        touched: Vec<Oid>,
+        touched: Vec<(RelationName, Option<Oid>)>,
         before: &Past,
         judgement: Judgement,
     ) -> Judgement {

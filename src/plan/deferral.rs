@@ -158,11 +158,11 @@ fn is_told_by_name(action: &Action) -> bool {
 
 impl Later {
     /// A statement as it is, about these relations.
-    pub fn whole(sql: Vec<u8>, statement: &Statement, oids: Vec<Oid>, names: Vec<RelationName>) -> Self {
+    pub fn whole(sql: Vec<u8>, statement: &Statement, about: Vec<(RelationName, Option<Oid>)>) -> Self {
         let mut pending = Pending::of(statement);
         pending.words = words(&sql);
-        pending.oids = oids;
-        pending.names.extend(names);
+        pending.oids = about.iter().filter_map(|(_, oid)| *oid).collect();
+        pending.names.extend(about.into_iter().map(|(name, _)| name));
         Self { sql, title: title(statement), tag: statement.tag, pending }
     }
 }
@@ -204,6 +204,10 @@ impl Pending {
             _ if matches!(statement.kind, Kind::DropIndex(_)) => {
                 pending.gone.extend(statement.locks.iter().map(|lock| lock.name.name.clone()));
                 pending.sight = Sight::Writes;
+            }
+            Form::Rename(rename) => {
+                pending.made.push(rename.to.clone());
+                pending.gone.push(rename.from.clone());
             }
             _ if matches!(statement.kind, Kind::Reindex(_)) => pending.sight = Sight::Hidden,
             _ => {}

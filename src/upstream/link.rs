@@ -134,7 +134,7 @@ pub struct Link {
     pub owed: Option<Box<Owed>>,
     /// What stays where the server is lost now: told behind its last words.
     pub if_lost: Option<Box<IfLost>>,
-    /// The same of a transaction that is committed while its deferred work is not done; it comes before that.
+    /// The same of a transaction whose deferred work is not done; it comes first.
     pub committed: Option<Box<IfLost>>,
     /// What the session has set of ours.
     pub directives: Directives,
@@ -173,11 +173,6 @@ impl Link {
             least: Severity::Notice,
             tracker,
         }
-    }
-
-    /// What is told behind the server's last words.
-    pub fn last_words(&mut self) -> Option<Box<IfLost>> {
-        self.committed.take().or_else(|| self.if_lost.take())
     }
 
     /// Leaves bytes of the server's, which somebody else has read, for the client.
