@@ -12,6 +12,7 @@ use crate::execute::{Surroundings, fail, message};
 use crate::judge::{Mode, Policy, Standing};
 use crate::live::lockers::Known;
 use crate::session::prepared::Why;
+use crate::session::repeat::Unfit;
 use crate::sql::{self, Calls};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
@@ -333,6 +334,13 @@ pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Resul
     Ok(())
 }
 
+/// Drops the message at the front of `link.held`, which is answered here; its transaction cannot be sent once more.
 pub(super) fn drop_held(link: &mut Link, total: usize) {
-    link.held.drain(..total.min(link.held.len()));
+    take_held(link, total);
+    link.tracker.lose_journal(Unfit::Answered);
+}
+
+/// Takes the message at the front of `link.held` out, to be run in its place.
+pub(super) fn take_held(link: &mut Link, total: usize) -> Vec<u8> {
+    link.held.drain(..total.min(link.held.len())).collect()
 }

@@ -13,6 +13,7 @@ use crate::judge::{self, Curbed, Decision, Judgement, Moment, Policy, Standing, 
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
 use crate::peak::InForce;
+use crate::session::repeat::Unfit;
 use crate::sql::statement::{Opaque, OurSetting, Place, Setting as Change, Statement};
 use crate::sql::{self, Calls, Kind, Script};
 use crate::upstream::Directives;
@@ -20,7 +21,7 @@ use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
 
-use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
+use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing, take_held};
 use super::held::{self, Entry};
 use super::lockers::note_made;
 
@@ -89,8 +90,7 @@ async fn act(
     if own_batch && !batch_ended {
         end_batch(desk.link).await?;
     }
-    let frame: Vec<u8> = desk.link.held.get(..sent.total).unwrap_or_default().to_vec();
-    drop_held(desk.link, sent.total);
+    let frame = take_held(desk.link, sent.total);
     let work = match sent.way {
         Way::ExtendedRows => Work::Portal(&frame),
         Way::Extended if watched => Work::Portal(&frame),
@@ -98,8 +98,11 @@ async fn act(
         Way::Simple | Way::Extended => Work::Statement(sent.text),
     };
     let outcome = carry_out(desk, &case, &entry, (work, script)).await?;
-    if !matches!(outcome, Outcome::Failed(_)) {
+    if matches!(outcome, Outcome::Failed(_)) {
+        desk.link.tracker.lose_journal(Unfit::Answered);
+    } else {
         desk.link.tracker.remember(past);
+        desk.link.tracker.ran(&frame);
     }
     let outcome = entry.close(outcome);
     finish(desk.link, sent.way, outcome).await

@@ -6,9 +6,12 @@
 //! Invariant: a frame is forwarded whole or not at all, unless it is longer than what is inspected. Of such a frame the
 //! last byte is not forwarded before everything in it was looked at.
 
+mod digest;
 pub mod expected;
 pub mod eye;
+pub mod journal;
 pub mod prepared;
+pub mod repeat;
 pub mod tracker;
 mod unnamed;
 

@@ -10,10 +10,15 @@ use crate::wire::{Header, Malformed};
 
 use super::expected::Expected;
 use super::eye::{Eye, Reading, Seen, Stop};
+use super::journal::Journal;
 use super::prepared::Prepared;
+use super::repeat::Unfit;
 use super::unnamed::Unnamed;
 
 mod judge;
+mod transaction;
+
+pub use transaction::Transaction;
 
 /// One session's bookkeeping over both directions.
 #[derive(Debug)]
@@ -39,6 +44,10 @@ pub struct Tracker {
     renamed: Option<Box<str>>,
     /// What guarded statements of the open transaction have done; boxed, since most sessions never have one.
     past: Option<Box<Past>>,
+    /// What the open transaction has said and heard; boxed and gone with it.
+    journal: Option<Box<Journal>>,
+    /// The prepared statement that begins transactions.
+    named_begin: Option<Box<[u8]>>,
     attention: Attention,
 }
 
@@ -47,6 +56,8 @@ pub struct Tracker {
 enum Attention {
     ToWatched,
     ToNext,
+    /// Whatever message it is.
+    ToAnything,
 }
 
 impl Tracker {
@@ -67,6 +78,8 @@ impl Tracker {
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
             renamed: None,
             past: None,
+            journal: None,
+            named_begin: None,
             attention: Attention::ToWatched,
         }
     }
@@ -133,6 +146,13 @@ impl Tracker {
     /// Looks at bytes from the client.
     #[inline]
     pub fn client(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {
+        let seen = self.follow(bytes, eye)?;
+        self.record(bytes.get(..seen.forward).unwrap_or_default());
+        Ok(seen)
+    }
+
+    #[inline]
+    fn follow(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -158,6 +178,7 @@ impl Tracker {
             if header.kind == client::EXECUTE {
                 self.execute(body);
             }
+            self.begin_journal(header, body, at);
             self.sent(header.kind);
             if self.long.is_some() {
                 at += HEADER_BYTES + self.inspect_max;
@@ -193,6 +214,7 @@ impl Tracker {
 
     /// Notes that a long message goes upstream unseen, of which `sent` bytes, its header among them, have gone.
     pub fn pass_unseen(&mut self, header: Header, sent: usize) {
+        self.lose_journal(Unfit::TooLong);
         self.sent(header.kind);
         self.passing = header.total().saturating_sub(sent);
     }
@@ -306,7 +328,9 @@ impl Tracker {
     fn ready(&mut self, body: &[u8]) {
         if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
             self.status = status;
-            self.past = self.past.take().filter(|_| status != Status::Idle);
+            if status == Status::Idle {
+                (self.past, self.journal) = (None, None);
+            }
         }
     }
 
@@ -317,7 +341,9 @@ impl Tracker {
     fn tag(&mut self, body: &[u8]) {
         match body {
             b"BEGIN\0" | b"START TRANSACTION\0" => self.status = Status::InTransaction,
-            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => (self.status, self.past) = (Status::Idle, None),
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => {
+                (self.status, self.past, self.journal) = (Status::Idle, None, None);
+            }
             b"ROLLBACK\0" => self.status = Status::Idle,
             _ => {}
         }

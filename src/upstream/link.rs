@@ -217,6 +217,7 @@ impl Link {
     /// Passes bytes to the client, keeping what it does not take at once.
     #[inline]
     pub fn offer_client(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Lost> {
+        self.tracker.told(bytes);
         self.to_client.offer(&mut self.client, cx, bytes).map_err(|error| Lost::Client(Some(error)))
     }
 
@@ -265,9 +266,7 @@ impl Link {
     pub async fn forward_held(&mut self, total: usize) {
         let rest = self.held.split_off(total.min(self.held.len()));
         let frame = std::mem::replace(&mut self.held, rest);
-        if let Some(kind) = frame.first() {
-            self.tracker.sent(*kind);
-        }
+        self.tracker.forwarded(&frame);
         self.send(&frame).await;
     }
 

@@ -18,6 +18,9 @@ const HEAD_MIN: usize = 4 << 10;
 impl Tracker {
     #[inline]
     pub(super) fn judge(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
+        if self.attention == Attention::ToAnything {
+            return Stop::Engage;
+        }
         match header.kind {
             client::QUERY | client::PARSE => self.judge_text(header, body, eye),
             client::BIND | client::EXECUTE if !self.prepared.is_empty() => self.judge_portal(header, body),
