@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use crate::base::{Notice, SqlState};
 use crate::execute::catalogue;
+use crate::execute::lease::Lease;
 use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, message};
 use crate::judge::{Mode, Policy, Standing};
@@ -25,7 +26,7 @@ use crate::wire::{Frame, Header};
 
 use super::lockers::note_made;
 use super::relay::{Scratch, poll_server};
-use super::{failed, portal, statement, walsender};
+use super::{failed, lease, portal, statement, walsender};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Desk<'a> {
     pub replication: Replication,
     /// Functions that may lock.
     pub lockers: &'a Known,
+    /// What is known of the open transaction, where it holds strong locks.
+    pub lease: &'a mut Option<Box<Lease>>,
 }
 
 impl Desk<'_> {
@@ -76,6 +79,9 @@ pub(super) struct Sent<'a> {
 pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     let Surroundings { live, place, .. } = desk.surroundings;
     live.left_overs().ask_once(&place.database);
+    if lease::has_lapsed(desk) {
+        return lease::resume(desk).await;
+    }
     if desk.policy.mode == Mode::Off && desk.link.owed.is_none() {
         let total = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)?.map_or(0, Header::total);
         desk.link.forward_held(total).await;

@@ -12,6 +12,7 @@ pub mod greet;
 pub mod left_overs;
 pub mod lockers;
 pub mod limits;
+pub mod lease;
 pub mod listener;
 pub mod login;
 pub mod oversize;

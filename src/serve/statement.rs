@@ -23,6 +23,7 @@ use crate::wire::server::Status;
 
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing, take_held};
 use super::held::{self, Entry};
+use super::lease;
 use super::lockers::note_made;
 
 /// Judges a statement and carries the decision out.
@@ -103,6 +104,7 @@ async fn act(
     } else {
         desk.link.tracker.remember(past);
         desk.link.tracker.ran(&frame);
+        lease::begin(desk, &case);
     }
     let outcome = entry.close(outcome);
     finish(desk.link, sent.way, outcome).await

@@ -13,6 +13,7 @@ use crate::base::{Notice, SqlState};
 use crate::control::{Control, ControlSettings};
 use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
+use crate::execute::lease::{Lease, Overdue};
 use crate::execute::{Canceller, Place, Surroundings};
 use crate::judge::Policy;
 use crate::live::lockers::Known;
@@ -30,6 +31,7 @@ use super::engage::{self, Desk};
 use super::eye::{MEMORY_BYTES, Watcher};
 use super::farewell::{idle_too_long, shutdown, without_a_word};
 use super::greet::{Greeting, greet};
+use super::lease;
 use super::listener::Accepted;
 use super::login::{self, Ended, Session, Way};
 use super::oversize;
@@ -60,6 +62,16 @@ impl WorkerState {
         }
     }
 
+    /// What runs in the process.
+    pub(super) fn live(&self) -> &Live {
+        &self.serving.live
+    }
+
+    /// The control connections as they are now.
+    pub(super) fn control_now(&self) -> Rc<Control> {
+        self.control(&self.serving.now())
+    }
+
     /// The control connections under the settings that hold now; a reload begins new ones.
     fn control(&self, ready: &Arc<Ready>) -> Rc<Control> {
         let mut slot = self.control.borrow_mut();
@@ -88,6 +100,8 @@ pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
 struct Begun {
     link: Link,
     about: About,
+    /// What is known of the open transaction, where it holds strong locks.
+    lease: Option<Box<Lease>>,
 }
 
 /// What is known of a session beside its sockets; needed only when something happens.
@@ -168,7 +182,7 @@ fn begun(
     };
     let mut link = Link::new(client, upstream, tracker, from_client);
     link.pass_on(&from_server).ok()?;
-    Some(Box::new(Begun { link, about }))
+    Some(Box::new(Begun { link, about, lease: None }))
 }
 
 /// Passes a cancel request on when its turn has come; a session of ours that waits outside the server notes it too.
@@ -217,6 +231,8 @@ enum Care {
     Rest,
     /// It is too long, and its beginning has gone upstream.
     TooLate,
+    /// There is no message: others have waited for too long for strong locks of the open transaction.
+    Lease(Overdue),
     /// There is no message: the session keeps a portal that it does not need, and somebody waits for its end.
     Free,
 }
@@ -234,12 +250,17 @@ enum Wake {
     Halt(Result<Halt, Lost>),
     StopNews,
     IdleLimit,
+    Overdue(Overdue),
     Idle,
     Nudged,
 }
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
     let (mut eye, idle_timeout) = watcher(&begun.about, state);
+    if !begun.link.tracker.holds_strong_lock() {
+        begun.lease = None;
+    }
+    let mut leased = lease::watch(begun.lease.as_deref(), &begun.about.place, state);
     let mut stop = state.serving.live.stop();
     let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
     let mut last_active = Moment::now();
@@ -265,6 +286,13 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
             if nudge.as_ref().is_some_and(|nudge| nudge.is_asked(&mut listening, cx.waker())) {
                 return Poll::Ready(Wake::Nudged);
             }
+            if let Some(watch) = &mut leased {
+                if !relay.link().tracker.holds_strong_lock() {
+                    leased = None;
+                } else if let Poll::Ready(overdue) = watch.as_mut().poll(cx) {
+                    return Poll::Ready(Wake::Overdue(overdue));
+                }
+            }
             if stopping && relay.link().tracker.is_idle() {
                 return Poll::Ready(Wake::Idle);
             }
@@ -274,6 +302,7 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
         match wake {
             Wake::Halt(halt) => return halt.map(turn),
             Wake::Idle => return Ok(Turn::End(shutdown())),
+            Wake::Overdue(overdue) => return Ok(Turn::Care(Care::Lease(overdue))),
             Wake::Nudged if relay.link().tracker.keeps_finished_portal() => {
                 return Ok(Turn::Care(Care::Free));
             }
@@ -339,10 +368,12 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         scratch: &state.scratch,
         replication: about.replication,
         lockers: &about.lockers,
+        lease: &mut begun.lease,
     };
     let mut words = None;
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,
+        (Care::Lease(overdue), _) => lease::over(&mut desk, overdue).await?,
         (Care::Free, _) => portal::free(desk.link, about.place.pid).await?,
         (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,

@@ -19,7 +19,7 @@ use super::debt::{IfLost, Owed};
 use super::directives::Directives;
 
 /// While a statement is looked after, at most so many bytes of the client's are taken in advance.
-const AHEAD_MAX: usize = 64 << 10;
+pub const AHEAD_MAX: usize = 64 << 10;
 
 /// Bytes read at once while frames are taken one by one.
 const READ_BYTES: usize = 16 << 10;
@@ -254,12 +254,17 @@ impl Link {
 
     /// Sends bytes of ours, or held ones, to the server.
     pub async fn send(&mut self, bytes: &[u8]) {
+        self.offer(bytes).await;
+        poll_fn(|cx| self.poll_drain_upstream(cx)).await;
+    }
+
+    /// The same, without waiting until the server has taken them: it may have to answer first.
+    pub async fn offer(&mut self, bytes: &[u8]) {
         poll_fn(|cx| {
             self.offer_upstream(cx, bytes);
             Poll::Ready(())
         })
         .await;
-        poll_fn(|cx| self.poll_drain_upstream(cx)).await;
     }
 
     /// Sends the held message of `total` bytes on to the server, as its client's own.
@@ -294,7 +299,12 @@ impl Link {
     ///
     /// Reads the client's bytes ahead meanwhile, up to a bound, so that its end is noticed.
     pub async fn next(&mut self) -> Result<Arrival, Lost> {
-        poll_fn(|cx| self.poll_next(cx)).await
+        poll_fn(|cx| {
+            // What the server has not taken yet may be what it is to answer.
+            let _ = self.poll_drain_upstream(cx);
+            self.poll_next(cx)
+        })
+        .await
     }
 
     /// Leaves the streams as the relay finds them: what the server has said unasked behind the last answer goes to the client.

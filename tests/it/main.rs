@@ -64,6 +64,7 @@ mod plans_several;
 mod plans_tree;
 mod plans_undo;
 mod queue;
+mod replay;
 mod operate;
 mod ops_standby;
 mod ops_upstream;
