@@ -57,7 +57,10 @@ impl fmt::Display for Unfit {
             Self::PreparedBefore => "it has used a statement that was prepared before it",
             Self::Unread => "a statement in it cannot be read",
             Self::Command(word) => return write!(f, "{word} in it may not be done twice"),
-            Self::Names(word) => return write!(f, "what {word} does in it is not rolled back"),
+            Self::Names(word) => {
+                let more = if word.ends_with('_') { "*" } else { "" };
+                return write!(f, "what {word}{more} does in it is not rolled back");
+            }
             Self::Calls(name) => {
                 return write!(f, "it calls {name}(), which may do what is not rolled back");
             }

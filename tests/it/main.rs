@@ -35,6 +35,7 @@ mod hold_freeze;
 mod ladder;
 mod ladder_scripts;
 mod ladder_settings;
+mod lease;
 mod left_overs;
 mod lifecycle;
 mod oracle;
