@@ -5,16 +5,17 @@ use std::time::Duration;
 use crate::base::{Notice, SqlState};
 use crate::control::victims::Blocking;
 use crate::event::ClientLeft;
-use crate::event::clock::{self, Moment};
+use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry, Waits};
 use crate::pace::blocker::{self, Blocker, Worker};
 use crate::pace::ladder::{Ladder, Next, Sample};
 use crate::plan::Target;
-use crate::upstream::call::{Call, Failed, Item, Progress};
+use crate::upstream::call::Failed;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
 use super::attempt::{self, Attempt, Terms, client_timeout};
+use super::nap::{Nap, nap};
 use super::outcome::Outcome;
 use super::stall::{ONCE, StallWatch};
 use super::tell::tell;
@@ -43,9 +44,13 @@ pub enum Work<'a> {
 
 /// Runs one statement under the ladder until it is done, has failed for a reason of its own, or time is over.
 pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
-    if guard.retry == Retry::Replay {
-        return Box::pin(replay::run(run, work, guard)).await;
+    match guard.retry {
+        Retry::Replay => Box::pin(replay::run(run, work, guard)).await,
+        Retry::Transaction | Retry::Whole | Retry::Savepoint | Retry::Never => climb(run, work, guard).await,
     }
+}
+
+async fn climb(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
     let mut wait = Wait::new(run, guard);
     let mut seen: Option<Vec<Blocker>> = None;
     let mut first = guard.first.as_slice();
@@ -301,7 +306,11 @@ impl<'a> Wait<'a> {
     }
 }
 
-pub(super) async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Result<Outcome, Lost> {
+pub(super) async fn give_up(
+    run: &mut Run<'_>,
+    wait: &Wait<'_>,
+    blockers: &[Blocker],
+) -> Result<Outcome, Lost> {
     let mut detail = wait.story();
     if !blockers.is_empty() {
         detail = format!("{detail} {}", blocker::describe(blockers));
@@ -331,57 +340,6 @@ pub(super) async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Bloc
 /// Whether it is the client's `statement_timeout` that ends the waiting.
 fn statement_timeout_is_over(run: &Run<'_>, wait: &Wait<'_>) -> bool {
     client_timeout(&run.session.statement_timeout).is_some_and(|limit| wait.began.elapsed() >= limit)
-}
-
-/// How a nap ended.
-pub(super) enum Nap {
-    /// It was slept out; who was in the way just before, if there was time to look.
-    Over(Option<Vec<Blocker>>),
-    /// Something ended it, a cancel request most likely; the server's words.
-    Ended(Failed),
-}
-
-/// So long a nap has gone on before the client is told, so that the server is at it even on a busy machine.
-const TELL_AFTER: Duration = Duration::from_millis(15);
-
-/// The last part of a nap, in which it is looked who is in the way.
-const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
-
-/// Sleeps inside the server, so that a cancel request ends it whichever way it comes.
-///
-/// The server forgets a cancel request that finds it idle: so the client is told once the server is at it, and the next
-/// look is taken while it still sleeps.
-pub(super) async fn nap(
-    run: &mut Run<'_>,
-    wait: &Wait<'_>,
-    sleep: Duration,
-    words: Option<Notice>,
-) -> Result<Nap, Lost> {
-    let seconds = sleep.as_secs_f64().to_string();
-    let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
-    let mut call = Call::start(run.link, &[item]).await;
-    let began = Moment::now();
-    let mut words = words;
-    let mut blockers = None;
-    loop {
-        let until = if words.is_some() { TELL_AFTER } else { sleep.saturating_sub(LOOK_BEFORE_END) };
-        let left = until.saturating_sub(began.elapsed());
-        let step = if words.is_some() || blockers.is_none() {
-            clock::within(left, call.step(run.link)).await
-        } else {
-            Some(call.step(run.link).await)
-        };
-        match (step.transpose()?, words.take()) {
-            (None, Some(words)) => tell(run.link, &[words]).await,
-            (None, None) => blockers = Some(wait.look(run).await),
-            (Some(Progress::Done), _) => break,
-            (Some(Progress::ClientGone), _) => {}
-        }
-    }
-    Ok(match call.into_answer().failed {
-        Some(failed) => Nap::Ended(failed),
-        None => Nap::Over(blockers),
-    })
 }
 
 /// The client's own time-outs mean its whole statement, waiting included.

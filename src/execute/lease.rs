@@ -73,19 +73,23 @@ impl Lease {
     /// What the client of a transaction hears that cannot be brought back.
     pub fn lost(&self, overdue: Overdue, unfit: &Unfit) -> Notice {
         let story = overdue.story(self.policy.max_stall);
-        Notice::error(SqlState::LOCK_NOT_AVAILABLE, "transaction was rolled back because others waited for its locks")
-            .detail(format!(
-                "It was idle. {story} It cannot be repeated, since {unfit}."
-            ))
-            .hint(HINT)
+        Notice::error(
+            SqlState::LOCK_NOT_AVAILABLE,
+            "transaction was rolled back because others waited for its locks",
+        )
+        .detail(format!("It was idle. {story} It cannot be repeated, since {unfit}."))
+        .hint(HINT)
     }
 
     /// What the client hears of its statement that was cancelled.
     pub fn cut(&self, overdue: Overdue) -> Notice {
         let story = overdue.story(self.policy.max_stall);
-        Notice::error(SqlState::LOCK_NOT_AVAILABLE, "canceling statement because others waited for locks of its transaction")
-            .detail(story)
-            .hint(HINT)
+        Notice::error(
+            SqlState::LOCK_NOT_AVAILABLE,
+            "canceling statement because others waited for locks of its transaction",
+        )
+        .detail(story)
+        .hint(HINT)
     }
 }
 
@@ -130,7 +134,7 @@ pub async fn until_overdue(
 pub async fn lapse(link: &mut Link, overdue: Overdue) -> Result<Lapsed, Lost> {
     let mut repeat = link.tracker.repeat();
     let transaction = repeat::set_aside(link).await?;
-    if let Ok(fit) = &repeat
+    if let Ok(fit) = &mut repeat
         && let Some(unfit) = repeat::calls_anything(link, fit).await?
     {
         repeat = Err(unfit);

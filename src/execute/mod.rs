@@ -15,6 +15,7 @@ pub mod guard;
 pub mod hold;
 pub mod lease;
 pub mod message;
+mod nap;
 pub mod outcome;
 pub mod plan;
 pub mod progress;

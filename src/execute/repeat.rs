@@ -47,15 +47,31 @@ const VOLATILE: &str = "SELECT p.proname FROM pg_catalog.pg_proc p \
      AND p.provolatile OPERATOR(pg_catalog.=) 'v' AND p.pronamespace NOT IN ( \
         'pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace) LIMIT 1";
 
-/// Whether a transaction calls what may do anything. The server must be out of it.
-pub async fn calls_anything(link: &mut Link, repeat: &Repeat) -> Result<Option<Unfit>, Lost> {
+/// The texts of prepared statements.
+const PREPARED: &str = "SELECT p.statement FROM pg_catalog.pg_prepared_statements p \
+     WHERE p.name OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])";
+
+/// Whether a transaction may do what its messages do not tell. It must not have failed.
+pub async fn calls_anything(link: &mut Link, repeat: &mut Repeat) -> Result<Option<Unfit>, Lost> {
+    if !repeat.borrows.is_empty() {
+        let quoted = |name: &String| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+        let names: Vec<String> = repeat.borrows.iter().map(quoted).collect();
+        let names = format!("{{{}}}", names.join(","));
+        let answer = Call::run(link, &[Item::ours(PREPARED).with(vec![&names])]).await?;
+        let texts: Vec<&str> =
+            answer.rows_of(0).filter_map(|row| row.first().and_then(Option::as_deref)).collect();
+        if let Err(unfit) = repeat.read_borrowed(&texts) {
+            return Ok(Some(unfit));
+        }
+    }
     if let Some(odd) = repeat.calls.iter().find(|name| !name.is_ascii()) {
         return Ok(Some(Unfit::Calls(odd.clone())));
     }
     if repeat.calls.is_empty() {
         return Ok(None);
     }
-    let names = format!("{{{}}}", repeat.calls.join(","));
+    let calls: Vec<&str> = repeat.calls.iter().map(String::as_str).collect();
+    let names = format!("{{{}}}", calls.join(","));
     let answer = Call::run(link, &[Item::ours(VOLATILE).with(vec![&names])]).await?;
     if answer.failed.is_some() {
         return Ok(Some(Unfit::Unread));
@@ -129,7 +145,9 @@ async fn close_statements(link: &mut Link, names: &[Vec<u8>]) -> Result<(), Lost
         return Ok(());
     }
     let mut out = Vec::new();
-    names.iter().for_each(|name| client::close(&mut out, b'S', name));
+    for name in names {
+        client::close(&mut out, b'S', name);
+    }
     client::sync(&mut out);
     link.send(&out).await;
     until_ready(link).await

@@ -11,9 +11,11 @@ use crate::pace::ladder::Next;
 use crate::session::repeat::{Patience, Repeat, Unfit};
 use crate::session::tracker::Transaction;
 use crate::upstream::link::{Link, Lost};
+use crate::wire::server::Status;
 
 use super::attempt::{Attempt, Terms, restore};
-use super::guard::{self, Nap, Wait, Work};
+use super::guard::{self, Wait, Work};
+use super::nap::{Nap, nap};
 use super::outcome::Outcome;
 use super::repeat::{self, Again};
 use super::stall::StallWatch;
@@ -37,8 +39,7 @@ pub async fn bring_back(
     repeat: Repeat,
     transaction: Transaction,
 ) -> Result<Option<Outcome>, Lost> {
-    let guard =
-        Guard { targets: Vec::new(), retry: Retry::Replay, waits: Waits::Briefly, first: Vec::new() };
+    let guard = Guard { targets: Vec::new(), retry: Retry::Replay, waits: Waits::Briefly, first: Vec::new() };
     let ours = repeat.patience == Patience::Ours;
     let mut replay = Replay {
         guard: &guard,
@@ -162,12 +163,16 @@ impl Replay<'_> {
         if self.aside.is_none()
             && let (Err(unfit), Some(work)) = (self.set_aside(run.link).await?, work)
         {
-            let outcome = Box::pin(guard::run(run, work, self.never)).await?;
+            self.wait.is_under(self.never);
+            let outcome = match run.link.tracker.status() {
+                Status::InTransaction => Box::pin(guard::run(run, work, self.never)).await?,
+                Status::Idle | Status::Failed => guard::give_up(run, &self.wait, blockers).await?,
+            };
             return Ok(Some(with_reason(outcome, &unfit)));
         }
         let words = self.wait.words(blockers);
         run.record.is_at(blocker::processes(blockers));
-        match guard::nap(run, &self.wait, sleep, words).await? {
+        match nap(run, &self.wait, sleep, words).await? {
             Nap::Over(blockers) => *seen = blockers,
             Nap::Ended(failed) => {
                 self.reopen(run.link).await?;
@@ -186,19 +191,30 @@ impl Replay<'_> {
                 Err(unfit) => return Ok(Err(unfit)),
             }
         }
-        let transaction = repeat::set_aside(link).await?;
-        self.aside = Some(transaction);
-        if !first {
-            return Ok(Ok(()));
+        // A transaction that has failed cannot be asked any more.
+        let asked = first && link.tracker.status() == Status::InTransaction;
+        if asked && let Some(unfit) = self.calls_anything(link).await? {
+            return Ok(Err(unfit));
         }
-        if let Some(repeat) = &self.repeat
-            && let Some(unfit) = repeat::calls_anything(link, repeat).await?
+        self.aside = Some(repeat::set_aside(link).await?);
+        if first
+            && !asked
+            && let Some(unfit) = self.calls_anything(link).await?
         {
             self.reopen(link).await?;
             return Ok(Err(unfit));
         }
-        tell(link, &[set_aside()]).await;
+        if first {
+            tell(link, &[set_aside()]).await;
+        }
         Ok(Ok(()))
+    }
+
+    async fn calls_anything(&mut self, link: &mut Link) -> Result<Option<Unfit>, Lost> {
+        match &mut self.repeat {
+            Some(repeat) => repeat::calls_anything(link, repeat).await,
+            None => Ok(None),
+        }
     }
 
     /// Opens the transaction upstream again, where it was rolled back.

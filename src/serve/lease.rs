@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use crate::base::SqlState;
 use crate::event::LeaseOver;
@@ -14,6 +15,7 @@ use crate::execute::outcome::Outcome;
 use crate::execute::{Place, Run, Surroundings, repeat, replay};
 use crate::judge::Mode;
 use crate::live::ledger::{Reach, State, Whose};
+use crate::session::Tracker;
 use crate::sql::triage;
 use crate::upstream::call::pass;
 use crate::upstream::link::{AHEAD_MAX, Arrival, Link, Lost};
@@ -25,8 +27,8 @@ use crate::wire::kind::{client as from_client, server};
 use crate::wire::notice;
 
 use super::engage::{Desk, Way, drop_held, finish};
+use super::shared::WorkerState;
 use super::statement::Case;
-use super::task::WorkerState;
 
 /// Notes on which terms a transaction holds strong locks, after a guarded statement in it.
 pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
@@ -34,15 +36,39 @@ pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
     *desk.lease = leased.then(|| Box::new(Lease::new(&case.session, &case.policy)));
 }
 
-/// The watch over a session's strong locks while its messages are relayed, where it has any.
+/// The watch over a session's strong locks while its messages are relayed.
+pub(super) type Watch<'a> = Pin<Box<dyn Future<Output = Overdue> + 'a>>;
+
+/// Begins to watch, where the session has any; forgets what is known of a transaction that is over.
 pub(super) fn watch<'a>(
-    lease: Option<&Lease>,
-    place: &'a Place,
-    state: &'a WorkerState,
-) -> Option<Pin<Box<dyn Future<Output = Overdue> + 'a>>> {
-    let max_stall = lease.filter(|lease| lease.lapsed.is_none())?.policy.max_stall;
+    lease: &mut Option<Box<Lease>>,
+    tracker: &Tracker,
+    (place, state): (&'a Place, &'a WorkerState),
+) -> Option<Watch<'a>> {
+    if !tracker.holds_strong_lock() {
+        *lease = None;
+    }
+    let max_stall = lease.as_ref().filter(|lease| lease.lapsed.is_none())?.policy.max_stall;
     let control = Some(state.control_now()).filter(|control| control.is_configured())?;
     Some(Box::pin(lease::until_overdue((control, state.live()), place, max_stall)))
+}
+
+/// Whether others have waited for too long.
+#[inline]
+pub(super) fn poll(
+    watch: &mut Option<Watch<'_>>,
+    tracker: &Tracker,
+    cx: &mut Context<'_>,
+) -> Option<Overdue> {
+    let looking = watch.as_mut()?;
+    if !tracker.holds_strong_lock() {
+        *watch = None;
+        return None;
+    }
+    match looking.as_mut().poll(cx) {
+        Poll::Ready(overdue) => Some(overdue),
+        Poll::Pending => None,
+    }
 }
 
 /// Whether the open transaction is not open upstream.

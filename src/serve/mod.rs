@@ -21,6 +21,7 @@ mod portal;
 pub mod refuse;
 pub mod relay;
 pub mod settings;
+pub mod shared;
 pub mod status;
 mod statement;
 pub mod task;

@@ -1,6 +1,5 @@
 //! One session from its first byte to its last.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,7 +9,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::base::{Notice, SqlState};
-use crate::control::{Control, ControlSettings};
 use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::lease::{Lease, Overdue};
@@ -20,7 +18,6 @@ use crate::live::lockers::Known;
 use crate::live::{Aim, CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
-use crate::sql::Memory;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::notice;
@@ -28,7 +25,7 @@ use crate::wire::startup::Replication;
 
 use super::console;
 use super::engage::{self, Desk};
-use super::eye::{MEMORY_BYTES, Watcher};
+use super::eye::Watcher;
 use super::farewell::{idle_too_long, shutdown, without_a_word};
 use super::greet::{Greeting, greet};
 use super::lease;
@@ -37,56 +34,12 @@ use super::login::{self, Ended, Session, Way};
 use super::oversize;
 use super::portal;
 use super::refuse::refuse;
-use super::relay::{self, Halt, Relay, Scratch};
-use super::settings::{Oversize, Ready, Serving};
+use super::relay::{Halt, Relay};
+use super::settings::{Oversize, Ready};
+use super::shared::WorkerState;
 
 /// A client that does not read is not waited for when its session is over.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
-
-/// What the sessions of one worker share: all of it lives on one core.
-pub struct WorkerState {
-    serving: Arc<Serving>,
-    scratch: Scratch,
-    memory: RefCell<Memory>,
-    control: RefCell<Option<(Arc<Ready>, Rc<Control>)>>,
-}
-
-impl WorkerState {
-    /// A worker without sessions.
-    pub fn new(serving: &Arc<Serving>) -> Self {
-        Self {
-            serving: Arc::clone(serving),
-            scratch: relay::scratch(),
-            memory: RefCell::new(Memory::new(MEMORY_BYTES)),
-            control: RefCell::default(),
-        }
-    }
-
-    /// What runs in the process.
-    pub(super) fn live(&self) -> &Live {
-        &self.serving.live
-    }
-
-    /// The control connections as they are now.
-    pub(super) fn control_now(&self) -> Rc<Control> {
-        self.control(&self.serving.now())
-    }
-
-    /// The control connections under the settings that hold now; a reload begins new ones.
-    fn control(&self, ready: &Arc<Ready>) -> Rc<Control> {
-        let mut slot = self.control.borrow_mut();
-        if let Some((under, control)) = &*slot
-            && Arc::ptr_eq(under, ready)
-        {
-            return Rc::clone(control);
-        }
-        let settings = ready.settings.upstream.control.clone();
-        let control =
-            Rc::new(Control::new(settings.map(|login| ControlSettings::new(login, &ready.upstream))));
-        *slot = Some((Arc::clone(ready), Rc::clone(&control)));
-        control
-    }
-}
 
 /// Serves one connection.
 pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
@@ -257,10 +210,7 @@ enum Wake {
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
     let (mut eye, idle_timeout) = watcher(&begun.about, state);
-    if !begun.link.tracker.holds_strong_lock() {
-        begun.lease = None;
-    }
-    let mut leased = lease::watch(begun.lease.as_deref(), &begun.about.place, state);
+    let mut leased = lease::watch(&mut begun.lease, &begun.link.tracker, (&begun.about.place, state));
     let mut stop = state.serving.live.stop();
     let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
     let mut last_active = Moment::now();
@@ -286,12 +236,8 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
             if nudge.as_ref().is_some_and(|nudge| nudge.is_asked(&mut listening, cx.waker())) {
                 return Poll::Ready(Wake::Nudged);
             }
-            if let Some(watch) = &mut leased {
-                if !relay.link().tracker.holds_strong_lock() {
-                    leased = None;
-                } else if let Poll::Ready(overdue) = watch.as_mut().poll(cx) {
-                    return Poll::Ready(Wake::Overdue(overdue));
-                }
+            if let Some(overdue) = lease::poll(&mut leased, &relay.link().tracker, cx) {
+                return Poll::Ready(Wake::Overdue(overdue));
             }
             if stopping && relay.link().tracker.is_idle() {
                 return Poll::Ready(Wake::Idle);

@@ -51,7 +51,9 @@ impl Digest {
             self.have = 0;
         }
         let (blocks, left) = rest.as_chunks::<BLOCK>();
-        blocks.iter().for_each(|block| self.mix(block));
+        for block in blocks {
+            self.mix(block);
+        }
         if let Some(room) = self.tail.get_mut(..left.len()) {
             room.copy_from_slice(left);
         }
@@ -103,7 +105,9 @@ mod tests {
             let fresh = Digest::new();
             let of = |pieces: &[&[u8]]| {
                 let mut digest = fresh.clone();
-                pieces.iter().for_each(|piece| digest.write(piece));
+                for piece in pieces {
+                    digest.write(piece);
+                }
                 digest.value()
             };
             let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();

@@ -3,7 +3,7 @@
 //! What it has asked is asked again, and every answer must be the same; so what only answers (clocks, row counts, what others have
 //! changed meanwhile) needs no rule. Rules are for what stays behind where a transaction is rolled back, or would be done twice.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::sql::statement::{Kind, Opaque, Readable, Statement, Transaction};
@@ -32,7 +32,7 @@ pub enum Unfit {
     FunctionCall,
     /// One of its messages was answered by the proxy.
     Answered,
-    /// It runs or closes a statement that was prepared before it.
+    /// It closes a statement that was prepared before it, or runs one that nobody knows.
     PreparedBefore,
     /// A statement in it cannot be read.
     Unread,
@@ -78,7 +78,10 @@ pub struct Repeat {
     /// Whether it may read or change how long it waits for locks.
     pub patience: Patience,
     /// Functions that it may call, by their names.
-    pub calls: Vec<String>,
+    pub calls: BTreeSet<String>,
+    /// Prepared statements that it runs and that were made before it.
+    pub borrows: Vec<String>,
+    dialect: Dialect,
     marks: Vec<u64>,
     end: u64,
     fresh: Digest,
@@ -104,7 +107,7 @@ impl Journal {
     /// What is sent to repeat the transaction.
     pub fn repeat(&self, dialect: Dialect) -> Result<Repeat, Unfit> {
         let bytes = self.messages()?;
-        let mut reader = Reader { dialect, made: HashSet::new(), calls: HashSet::new(), first: true };
+        let mut reader = Reader::new(dialect);
         let mut rest = bytes;
         while let Ok(Some(frame)) = Frame::peek(rest) {
             reader.message(frame)?;
@@ -117,14 +120,20 @@ impl Journal {
             // One of them may not have been made, since there was one of its name.
             return Err(Unfit::PreparedBefore);
         }
-        let mut makes: Vec<Vec<u8>> = reader.made.into_iter().collect();
-        makes.sort_unstable();
-        let mut calls: Vec<String> = reader.calls.into_iter().collect();
-        calls.sort_unstable();
+        let makes: Vec<Vec<u8>> = reader.made.into_iter().collect();
+        let mut borrows = Vec::new();
+        for name in reader.borrowed {
+            if makes.binary_search(&name).is_ok() {
+                return Err(Unfit::PreparedBefore);
+            }
+            borrows.push(String::from_utf8(name).map_err(|_| Unfit::PreparedBefore)?);
+        }
         Ok(Repeat {
             bytes: bytes.to_vec(),
             makes,
-            calls,
+            calls: reader.calls,
+            borrows,
+            dialect,
             patience: if holds(bytes, "lock_timeout") { Patience::Its } else { Patience::Ours },
             marks: self.heard.marks.clone(),
             end: self.heard.value(),
@@ -134,6 +143,17 @@ impl Journal {
 }
 
 impl Repeat {
+    /// Looks at the texts of what it borrows.
+    pub fn read_borrowed(&mut self, texts: &[&str]) -> Result<(), Unfit> {
+        if texts.len() != self.borrows.len() {
+            return Err(Unfit::PreparedBefore);
+        }
+        let mut reader = Reader::new(self.dialect);
+        texts.iter().try_for_each(|text| reader.text(text.as_bytes()))?;
+        self.calls.extend(reader.calls);
+        Ok(())
+    }
+
     /// Begins to compare.
     pub fn check(&self) -> Check<'_> {
         Check { repeat: self, answers: Answers::new(self.fresh.clone(), Vec::new()) }
@@ -182,8 +202,8 @@ impl Check<'_> {
 
     /// The same when all has been answered.
     pub fn last_difference(&self) -> Option<String> {
-        let equal = self.answers.marks.len() == self.repeat.marks.len()
-            && self.answers.value() == self.repeat.end;
+        let equal =
+            self.answers.marks.len() == self.repeat.marks.len() && self.answers.value() == self.repeat.end;
         self.difference().or_else(|| (!equal).then(|| self.repeat.named(self.answers.marks.len())))
     }
 }
@@ -192,13 +212,20 @@ impl Check<'_> {
 struct Reader {
     dialect: Dialect,
     /// Prepared statements that were made by them.
-    made: HashSet<Vec<u8>>,
-    calls: HashSet<String>,
+    made: BTreeSet<Vec<u8>>,
+    /// Those that are run, and were not.
+    borrowed: BTreeSet<Vec<u8>>,
+    calls: BTreeSet<String>,
     /// The message is the first.
     first: bool,
 }
 
 impl Reader {
+    fn new(dialect: Dialect) -> Self {
+        let (made, borrowed, calls) = Default::default();
+        Self { dialect, made, borrowed, calls, first: true }
+    }
+
     fn message(&mut self, frame: Frame<'_>) -> Result<(), Unfit> {
         let first = std::mem::replace(&mut self.first, false);
         match frame.kind {
@@ -214,14 +241,16 @@ impl Reader {
             client::BIND if first => Ok(()),
             client::BIND => {
                 let bind = Bind::read(frame.body).ok_or(Unfit::Unread)?;
-                self.known(bind.statement)
+                if !bind.statement.is_empty() && !self.made.contains(bind.statement) {
+                    self.borrowed.insert(bind.statement.to_vec());
+                }
+                Ok(())
             }
             client::CLOSE => match frame.body.split_first() {
                 Some((b'S', name)) => self.known(take_string(name).ok_or(Unfit::Unread)?.0),
                 _ => Ok(()),
             },
-            client::DESCRIBE => Ok(()),
-            client::EXECUTE | client::SYNC | client::FLUSH => Ok(()),
+            client::DESCRIBE | client::EXECUTE | client::SYNC | client::FLUSH => Ok(()),
             client::FUNCTION_CALL => Err(Unfit::FunctionCall),
             _ => Err(Unfit::Copy),
         }
@@ -271,7 +300,17 @@ impl Reader {
 
 /// Commands whose work outlives a transaction that is rolled back, or that hand out something which another run would not.
 const COMMANDS: [&str; 12] = [
-    "COPY", "DEALLOCATE", "DECLARE", "DISCARD", "EXECUTE", "FETCH", "LISTEN", "LOAD", "MOVE", "NOTIFY", "PREPARE",
+    "COPY",
+    "DEALLOCATE",
+    "DECLARE",
+    "DISCARD",
+    "EXECUTE",
+    "FETCH",
+    "LISTEN",
+    "LOAD",
+    "MOVE",
+    "NOTIFY",
+    "PREPARE",
     "UNLISTEN",
 ];
 
@@ -312,11 +351,13 @@ fn called(text: &[u8]) -> impl Iterator<Item = String> {
 /// Runs of letters, digits and underscores, each with its end.
 fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
-    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && byte.is_ascii()).filter_map(move |word| {
-        let end = at + word.len();
-        at = end + 1;
-        (!word.is_empty()).then_some((end, word))
-    })
+    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && byte.is_ascii()).filter_map(
+        move |word| {
+            let end = at + word.len();
+            at = end + 1;
+            (!word.is_empty()).then_some((end, word))
+        },
+    )
 }
 
 #[cfg(test)]

@@ -72,7 +72,10 @@ fn what_outlives_a_rollback_or_differs_cannot() {
         ("SELECT pg_try_advisory_xact_lock(1)", Names("pg_try_advisory_")),
         ("SELECT pg_notify('a', 'b')", Names("pg_notify")),
         ("SELECT dblink_exec('dbname=x', 'DELETE FROM t')", Names("dblink")),
-        ("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM dblink(1); END'", Names("dblink")),
+        (
+            "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM dblink(1); END'",
+            Names("dblink"),
+        ),
         ("SELECT lo_create(0)", Names("lo_")),
         ("SELECT pg_export_snapshot()", Names("pg_export_snapshot")),
         ("NOTIFY a", Command("NOTIFY")),
@@ -110,9 +113,19 @@ fn prepared_statements_must_be_its_own() {
     });
     let repeated = repeat(&own).unwrap();
     assert_eq!((repeated.makes, repeated.calls), (vec![b"s".to_vec()], vec!["my_own".to_owned()]));
+    assert_eq!(repeated.calls, ["my_own".to_owned()].into());
+    let mut borrowing = repeat(&journal(|out| message::bind(out, b"", b"s", &[]))).unwrap();
+    assert_eq!(borrowing.borrows, ["s"]);
+    assert_eq!(borrowing.read_borrowed(&[]), Err(Unfit::PreparedBefore));
+    assert_eq!(borrowing.read_borrowed(&["SELECT nextval('s')"]), Err(Unfit::Names("nextval")));
+    assert_eq!(borrowing.read_borrowed(&["SELECT f(1)"]), Ok(()));
+    assert_eq!(borrowing.calls, ["f".to_owned()].into());
     for wrong in [
-        journal(|out| message::bind(out, b"", b"s", &[])),
         journal(|out| message::close(out, b'S', b"s")),
+        journal(|out| {
+            message::bind(out, b"", b"s", &[]);
+            message::parse(out, b"s", b"SELECT 1");
+        }),
     ] {
         assert_eq!(repeat(&wrong).err(), Some(Unfit::PreparedBefore));
     }
@@ -158,7 +171,7 @@ fn the_first_difference_is_named() {
         check.heard(&answers(letters));
         (check.difference(), check.last_difference())
     };
-    let named = |what: &str| Some(format!("{what}"));
+    let named = |what: &str| Some(what.to_owned());
     assert_eq!(check("bZaZcZa"), (None, None));
     assert_eq!(check("NbNZaZcNZaN"), (None, None));
     let second = named("message 2 of the transaction (ALTER)");

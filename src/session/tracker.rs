@@ -54,10 +54,10 @@ pub struct Tracker {
 /// Whether the next statement is stopped at whatever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attention {
-    ToWatched,
-    ToNext,
+    Watched,
+    Next,
     /// Whatever message it is.
-    ToAnything,
+    Anything,
 }
 
 impl Tracker {
@@ -80,18 +80,18 @@ impl Tracker {
             past: None,
             journal: None,
             named_begin: None,
-            attention: Attention::ToWatched,
+            attention: Attention::Watched,
         }
     }
 
     /// Asks for a stop at every Query and Parse, because there is something to be done before one can run.
     pub fn stop_at_next(&mut self) {
-        self.attention = Attention::ToNext;
+        self.attention = Attention::Next;
     }
 
     /// Only watched statements are stopped at again.
     pub fn stop_at_watched(&mut self) {
-        self.attention = Attention::ToWatched;
+        self.attention = Attention::Watched;
     }
 
     /// The transaction status as far as the server has told.

@@ -3,8 +3,7 @@
 use crate::stall::under_traffic;
 use crate::support::stage::{Person, Stage, Way};
 
-const ADDED: &str =
-    "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'added' AND NOT attisdropped";
+const ADDED: &str = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'added' AND NOT attisdropped";
 const ALTER: &str = "ALTER TABLE orders ADD added int";
 const LOST: &str = "transaction was rolled back because others waited for its locks";
 
@@ -66,7 +65,10 @@ fn what_cannot_be_brought_back_is_a_failed_transaction() {
         let answer = client.ask(way, "SELECT 1");
         assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{answer:?}");
         assert_eq!(answer.error().map(|error| error.message()).as_deref(), Some(LOST));
-        assert!(answer.detail().contains("max_stall is 100ms.") && answer.detail().ends_with(unfit), "{answer:?}");
+        assert!(
+            answer.detail().contains("max_stall is 100ms.") && answer.detail().ends_with(unfit),
+            "{answer:?}"
+        );
         assert_eq!(client.ask(way, "SELECT 1").failure(), "25P02");
         assert_eq!(client.ask(way, "COMMIT").tag(), "ROLLBACK");
         // Nobody is told of a COMMIT that was none.
@@ -79,7 +81,9 @@ fn what_cannot_be_brought_back_is_a_failed_transaction() {
         stage.straight().all(&["UPDATE orders SET customer = customer + 1 WHERE id = 1"]);
         let answer = client.ask(way, "SELECT 1");
         assert_eq!((answer.failure().as_str(), answer.status()), ("40001", 'E'), "{answer:?}");
-        assert!(answer.detail().ends_with("Then message 2 of the transaction (SELECT) was answered differently."));
+        assert!(
+            answer.detail().ends_with("Then message 2 of the transaction (SELECT) was answered differently.")
+        );
         client.all(&["ROLLBACK"]);
         assert_eq!(stage.now(ADDED), "0");
     }

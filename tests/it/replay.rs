@@ -5,8 +5,7 @@ use crate::support::each_major;
 use crate::support::raw::{bind, execute, flush, parse, sync};
 use crate::support::stage::{Answer, Person, Stage, Way};
 
-const ADDED: &str =
-    "SELECT string_agg(attrelid::regclass || '.' || attname, ' ' ORDER BY attrelid, attnum) FROM pg_attribute \
+const ADDED: &str = "SELECT string_agg(attrelid::regclass || '.' || attname, ' ' ORDER BY attrelid, attnum) FROM pg_attribute \
      WHERE attrelid IN ('orders'::regclass, 'other'::regclass) AND attname LIKE 'added%'";
 const SET_ASIDE: &str = "NOTICE: the transaction is rolled back for now, so that nobody waits for its locks";
 
@@ -96,17 +95,38 @@ fn what_was_answered_otherwise_is_told_and_nothing_stays() {
     stage.straight().all(&["CREATE TABLE numbered (id serial, note text)"]);
     let mut others = stage.straight();
     for (before, meanwhile, told) in [
-        ("SELECT a FROM other", "UPDATE other SET a = a + 1", "Then message 3 of the transaction (SELECT) was answered differently."),
-        ("CREATE TABLE fresh (a int)", "CREATE TABLE fresh (b int)", "Then message 3 of the transaction (CREATE) failed: relation \"fresh\" already exists."),
-        ("INSERT INTO numbered (note) VALUES ('x') RETURNING id", "SELECT 1", "Then message 3 of the transaction (INSERT) was answered differently."),
-        ("SELECT clock_timestamp()", "SELECT 1", "Then message 3 of the transaction (SELECT) was answered differently."),
-        ("SELECT txid_current()", "SELECT 1", "Then message 3 of the transaction (SELECT) was answered differently."),
+        (
+            "SELECT a FROM other",
+            "UPDATE other SET a = a + 1",
+            "Then message 3 of the transaction (SELECT) was answered differently.",
+        ),
+        (
+            "CREATE TABLE fresh (a int)",
+            "CREATE TABLE fresh (b int)",
+            "Then message 3 of the transaction (CREATE) failed: relation \"fresh\" already exists.",
+        ),
+        (
+            "INSERT INTO numbered (note) VALUES ('x') RETURNING id",
+            "SELECT 1",
+            "Then message 3 of the transaction (INSERT) was answered differently.",
+        ),
+        (
+            "SELECT clock_timestamp()",
+            "SELECT 1",
+            "Then message 3 of the transaction (SELECT) was answered differently.",
+        ),
+        (
+            "SELECT txid_current()",
+            "SELECT 1",
+            "Then message 3 of the transaction (SELECT) was answered differently.",
+        ),
     ] {
         for way in Way::BOTH {
             let mut client = stage.through();
             ask_all(&mut client, way, &["BEGIN", "ALTER TABLE orders ADD added int", before]);
-            let answer =
-                behind_reader(&stage, &mut client, (way, "ALTER TABLE other ADD added int"), || others.all(&[meanwhile]));
+            let answer = behind_reader(&stage, &mut client, (way, "ALTER TABLE other ADD added int"), || {
+                others.all(&[meanwhile])
+            });
             assert_eq!((answer.failure().as_str(), answer.status()), ("40001", 'E'), "{before}: {answer:?}");
             assert!(answer.detail().ends_with(told), "{}", answer.detail());
             assert_eq!(client.ask(way, "SELECT 1").failure(), "25P02");
@@ -140,7 +160,10 @@ fn what_may_not_be_done_twice_is_not() {
         client.all(&["BEGIN", before, "ALTER TABLE orders ADD added int"]);
         let answer = client.query("ALTER TABLE other ADD added int");
         assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{before}: {answer:?}");
-        assert!(answer.detail().ends_with(&format!("The transaction cannot be repeated, since {why}.")), "{answer:?}");
+        assert!(
+            answer.detail().ends_with(&format!("The transaction cannot be repeated, since {why}.")),
+            "{answer:?}"
+        );
         client.all(&["ROLLBACK"]);
         assert_eq!(client.table("SHOW lock_timeout"), "0");
     }
@@ -151,7 +174,9 @@ fn what_may_not_be_done_twice_is_not() {
     // A portal that is read piece by piece.
     let mut client = stage.through();
     client.all(&["BEGIN", "ALTER TABLE orders ADD added int"]);
-    client.raw.send(&[parse("", "SELECT id FROM orders"), bind("p", "", &[]), execute("p", 1), sync()].concat());
+    client
+        .raw
+        .send(&[parse("", "SELECT id FROM orders"), bind("p", "", &[]), execute("p", 1), sync()].concat());
     client.answer();
     let answer = client.query("ALTER TABLE other ADD added int");
     assert!(answer.detail().ends_with("since it reads rows piece by piece."), "{answer:?}");
@@ -162,7 +187,10 @@ fn what_may_not_be_done_twice_is_not() {
 #[test]
 fn savepoints_errors_levels_and_settings_come_back_too() {
     let stage = stage();
-    stage.straight().all(&["CREATE TABLE numbered (id serial, note text)", "CREATE FUNCTION calm() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'"]);
+    stage.straight().all(&[
+        "CREATE TABLE numbered (id serial, note text)",
+        "CREATE FUNCTION calm() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'",
+    ]);
     let mut client = stage.through();
     client.all(&["BEGIN ISOLATION LEVEL SERIALIZABLE", "SAVEPOINT one"]);
     assert_eq!(client.query("SELECT 1 / 0").failure(), "22012");
@@ -180,7 +208,10 @@ fn savepoints_errors_levels_and_settings_come_back_too() {
     assert_eq!(client.table("SHOW lock_timeout"), "7s");
     assert_eq!(client.table("SHOW search_path"), "public");
     client.all(&["ROLLBACK TO one", "ALTER TABLE orders ADD added int", "COMMIT"]);
-    assert_eq!((stage.now(ADDED), stage.now("SELECT count(*) FROM numbered")), ("orders.added".to_owned(), "0".to_owned()));
+    assert_eq!(
+        (stage.now(ADDED), stage.now("SELECT count(*) FROM numbered")),
+        ("orders.added".to_owned(), "0".to_owned())
+    );
 }
 
 /// Named statements outlive a rollback, and an open batch goes on where it stood.
@@ -196,7 +227,8 @@ fn prepared_statements_and_open_batches_come_back_too() {
     client.all(&["ALTER TABLE orders ADD added int"]);
     let mut reader = reader(&stage);
     let again = [bind("", "s", &[Some("2")]), execute("", 0)].concat();
-    let alter = [parse("d", "ALTER TABLE other ADD added int"), bind("d", "d", &[]), execute("d", 0)].concat();
+    let alter =
+        [parse("d", "ALTER TABLE other ADD added int"), bind("d", "d", &[]), execute("d", 0)].concat();
     client.raw.send(&[again.clone(), alter, flush()].concat());
     until_aside(&stage, &client);
     reader.all(&["COMMIT"]);
@@ -204,8 +236,15 @@ fn prepared_statements_and_open_batches_come_back_too() {
     assert_eq!(client.answer().tags(), ["SELECT 1", "ALTER TABLE", "SELECT 1"]);
     client.all(&["COMMIT"]);
     assert_eq!(stage.now(ADDED), "orders.added other.added");
+    // The next transaction runs it, and has not made it.
+    client.all(&["BEGIN", "ALTER TABLE orders ADD added_later int"]);
     client.raw.send(&[bind("", "s", &[Some("3")]), execute("", 0), sync()].concat());
     assert_eq!(client.answer().tag(), "SELECT 1");
+    let answer =
+        behind_reader(&stage, &mut client, (Way::Extended, "ALTER TABLE other ADD added_later int"), || ());
+    assert_eq!(answer.tag(), "ALTER TABLE");
+    client.all(&["COMMIT"]);
+    assert_eq!(stage.now(ADDED), "orders.added orders.added_later other.added other.added_later");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const HEAD_MIN: usize = 4 << 10;
 impl Tracker {
     #[inline]
     pub(super) fn judge(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
-        if self.attention == Attention::ToAnything {
+        if self.attention == Attention::Anything {
             return Stop::Engage;
         }
         match header.kind {
@@ -51,7 +51,7 @@ impl Tracker {
         } else {
             body
         };
-        if whole && self.attention == Attention::ToNext {
+        if whole && self.attention == Attention::Next {
             return Stop::Engage;
         }
         if whole && header.body <= self.inspect_max {

@@ -83,7 +83,7 @@ impl Tracker {
 
     /// Asks for a stop at whatever comes next.
     pub fn stop_at_anything(&mut self) {
-        self.attention = Attention::ToAnything;
+        self.attention = Attention::Anything;
     }
 
     /// Whether the session idles in a transaction: nothing is under way in either direction.
@@ -120,9 +120,10 @@ impl Tracker {
         match header.kind {
             _ if body.len() < header.body => false,
             client::QUERY => is_begin(body),
-            client::BIND => self.named_begin.as_deref().is_some_and(|name| {
-                Bind::read(body).is_some_and(|bind| bind.statement == name)
-            }),
+            client::BIND => self
+                .named_begin
+                .as_deref()
+                .is_some_and(|name| Bind::read(body).is_some_and(|bind| bind.statement == name)),
             _ => {
                 let Some((name, _)) = take_string(body).filter(|(_, rest)| is_begin(rest)) else {
                     return false;
