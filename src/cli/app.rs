@@ -18,10 +18,10 @@ use crate::serve::accept::Accepting;
 use crate::serve::listener::{Accepted, Listener};
 use crate::serve::operate::Operating;
 use crate::serve::settings::{Ready, Serving};
-use crate::serve::shared::WorkerState;
 use crate::serve::status::Process;
 use crate::serve::task;
 use crate::serve::worker::Workers;
+use crate::serve::worker_state::WorkerState;
 use crate::serve::{drain, left_overs, lockers};
 
 use super::log::LogLevel;

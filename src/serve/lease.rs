@@ -27,8 +27,8 @@ use crate::wire::kind::{client as from_client, server};
 use crate::wire::notice;
 
 use super::engage::{Desk, Way, drop_held, finish};
-use super::shared::WorkerState;
 use super::statement::Case;
+use super::worker_state::WorkerState;
 
 /// Notes on which terms a transaction holds strong locks, after a guarded statement in it.
 pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {

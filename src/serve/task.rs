@@ -36,7 +36,7 @@ use super::portal;
 use super::refuse::refuse;
 use super::relay::{Halt, Relay};
 use super::settings::{Oversize, Ready};
-use super::shared::WorkerState;
+use super::worker_state::WorkerState;
 
 /// A client that does not read is not waited for when its session is over.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);

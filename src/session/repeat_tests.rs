@@ -1,3 +1,5 @@
+//! What can be repeated, and what cannot.
+
 use super::*;
 use crate::sql::Encoding;
 use crate::wire::client as message;
@@ -112,7 +114,7 @@ fn prepared_statements_must_be_its_own() {
         message::sync(out);
     });
     let repeated = repeat(&own).unwrap();
-    assert_eq!((repeated.makes, repeated.calls), (vec![b"s".to_vec()], vec!["my_own".to_owned()]));
+    assert_eq!((repeated.makes, repeated.borrows), (vec![b"s".to_vec()], vec![]));
     assert_eq!(repeated.calls, ["my_own".to_owned()].into());
     let mut borrowing = repeat(&journal(|out| message::bind(out, b"", b"s", &[]))).unwrap();
     assert_eq!(borrowing.borrows, ["s"]);

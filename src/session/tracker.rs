@@ -1,5 +1,7 @@
 //! Follows both directions of a session, in place, and says where the client's stream must be stopped.
 
+use std::num::NonZeroU32;
+
 use crate::effects::Past;
 use crate::sql::{LongText, Triage};
 use crate::wire::frame::HEADER_BYTES;
@@ -46,8 +48,8 @@ pub struct Tracker {
     past: Option<Box<Past>>,
     /// What the open transaction has said and heard; boxed and gone with it.
     journal: Option<Box<Journal>>,
-    /// The prepared statement that begins transactions.
-    named_begin: Option<Box<[u8]>>,
+    /// The prepared statement that begins transactions, by the hash of its name: what is taken for it by mistake ends at once.
+    named_begin: Option<NonZeroU32>,
     attention: Attention,
 }
 

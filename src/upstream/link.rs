@@ -299,12 +299,7 @@ impl Link {
     ///
     /// Reads the client's bytes ahead meanwhile, up to a bound, so that its end is noticed.
     pub async fn next(&mut self) -> Result<Arrival, Lost> {
-        poll_fn(|cx| {
-            // What the server has not taken yet may be what it is to answer.
-            let _ = self.poll_drain_upstream(cx);
-            self.poll_next(cx)
-        })
-        .await
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// Leaves the streams as the relay finds them: what the server has said unasked behind the last answer goes to the client.
@@ -359,6 +354,8 @@ impl Link {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, Lost>> {
+        // What the server has not taken yet may be what it is to answer.
+        let _ = self.poll_drain_upstream(cx);
         loop {
             if let Some(frame) = self.take_arrived()? {
                 return Poll::Ready(Ok(frame));

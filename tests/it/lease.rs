@@ -1,6 +1,7 @@
 //! Strong locks of an open transaction go when others have waited for them for too long, and come back when its client goes on.
 
 use crate::stall::under_traffic;
+use crate::support::raw::Frame;
 use crate::support::stage::{Person, Stage, Way};
 
 const ADDED: &str = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'added' AND NOT attisdropped";
@@ -64,7 +65,7 @@ fn what_cannot_be_brought_back_is_a_failed_transaction() {
         let mut client = thinking(&stage, way, &["SELECT pg_advisory_xact_lock(7)"]);
         let answer = client.ask(way, "SELECT 1");
         assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{answer:?}");
-        assert_eq!(answer.error().map(|error| error.message()).as_deref(), Some(LOST));
+        assert_eq!(answer.error().map(Frame::message).as_deref(), Some(LOST));
         assert!(
             answer.detail().contains("max_stall is 100ms.") && answer.detail().ends_with(unfit),
             "{answer:?}"

@@ -125,7 +125,7 @@ fn what_was_answered_otherwise_is_told_and_nothing_stays() {
             let mut client = stage.through();
             ask_all(&mut client, way, &["BEGIN", "ALTER TABLE orders ADD added int", before]);
             let answer = behind_reader(&stage, &mut client, (way, "ALTER TABLE other ADD added int"), || {
-                others.all(&[meanwhile])
+                others.all(&[meanwhile]);
             });
             assert_eq!((answer.failure().as_str(), answer.status()), ("40001", 'E'), "{before}: {answer:?}");
             assert!(answer.detail().ends_with(told), "{}", answer.detail());

@@ -1,5 +1,7 @@
 //! The journal of the open transaction, and the transaction itself where it is rolled back and sent once more.
 
+use std::num::NonZeroU32;
+
 use crate::effects::Past;
 use crate::session::journal::Journal;
 use crate::session::prepared::Portals;
@@ -120,21 +122,27 @@ impl Tracker {
         match header.kind {
             _ if body.len() < header.body => false,
             client::QUERY => is_begin(body),
-            client::BIND => self
-                .named_begin
-                .as_deref()
-                .is_some_and(|name| Bind::read(body).is_some_and(|bind| bind.statement == name)),
+            client::BIND => {
+                self.named_begin.is_some()
+                    && Bind::read(body).is_some_and(|bind| hash(bind.statement) == self.named_begin)
+            }
             _ => {
                 let Some((name, _)) = take_string(body).filter(|(_, rest)| is_begin(rest)) else {
                     return false;
                 };
                 if !name.is_empty() {
-                    self.named_begin = Some(name.into());
+                    self.named_begin = hash(name);
                 }
                 true
             }
         }
     }
+}
+
+/// FNV-1a
+fn hash(name: &[u8]) -> Option<NonZeroU32> {
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    NonZeroU32::new(name.iter().fold(0x811c_9dc5, step))
 }
 
 /// Whether a text that a NUL ends begins so. Asked for each statement outside a transaction: two bytes tell most.
