@@ -62,7 +62,7 @@ struct About {
     place: Place,
     replication: Replication,
     host: usize,
-    cancel_packet: Vec<u8>,
+    cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
     _seat: crate::live::Seat,
@@ -129,7 +129,7 @@ fn begun(
         },
         replication: identity.replication,
         host,
-        cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default(),
+        cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default().into(),
         cancel,
         _seat: seat,
     };
@@ -294,7 +294,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     let canceller = Canceller {
         upstream: Arc::clone(&ready.upstream),
         host: about.host,
-        packet: about.cancel_packet.clone(),
+        packet: about.cancel_packet.to_vec(),
     };
     let never = AtomicBool::new(false);
     let surroundings = Surroundings {

@@ -63,21 +63,24 @@ impl Digest {
     /// The digest up to here.
     #[inline]
     pub(super) fn value(&self) -> u64 {
-        let mut end = self.clone();
-        if let Some(free) = end.tail.get_mut(end.have..) {
-            free.fill(0);
+        let mut tail = [0; BLOCK];
+        for (to, from) in tail.iter_mut().zip(&self.tail).take(self.have) {
+            *to = *from;
         }
-        let tail = end.tail;
-        end.mix(&tail);
-        fold(end.state ^ end.length, end.key)
+        fold(self.mixed(&tail) ^ self.length, self.key)
     }
 
     #[inline]
     fn mix(&mut self, block: &[u8; BLOCK]) {
+        self.state = self.mixed(block);
+    }
+
+    /// The state with one more block in it.
+    #[inline]
+    fn mixed(&self, block: &[u8; BLOCK]) -> u64 {
         let (words, _) = block.as_chunks::<8>();
-        if let [low, high] = words {
-            self.state = fold(u64::from_le_bytes(*low) ^ self.key, u64::from_le_bytes(*high) ^ self.state);
-        }
+        let [low, high] = words else { return self.state };
+        fold(u64::from_le_bytes(*low) ^ self.key, u64::from_le_bytes(*high) ^ self.state)
     }
 }
 

@@ -185,10 +185,15 @@ impl Answers {
 
     /// Takes what it can of a header; how many bytes those are.
     fn take_header(&mut self, rest: &[u8]) -> usize {
-        let taken = rest.len().min(HEADER_BYTES - self.header_have);
-        let room = self.header.get_mut(self.header_have..self.header_have + taken);
-        if let (Some(room), Some(bytes)) = (room, rest.get(..taken)) {
-            room.copy_from_slice(bytes);
+        let mut taken = HEADER_BYTES;
+        if let (0, Some(header)) = (self.header_have, rest.first_chunk::<HEADER_BYTES>()) {
+            self.header = *header;
+        } else {
+            taken = rest.len().min(HEADER_BYTES - self.header_have);
+            let room = self.header.get_mut(self.header_have..self.header_have + taken);
+            if let (Some(room), Some(bytes)) = (room, rest.get(..taken)) {
+                room.copy_from_slice(bytes);
+            }
         }
         self.header_have += taken;
         let [_, a, b, c, d] = self.header;
