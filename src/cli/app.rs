@@ -19,8 +19,9 @@ use crate::serve::listener::{Accepted, Listener};
 use crate::serve::operate::Operating;
 use crate::serve::settings::{Ready, Serving};
 use crate::serve::status::Process;
-use crate::serve::task::{self, WorkerState};
+use crate::serve::task;
 use crate::serve::worker::Workers;
+use crate::serve::worker_state::WorkerState;
 use crate::serve::{drain, left_overs, lockers, tasks};
 
 use super::log::LogLevel;

@@ -108,6 +108,30 @@ impl StallCut {
     }
 }
 
+/// Others have waited for too long for strong locks of an open transaction, none of whose guarded statements ran.
+#[derive(Debug)]
+pub struct LeaseOver {
+    /// How many waited.
+    pub victims: usize,
+    /// The longest of their waits.
+    pub longest: Duration,
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl LeaseOver {
+    /// Tells it.
+    pub fn emit(self) {
+        let longest_ms = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            victims = self.victims,
+            longest_ms,
+            pid = self.pid,
+            "open transaction gives its locks up, since others waited for them"
+        );
+    }
+}
+
 /// The span of one step of a plan: its command, which of how many it is, and what it locks. No literal is in it.
 pub fn step(name: &str, (at, of): (usize, usize), lock: LockMode, relation: Option<u32>) -> tracing::Span {
     tracing::info_span!("step", name, step = at, of, lock = lock.name(), relation)

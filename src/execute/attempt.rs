@@ -56,6 +56,7 @@ pub async fn statement(run: &mut Run<'_>, sql: &[u8], terms: Terms<'_>) -> Resul
     match terms.retry {
         Retry::Transaction => in_own_transaction(run.link, &[sql], &local, terms).await,
         Retry::Savepoint => behind_savepoint(run.link, sql, &local, terms).await,
+        Retry::Replay => in_place(run.link, sql, &local, terms).await,
         Retry::Never if in_client_transaction => in_place(run.link, sql, &local, terms).await,
         Retry::Whole | Retry::Never => {
             in_session(run.link, sql, &Limit::new(run, "SESSION", terms.patience), terms).await

@@ -1,5 +1,6 @@
 //! Failures of ours that the server must share: a client that gets an error in a transaction must find it failed.
 
+use crate::session::repeat::Unfit;
 use crate::upstream::call::{Call, Item, is_fatal, pass_news};
 use crate::upstream::link::Arrival;
 use crate::upstream::{Link, Lost};
@@ -13,6 +14,7 @@ const REFUSED: &str = "lockkeeper refused the statement; this failed in its plac
 
 /// Fails the open transaction block, if there is one.
 pub async fn transaction(link: &mut Link) -> Result<(), Lost> {
+    link.tracker.lose_journal(Unfit::Answered);
     if link.tracker.status() == Status::InTransaction {
         Call::run(link, &[Item::ours(REFUSED)]).await?;
     }
@@ -21,6 +23,7 @@ pub async fn transaction(link: &mut Link) -> Result<(), Lost> {
 
 /// The same where only simple Queries are spoken.
 pub async fn transaction_by_query(link: &mut Link) -> Result<(), Lost> {
+    link.tracker.lose_journal(Unfit::Answered);
     if link.tracker.status() != Status::InTransaction {
         return Ok(());
     }
@@ -41,6 +44,7 @@ pub async fn transaction_by_query(link: &mut Link) -> Result<(), Lost> {
 
 /// Makes the server ignore everything up to the client's Sync, as it does after an error of its own in an extended batch.
 pub async fn batch(link: &mut Link) -> Result<(), Lost> {
+    link.tracker.lose_journal(Unfit::Answered);
     let mut out = Vec::new();
     client::execute(&mut out, REFUSED.as_bytes());
     client::flush(&mut out);

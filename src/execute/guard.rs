@@ -5,20 +5,21 @@ use std::time::Duration;
 use crate::base::{Notice, SqlState};
 use crate::control::victims::Blocking;
 use crate::event::ClientLeft;
-use crate::event::clock::{self, Moment};
+use crate::event::clock::Moment;
 use crate::judge::{Guard, Retry, Waits};
 use crate::pace::blocker::{self, Blocker, Worker};
 use crate::pace::ladder::{Ladder, Next, Sample};
 use crate::plan::Target;
-use crate::upstream::call::{Call, Failed, Item, Progress};
+use crate::upstream::call::Failed;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 
 use super::attempt::{self, Attempt, Terms, client_timeout};
+use super::nap::{Nap, nap};
 use super::outcome::Outcome;
 use super::stall::{ONCE, StallWatch};
 use super::tell::tell;
-use super::{Run, fail, message};
+use super::{Run, fail, message, replay};
 
 /// While a statement waits, its client is told who is in the way at least so far apart.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -43,6 +44,13 @@ pub enum Work<'a> {
 
 /// Runs one statement under the ladder until it is done, has failed for a reason of its own, or time is over.
 pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
+    match guard.retry {
+        Retry::Replay => Box::pin(replay::run(run, work, guard)).await,
+        Retry::Transaction | Retry::Whole | Retry::Savepoint | Retry::Never => climb(run, work, guard).await,
+    }
+}
+
+async fn climb(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
     let mut wait = Wait::new(run, guard);
     let mut seen: Option<Vec<Blocker>> = None;
     let mut first = guard.first.as_slice();
@@ -103,7 +111,7 @@ pub async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Out
 }
 
 /// Whether nobody waits for the statement any more.
-fn has_left(run: &Run<'_>) -> bool {
+pub(super) fn has_left(run: &Run<'_>) -> bool {
     let left = run.link.client_reading == Reading::Closed;
     if left {
         ClientLeft { statement: "waited for a lock and was not run", pid: run.surroundings.place.pid }.emit();
@@ -112,12 +120,12 @@ fn has_left(run: &Run<'_>) -> bool {
 }
 
 /// No longer than the client itself would wait for a lock.
-fn patience_of(run: &Run<'_>, guard: &Guard, rung: Duration) -> Option<Duration> {
+pub(super) fn patience_of(run: &Run<'_>, guard: &Guard, rung: Duration) -> Option<Duration> {
     let own = client_timeout(&run.session.lock_timeout);
     (guard.waits == Waits::Briefly).then(|| own.map_or(rung, |own| own.min(rung)))
 }
 
-const fn blocking(guard: &Guard) -> Blocking {
+pub(super) const fn blocking(guard: &Guard) -> Blocking {
     match guard.waits {
         Waits::Briefly => Blocking::Whatever,
         Waits::AsSent => Blocking::StrongOnRelations,
@@ -125,7 +133,7 @@ const fn blocking(guard: &Guard) -> Blocking {
 }
 
 /// Runs the work once.
-async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Attempt, Lost> {
+pub(super) async fn once(run: &mut Run<'_>, work: Work<'_>, terms: Terms<'_>) -> Result<Attempt, Lost> {
     run.record.is_at(None);
     let watch = terms.watch;
     let attempt = match work {
@@ -156,7 +164,7 @@ pub(super) struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    fn new(run: &Run<'_>, guard: &'a Guard) -> Self {
+    pub(super) fn new(run: &Run<'_>, guard: &'a Guard) -> Self {
         Self::within(run, guard, retry_for(run, guard.retry))
     }
 
@@ -176,6 +184,11 @@ impl<'a> Wait<'a> {
             vacuum_told: false,
             learned: Vec::new(),
         }
+    }
+
+    /// It cannot be tried again after all.
+    pub(super) const fn is_under(&mut self, guard: &'a Guard) {
+        self.guard = guard;
     }
 
     /// Who is in the way now.
@@ -208,14 +221,14 @@ impl<'a> Wait<'a> {
     }
 
     /// Notes what an attempt was seen to queue for, so that the next one looks before it queues.
-    fn learn(&mut self, watch: &StallWatch<'_>) {
+    pub(super) fn learn(&mut self, watch: &StallWatch<'_>) {
         let new = watch.queued_for().filter(|new| new.mode.is_strong());
         let new = new.filter(|new| self.targets().all(|known| known.oid != new.oid));
         self.learned.extend(new);
     }
 
     /// Says once that autovacuum was cancelled.
-    fn vacuum_gives_way(&mut self, blockers: &[Blocker]) -> Option<Notice> {
+    pub(super) fn vacuum_gives_way(&mut self, blockers: &[Blocker]) -> Option<Notice> {
         let vacuum = blockers.iter().find(|it| it.worker == Worker::Autovacuum)?;
         let told = std::mem::replace(&mut self.vacuum_told, true);
         (!told).then(|| {
@@ -242,13 +255,13 @@ impl<'a> Wait<'a> {
 
     /// Whether an attempt that was cancelled for those who waited behind it was the last one: it cannot be repeated, or it
     /// always holds its locks for too long.
-    fn is_too_heavy(&mut self, watch: &StallWatch<'_>) -> bool {
+    pub(super) fn is_too_heavy(&mut self, watch: &StallWatch<'_>) -> bool {
         self.heavy += u32::from(watch.strike().is_some_and(|strike| strike.at_work));
         self.guard.retry == Retry::Never || self.heavy >= HEAVY_MAX
     }
 
     /// What the client hears then.
-    fn too_heavy(&self, watch: &StallWatch<'_>) -> Notice {
+    pub(super) fn too_heavy(&self, watch: &StallWatch<'_>) -> Notice {
         match (self.guard.retry, self.heavy) {
             (Retry::Never, _) => watch.others_waited(ONCE),
             (_, heavy) => {
@@ -276,13 +289,13 @@ impl<'a> Wait<'a> {
         Some(notice)
     }
 
-    async fn cancelled(&self, link: &mut Link) -> Result<Outcome, Lost> {
+    pub(super) async fn cancelled(&self, link: &mut Link) -> Result<Outcome, Lost> {
         fail::transaction(link).await?;
         let error = Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request");
         Ok(Outcome::own_error(&error.detail(self.story())))
     }
 
-    fn story(&self) -> String {
+    pub(super) fn story(&self) -> String {
         let elapsed = blocker::age(self.began.elapsed());
         match (self.guard.retry, self.attempts) {
             (Retry::Never, _) => format!("One attempt was made, which ended after {elapsed}."),
@@ -293,7 +306,11 @@ impl<'a> Wait<'a> {
     }
 }
 
-async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Result<Outcome, Lost> {
+pub(super) async fn give_up(
+    run: &mut Run<'_>,
+    wait: &Wait<'_>,
+    blockers: &[Blocker],
+) -> Result<Outcome, Lost> {
     let mut detail = wait.story();
     if !blockers.is_empty() {
         detail = format!("{detail} {}", blocker::describe(blockers));
@@ -303,7 +320,7 @@ async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Re
             "Only one short attempt is made where others may queue meanwhile (the transaction holds strong locks \
              already) or where what was done before cannot be done again. Run this statement in a transaction of its own."
         }
-        Retry::Transaction | Retry::Whole | Retry::Savepoint => {
+        Retry::Transaction | Retry::Whole | Retry::Savepoint | Retry::Replay => {
             "Try again when the sessions in the way have ended, or SET lockkeeper.retry_for to wait longer."
         }
     };
@@ -323,57 +340,6 @@ async fn give_up(run: &mut Run<'_>, wait: &Wait<'_>, blockers: &[Blocker]) -> Re
 /// Whether it is the client's `statement_timeout` that ends the waiting.
 fn statement_timeout_is_over(run: &Run<'_>, wait: &Wait<'_>) -> bool {
     client_timeout(&run.session.statement_timeout).is_some_and(|limit| wait.began.elapsed() >= limit)
-}
-
-/// How a nap ended.
-enum Nap {
-    /// It was slept out; who was in the way just before, if there was time to look.
-    Over(Option<Vec<Blocker>>),
-    /// Something ended it, a cancel request most likely; the server's words.
-    Ended(Failed),
-}
-
-/// So long a nap has gone on before the client is told, so that the server is at it even on a busy machine.
-const TELL_AFTER: Duration = Duration::from_millis(15);
-
-/// The last part of a nap, in which it is looked who is in the way.
-const LOOK_BEFORE_END: Duration = Duration::from_millis(20);
-
-/// Sleeps inside the server, so that a cancel request ends it whichever way it comes.
-///
-/// The server forgets a cancel request that finds it idle: so the client is told once the server is at it, and the next
-/// look is taken while it still sleeps.
-async fn nap(
-    run: &mut Run<'_>,
-    wait: &Wait<'_>,
-    sleep: Duration,
-    words: Option<Notice>,
-) -> Result<Nap, Lost> {
-    let seconds = sleep.as_secs_f64().to_string();
-    let item = Item::ours("SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)").with(vec![&seconds]);
-    let mut call = Call::start(run.link, &[item]).await;
-    let began = Moment::now();
-    let mut words = words;
-    let mut blockers = None;
-    loop {
-        let until = if words.is_some() { TELL_AFTER } else { sleep.saturating_sub(LOOK_BEFORE_END) };
-        let left = until.saturating_sub(began.elapsed());
-        let step = if words.is_some() || blockers.is_none() {
-            clock::within(left, call.step(run.link)).await
-        } else {
-            Some(call.step(run.link).await)
-        };
-        match (step.transpose()?, words.take()) {
-            (None, Some(words)) => tell(run.link, &[words]).await,
-            (None, None) => blockers = Some(wait.look(run).await),
-            (Some(Progress::Done), _) => break,
-            (Some(Progress::ClientGone), _) => {}
-        }
-    }
-    Ok(match call.into_answer().failed {
-        Some(failed) => Nap::Ended(failed),
-        None => Nap::Over(blockers),
-    })
 }
 
 /// The client's own time-outs mean its whole statement, waiting included.

@@ -104,7 +104,11 @@ impl<'a> StallWatch<'a> {
             stall: Stall::new(run.policy.max_stall),
             max_stall: run.policy.max_stall,
             began: now,
-            since: if retry == Retry::Never && was_begun { Since::Before } else { Since::Began },
+            since: if matches!(retry, Retry::Never | Retry::Replay) && was_begun {
+                Since::Before
+            } else {
+                Since::Began
+            },
             blocking: Blocking::Whatever,
             queued_at: Cell::default(),
             queued_for: RefCell::default(),

@@ -118,6 +118,8 @@ pub enum Retry {
     Whole,
     /// In the client's transaction, which holds no strong lock: back to a savepoint.
     Savepoint,
-    /// In a transaction that already holds strong locks, or an implicit one: one attempt, at the top of the ladder.
+    /// In the client's transaction, which holds strong locks already: by the whole transaction, as far as that can be sent once more.
+    Replay,
+    /// What cannot be done again, or stands in an implicit transaction: one attempt, at the top of the ladder.
     Never,
 }

@@ -8,8 +8,9 @@ use crate::sql::statement::{Kind, Opaque, Place, Script, Statement};
 /// How a message may be tried again where it stands.
 pub(super) fn of(standing: Standing, script: &Script, facts: &Facts) -> Retry {
     match (standing, script.statements.as_slice()) {
-        (Standing::Implicit | Standing::Explicit { holds_strong: true }, _) => Retry::Never,
+        (Standing::Implicit, _) => Retry::Never,
         (_, statements) if !statements.iter().all(is_repeatable) => Retry::Never,
+        (Standing::Explicit { holds_strong: true }, _) => Retry::Replay,
         (Standing::Explicit { holds_strong: false }, _) => Retry::Savepoint,
         (Standing::Outside, [statement]) if may_run_in_block(statement, facts) => Retry::Transaction,
         (Standing::Outside, _) => Retry::Whole,

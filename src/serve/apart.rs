@@ -38,6 +38,7 @@ pub(super) async fn run(
         scratch: desk.scratch,
         replication: desk.replication,
         lockers: desk.lockers,
+        lease: &mut *desk.lease,
     };
     let mut from = 0;
     let mut rest = script.statements.as_slice();

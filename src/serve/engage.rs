@@ -7,11 +7,13 @@ use std::task::Poll;
 
 use crate::base::{Notice, SqlState};
 use crate::execute::catalogue;
+use crate::execute::lease::Lease;
 use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, message};
 use crate::judge::{Mode, Policy, Standing};
 use crate::live::lockers::Known;
 use crate::session::prepared::Why;
+use crate::session::repeat::Unfit;
 use crate::sql::{self, Calls};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
@@ -24,7 +26,7 @@ use crate::wire::{Frame, Header};
 
 use super::lockers::note_made;
 use super::relay::{Scratch, poll_server};
-use super::{failed, portal, queued, statement, walsender};
+use super::{failed, lease, portal, queued, statement, walsender};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Desk<'a> {
     pub replication: Replication,
     /// Functions that may lock.
     pub lockers: &'a Known,
+    /// What is known of the open transaction, where it holds strong locks.
+    pub lease: &'a mut Option<Box<Lease>>,
 }
 
 impl Desk<'_> {
@@ -75,6 +79,9 @@ pub(super) struct Sent<'a> {
 pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     let Surroundings { live, place, .. } = desk.surroundings;
     live.left_overs().ask_once(&place.database);
+    if lease::has_lapsed(desk) {
+        return lease::resume(desk).await;
+    }
     if desk.policy.mode == Mode::Off && desk.link.owed.is_none() && desk.link.tracker.deferred().is_none() {
         let total = Header::peek(&desk.link.held).map_err(Lost::ClientMalformed)?.map_or(0, Header::total);
         desk.link.forward_held(total).await;
@@ -362,6 +369,13 @@ pub(super) async fn finish(link: &mut Link, way: Way, outcome: Outcome) -> Resul
     Ok(())
 }
 
+/// Drops the message at the front of `link.held`, which is answered here; its transaction cannot be sent once more.
 pub(super) fn drop_held(link: &mut Link, total: usize) {
-    link.held.drain(..total.min(link.held.len()));
+    take_held(link, total);
+    link.tracker.lose_journal(Unfit::Answered);
+}
+
+/// Takes the message at the front of `link.held` out, to be run in its place.
+pub(super) fn take_held(link: &mut Link, total: usize) -> Vec<u8> {
+    link.held.drain(..total.min(link.held.len())).collect()
 }

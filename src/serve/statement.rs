@@ -10,6 +10,7 @@ use crate::execute::{Run, defer, fail, guard, message, plan, script, summary};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
+use crate::session::repeat::Unfit;
 use crate::sql::statement::{Opaque, Place, Readable, Statement};
 use crate::sql::{self, Kind, Script};
 use crate::upstream::call::{Call, Item};
@@ -17,9 +18,9 @@ use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
 
 use super::consider::{Case, Considered, consider};
-use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing};
+use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing, take_held};
 use super::held::{self, Entry};
-use super::{apart, portal, queued};
+use super::{apart, lease, portal, queued};
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
@@ -59,7 +60,11 @@ pub(super) async fn run_held(
     answer: Answer,
 ) -> Result<Ended, Lost> {
     if let Some(outcome) = Box::pin(queued::look_after(desk, script, sent)).await? {
-        drop_held(desk.link, sent.total);
+        let frame = take_held(desk.link, sent.total);
+        match outcome {
+            Outcome::Failed(_) => desk.link.tracker.lose_journal(Unfit::Answered),
+            _ => desk.link.tracker.ran(&frame),
+        }
         return Ok(Ended::With(outcome));
     }
     if desk.link.tracker.status() == Status::Failed {
@@ -141,8 +146,7 @@ async fn act(
     if own_batch && !batch_ended {
         end_batch(desk.link).await?;
     }
-    let frame: Vec<u8> = desk.link.held.get(..sent.total).unwrap_or_default().to_vec();
-    drop_held(desk.link, sent.total);
+    let frame = take_held(desk.link, sent.total);
     let work = match sent.way {
         Way::ExtendedRows => Work::Portal(&frame),
         Way::Extended if watched => Work::Portal(&frame),
@@ -153,8 +157,17 @@ async fn act(
         portal::give_way(desk.link).await?;
     }
     let outcome = carry_out(desk, &case, &entry, (work, script)).await?;
-    if !matches!(outcome, Outcome::Failed(_)) {
+    if matches!(outcome, Outcome::Failed(_)) {
+        desk.link.tracker.lose_journal(Unfit::Answered);
+    } else {
         desk.link.tracker.remember(past);
+        match &case.judgement.decision {
+            // It was never sent.
+            Decision::Defer(deferral) if deferral.now.is_empty() => desk.link.tracker.answered_apart(),
+            Decision::Defer(_) => desk.link.tracker.lose_journal(Unfit::Answered),
+            _ => desk.link.tracker.ran(&frame),
+        }
+        lease::begin(desk, &case);
     }
     Ok(Ended::With(entry.close(outcome)))
 }

@@ -1,6 +1,5 @@
 //! One session from its first byte to its last.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,16 +9,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::base::{Notice, SqlState};
-use crate::control::{Control, ControlSettings};
 use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
+use crate::execute::lease::{Lease, Overdue};
 use crate::execute::{Canceller, Place, Surroundings};
 use crate::judge::Policy;
 use crate::live::lockers::Known;
 use crate::live::{Aim, CancelEntry, Live, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
-use crate::sql::Memory;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
 use crate::wire::notice;
@@ -27,55 +25,21 @@ use crate::wire::startup::Replication;
 
 use super::console;
 use super::engage::{self, Desk};
-use super::eye::{MEMORY_BYTES, Watcher};
+use super::eye::Watcher;
 use super::farewell::{idle_too_long, shutdown, without_a_word};
 use super::greet::{Greeting, greet};
+use super::lease;
 use super::listener::Accepted;
 use super::login::{self, Ended, Session, Way};
 use super::oversize;
 use super::portal;
 use super::refuse::refuse;
-use super::relay::{self, Halt, Relay, Scratch};
-use super::settings::{Oversize, Ready, Serving};
+use super::relay::{Halt, Relay};
+use super::settings::{Oversize, Ready};
+use super::worker_state::WorkerState;
 
 /// A client that does not read is not waited for when its session is over.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
-
-/// What the sessions of one worker share: all of it lives on one core.
-pub struct WorkerState {
-    serving: Arc<Serving>,
-    scratch: Scratch,
-    memory: RefCell<Memory>,
-    control: RefCell<Option<(Arc<Ready>, Rc<Control>)>>,
-}
-
-impl WorkerState {
-    /// A worker without sessions.
-    pub fn new(serving: &Arc<Serving>) -> Self {
-        Self {
-            serving: Arc::clone(serving),
-            scratch: relay::scratch(),
-            memory: RefCell::new(Memory::new(MEMORY_BYTES)),
-            control: RefCell::default(),
-        }
-    }
-
-    /// The control connections under the settings that hold now; a reload begins new ones.
-    fn control(&self, ready: &Arc<Ready>) -> Rc<Control> {
-        let mut slot = self.control.borrow_mut();
-        if let Some((under, control)) = &*slot
-            && Arc::ptr_eq(under, ready)
-        {
-            return Rc::clone(control);
-        }
-        let settings = ready.settings.upstream.control.clone();
-        let settings = settings
-            .map(|login| ControlSettings::new(login, &ready.upstream).installing(ready.settings.install));
-        let control = Rc::new(Control::new(settings));
-        *slot = Some((Arc::clone(ready), Rc::clone(&control)));
-        control
-    }
-}
 
 /// Serves one connection.
 pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
@@ -89,6 +53,8 @@ pub async fn session(accepted: Accepted, state: Rc<WorkerState>) {
 struct Begun {
     link: Link,
     about: About,
+    /// What is known of the open transaction, where it holds strong locks.
+    lease: Option<Box<Lease>>,
 }
 
 /// What is known of a session beside its sockets; needed only when something happens.
@@ -96,7 +62,7 @@ struct About {
     place: Place,
     replication: Replication,
     host: usize,
-    cancel_packet: Vec<u8>,
+    cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
     _seat: crate::live::Seat,
@@ -164,13 +130,13 @@ fn begun(
         },
         replication: identity.replication,
         host,
-        cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default(),
+        cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default().into(),
         cancel,
         _seat: seat,
     };
     let mut link = Link::new(client, upstream, tracker, from_client);
     link.pass_on(&from_server).ok()?;
-    Some(Box::new(Begun { link, about }))
+    Some(Box::new(Begun { link, about, lease: None }))
 }
 
 /// Passes a cancel request on when its turn has come; a session of ours that waits outside the server notes it too.
@@ -219,6 +185,8 @@ enum Care {
     Rest,
     /// It is too long, and its beginning has gone upstream.
     TooLate,
+    /// There is no message: others have waited for too long for strong locks of the open transaction.
+    Lease(Overdue),
     /// There is no message: the session keeps a portal that it does not need, and somebody waits for its end.
     Free,
 }
@@ -236,12 +204,14 @@ enum Wake {
     Halt(Result<Halt, Lost>),
     StopNews,
     IdleLimit,
+    Overdue(Overdue),
     Idle,
     Nudged,
 }
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
     let (mut eye, idle_timeout) = watcher(&begun.about, state);
+    let mut leased = lease::watch(&mut begun.lease, &begun.link.tracker, (&begun.about.place, state));
     let mut stop = state.serving.live.stop();
     let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
     let mut last_active = Moment::now();
@@ -267,6 +237,9 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
             if nudge.as_ref().is_some_and(|nudge| nudge.is_asked(&mut listening, cx.waker())) {
                 return Poll::Ready(Wake::Nudged);
             }
+            if let Some(overdue) = lease::poll(&mut leased, &relay.link().tracker, cx) {
+                return Poll::Ready(Wake::Overdue(overdue));
+            }
             if stopping && relay.link().tracker.is_idle() {
                 return Poll::Ready(Wake::Idle);
             }
@@ -276,6 +249,7 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
         match wake {
             Wake::Halt(halt) => return halt.map(turn),
             Wake::Idle => return Ok(Turn::End(shutdown())),
+            Wake::Overdue(overdue) => return Ok(Turn::Care(Care::Lease(overdue))),
             Wake::Nudged if relay.link().tracker.keeps_finished_portal() => {
                 return Ok(Turn::Care(Care::Free));
             }
@@ -321,7 +295,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     let canceller = Canceller {
         upstream: Arc::clone(&ready.upstream),
         host: about.host,
-        packet: about.cancel_packet.clone(),
+        packet: about.cancel_packet.to_vec(),
     };
     let never = AtomicBool::new(false);
     let surroundings = Surroundings {
@@ -341,10 +315,12 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         scratch: &state.scratch,
         replication: about.replication,
         lockers: &about.lockers,
+        lease: &mut begun.lease,
     };
     let mut words = None;
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,
+        (Care::Lease(overdue), _) => lease::over(&mut desk, overdue).await?,
         (Care::Free, _) => portal::free(desk.link, about.place.pid).await?,
         (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,

@@ -7,9 +7,12 @@
 //! last byte is not forwarded before everything in it was looked at.
 
 pub mod deferred;
+mod digest;
 pub mod expected;
 pub mod eye;
+pub mod journal;
 pub mod prepared;
+pub mod repeat;
 pub mod tracker;
 mod unnamed;
 

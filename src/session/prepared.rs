@@ -44,6 +44,13 @@ struct Portal {
     state: State,
 }
 
+/// The portals of one transaction.
+#[derive(Debug, Default)]
+pub struct Portals {
+    all: HashMap<Vec<u8>, Portal>,
+    bytes: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Fresh,
@@ -152,6 +159,16 @@ impl Prepared {
     /// Whether the statement behind a portal has been run in its place.
     pub fn has_run(&self, portal: &[u8]) -> bool {
         self.portals.get(portal).is_some_and(|portal| portal.state == State::Run)
+    }
+
+    /// Takes the portals out, before their transaction ends.
+    pub fn take_portals(&mut self) -> Portals {
+        Portals { all: std::mem::take(&mut self.portals), bytes: std::mem::take(&mut self.portal_bytes) }
+    }
+
+    /// Puts them back.
+    pub fn put_portals(&mut self, portals: Portals) {
+        (self.portals, self.portal_bytes) = (portals.all, portals.bytes);
     }
 
     /// Portals end with their transaction.

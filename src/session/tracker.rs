@@ -1,5 +1,7 @@
 //! Follows both directions of a session, in place, and says where the client's stream must be stopped.
 
+use std::num::NonZeroU32;
+
 use crate::effects::Past;
 use crate::sql::{LongText, Triage};
 use crate::wire::frame::HEADER_BYTES;
@@ -11,10 +13,15 @@ use crate::wire::{Header, Malformed};
 use super::deferred::{Queue, Task};
 use super::expected::Expected;
 use super::eye::{Eye, Reading, Seen, Stop};
+use super::journal::Journal;
 use super::prepared::Prepared;
+use super::repeat::Unfit;
 use super::unnamed::Unnamed;
 
 mod judge;
+mod transaction;
+
+pub use transaction::Transaction;
 
 /// One session's bookkeeping over both directions.
 #[derive(Debug)]
@@ -40,6 +47,10 @@ pub struct Tracker {
     renamed: Option<Box<str>>,
     /// What guarded statements of the open transaction have done; boxed, since most sessions never have one.
     past: Option<Box<Past>>,
+    /// What the open transaction has said and heard; boxed and gone with it.
+    journal: Option<Box<Journal>>,
+    /// The prepared statement that begins transactions, by the hash of its name: what is taken for it by mistake ends at once.
+    named_begin: Option<NonZeroU32>,
     attention: Attention,
     /// What the open transaction has left for the time behind its COMMIT.
     deferred: Option<Box<Queue>>,
@@ -48,8 +59,10 @@ pub struct Tracker {
 /// Whether the next statement is stopped at whatever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attention {
-    ToWatched,
-    ToNext,
+    Watched,
+    Next,
+    /// Whatever message it is.
+    Anything,
 }
 
 impl Tracker {
@@ -70,19 +83,21 @@ impl Tracker {
             reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
             renamed: None,
             past: None,
-            attention: Attention::ToWatched,
+            journal: None,
+            named_begin: None,
+            attention: Attention::Watched,
             deferred: None,
         }
     }
 
     /// Asks for a stop at every Query and Parse, because there is something to be done before one can run.
     pub fn stop_at_next(&mut self) {
-        self.attention = Attention::ToNext;
+        self.attention = Attention::Next;
     }
 
     /// Only watched statements are stopped at again.
     pub fn stop_at_watched(&mut self) {
-        self.attention = Attention::ToWatched;
+        self.attention = Attention::Watched;
     }
 
     /// What the open transaction has queued.
@@ -166,6 +181,13 @@ impl Tracker {
     /// Looks at bytes from the client.
     #[inline]
     pub fn client(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {
+        let seen = self.follow(bytes, eye)?;
+        self.record(bytes.get(..seen.forward).unwrap_or_default());
+        Ok(seen)
+    }
+
+    #[inline]
+    fn follow(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -191,6 +213,7 @@ impl Tracker {
             if header.kind == client::EXECUTE {
                 self.execute(body);
             }
+            self.begin_journal(header, body, at);
             self.sent(header.kind);
             if self.long.is_some() {
                 at += HEADER_BYTES + self.inspect_max;
@@ -226,6 +249,7 @@ impl Tracker {
 
     /// Notes that a long message goes upstream unseen, of which `sent` bytes, its header among them, have gone.
     pub fn pass_unseen(&mut self, header: Header, sent: usize) {
+        self.lose_journal(Unfit::TooLong);
         self.sent(header.kind);
         self.passing = header.total().saturating_sub(sent);
     }
@@ -339,10 +363,12 @@ impl Tracker {
     fn ready(&mut self, body: &[u8]) {
         if let Some(status) = body.first().and_then(|byte| Status::from_byte(*byte)) {
             self.status = status;
-            self.past = self.past.take().filter(|_| status != Status::Idle);
-            if status == Status::Idle && self.deferred.is_some() {
-                // It was rolled back: a COMMIT takes the queue out before.
-                self.take_deferred();
+            if status == Status::Idle {
+                (self.past, self.journal) = (None, None);
+                if self.deferred.is_some() {
+                    // It was rolled back: a COMMIT takes the queue out before.
+                    self.take_deferred();
+                }
             }
         }
     }
@@ -354,7 +380,9 @@ impl Tracker {
     fn tag(&mut self, body: &[u8]) {
         match body {
             b"BEGIN\0" | b"START TRANSACTION\0" => self.status = Status::InTransaction,
-            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => (self.status, self.past) = (Status::Idle, None),
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => {
+                (self.status, self.past, self.journal) = (Status::Idle, None, None);
+            }
             b"ROLLBACK\0" => self.status = Status::Idle,
             _ => {}
         }

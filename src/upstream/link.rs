@@ -19,7 +19,7 @@ use super::debt::{IfLost, Owed};
 use super::directives::Directives;
 
 /// While a statement is looked after, at most so many bytes of the client's are taken in advance.
-const AHEAD_MAX: usize = 64 << 10;
+pub const AHEAD_MAX: usize = 64 << 10;
 
 /// Bytes read at once while frames are taken one by one.
 const READ_BYTES: usize = 16 << 10;
@@ -220,6 +220,7 @@ impl Link {
     /// Passes bytes to the client, keeping what it does not take at once.
     #[inline]
     pub fn offer_client(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Lost> {
+        self.tracker.told(bytes);
         self.to_client.offer(&mut self.client, cx, bytes).map_err(|error| Lost::Client(Some(error)))
     }
 
@@ -256,21 +257,24 @@ impl Link {
 
     /// Sends bytes of ours, or held ones, to the server.
     pub async fn send(&mut self, bytes: &[u8]) {
+        self.offer(bytes).await;
+        poll_fn(|cx| self.poll_drain_upstream(cx)).await;
+    }
+
+    /// The same, without waiting until the server has taken them: it may have to answer first.
+    pub async fn offer(&mut self, bytes: &[u8]) {
         poll_fn(|cx| {
             self.offer_upstream(cx, bytes);
             Poll::Ready(())
         })
         .await;
-        poll_fn(|cx| self.poll_drain_upstream(cx)).await;
     }
 
     /// Sends the held message of `total` bytes on to the server, as its client's own.
     pub async fn forward_held(&mut self, total: usize) {
         let rest = self.held.split_off(total.min(self.held.len()));
         let frame = std::mem::replace(&mut self.held, rest);
-        if let Some(kind) = frame.first() {
-            self.tracker.sent(*kind);
-        }
+        self.tracker.forwarded(&frame);
         self.send(&frame).await;
     }
 
@@ -353,6 +357,8 @@ impl Link {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, Lost>> {
+        // What the server has not taken yet may be what it is to answer.
+        let _ = self.poll_drain_upstream(cx);
         loop {
             if let Some(frame) = self.take_arrived()? {
                 return Poll::Ready(Ok(frame));

@@ -102,12 +102,16 @@ fn nobody_waits_while_holding_a_lock_taken_nowait() {
     let mut other = stage.straight();
     other.all(&["CREATE TABLE second (a int)", "BEGIN", "SELECT * FROM second"]);
     let mut client = stage.through();
+    client.all(&["SET lockkeeper.retry_for = '300ms'"]);
     for first in [
         "LOCK TABLE orders NOWAIT",
         "-- lockkeeper: allow lock-queue because it is quick\nALTER TABLE orders ADD IF NOT EXISTS a int",
     ] {
         client.all(&["BEGIN", first]);
-        assert_eq!(client.query("ALTER TABLE second ADD b int").failure(), "55P03", "{first}");
+        let answer = client.query("ALTER TABLE second ADD b int");
+        assert_eq!(answer.failure(), "55P03", "{first}");
+        let aside = "NOTICE: the transaction is rolled back for now, so that nobody waits for its locks";
+        assert_eq!(answer.told().first().map(String::as_str), Some(aside), "{first}");
         client.all(&["ROLLBACK"]);
     }
 }

@@ -143,7 +143,7 @@ fn several_statements_are_one_transaction() {
 fn in_a_transaction() {
     for (text, standing, expected) in [
         ("ALTER TABLE orders ADD c int", IN_TRANSACTION, "Savepoint"),
-        ("ALTER TABLE orders ADD c int", HOLDS_STRONG, "Never"),
+        ("ALTER TABLE orders ADD c int", HOLDS_STRONG, "Replay"),
         ("ALTER TABLE fresh ADD c int", HOLDS_STRONG, "forward"),
         ("ALTER TABLE orders ADD c int; SET CONSTRAINTS ALL IMMEDIATE", IN_TRANSACTION, "Savepoint"),
         ("SAVEPOINT a; ALTER TABLE orders ADD c int", IN_TRANSACTION, "Never"),

@@ -18,6 +18,9 @@ const HEAD_MIN: usize = 4 << 10;
 impl Tracker {
     #[inline]
     pub(super) fn judge(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
+        if self.attention == Attention::Anything {
+            return Stop::Engage;
+        }
         match header.kind {
             client::QUERY | client::PARSE => self.judge_text(header, body, eye),
             client::BIND | client::EXECUTE if !self.prepared.is_empty() || self.deferred.is_some() => {
@@ -54,7 +57,7 @@ impl Tracker {
         } else {
             body
         };
-        if whole && (self.attention == Attention::ToNext || self.deferred.is_some()) {
+        if whole && (self.attention == Attention::Next || self.deferred.is_some()) {
             return Stop::Engage;
         }
         if whole && header.body <= self.inspect_max {

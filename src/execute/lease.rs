@@ -1,0 +1,146 @@
+//! The lease on the strong locks of an open transaction: while none of its guarded statements runs, somebody looks who waits for
+//! them, and past `max_stall` the locks go.
+//!
+//! Invariant: nobody looks for a session whose transaction holds no strong lock.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::base::{Notice, Period, SqlState};
+use crate::control::Control;
+use crate::control::victims::Blocking;
+use crate::event::clock::{self, Moment};
+use crate::judge::Policy;
+use crate::live::Live;
+use crate::pace::stall::{Next, Sample, Stall};
+use crate::session::repeat::{Repeat, Unfit};
+use crate::upstream::{Link, Lost};
+
+use super::catalogue::SessionSettings;
+use super::{Place, repeat};
+
+/// What is known of a transaction that holds strong locks.
+#[derive(Debug)]
+pub struct Lease {
+    /// The session's settings, as the last guarded statement has found them.
+    pub session: SessionSettings,
+    /// The policy that it was under.
+    pub policy: Policy,
+    /// The transaction was rolled back upstream, unseen by its client.
+    pub lapsed: Option<Lapsed>,
+}
+
+/// A transaction that was rolled back while its client was silent.
+#[derive(Debug)]
+pub struct Lapsed {
+    /// As it is sent once more; why not, if it cannot be.
+    pub repeat: Result<Repeat, Unfit>,
+    /// Who waited.
+    pub overdue: Overdue,
+}
+
+/// Others have waited for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overdue {
+    /// How many.
+    pub victims: usize,
+    /// The longest of their waits.
+    pub longest: Duration,
+}
+
+impl Overdue {
+    fn story(self, max_stall: Duration) -> String {
+        let who = match self.victims {
+            1 => "One session was".to_owned(),
+            more => format!("{more} sessions were"),
+        };
+        let millis = |time: Duration| Period::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        format!(
+            "{who} waiting for its locks, the longest for {}; max_stall is {}.",
+            millis(self.longest),
+            millis(max_stall)
+        )
+    }
+}
+
+impl Lease {
+    /// On the terms of the last guarded statement.
+    pub fn new(session: &SessionSettings, policy: &Policy) -> Self {
+        Self { session: session.clone(), policy: policy.clone(), lapsed: None }
+    }
+
+    /// What the client of a transaction hears that cannot be brought back.
+    pub fn lost(&self, overdue: Overdue, unfit: &Unfit) -> Notice {
+        let story = overdue.story(self.policy.max_stall);
+        Notice::error(
+            SqlState::LOCK_NOT_AVAILABLE,
+            "transaction was rolled back because others waited for its locks",
+        )
+        .detail(format!("It was idle. {story} It cannot be repeated, since {unfit}."))
+        .hint(HINT)
+    }
+
+    /// What the client hears of its statement that was cancelled.
+    pub fn cut(&self, overdue: Overdue) -> Notice {
+        let story = overdue.story(self.policy.max_stall);
+        Notice::error(
+            SqlState::LOCK_NOT_AVAILABLE,
+            "canceling statement because others waited for locks of its transaction",
+        )
+        .detail(story)
+        .hint(HINT)
+    }
+}
+
+const HINT: &str = "Run the whole transaction again. Let what takes long, and pauses, come before the statements that lock, or SET \
+                    lockkeeper.max_stall to let others wait longer.";
+
+/// Waits until others have waited for too long behind a session's strong locks.
+pub async fn until_overdue(
+    (control, live): (Rc<Control>, &Live),
+    place: &Place,
+    max_stall: Duration,
+) -> Overdue {
+    let stall = Stall::new(max_stall);
+    let mut waiting: HashMap<i32, Moment> = HashMap::new();
+    let (mut last, mut longest) = (Moment::now(), Duration::ZERO);
+    loop {
+        match stall.next(&Sample { longest }) {
+            Next::Look { after } => clock::pause(after).await,
+            Next::Cancel => return Overdue { victims: waiting.len(), longest },
+        }
+        let at = Moment::now();
+        longest = Duration::ZERO;
+        let Some(behind) = control.behind(&place.database, place.pid, Blocking::StrongOnRelations).await
+        else {
+            continue;
+        };
+        let ours = live.ledger().processes();
+        let mut now = HashMap::new();
+        for victim in &behind.victims {
+            if u32::try_from(victim.pid).is_ok_and(|pid| ours.contains(&pid)) {
+                continue;
+            }
+            let unseen = waiting.get(&victim.pid).copied().unwrap_or(last);
+            longest = longest.max(victim.waited.unwrap_or_else(|| unseen.elapsed()));
+            now.insert(victim.pid, unseen);
+        }
+        (waiting, last) = (now, at);
+    }
+}
+
+/// Rolls the transaction back upstream; to its client it stays open.
+pub async fn lapse(link: &mut Link, overdue: Overdue) -> Result<Lapsed, Lost> {
+    let mut repeat = link.tracker.repeat();
+    let transaction = repeat::set_aside(link).await?;
+    if let Ok(fit) = &mut repeat
+        && let Some(unfit) = repeat::calls_anything(link, fit).await?
+    {
+        repeat = Err(unfit);
+    }
+    link.tracker.portal_closed();
+    link.tracker.put_transaction(transaction);
+    link.tracker.stop_at_anything();
+    Ok(Lapsed { repeat, overdue })
+}

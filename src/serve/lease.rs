@@ -1,0 +1,215 @@
+//! What becomes of a transaction whose strong locks others have waited for too long, while none of its guarded statements ran.
+//!
+//! Where its client is silent it is rolled back upstream, and sent once more before the client's next message; to the client it
+//! stays open. A statement that runs is cancelled.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::base::SqlState;
+use crate::event::LeaseOver;
+use crate::event::clock;
+use crate::execute::lease::{self, Lapsed, Lease, Overdue};
+use crate::execute::outcome::Outcome;
+use crate::execute::{Place, Run, Surroundings, repeat, replay};
+use crate::judge::Mode;
+use crate::live::ledger::{Reach, State, Whose};
+use crate::session::Tracker;
+use crate::sql::triage;
+use crate::upstream::call::pass;
+use crate::upstream::link::{AHEAD_MAX, Arrival, Link, Lost};
+use crate::wire::Frame;
+use crate::wire::client;
+use crate::wire::client::query_text;
+use crate::wire::fields::sqlstate;
+use crate::wire::kind::{client as from_client, server};
+use crate::wire::notice;
+
+use super::engage::{Desk, Way, drop_held, finish};
+use super::consider::Case;
+use super::worker_state::WorkerState;
+
+/// Notes on which terms a transaction holds strong locks, after a guarded statement in it.
+pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
+    let leased = case.policy.mode == Mode::Enforce && desk.link.tracker.holds_strong_lock();
+    *desk.lease = leased.then(|| Box::new(Lease::new(&case.session, &case.policy)));
+}
+
+/// The watch over a session's strong locks while its messages are relayed.
+pub(super) type Watch<'a> = Pin<Box<dyn Future<Output = Overdue> + 'a>>;
+
+/// Begins to watch, where the session has any; forgets what is known of a transaction that is over.
+pub(super) fn watch<'a>(
+    lease: &mut Option<Box<Lease>>,
+    tracker: &Tracker,
+    (place, state): (&'a Place, &'a WorkerState),
+) -> Option<Watch<'a>> {
+    if !tracker.holds_strong_lock() {
+        *lease = None;
+    }
+    let max_stall = lease.as_ref().filter(|lease| lease.lapsed.is_none())?.policy.max_stall;
+    let control = Some(state.control_now()).filter(|control| control.is_configured())?;
+    Some(Box::pin(lease::until_overdue((control, state.live()), place, max_stall)))
+}
+
+/// Whether others have waited for too long.
+#[inline]
+pub(super) fn poll(
+    watch: &mut Option<Watch<'_>>,
+    tracker: &Tracker,
+    cx: &mut Context<'_>,
+) -> Option<Overdue> {
+    let looking = watch.as_mut()?;
+    if !tracker.holds_strong_lock() {
+        *watch = None;
+        return None;
+    }
+    match looking.as_mut().poll(cx) {
+        Poll::Ready(overdue) => Some(overdue),
+        Poll::Pending => None,
+    }
+}
+
+/// Whether the open transaction is not open upstream.
+pub(super) fn has_lapsed(desk: &Desk<'_>) -> bool {
+    desk.lease.as_ref().is_some_and(|lease| lease.lapsed.is_some())
+}
+
+/// Lets go of the locks.
+pub(super) async fn over(desk: &mut Desk<'_>, overdue: Overdue) -> Result<(), Lost> {
+    let Some(lease) = desk.lease.as_mut() else { return Ok(()) };
+    if !desk.link.tracker.holds_strong_lock() {
+        return Ok(());
+    }
+    let Overdue { victims, longest } = overdue;
+    LeaseOver { victims, longest, pid: desk.surroundings.place.pid }.emit();
+    if desk.link.tracker.is_idle_in_transaction() {
+        lease.lapsed = Some(lease::lapse(desk.link, overdue).await?);
+        return Ok(());
+    }
+    desk.surroundings.canceller.cancel().await;
+    let mut words = Vec::new();
+    notice::encode(&lease.cut(overdue), &mut words);
+    tell_in_place(desk.link, &words).await
+}
+
+/// Passes on what the server still owes, with other words for the cancel.
+async fn tell_in_place(link: &mut Link, words: &[u8]) -> Result<(), Lost> {
+    if !link.tracker.at_boundary() {
+        // In the middle of a message the server's own must do.
+        return Ok(());
+    }
+    if link.tracker.expected.needs_flush() {
+        let mut out = Vec::new();
+        client::flush(&mut out);
+        link.send(&out).await;
+    }
+    while !link.tracker.expected.is_quiet() {
+        let Arrival::Frame(kind, body) = link.next().await? else { continue };
+        link.tracker.received(kind, &body);
+        if kind == server::ERROR && sqlstate(&body) == SqlState::QUERY_CANCELED {
+            link.tell(words).await;
+        } else {
+            pass(link, kind, &body).await;
+        }
+    }
+    Ok(())
+}
+
+/// Brings the transaction back before the client's next message, which stands at the front of `link.held`.
+pub(super) async fn resume(desk: &mut Desk<'_>) -> Result<(), Lost> {
+    let Some(kind) = desk.link.held.first().copied() else { return Ok(()) };
+    let Some(lapsed) = desk.lease.as_mut().and_then(|lease| lease.lapsed.take()) else { return Ok(()) };
+    desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
+    if desk.link.owed.is_some() {
+        desk.link.tracker.stop_at_next();
+    } else {
+        desk.link.tracker.stop_at_watched();
+    }
+    if kind == from_client::TERMINATE {
+        return Ok(());
+    }
+    if ends(desk.link) == Some(End::Rollback) {
+        // There is nothing to be brought back for.
+        return repeat::open_empty(desk.link).await;
+    }
+    let Some(outcome) = bring_back(desk, lapsed).await? else { return Ok(()) };
+    *desk.lease = None;
+    answer(desk.link, kind, outcome).await
+}
+
+/// Brings the transaction back; what the client is to hear if that cannot be.
+async fn bring_back(desk: &mut Desk<'_>, lapsed: Lapsed) -> Result<Option<Outcome>, Lost> {
+    let Some(lease) = desk.lease.as_deref() else { return Ok(None) };
+    let repeat = match lapsed.repeat {
+        Ok(repeat) => repeat,
+        Err(unfit) => {
+            repeat::leave(desk.link);
+            repeat::open_failed(desk.link).await?;
+            return Ok(Some(Outcome::own_error(&lease.lost(lapsed.overdue, &unfit))));
+        }
+    };
+    let Surroundings { live, place, canceller, cancel, .. } = desk.surroundings;
+    let whose = Whose {
+        user: place.user.clone(),
+        database: place.database.clone(),
+        application_name: place.application_name.clone(),
+        pid: place.pid,
+    };
+    let reach = Reach { cancel: cancel.cloned(), host: canceller.host, packet: canceller.packet.clone() };
+    let record = live.ledger().begin("the open transaction", &[], (whose, reach), clock::wall());
+    let transaction = repeat::leave(desk.link);
+    let mut run = Run {
+        link: desk.link,
+        session: &lease.session,
+        policy: &lease.policy,
+        surroundings: desk.surroundings,
+        record: &record,
+    };
+    let outcome = Box::pin(replay::bring_back(&mut run, repeat, transaction)).await?;
+    record.end(if outcome.is_none() { State::Done } else { State::Failed }, clock::wall());
+    Ok(outcome)
+}
+
+/// How a message ends the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Commit,
+    Rollback,
+}
+
+/// Whether the message at the front of `link.held` is whole and does nothing but end the transaction.
+fn ends(link: &Link) -> Option<End> {
+    let frame = Frame::peek(&link.held).ok()?.filter(|frame| frame.kind == from_client::QUERY)?;
+    let text = query_text(frame.body)?;
+    let word = triage::first_word(text)?;
+    let bare = text.trim_ascii().strip_suffix(b";").unwrap_or(text.trim_ascii()).len() == word.len();
+    match word.to_ascii_lowercase().as_slice() {
+        b"rollback" | b"abort" if bare => Some(End::Rollback),
+        b"commit" | b"end" => Some(End::Commit),
+        _ => None,
+    }
+}
+
+/// Gives the client the error in the place of what its message would have brought.
+async fn answer(link: &mut Link, kind: u8, outcome: Outcome) -> Result<(), Lost> {
+    if !matches!(kind, from_client::QUERY | from_client::FUNCTION_CALL) {
+        // The server ignores it, and what comes behind it up to the Sync.
+        return finish(link, Way::Extended, outcome).await;
+    }
+    while Frame::peek(&link.held).map_err(Lost::ClientMalformed)?.is_none() {
+        if link.held.len() >= AHEAD_MAX || !link.more_from_client().await {
+            // It passes, and the server refuses it in a failed transaction.
+            return Ok(());
+        }
+    }
+    let total = Frame::peek(&link.held).map_err(Lost::ClientMalformed)?;
+    let total = total.map_or(0, |frame| crate::wire::frame::HEADER_BYTES + frame.body.len());
+    if ends(link) == Some(End::Commit) {
+        // A transaction that cannot be committed is over.
+        repeat::roll_back(link).await?;
+    }
+    drop_held(link, total);
+    finish(link, Way::Simple, outcome).await
+}

@@ -1,0 +1,126 @@
+//! Strong locks of an open transaction go when others have waited for them for too long, and come back when its client goes on.
+
+use crate::stall::under_traffic;
+use crate::support::raw::Frame;
+use crate::support::stage::{Person, Stage, Way};
+
+const ADDED: &str = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'added' AND NOT attisdropped";
+const ALTER: &str = "ALTER TABLE orders ADD added int";
+const LOST: &str = "transaction was rolled back because others waited for its locks";
+
+/// Waits until a transaction that its client has open is not open upstream.
+fn until_lapsed(stage: &Stage, client: &Person) {
+    stage.until(&format!("SELECT state = 'idle' FROM pg_stat_activity WHERE pid = {}", client.pid()));
+}
+
+/// A client that thinks behind a statement that locks, until its locks have gone.
+fn thinking(stage: &Stage, way: Way, before: &[&str]) -> Person {
+    let mut client = stage.through();
+    under_traffic(stage, || {
+        for sql in [&["BEGIN"], before, &[ALTER]].concat() {
+            let answer = client.ask(way, sql);
+            assert!(answer.error().is_none(), "{sql}: {answer:?}");
+        }
+        until_lapsed(stage, &client);
+    });
+    client
+}
+
+#[test]
+fn who_thinks_keeps_nobody_waiting_and_goes_on() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = thinking(&stage, way, &["SELECT count(*) FROM orders"]);
+        assert_eq!(client.table(ADDED), "1");
+        assert_eq!(client.table("SHOW lock_timeout"), "0");
+        // Once more, in the same transaction.
+        under_traffic(&stage, || until_lapsed(&stage, &client));
+        assert_eq!(client.ask(way, "COMMIT").tag(), "COMMIT");
+        assert_eq!(client.table(ADDED), "1");
+        client.all(&["ALTER TABLE orders DROP added"]);
+    }
+}
+
+#[test]
+fn it_can_be_ended_by_its_client() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = thinking(&stage, way, &[]);
+        let answer = client.ask(way, "ROLLBACK");
+        assert_eq!((answer.tag().as_str(), answer.status()), ("ROLLBACK", 'I'));
+        client.all(&["SELECT 1"]);
+        let client = thinking(&stage, way, &[]);
+        let pid = client.pid();
+        drop(client);
+        stage.until(&format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid}"));
+        assert_eq!(stage.now(ADDED), "0");
+    }
+}
+
+#[test]
+fn what_cannot_be_brought_back_is_a_failed_transaction() {
+    let stage = Stage::new();
+    let unfit = "It cannot be repeated, since what pg_advisory_* does in it is not rolled back.";
+    for way in Way::BOTH {
+        let mut client = thinking(&stage, way, &["SELECT pg_advisory_xact_lock(7)"]);
+        let answer = client.ask(way, "SELECT 1");
+        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{answer:?}");
+        assert_eq!(answer.error().map(Frame::message).as_deref(), Some(LOST));
+        assert!(
+            answer.detail().contains("max_stall is 100ms.") && answer.detail().ends_with(unfit),
+            "{answer:?}"
+        );
+        assert_eq!(client.ask(way, "SELECT 1").failure(), "25P02");
+        assert_eq!(client.ask(way, "COMMIT").tag(), "ROLLBACK");
+        // Nobody is told of a COMMIT that was none.
+        let mut client = thinking(&stage, way, &["SELECT pg_advisory_xact_lock(7)"]);
+        let answer = client.ask(way, "COMMIT");
+        assert_eq!(answer.failure(), "55P03");
+        assert_eq!(answer.status(), if way == Way::Simple { 'I' } else { 'E' });
+        client.all(&["ROLLBACK", "SELECT 1"]);
+        let mut client = thinking(&stage, way, &["SELECT customer FROM orders WHERE id = 1"]);
+        stage.straight().all(&["UPDATE orders SET customer = customer + 1 WHERE id = 1"]);
+        let answer = client.ask(way, "SELECT 1");
+        assert_eq!((answer.failure().as_str(), answer.status()), ("40001", 'E'), "{answer:?}");
+        assert!(
+            answer.detail().ends_with("Then message 2 of the transaction (SELECT) was answered differently.")
+        );
+        client.all(&["ROLLBACK"]);
+        assert_eq!(stage.now(ADDED), "0");
+    }
+}
+
+#[test]
+fn a_statement_that_runs_meanwhile_is_cancelled() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        let answer = under_traffic(&stage, || {
+            client.all(&["BEGIN", ALTER]);
+            client.ask(way, "SELECT pg_sleep(60)")
+        });
+        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{answer:?}");
+        assert!(answer.detail().ends_with("max_stall is 100ms."), "{answer:?}");
+        client.all(&["ROLLBACK"]);
+    }
+}
+
+/// Where others may wait for longer, and where nothing is enforced, nobody looks.
+#[test]
+fn who_may_hold_them_keeps_them() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    client.all(&["SET lockkeeper.max_stall = '30s'", "BEGIN", ALTER]);
+    let mut other = stage.straight();
+    other.all(&["SET lock_timeout = '300ms'"]);
+    assert_eq!(other.query("SELECT count(*) FROM orders").failure(), "55P03");
+    client.all(&["COMMIT"]);
+    let stage = Stage::new();
+    let mut client = stage.through();
+    client.all(&["BEGIN", "UPDATE orders SET customer = 1 WHERE id = 1"]);
+    let mut other = stage.straight();
+    other.all(&["SET lock_timeout = '300ms'"]);
+    assert_eq!(other.query("UPDATE orders SET customer = 2 WHERE id = 1").failure(), "55P03");
+    client.all(&["COMMIT"]);
+    assert!(!stage.cluster.log().contains("pg_blocking_pids"), "row locks are nobody's business");
+}
