@@ -179,12 +179,8 @@ fn failure(answer: &[Frame]) -> Option<String> {
 
 /// Of a message's statements, how many had been answered before the one that failed.
 fn statements_before(message: &Message, before: &[Frame]) -> usize {
-    let count = |tags: &[u8]| before.iter().filter(|frame| tags.contains(&frame.tag)).count();
-    match message.form {
-        Form::Simple => count(b"CI"),
-        Form::Again => 0,
-        Form::Pipeline | Form::Limited | Form::Named => count(b"2").saturating_sub(1),
-    }
+    let answered = before.iter().filter(|frame| matches!(frame.tag, b'C' | b'I')).count();
+    if message.form == Form::Again { 0 } else { answered }
 }
 
 /// Compares two answers.
