@@ -135,8 +135,9 @@ fn made_twice(queued: &[Pending], statement: &Statement) -> Option<String> {
             added.collect()
         }
         Form::CreateTable(table) if !table.if_not_exists => vec![&table.name.name],
-        Form::CreateTableAs { name, if_not_exists: false, .. } => vec![&name.name],
-        Form::Make { relation: Some(name), .. } => vec![&name.name],
+        Form::CreateTableAs { name, if_not_exists: false, .. } | Form::Make { relation: Some(name), .. } => {
+            vec![&name.name]
+        }
         Form::Rename(Rename { what: Renamed::Table | Renamed::Index | Renamed::Sequence, to, .. }) => {
             vec![to]
         }

@@ -105,7 +105,9 @@ impl Stage {
         gate.all(&["SELECT pg_advisory_lock(3)"]);
         let addr = self.proxy.as_ref().expect("a proxy").addr();
         let mut client = Person::called(addr, &[("database", "online"), ("application_name", VICTIM)]);
-        STATEMENTS.iter().for_each(|sql| client.send(way, sql));
+        for sql in STATEMENTS {
+            client.send(way, sql);
+        }
         let halted = format!(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND pid = {}",
             client.pid()
