@@ -4,6 +4,7 @@
 //! Invariant: every setting that a step changes is put back, or dies with the transaction that it was changed in.
 //! Invariant: an error of the server reaches the client as the server worded it; only a DETAIL or HINT is added.
 
+pub mod advisory;
 pub mod attempt;
 mod backfill;
 pub mod catalogue;
