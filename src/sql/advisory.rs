@@ -189,7 +189,8 @@ fn is_named_only(text: &str, tokens: &[Token]) -> bool {
 fn arguments(text: &str, tokens: &[Token], (kind, values): (Values, &[Option<Value<'_>>])) -> Option<String> {
     let mut out = String::new();
     let mut at = tokens.first()?.start;
-    for token in tokens {
+    let mut left = tokens.iter();
+    while let Some(token) = left.next() {
         let own = token.text(text);
         match token.kind {
             TokenKind::Comment(_) | TokenKind::Quoted | TokenKind::Semicolon => return None,
@@ -199,15 +200,15 @@ fn arguments(text: &str, tokens: &[Token], (kind, values): (Values, &[Option<Val
             _ => {}
         }
         out.push_str(text.get(at..token.start)?);
-        match own.strip_prefix('$').map(str::parse::<usize>) {
-            Some(Ok(number)) => {
-                let value = (*values.get(number.checked_sub(1)?)?)?;
-                out.push_str(&quote_literal(&spelled(value, kind)?));
-            }
-            _ if own == "$" => return None,
-            _ => out.push_str(own),
-        }
         at = token.end;
+        if own == "$" {
+            let number = left.next().filter(|number| number.start == at)?;
+            let value = (*values.get(number.text(text).parse::<usize>().ok()?.checked_sub(1)?)?)?;
+            out.push_str(&quote_literal(&spelled(value, kind)?));
+            at = number.end;
+        } else {
+            out.push_str(own);
+        }
     }
     Some(out)
 }

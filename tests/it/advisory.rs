@@ -169,15 +169,14 @@ fn shared_locks_are_shared() {
 fn it_is_left_alone_where_it_has_to_be() {
     let stage = Stage::new();
     let mut first = stage.straight();
-    first.all(&[LOCK]);
+    first.all(&[LOCK, "SELECT pg_advisory_lock(8)"]);
     let (mut observer, mut within) = (stage.through(), stage.through());
     observer.all(&["SET lockkeeper.mode = 'observe'"]);
     observer.send(Way::Extended, LOCK);
-    within.send(Way::Simple, "SELECT pg_advisory_lock(7), 1");
+    within.send(Way::Simple, "SELECT pg_advisory_lock(8), 1");
     stage.until("SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
-    first.all(&[UNLOCK]);
+    first.all(&["SELECT pg_advisory_unlock_all()"]);
     assert_eq!(observer.answer().tag(), "SELECT 1");
-    observer.all(&[UNLOCK]);
     assert_eq!(within.answer().tag(), "SELECT 1");
 }
 
