@@ -8,6 +8,7 @@ use lockkeeper::effects::facts::{Facts, Offline};
 use lockkeeper::effects::need;
 use lockkeeper::judge::{Moment, Policy, Standing, decide};
 use lockkeeper::review::{Options, review};
+use lockkeeper::sql::advisory::may_want;
 use lockkeeper::sql::{Dialect, Encoding, Memory, parse, triage};
 
 /// 200 bytes, as an ORM writes them.
@@ -30,6 +31,9 @@ fn pure(criterion: &mut Criterion) {
     assert_eq!(ORDINARY.len(), 200);
     criterion.bench_function("triage, ordinary, 200 bytes", |bench| {
         bench.iter(|| triage(black_box(ORDINARY.as_bytes())));
+    });
+    criterion.bench_function("a lock that is waited for, ordinary, 200 bytes", |bench| {
+        bench.iter(|| may_want(black_box(ORDINARY.as_bytes())));
     });
     let dialect = Dialect::from(Encoding::Utf8);
     let mut memory = Memory::new(1 << 20);

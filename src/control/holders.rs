@@ -42,7 +42,8 @@ pub(super) const SQL: &str = "WITH writing AS ( \
         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
         AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) \
      SELECT a.pid, 0, s.slot_name::text, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), \
-        coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::pg_catalog.float8, coalesce(a.state, ''), \
+        coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::pg_catalog.float8, CASE WHEN a.wait_event = 'advisory' AND $2 = ANY (pg_catalog.pg_blocking_pids(a.pid)) \
+            THEN 'waiting for an advisory lock of this session' ELSE coalesce(a.state, '') END, \
         EXISTS (SELECT 1 FROM pg_catalog.pg_locks o WHERE o.pid = $2 AND NOT o.granted AND o.locktype = 'virtualxid') \
      FROM writing w JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid \
         LEFT JOIN pg_catalog.pg_replication_slots s ON s.active_pid = a.pid \
@@ -53,13 +54,17 @@ pub(super) const SQL: &str = "WITH writing AS ( \
         AND t.virtualtransaction = w.virtualtransaction \
         JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid WHERE w.pid IS NULL \
      UNION ALL SELECT a.pid, 1, s.slot_name::text, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), \
-        coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::pg_catalog.float8, coalesce(a.state, ''), \
+        coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::pg_catalog.float8, CASE WHEN a.wait_event = 'advisory' AND $2 = ANY (pg_catalog.pg_blocking_pids(a.pid)) \
+            THEN 'waiting for an advisory lock of this session' ELSE coalesce(a.state, '') END, \
         EXISTS (SELECT 1 FROM pg_catalog.pg_locks o WHERE o.pid = $2 AND NOT o.granted AND o.locktype = 'virtualxid') \
      FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_replication_slots s ON s.active_pid = a.pid \
      WHERE a.datname = pg_catalog.current_database() AND a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL \
         AND a.pid NOT IN ($2, pg_catalog.pg_backend_pid()) AND coalesce(a.backend_type, '') <> 'autovacuum worker' \
         AND coalesce(a.query, '') !~* '^\\s*vacuum' \
      ORDER BY 6 DESC";
+
+/// The state of one who waits for an advisory lock that the building session has, so that each waits for the other.
+const WAITS_FOR_BUILDER: &str = "waiting for an advisory lock of this session";
 
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,5 +97,10 @@ impl Holder {
     /// Whether it idles in a transaction, so that its client alone can end it.
     pub fn idles(&self) -> bool {
         self.state == "idle in transaction"
+    }
+
+    /// Whether it waits for an advisory lock of the building session, and the build would wait for it.
+    pub fn waits_for_builder(&self) -> bool {
+        self.state == WAITS_FOR_BUILDER
     }
 }

@@ -3,6 +3,7 @@
 //! One connection per worker and database, opened at first need and given up when it breaks. Without it the proxy still
 //! guards, only it cannot look before it queues, nor tell progress.
 
+mod advisory;
 pub mod blockers;
 pub mod holders;
 pub mod left_overs;
@@ -27,6 +28,7 @@ use crate::effects::facts::Oid;
 use crate::event::ControlSilent;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
+use crate::sql::advisory::Key;
 use crate::upstream::{Own, Upstream};
 
 use holders::Held;
@@ -182,6 +184,20 @@ impl Control {
             Some(Ok(rows)) => holders::held(&rows),
             Some(Err(error)) => self.broken(database, &error.to_string(), Held::default()),
             None => self.broken(database, "no answer in time", Held::default()),
+        }
+    }
+
+    /// The processes that have an advisory lock; none also when nobody may know.
+    pub async fn advisory_holders(&self, database: &str, key: Key) -> Vec<u32> {
+        let Some(client) = self.client(database).await else { return Vec::new() };
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&key.class, Type::OID), (&key.object, Type::OID), (&key.form, Type::INT2)];
+        match clock::within(ANSWER_WITHIN, client.query_typed(advisory::SQL, &values)).await {
+            Some(Ok(rows)) => {
+                rows.iter().filter_map(|row| u32::try_from(row.try_get::<_, i32>(0).ok()?).ok()).collect()
+            }
+            Some(Err(error)) => self.broken(database, &error.to_string(), Vec::new()),
+            None => self.broken(database, "no answer in time", Vec::new()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! Invariant: every setting that a step changes is put back, or dies with the transaction that it was changed in.
 //! Invariant: an error of the server reaches the client as the server worded it; only a DETAIL or HINT is added.
 
-mod advisory;
+pub mod advisory;
 pub mod attempt;
 mod backfill;
 pub mod catalogue;
@@ -31,6 +31,7 @@ pub mod stall;
 pub mod take_back;
 pub mod tell;
 pub mod unhurried;
+mod waiter;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -17,7 +17,6 @@ use crate::upstream::link::Reading;
 use crate::upstream::{IfLost, Link, Lost};
 use crate::wire::fields::{field, sqlstate};
 
-use super::advisory;
 use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::catalogue::{self, InvalidIndex};
@@ -32,6 +31,7 @@ use super::summary;
 use super::take_back::{insist, take_back};
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
+use super::waiter;
 use super::{Place, Run, Surroundings};
 
 /// Runs a plan to its end or undoes what it can.
@@ -263,9 +263,9 @@ async fn step_until_settled(run: &mut Run<'_>, step: &Step) -> Result<Settled, L
         if !again || run.link.client_reading == Reading::Closed {
             return Ok(Settled::Failed(explain(step, &failed, &cleaned)));
         }
-        if let Some(waiter) = advisory::waiter(run.link).await? {
+        if let Some(waiter) = waiter::waiter(run.link).await? {
             let failure = explain(step, &failed, &cleaned);
-            return Ok(Settled::Failed(advisory::explained(failure, &waiter)));
+            return Ok(Settled::Failed(waiter::explained(failure, &waiter)));
         }
         let notice = Notice::info("the server chose this statement to end a deadlock; it is tried again");
         tell(run.link, &[notice]).await;

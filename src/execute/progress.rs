@@ -70,7 +70,7 @@ impl<'a> Watch<'a> {
         }
         let who = line(held.holders.iter())?;
         let message = "transactions are open that this step may have to wait for";
-        Some(Notice::info(message).detail(format!("{who} That stops nobody else.")).hint(HINT))
+        Some(Notice::info(message).detail(format!("{who} That stops nobody else.")).hint(hint(&held.holders)))
     }
 
     /// Looks how far the step is; nothing when nothing has changed or nobody may know.
@@ -96,7 +96,7 @@ impl<'a> Watch<'a> {
         let who = line(held.holders.iter().filter(matters));
         let locker = build.and_then(|build| build.waits_for);
         let who = who.or_else(|| locker.map(|locker| format!("It waits for {locker}.")));
-        self.unless_told(message, who)
+        self.unless_told(message, who.map(|who| (who, hint(&held.holders))))
     }
 
     async fn held(&self) -> Held {
@@ -112,15 +112,15 @@ impl<'a> Watch<'a> {
         pids.filter(|pid| live.nudge(*pid, canceller.host)).count() > 0
     }
 
-    fn unless_told(&mut self, message: String, who: Option<String>) -> Option<Notice> {
+    fn unless_told(&mut self, message: String, who: Option<(String, &str)>) -> Option<Notice> {
         let soon = self.told.is_some_and(|told| told.elapsed() < self.surroundings.progress_every);
         if soon || self.last.as_ref() == Some(&message) {
             return None;
         }
         self.told = Some(clock::Moment::now());
         let mut notice = Notice::info(message.clone());
-        if let Some(who) = who {
-            notice = notice.detail(format!("{who} That stops nobody else.")).hint(HINT);
+        if let Some((who, hint)) = who {
+            notice = notice.detail(format!("{who} That stops nobody else.")).hint(hint);
         }
         self.last = Some(message);
         Some(notice)
@@ -129,6 +129,14 @@ impl<'a> Watch<'a> {
 
 const HINT: &str = "A transaction that stays open keeps every concurrent build of the database waiting: end it, or COMMIT PREPARED or \
      ROLLBACK PREPARED one that is prepared.";
+
+const KNOT_HINT: &str = "Who waits for an advisory lock of this session and is waited for by its build waits for ever, so Postgres \
+     ends one of the two: 40P01. Give the lock back before building, or let others ask for it through lockkeeper, outside a transaction.";
+
+/// What helps against these.
+fn hint(holders: &[Holder]) -> &'static str {
+    if holders.iter().any(Holder::waits_for_builder) { KNOT_HINT } else { HINT }
+}
 
 fn words(build: &Build) -> String {
     match build.percent() {

@@ -4,6 +4,7 @@
 //!
 //! Invariant: nothing here is touched per message, only when sessions begin, end, or are cancelled, and for guarded statements.
 
+pub mod advisory;
 mod cancel;
 mod due;
 mod forward;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use advisory::Takers;
 use cancel::Cancels;
 use forward::Forwards;
 use gate::Gate;
@@ -48,6 +50,7 @@ pub struct Live {
     gate: Gate,
     ledger: Ledger,
     queues: Arc<Queues>,
+    takers: Takers,
     left_overs: LeftOvers,
     lockers: LockersOfAll,
     tasks: Tasks,
@@ -64,6 +67,7 @@ impl Live {
             gate: Gate::default(),
             ledger: Ledger::default(),
             queues: Arc::default(),
+            takers: Takers::default(),
             left_overs: LeftOvers::default(),
             lockers: LockersOfAll::default(),
             tasks: Tasks::default(),
@@ -123,6 +127,11 @@ impl Live {
     /// The queue of each table.
     pub const fn queues(&self) -> &Arc<Queues> {
         &self.queues
+    }
+
+    /// Who has taken advisory locks.
+    pub const fn takers(&self) -> &Takers {
+        &self.takers
     }
 
     /// What looks unfinished in the databases.

@@ -92,6 +92,14 @@ impl Queues {
         Permit { queues: Arc::clone(self), number }
     }
 
+    /// The server processes of those who build in this database, or wait for their turn.
+    pub fn builders(&self, database: &str) -> Vec<u32> {
+        let line = self.line();
+        let places =
+            line.places.values().filter(|(want, _)| want.work == Work::Build && want.database == database);
+        places.map(|(want, _)| want.who.pid).collect()
+    }
+
     fn line(&self) -> MutexGuard<'_, Line> {
         // A panic elsewhere leaves whole places behind.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)

@@ -140,7 +140,7 @@ fn in_force(desk: &Desk<'_>) -> InForce {
 /// The configured policy with the session's own settings on top.
 ///
 /// A setting that came by start-up options or ALTER ROLE is checked nowhere else.
-fn merged(policy: &Policy, session: &SessionSettings) -> Result<Policy, Notice> {
+pub(super) fn merged(policy: &Policy, session: &SessionSettings) -> Result<Policy, Notice> {
     let checked =
         session.directives.iter().map(|(name, value)| judge::setting::check_for(policy, name, value));
     Ok(policy.with(&checked.collect::<Result<Vec<judge::Setting>, Notice>>()?))

@@ -14,6 +14,7 @@ use crate::judge::{Mode, Policy, Standing};
 use crate::live::lockers::Known;
 use crate::session::prepared::Why;
 use crate::session::repeat::Unfit;
+use crate::sql::advisory::may_want;
 use crate::sql::{self, Calls};
 use crate::upstream::call::pass_news;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
@@ -26,7 +27,7 @@ use crate::wire::{Frame, Header};
 
 use super::lockers::note_made;
 use super::relay::{Scratch, poll_server};
-use super::{failed, lease, portal, queued, statement, walsender};
+use super::{advisory, failed, lease, portal, queued, statement, walsender};
 
 /// What an engagement may use.
 #[derive(Debug)]
@@ -124,9 +125,11 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
             drop_held(desk.link, total);
             finish(desk.link, Way::Extended, Outcome::own_error(&portal::too_many())).await
         }
+        (client::BIND, _) => advisory::bind(desk, &body, total).await,
         (client::EXECUTE, Some((name, rest))) if rest.len() == size_of::<u32>() => {
             execute(desk, name, portal_text, total).await
         }
+        (client::QUERY, Some((text, b""))) if may_want(text) => advisory::query(desk, text, total).await,
         (client::QUERY, Some((text, b""))) => {
             statement::look_after(desk, Sent { text, way: Way::Simple, total }).await
         }
@@ -216,10 +219,12 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         drop_held(link, total);
         return finish(link, Way::Extended, outcome).await;
     }
-    let room = (matters || calls || queued) && has_room(link, parse).await?;
+    let waits = !matters && !calls && may_want(parse.sql);
+    let room = (matters || calls || waits || queued) && has_room(link, parse).await?;
     let why = match (matters, calls) {
         (true, _) => Why::Matters,
         (false, true) => Why::Calls,
+        (false, false) if waits => Why::Waits,
         (false, false) => Why::Queued,
     };
     if matters && !room {

@@ -1,6 +1,7 @@
 //! Serving sessions: listening, workers, the relay, and stopping.
 
 pub mod accept;
+mod advisory;
 mod apart;
 mod commit;
 mod consider;

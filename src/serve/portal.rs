@@ -78,11 +78,20 @@ pub(super) async fn free(link: &mut Link, pid: u32) -> Result<(), Lost> {
     if !link.held.is_empty() {
         return Ok(());
     }
+    PortalFreed { pid }.emit();
+    close_unnamed(link).await
+}
+
+/// Lets go of a finished portal before what takes its place has to wait.
+pub(super) async fn free_before_waiting(link: &mut Link) -> Result<(), Lost> {
+    if link.tracker.keeps_finished_portal() { close_unnamed(link).await } else { Ok(()) }
+}
+
+async fn close_unnamed(link: &mut Link) -> Result<(), Lost> {
     let mut out = Vec::new();
     client::close(&mut out, b'P', b"");
     client::sync(&mut out);
     link.send(&out).await;
-    PortalFreed { pid }.emit();
     until_ready(link).await
 }
 

@@ -35,6 +35,8 @@ pub enum Why {
     Calls,
     /// It may hang on what the open transaction has queued.
     Queued,
+    /// It waits for an advisory lock: its Bind is looked at, since with a portal comes a snapshot.
+    Waits,
 }
 
 /// A portal of a watched statement.
@@ -119,7 +121,7 @@ impl Prepared {
     /// be made.
     #[must_use]
     pub fn bind(&mut self, portal: &[u8], statement: &[u8]) -> bool {
-        let watched = self.statements.get(statement);
+        let watched = self.statements.get(statement).filter(|one| one.why != Why::Waits);
         let no_room = |sql: &[u8]| {
             !self.portals.contains_key(portal)
                 && (self.portals.len() >= PORTALS_MAX
@@ -136,6 +138,11 @@ impl Prepared {
             self.portals.insert(portal.to_vec(), Portal { sql, state: State::Fresh });
         }
         true
+    }
+
+    /// The text of a statement that waits for an advisory lock.
+    pub fn waits(&self, statement: &[u8]) -> Option<Rc<[u8]>> {
+        self.statements.get(statement).filter(|one| one.why == Why::Waits).map(|one| Rc::clone(&one.sql))
     }
 
     /// The text behind a portal that is to be looked at.

@@ -39,6 +39,44 @@ impl<'a> Bind<'a> {
     }
 }
 
+/// One value of a `Bind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound<'a> {
+    /// NULL
+    Null,
+    /// In text, in the client's encoding.
+    Text(&'a [u8]),
+    /// In the binary format of its type.
+    Binary(&'a [u8]),
+}
+
+/// The values of a `Bind`; `None` when it is malformed.
+pub fn bound(body: &[u8]) -> Option<Vec<Bound<'_>>> {
+    let (_, rest) = take_string(body)?;
+    let (_, rest) = take_string(rest)?;
+    let (count, rest) = rest.split_first_chunk::<2>()?;
+    let (formats, rest) = rest.split_at_checked(2 * usize::from(u16::from_be_bytes(*count)))?;
+    let (count, mut rest) = rest.split_first_chunk::<2>()?;
+    let mut all = Vec::new();
+    for at in 0..usize::from(u16::from_be_bytes(*count)) {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            all.push(Bound::Null);
+            rest = after;
+            continue;
+        };
+        let (value, after) = after.split_at_checked(length)?;
+        // One format counts for all, none is text.
+        let format = formats.chunks_exact(2).nth(if formats.len() == 2 { 0 } else { at });
+        all.push(match format {
+            None | Some([0, 0]) => Bound::Text(value),
+            Some(_) => Bound::Binary(value),
+        });
+        rest = after;
+    }
+    Some(all)
+}
+
 /// The text of a `Query` body, without the terminating NUL and whatever a broken client put behind it.
 pub fn query_text(body: &[u8]) -> Option<&[u8]> {
     take_string(body).map(|(text, _)| text)
@@ -123,6 +161,10 @@ mod tests {
         let frame = Frame::peek(&out).unwrap().unwrap();
         assert_eq!(Bind::read(frame.body), Some(Bind { portal: b"p", statement: b"s1" }));
         assert_eq!(&frame.body[5..], b"\0\0\0\x01\0\0\0\x01x\0\0");
+        assert_eq!(bound(frame.body), Some(vec![Bound::Text(b"x")]));
+        let mixed = b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x01y\xff\xff\xff\xff\0\0";
+        assert_eq!(bound(mixed), Some(vec![Bound::Binary(b"y"), Bound::Null]));
+        assert_eq!(bound(&mixed[..12]), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn busy(cluster: &Cluster, proxy: &Proxy) -> (Raw, Raw) {
     let mut holder = Raw::session(cluster.addr());
     holder.rows("SELECT pg_advisory_lock(7)");
     let mut waiting = Raw::session(proxy.addr());
-    waiting.send(&raw::query("SELECT pg_advisory_lock_shared(7)"));
+    waiting.send(&raw::query("SELECT pg_advisory_lock_shared(7) WHERE true"));
     eventually("the statement waits", || {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
         (holder.rows(waiting)[0][0].as_deref() == Some("1")).then_some(())
@@ -94,7 +94,7 @@ fn cancel_requests_are_served_while_stopping() {
     let mut waiting = Raw::connect(proxy.addr());
     let frames = waiting.start(&[("user", "postgres"), ("database", "postgres")]);
     let key = frames.iter().find(|frame| frame.tag == b'K').expect("key data").body.clone();
-    waiting.send(&raw::query("SELECT pg_advisory_lock(7)"));
+    waiting.send(&raw::query("SELECT pg_advisory_lock(7) WHERE true"));
     eventually("the statement waits", || {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
         (holder.rows(waiting)[0][0].as_deref() == Some("1")).then_some(())
@@ -181,7 +181,7 @@ fn two_processes_share_a_port_and_one_may_leave() {
     let mut holder = Raw::session(cluster.addr());
     holder.rows("SELECT pg_advisory_lock(7)");
     let mut busy = leaving.pop().expect("two");
-    busy.send(&raw::query("SELECT pg_advisory_lock_shared(7)"));
+    busy.send(&raw::query("SELECT pg_advisory_lock_shared(7) WHERE true"));
     eventually("the statement waits", || {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
         (holder.rows(waiting)[0][0].as_deref() == Some("1")).then_some(())

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod advisory;
 mod alembic;
 mod auth;
 mod by_hand;

@@ -107,11 +107,14 @@ impl Tracker {
             return if whole || body.len() > NAMES_MAX { Stop::Clear } else { Stop::Incomplete };
         };
         if header.kind == client::BIND {
-            return match self.prepared.bind(names.portal, names.statement) {
-                true => Stop::Clear,
-                // It is refused, for which its names are enough.
-                false if whole => Stop::Engage,
-                false => Stop::Oversize,
+            let has_room = self.prepared.bind(names.portal, names.statement);
+            let waits = self.prepared.waits(names.statement).is_some();
+            return match has_room {
+                true if !waits || header.body > self.inspect_max => Stop::Clear,
+                true if !whole => Stop::Incomplete,
+                false if !whole => Stop::Oversize,
+                // It is looked at for its values, or refused, for which its names are enough.
+                true | false => Stop::Engage,
             };
         }
         match self.prepared.portal(names.portal) {
