@@ -42,7 +42,7 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     let ended = steps(run, plan.tag, &mut course).await;
     course.over = ended.is_ok();
     if course.over {
-        run.link.if_lost = None;
+        run.link.last_words.plan = None;
     }
     ended
 }
@@ -94,7 +94,7 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
         let name = summary::name(run, step);
         let span = summary::span(name, step, (at + 1, of));
         run.record.step((at + 1, of), name, step.lock);
-        run.link.if_lost = course.if_lost();
+        run.link.last_words.plan = course.if_lost();
         let stopped = if at > 0 { run.stopped() } else { None };
         let done = at > 0 && is_done(run.link, step).await?;
         let settled = match &step.pace {

@@ -9,11 +9,11 @@ use super::policy::InTransaction;
 use crate::base::name::choose;
 use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::columns_in_name;
-use crate::effects::facts::Oid;
+use crate::effects::facts::{IndexFacts, Oid};
 use crate::hazard::{self, Finding, HazardSetting, Remedy, detach_partition_blocking};
-use crate::plan::{Deferral, Later, Plan};
+use crate::plan::{Deferral, Later, Plan, Sight};
 use crate::sql::form::{Action, Form, Index};
-use crate::sql::statement::{Kind, Readable, Script};
+use crate::sql::statement::{Kind, Lock, Readable, Script, Statement};
 use crate::sql::{edit, parse};
 
 /// A message of more statements is not run one by one.
@@ -131,10 +131,20 @@ impl Case<'_> {
         for later in &mut deferral.later {
             self.name(later);
         }
+        if matches!(statement.kind, Kind::DropIndex(_)) && !self.may_forbid_rows(statement) {
+            deferral.later.iter_mut().for_each(|later| later.pending.sight = Sight::Hidden);
+        }
         if deferral.later.is_empty() && deferral.now.is_empty() {
             return judgement;
         }
         Judgement { decision: Decision::Defer(Box::new(deferral)), ..judgement }
+    }
+
+    /// Whether an index that is dropped may forbid rows that may be once it is gone.
+    fn may_forbid_rows(&self, statement: &Statement) -> bool {
+        let unique = |index: &IndexFacts| index.definition.starts_with("CREATE UNIQUE");
+        let index = |lock: &Lock| self.facts.relation(&lock.name)?.index.as_ref();
+        statement.locks.iter().any(|lock| index(lock).is_none_or(unique))
     }
 
     /// The name of an index that is queued already under that name.

@@ -98,9 +98,10 @@ async fn all(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Opti
         if of > 1 {
             tell(desk.link, &[at_work(id, task, (at + 1, of))]).await;
         }
-        desk.link.committed = Some(Box::new(if_lost(&ids.iter().zip(tasks).skip(at).collect::<Vec<_>>())));
+        desk.link.last_words.committed =
+            Some(Box::new(if_lost(&ids.iter().zip(tasks).skip(at).collect::<Vec<_>>())));
         let failure = one(desk, id, task).await?;
-        desk.link.committed = None;
+        desk.link.last_words.committed = None;
         if let Some(failure) = failure {
             let left: Vec<(&String, &Task)> = ids.iter().zip(tasks).skip(at).collect();
             return Ok(Some(unfinished(&failure, &left)));

@@ -348,9 +348,7 @@ fn last_words(begun: &Begun, lost: &Lost) -> Option<Notice> {
         Lost::Upstream(_) if begun.link.tracker.said_goodbye() || begun.link.tracker.ended_with_error() => {
             return None;
         }
-        Lost::Upstream(_) => {
-            without_a_word(begun.link.committed.as_deref().or(begun.link.if_lost.as_deref()))
-        }
+        Lost::Upstream(_) => without_a_word(begun.link.last_words.get()),
         Lost::ClientMalformed(malformed) => {
             Notice::fatal(SqlState::PROTOCOL_VIOLATION, malformed.to_string())
         }

@@ -10,7 +10,7 @@ use crate::wire::scan::ServerScan;
 use crate::wire::server::{self, Status};
 use crate::wire::{Header, Malformed};
 
-use super::deferred::{Queue, Task};
+use super::deferred::Queue;
 use super::expected::Expected;
 use super::eye::{Eye, Reading, Seen, Stop};
 use super::journal::Journal;
@@ -98,35 +98,6 @@ impl Tracker {
     /// Only watched statements are stopped at again.
     pub fn stop_at_watched(&mut self) {
         self.attention = Attention::Watched;
-    }
-
-    /// What the open transaction has queued.
-    pub fn deferred(&self) -> Option<&Queue> {
-        self.deferred.as_deref()
-    }
-
-    /// The same, to be changed.
-    pub fn deferred_mut(&mut self) -> Option<&mut Queue> {
-        self.deferred.as_deref_mut()
-    }
-
-    /// How much it has queued.
-    pub fn queued(&self) -> usize {
-        self.deferred.as_ref().map_or(0, |queue| queue.len())
-    }
-
-    /// Queues more. While anything is queued, every statement is stopped at.
-    pub fn queue(&mut self, tasks: Vec<Task>) {
-        self.deferred.get_or_insert_default().push(tasks);
-    }
-
-    /// Takes the queue out, which its owner now has to look after.
-    pub fn take_deferred(&mut self) -> Option<Box<Queue>> {
-        let taken = self.deferred.take();
-        if taken.is_some() {
-            self.prepared.forget_queued();
-        }
-        taken
     }
 
     /// The transaction status as far as the server has told.

@@ -208,7 +208,7 @@ pub async fn pass_news(link: &mut Link, kind: u8, body: &[u8]) {
         kind::PARAMETER_STATUS => link.tracker.received(kind, body),
         kind::ERROR if is_fatal(body) => {
             link.tracker.received(kind, body);
-            if let Some(left) = link.last_words() {
+            if let Some(left) = link.last_words.take() {
                 let mut out = Vec::new();
                 amend(&mut out, kind, body, Some(&left.detail), Some(&left.hint));
                 return link.tell(&out).await;

@@ -1,7 +1,5 @@
 //! What a session owes while something of ours is under way: put back later, or told to the client where it ends before.
 
-use super::Link;
-
 /// A `lock_timeout` of ours that has outlived its statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owed {
@@ -22,9 +20,23 @@ pub struct IfLost {
     pub hint: String,
 }
 
-impl Link {
-    /// What is told behind the server's last words.
-    pub fn last_words(&mut self) -> Option<Box<IfLost>> {
-        self.committed.take().or_else(|| self.if_lost.take())
+/// What is told behind the last words of a server that is lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastWords {
+    /// What a plan would leave behind.
+    pub plan: Option<Box<IfLost>>,
+    /// That a transaction is committed while its deferred work is not done; it comes first.
+    pub committed: Option<Box<IfLost>>,
+}
+
+impl LastWords {
+    /// Takes them out.
+    pub fn take(&mut self) -> Option<Box<IfLost>> {
+        self.committed.take().or_else(|| self.plan.take())
+    }
+
+    /// Looks at them.
+    pub fn get(&self) -> Option<&IfLost> {
+        self.committed.as_deref().or(self.plan.as_deref())
     }
 }

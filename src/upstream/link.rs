@@ -15,7 +15,7 @@ use crate::session::Tracker;
 use crate::wire::{Frame, Malformed};
 
 use super::Stream;
-use super::debt::{IfLost, Owed};
+use super::debt::{LastWords, Owed};
 use super::directives::Directives;
 
 /// While a statement is looked after, at most so many bytes of the client's are taken in advance.
@@ -132,10 +132,8 @@ pub struct Link {
     pub batch: Batch,
     /// A setting of ours that could not be put back yet, because a transaction of the client's was in the way.
     pub owed: Option<Box<Owed>>,
-    /// What stays where the server is lost now: told behind its last words.
-    pub if_lost: Option<Box<IfLost>>,
-    /// The same of a transaction whose deferred work is not done; it comes first.
-    pub committed: Option<Box<IfLost>>,
+    /// What is told behind the last words of a server that is lost.
+    pub last_words: LastWords,
     /// What the session has set of ours.
     pub directives: Directives,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
@@ -167,8 +165,7 @@ impl Link {
             upstream_writing: Reading::Open,
             batch: Batch::None,
             owed: None,
-            if_lost: None,
-            committed: None,
+            last_words: LastWords::default(),
             directives: Directives::Unasked,
             least: Severity::Notice,
             tracker,

@@ -64,7 +64,8 @@ fn a_second_migration_that_waits_is_told_from_other_deadlocks() {
     // The server looks for deadlocks in the name of the first.
     first.all(&["SET deadlock_timeout = '10ms'", "SELECT pg_advisory_lock(7)"]);
     second.all(&["SET deadlock_timeout = '1h'"]);
-    second.send(Way::Simple, "SELECT pg_advisory_lock(7)");
+    // In this form it waits in the server.
+    second.send(Way::Simple, "SELECT pg_advisory_lock(7) WHERE true");
     stage.until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'advisory'");
     let failed = first.query("CREATE INDEX by_note ON orders (note)");
     assert_eq!(failed.failure(), "40P01");

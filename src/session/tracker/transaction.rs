@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::effects::Past;
-use crate::session::deferred::Queue;
+use crate::session::deferred::{Queue, Task};
 use crate::session::journal::Journal;
 use crate::session::prepared::Portals;
 use crate::session::repeat::{Repeat, Unfit};
@@ -99,6 +99,35 @@ impl Tracker {
             && self.expected.is_quiet()
             && !self.expected.is_skipping()
             && self.at_boundary()
+    }
+
+    /// What the open transaction has queued.
+    pub fn deferred(&self) -> Option<&Queue> {
+        self.deferred.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn deferred_mut(&mut self) -> Option<&mut Queue> {
+        self.deferred.as_deref_mut()
+    }
+
+    /// How much it has queued.
+    pub fn queued(&self) -> usize {
+        self.deferred.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    /// Queues more. While anything is queued, every statement is stopped at.
+    pub fn queue(&mut self, tasks: Vec<Task>) {
+        self.deferred.get_or_insert_default().push(tasks);
+    }
+
+    /// Takes the queue out, which its owner now has to look after.
+    pub fn take_deferred(&mut self) -> Option<Box<Queue>> {
+        let taken = self.deferred.take();
+        if taken.is_some() {
+            self.prepared.forget_queued();
+        }
+        taken
     }
 
     #[inline]
