@@ -18,10 +18,10 @@ use crate::serve::listener::Accepted;
 use crate::serve::login::Verifiers;
 use crate::serve::settings::Serving;
 use crate::serve::task;
-use crate::serve::worker_state::WorkerState;
 use crate::serve::tasks::batch::{self, Ended, Told};
 use crate::serve::tasks::client;
 use crate::serve::tls::{ClientSslMode, ClientTlsSettings};
+use crate::serve::worker_state::WorkerState;
 
 use super::check::on_this_thread;
 use super::database::{Route, SchemaArgs, refused};

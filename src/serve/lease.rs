@@ -26,8 +26,8 @@ use crate::wire::fields::sqlstate;
 use crate::wire::kind::{client as from_client, server};
 use crate::wire::notice;
 
-use super::engage::{Desk, Way, drop_held, finish};
 use super::consider::Case;
+use super::engage::{Desk, Way, drop_held, finish};
 use super::worker_state::WorkerState;
 
 /// Notes on which terms a transaction holds strong locks, after a guarded statement in it.
