@@ -275,3 +275,41 @@ fn the_last_words_behind_a_commit_say_that_it_is_committed() {
     );
     holder.all(&["ROLLBACK"]);
 }
+
+/// The COMMIT is answered at once, and a proxy does the work.
+#[test]
+fn work_can_be_done_in_the_background() {
+    let stage = Stage::new();
+    let mut holder = stage.straight();
+    holder.all(&["BEGIN", "UPDATE orders SET note = note WHERE id = 1"]);
+    let mut client = stage.through();
+    let statements =
+        ["BEGIN", "SET LOCAL lockkeeper.deferred = 'background'", "CREATE INDEX ix ON orders (customer)"];
+    client.each(Way::Simple, &statements);
+    let answer = client.query("COMMIT");
+    assert_eq!((answer.tag().as_str(), answer.status()), ("COMMIT", 'I'));
+    let told = answer.notice("committed; the work that was deferred is done in the background", b'D');
+    assert!(told.is_some_and(|queued| queued.contains("CREATE INDEX ix ON orders (task")), "{answer:?}");
+    assert!(!stage.indexes().contains("ix+"), "somebody holds it up");
+    holder.all(&["COMMIT"]);
+    stage.until("SELECT count(*) = 1 FROM lockkeeper.task WHERE state = 'done'");
+    assert_eq!(stage.indexes(), "ix+");
+}
+
+/// What SQL itself has prepared may read or write what is not there yet.
+#[test]
+fn statements_prepared_in_sql() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.each(
+            way,
+            &["PREPARE one AS SELECT count(*) FROM orders", "BEGIN", "CREATE INDEX ix ON orders (customer)"],
+        );
+        assert_eq!(client.ask(way, "EXECUTE one").tag(), "SELECT 1", "an index is nothing to it");
+        client.each(way, &["ALTER TABLE orders ADD COLUMN u uuid DEFAULT gen_random_uuid()"]);
+        assert_eq!(client.ask(way, "EXECUTE one").failure(), "0A000");
+        client.each(way, &["ROLLBACK"]);
+        assert_eq!(client.ask(way, "EXECUTE one").tag(), "SELECT 1");
+    }
+}

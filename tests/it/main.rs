@@ -93,6 +93,7 @@ mod tools;
 mod tools_deferred;
 mod tools_node;
 mod tools_python;
+mod tools_rust;
 mod tools_scripts;
 mod transparent;
 mod transparent_copy;

@@ -48,7 +48,7 @@ const VIEWS_AGAIN: [&str; 2] = ["DROP EVENT TRIGGER no_views", "DROP FUNCTION no
 const TABLES: &str = "SELECT format('SELECT %L, (SELECT jsonb_object_agg(key, CASE WHEN key = ANY (%L::text[]) THEN \
          to_jsonb(value <> ''null'') ELSE value END) FROM jsonb_each(to_jsonb(t)))::text FROM %s t ORDER BY 2', \
          c.oid::regclass, (SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = c.oid AND \
-         (atttypid::regtype::text ~ '^(uuid|timestamp|date)' OR attname = 'execution_time' \
+         (atttypid::regtype::text ~ '^(uuid|timestamp|date)' OR attname IN ('execution_time', 'applied_on') \
          OR relname = '_prisma_migrations' AND attname = 'id')), c.oid::regclass) \
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE relkind = 'r' AND nspname <> 'lockkeeper' \
          AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' ORDER BY 1";
