@@ -282,9 +282,12 @@ pub async fn has_index(link: &mut Link, table: &RelationName, name: &str) -> Res
     Ok(answer.failed.is_some() || answer.rows_of(0).next().is_some())
 }
 
-/// The oid of a relation of that name; `None` also where that cannot be asked.
+/// The oid of a relation of that name, for an index that of its table, which stays the same where the index is rebuilt; `None` also
+/// where that cannot be asked.
 pub async fn number_of(link: &mut Link, name: &RelationName) -> Result<Option<Oid>, Lost> {
-    const NUMBER: &str = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid";
+    const NUMBER: &str = "SELECT coalesce(i.indrelid, c.oid) FROM pg_catalog.pg_class c \
+         LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid \
+         WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid";
     let name = name.to_string();
     let answer = Call::run(link, &[Item::ours(NUMBER).with(vec![&name])]).await?;
     Ok(answer.row(0).and_then(|row| number(row, 0)))

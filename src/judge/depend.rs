@@ -8,7 +8,8 @@ use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
 use crate::sql::form::{
-    Action, Body, Constraint, ConstraintKind, Form, Inner, Read, Reading, Rename, Renamed, Runs,
+    Action, Body, Constraint, ConstraintKind, Dropped, DroppedObject, Form, Inner, Read, Reading, Rename,
+    Renamed, Runs,
 };
 use crate::sql::statement::{Kind, Opaque, Script, Statement};
 
@@ -289,6 +290,8 @@ impl Case<'_> {
     fn is_harmless(&self, pending: &Pending) -> bool {
         match &self.statement.form {
             Form::CreateIndex(_) => true,
+            // With it goes what was queued for it.
+            Form::Drop(Dropped { object: DroppedObject::Table, cascade: false, .. }) => true,
             Form::AlterTable(alter) => alter.parts.iter().all(|part| match &part.action {
                 Action::AddColumn { .. }
                 | Action::SetDefault(_)
@@ -300,9 +303,11 @@ impl Case<'_> {
                 | Action::DropConstraint { cascade: false, .. }
                 | Action::Brief
                 | Action::BriefBelow(_) => true,
-                Action::DropColumn { column, cascade: false, .. }
-                | Action::SetType { column, .. }
-                | Action::DropNotNull(column) => !pending.may_name(column),
+                Action::DropColumn { column, cascade: false, .. } | Action::DropNotNull(column) => {
+                    !pending.may_name(column)
+                }
+                // An index that is to go is still there, and would be rebuilt.
+                Action::SetType { column, .. } => pending.gone.is_empty() && !pending.may_name(column),
                 _ => false,
             }),
             _ => !matches!(self.statement.tag.split(' ').next(), Some("ALTER" | "DROP" | "REFRESH")),

@@ -61,7 +61,7 @@ pub struct Pending {
     pub gone: Vec<String>,
     /// Columns that it adds.
     pub columns: Vec<String>,
-    /// The words of its text, in lower case.
+    /// The words of its text, in lower case; none where it may be about any column.
     pub words: BTreeSet<String>,
     /// Who could tell that it has not run yet.
     pub sight: Sight,
@@ -130,7 +130,7 @@ fn in_words(step: &Step, dialect: Dialect, whole: &Pending) -> Option<Later> {
         pending: Pending {
             names: whole.names.clone(),
             oids: whole.oids.clone(),
-            words: words(&sql),
+            words: words(&sql, statement),
             // What a step takes away, the plan has made.
             sight: own.sight.min(whole.sight),
             ..own
@@ -160,15 +160,27 @@ impl Later {
     /// A statement as it is, about these relations.
     pub fn whole(sql: Vec<u8>, statement: &Statement, about: Vec<(RelationName, Option<Oid>)>) -> Self {
         let mut pending = Pending::of(statement);
-        pending.words = words(&sql);
+        pending.words = words(&sql, statement);
         pending.oids = about.iter().filter_map(|(_, oid)| *oid).collect();
         pending.names.extend(about.into_iter().map(|(name, _)| name));
         Self { sql, title: title(statement), tag: statement.tag, pending }
     }
 }
 
-/// The words of a text, in lower case.
-fn words(sql: &[u8]) -> BTreeSet<String> {
+/// The words of a text, in lower case; none where the columns that it is about do not stand in it.
+fn words(sql: &[u8], statement: &Statement) -> BTreeSet<String> {
+    let named = |part: &Part| match &part.action {
+        Action::AddConstraint(constraint) => constraint.using_index.is_none(),
+        action => matches!(action, Action::SetNotNull(_)),
+    };
+    let all_named = match &statement.form {
+        Form::CreateIndex(_) => true,
+        Form::AlterTable(alter) => alter.parts.iter().all(named),
+        _ => matches!(statement.kind, Kind::DropIndex(_)),
+    };
+    if !all_named {
+        return BTreeSet::new();
+    }
     let text = String::from_utf8_lossy(sql).to_lowercase();
     text.split(|character: char| !is_of_word(character)).map(str::to_owned).collect()
 }
@@ -180,7 +192,9 @@ fn is_of_word(character: char) -> bool {
 impl Pending {
     /// Whether it may be about a column of that name.
     pub fn may_name(&self, column: &str) -> bool {
-        !column.chars().all(is_of_word) || self.words.contains(&column.to_lowercase())
+        self.words.is_empty()
+            || !column.chars().all(is_of_word)
+            || self.words.contains(&column.to_lowercase())
     }
 
     /// What a statement changes, as far as its text tells.

@@ -123,17 +123,7 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
     let failure = match outbox::put_on(desk.link, &task.settings).await? {
         Err(failed) => Some(Failure::of(&failed.body)),
         Ok(before) => {
-            let failure = match elsewhere(desk, task).await? {
-                Some(failure) => Some(failure),
-                None => match run_alone(desk, &task.later.sql).await? {
-                    Outcome::Failed(frame) => {
-                        Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default()))
-                    }
-                    Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => {
-                        missing(desk, task).await?
-                    }
-                },
-            };
+            let failure = carried_out(desk, id, task).await?;
             let back = outbox::take_off(desk.link, &before).await?;
             failure.or(back.map(|it| Failure::of(&it.body)))
         }
@@ -150,6 +140,31 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
         Err(failed) if failure.is_none() => Ok(Some(Failure::of(&failed.body))),
         Ok(_) | Err(_) => Ok(failure),
     }
+}
+
+/// Runs what a task asks for, where that means what it meant, and looks whether it is there then.
+async fn carried_out(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failure>, Lost> {
+    if is_moot(desk, task).await? {
+        let words = format!("{} (task {id}): there is nothing left to do it to", task.later.title);
+        tell(desk.link, &[Notice::info(words)]).await;
+        return Ok(None);
+    }
+    if let Some(failure) = elsewhere(desk, task).await? {
+        return Ok(Some(failure));
+    }
+    match run_alone(desk, &task.later.sql).await? {
+        Outcome::Failed(frame) => Ok(Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default()))),
+        Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => missing(desk, task).await,
+    }
+}
+
+/// Whether what a task is about has gone in the same transaction, behind it.
+async fn is_moot(desk: &mut Desk<'_>, task: &Task) -> Result<bool, Lost> {
+    let script = sql::parse(&task.later.sql, desk.link.tracker.reading().dialect());
+    let first = script.statements.first().and_then(|statement| statement.locks.first());
+    let (Some(lock), Some(oid)) = (first, task.later.pending.oids.first()) else { return Ok(false) };
+    Ok(!catalogue::is_there(desk.link, *oid).await?
+        && catalogue::number_of(desk.link, &lock.name).await?.is_none())
 }
 
 /// Why a text does not mean any more what it meant when it was queued.

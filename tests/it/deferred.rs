@@ -328,6 +328,18 @@ fn nothing_of_what_was_rolled_back_is_done_and_nothing_committed_is_lost() {
         (&["BEGIN ISOLATION LEVEL REPEATABLE READ", BUILD, "LOCK TABLE seen; COMMIT"], "ix+"),
         (&["BEGIN", BUILD, "SET LOCAL lockkeeper.mode = 'off'", "SELECT 1; COMMIT"], "ix+"),
         (&["BEGIN", BUILD, "SET LOCAL lockkeeper.mode = 'observe'", "/* a */ END /* b */ WORK"], "ix+"),
+        // What Alembic writes for the way back.
+        (
+            &[
+                "CREATE TABLE gone (a int); CREATE UNIQUE INDEX gone_a ON gone (a)",
+                "BEGIN",
+                "DROP INDEX gone_a",
+                "DROP TABLE gone /* lockkeeper: allow drop-table because test */",
+                BUILD,
+                "COMMIT",
+            ],
+            "ix+",
+        ),
         (&["SET default_transaction_read_only = on", "BEGIN READ WRITE", BUILD, "COMMIT"], "ix+"),
         (
             &[

@@ -207,9 +207,17 @@ fn what_an_update_would_do_besides_is_not_done() {
                 assert_eq!(refused.failure(), "0A000", "{in_the_way}: {refused:?}");
                 assert!(refused.detail().contains(told), "{in_the_way}: {refused:?}");
                 assert!(refused.hint().contains("in batches by key"), "{refused:?}");
-                // In a transaction it is the client's own affair.
+                // In a transaction, too, unless it is wanted as sent.
                 let mut client = twins.through(&[]);
-                client.all(&["BEGIN", sql, "ROLLBACK"]);
+                client.all(&["BEGIN"]);
+                assert_eq!(client.query(sql).failure(), "0A000");
+                client.all(&[
+                    "ROLLBACK",
+                    "BEGIN",
+                    "SET LOCAL lockkeeper.in_transaction = 'warn'",
+                    sql,
+                    "ROLLBACK",
+                ]);
             }
         }
         twins.begin(
