@@ -289,9 +289,9 @@ impl Case<'_> {
     /// Whether it leaves alone what is queued for a relation, so that what is queued for that runs as it would have before.
     fn is_harmless(&self, pending: &Pending) -> bool {
         match &self.statement.form {
-            Form::CreateIndex(_) => true,
-            // With it goes what was queued for it.
-            Form::Drop(Dropped { object: DroppedObject::Table, cascade: false, .. }) => true,
+            // With a table goes what was queued for it.
+            Form::CreateIndex(_)
+            | Form::Drop(Dropped { object: DroppedObject::Table, cascade: false, .. }) => true,
             Form::AlterTable(alter) => alter.parts.iter().all(|part| match &part.action {
                 Action::AddColumn { .. }
                 | Action::SetDefault(_)

@@ -302,70 +302,66 @@ fn nothing_runs_against_a_state_that_is_not_there_yet() {
     }
 }
 
+const BUILD: &str = "CREATE INDEX ix ON orders (customer)";
+
+/// Messages, and the index that is there behind them.
+const ENDINGS: &[(&[&str], &str)] = &[
+    (&["BEGIN", BUILD, "SELECT 1 / 0", "ROLLBACK; BEGIN; SELECT 1", "COMMIT"], ""),
+    (&["BEGIN", "SAVEPOINT s", BUILD, "SELECT 1 / 0", "ROLLBACK TO s; SELECT 1", "COMMIT"], ""),
+    (
+        &[
+            "BEGIN",
+            "SAVEPOINT b",
+            "SAVEPOINT a",
+            BUILD,
+            "SAVEPOINT b",
+            "RELEASE a",
+            "ROLLBACK TO b",
+            "COMMIT",
+        ],
+        "",
+    ),
+    (&["BEGIN", BUILD, "SET lockkeeper.mode = 'off'", "ROLLBACK; BEGIN", "COMMIT"], ""),
+    (&["BEGIN ISOLATION LEVEL REPEATABLE READ", BUILD, "LOCK TABLE seen; COMMIT"], "ix+"),
+    (&["BEGIN", BUILD, "SET LOCAL lockkeeper.mode = 'off'", "SELECT 1; COMMIT"], "ix+"),
+    (&["BEGIN", BUILD, "SET LOCAL lockkeeper.mode = 'observe'", "/* a */ END /* b */ WORK"], "ix+"),
+    // What Alembic writes for the way back.
+    (
+        &[
+            "CREATE TABLE gone (a int); CREATE UNIQUE INDEX gone_a ON gone (a)",
+            "BEGIN",
+            "DROP INDEX gone_a",
+            "DROP TABLE gone /* lockkeeper: allow drop-table because test */",
+            BUILD,
+            "COMMIT",
+        ],
+        "ix+",
+    ),
+    (&["SET default_transaction_read_only = on", "BEGIN READ WRITE", BUILD, "COMMIT"], "ix+"),
+    (
+        &["BEGIN", "CREATE INDEX ix ON orders (note)", "COMMIT", "BEGIN", "DROP INDEX ix", BUILD, "COMMIT"],
+        "ix+",
+    ),
+    (
+        &[
+            "ALTER TABLE orders ADD COLUMN u uuid DEFAULT gen_random_uuid(); ALTER TABLE orders DROP COLUMN IF EXISTS v; SELECT 1",
+        ],
+        "",
+    ),
+];
+
 /// What takes a part of the transaction back takes what was queued in it, however it is written; and the COMMIT is found wherever it
 /// stands.
 #[test]
 fn nothing_of_what_was_rolled_back_is_done_and_nothing_committed_is_lost() {
-    const BUILD: &str = "CREATE INDEX ix ON orders (customer)";
     let stage = Stage::new();
-    for (messages, built) in [
-        (&["BEGIN", BUILD, "SELECT 1 / 0", "ROLLBACK; BEGIN; SELECT 1", "COMMIT"][..], ""),
-        (&["BEGIN", "SAVEPOINT s", BUILD, "SELECT 1 / 0", "ROLLBACK TO s; SELECT 1", "COMMIT"], ""),
-        (
-            &[
-                "BEGIN",
-                "SAVEPOINT b",
-                "SAVEPOINT a",
-                BUILD,
-                "SAVEPOINT b",
-                "RELEASE a",
-                "ROLLBACK TO b",
-                "COMMIT",
-            ],
-            "",
-        ),
-        (&["BEGIN", BUILD, "SET lockkeeper.mode = 'off'", "ROLLBACK; BEGIN", "COMMIT"], ""),
-        (&["BEGIN ISOLATION LEVEL REPEATABLE READ", BUILD, "LOCK TABLE seen; COMMIT"], "ix+"),
-        (&["BEGIN", BUILD, "SET LOCAL lockkeeper.mode = 'off'", "SELECT 1; COMMIT"], "ix+"),
-        (&["BEGIN", BUILD, "SET LOCAL lockkeeper.mode = 'observe'", "/* a */ END /* b */ WORK"], "ix+"),
-        // What Alembic writes for the way back.
-        (
-            &[
-                "CREATE TABLE gone (a int); CREATE UNIQUE INDEX gone_a ON gone (a)",
-                "BEGIN",
-                "DROP INDEX gone_a",
-                "DROP TABLE gone /* lockkeeper: allow drop-table because test */",
-                BUILD,
-                "COMMIT",
-            ],
-            "ix+",
-        ),
-        (&["SET default_transaction_read_only = on", "BEGIN READ WRITE", BUILD, "COMMIT"], "ix+"),
-        (
-            &[
-                "BEGIN",
-                "CREATE INDEX ix ON orders (note)",
-                "COMMIT",
-                "BEGIN",
-                "DROP INDEX ix",
-                BUILD,
-                "COMMIT",
-            ],
-            "ix+",
-        ),
-        (
-            &[
-                "ALTER TABLE orders ADD COLUMN u uuid DEFAULT gen_random_uuid(); ALTER TABLE orders DROP COLUMN IF EXISTS v; SELECT 1",
-            ],
-            "",
-        ),
-    ] {
+    for (messages, built) in ENDINGS {
         stage.straight().all(&["DROP INDEX IF EXISTS ix", "CREATE TABLE IF NOT EXISTS seen ()"]);
         let mut client = stage.through();
-        for sql in messages {
+        for sql in *messages {
             client.query(sql);
         }
-        assert_eq!(stage.indexes(), built, "{messages:?}");
+        assert_eq!(stage.indexes(), *built, "{messages:?}");
         assert_eq!(client.query("SHOW transaction_isolation").status(), 'I', "{messages:?}");
     }
     assert!(
