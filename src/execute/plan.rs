@@ -14,7 +14,7 @@ use crate::plan::{
 };
 use crate::upstream::call::{Failed, Item};
 use crate::upstream::link::Reading;
-use crate::upstream::{IfLost, Link, Lost};
+use crate::upstream::{IfLost, Link, Lost, Of};
 use crate::wire::fields::{field, sqlstate};
 
 use super::attempt::is_lock_timeout;
@@ -42,7 +42,7 @@ pub async fn run(run: &mut Run<'_>, plan: &Plan) -> Result<Outcome, Lost> {
     let ended = steps(run, plan.tag, &mut course).await;
     course.over = ended.is_ok();
     if course.over {
-        run.link.last_words.plan = None;
+        run.link.last_words.put(Of::Plan, None);
     }
     ended
 }
@@ -71,8 +71,8 @@ impl Course<'_> {
         WayOut::between(self.done(), self.left())
     }
 
-    fn if_lost(&self) -> Option<Box<IfLost>> {
-        cut_off::told(self.done(), self.left()).map(|(detail, hint)| Box::new(IfLost { detail, hint }))
+    fn if_lost(&self) -> Option<IfLost> {
+        cut_off::told(self.done(), self.left()).map(|(detail, hint)| IfLost { detail, hint })
     }
 }
 
@@ -94,7 +94,7 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
         let name = summary::name(run, step);
         let span = summary::span(name, step, (at + 1, of));
         run.record.step((at + 1, of), name, step.lock);
-        run.link.last_words.plan = course.if_lost();
+        run.link.last_words.put(Of::Plan, course.if_lost());
         let stopped = if at > 0 { run.stopped() } else { None };
         let done = at > 0 && is_done(run.link, step).await?;
         let settled = match &step.pace {

@@ -9,9 +9,9 @@ use crate::plan::by_hand::spelled;
 use crate::session::deferred::Task;
 use crate::sql::statement::Transaction;
 use crate::sql::{self, Encoding, Form};
-use crate::upstream::IfLost;
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Link, Lost, Reading};
+use crate::upstream::{IfLost, Of};
 use crate::wire::fields;
 use crate::wire::frame::HEADER_BYTES;
 
@@ -98,10 +98,11 @@ async fn all(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Opti
         if of > 1 {
             tell(desk.link, &[at_work(id, task, (at + 1, of))]).await;
         }
-        desk.link.last_words.committed =
-            Some(Box::new(if_lost(&ids.iter().zip(tasks).skip(at).collect::<Vec<_>>())));
+        desk.link
+            .last_words
+            .put(Of::Commit, Some(if_lost(&ids.iter().zip(tasks).skip(at).collect::<Vec<_>>())));
         let failure = one(desk, id, task).await?;
-        desk.link.last_words.committed = None;
+        desk.link.last_words.put(Of::Commit, None);
         if let Some(failure) = failure {
             let left: Vec<(&String, &Task)> = ids.iter().zip(tasks).skip(at).collect();
             return Ok(Some(unfinished(&failure, &left)));

@@ -55,7 +55,7 @@ pub enum Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// `client_encoding`
-    pub encoding: String,
+    pub encoding: Box<str>,
     /// `standard_conforming_strings = off`: a backslash escapes in plain literals too.
     pub backslash_escapes: bool,
 }

@@ -80,7 +80,7 @@ impl Tracker {
             last_kind: from_server::READY,
             last_sent: client::SYNC,
             inspect_max,
-            reading: Reading { encoding: client_encoding.to_owned(), backslash_escapes: false },
+            reading: Reading { encoding: client_encoding.into(), backslash_escapes: false },
             renamed: None,
             past: None,
             journal: None,
@@ -362,7 +362,7 @@ impl Tracker {
     fn parameter(&mut self, body: &[u8]) {
         match server::parameter(body) {
             Some((b"client_encoding", value)) => {
-                self.reading.encoding = String::from_utf8_lossy(value).into_owned();
+                self.reading.encoding = String::from_utf8_lossy(value).into();
             }
             Some((b"application_name", value)) => {
                 self.renamed = Some(String::from_utf8_lossy(value).into());

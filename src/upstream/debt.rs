@@ -20,23 +20,35 @@ pub struct IfLost {
     pub hint: String,
 }
 
-/// What is told behind the last words of a server that is lost.
+/// What is told behind the last words of a server that is lost: at most one thing, since every idle session has room for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LastWords {
+pub struct LastWords(Option<Box<(Of, IfLost)>>);
+
+/// What they are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
     /// What a plan would leave behind.
-    pub plan: Option<Box<IfLost>>,
-    /// That a transaction is committed while its deferred work is not done; it comes first.
-    pub committed: Option<Box<IfLost>>,
+    Plan,
+    /// A transaction that is committed while its deferred work, which may be a plan, is not done.
+    Commit,
 }
 
 impl LastWords {
+    /// What is to be told from now on, or nothing; of a plan within the work of a COMMIT nothing more is told.
+    pub fn put(&mut self, of: Of, words: Option<IfLost>) {
+        let about_commit = self.0.as_ref().is_some_and(|it| it.0 == Of::Commit);
+        if of == Of::Commit || !about_commit {
+            self.0 = words.map(|words| Box::new((of, words)));
+        }
+    }
+
     /// Takes them out.
-    pub fn take(&mut self) -> Option<Box<IfLost>> {
-        self.committed.take().or_else(|| self.plan.take())
+    pub fn take(&mut self) -> Option<IfLost> {
+        self.0.take().map(|it| it.1)
     }
 
     /// Looks at them.
     pub fn get(&self) -> Option<&IfLost> {
-        self.committed.as_deref().or(self.plan.as_deref())
+        self.0.as_ref().map(|it| &it.1)
     }
 }

@@ -21,7 +21,7 @@ pub mod socket;
 pub mod stream;
 pub mod tls;
 
-pub use debt::IfLost;
+pub use debt::{IfLost, Of};
 pub use directives::Directives;
 pub use link::{Link, Lost};
 pub use own::Own;
