@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::base::{Notice, Period, SqlState};
+use crate::base::{Notice, SqlState};
 use crate::control::Control;
 use crate::control::victims::Blocking;
 use crate::event::clock::{self, Moment};
@@ -18,6 +18,7 @@ use crate::session::repeat::{Repeat, Unfit};
 use crate::upstream::{Link, Lost};
 
 use super::catalogue::SessionSettings;
+use super::stall::waited;
 use super::{Place, repeat};
 
 /// What is known of a transaction that holds strong locks.
@@ -51,16 +52,7 @@ pub struct Overdue {
 
 impl Overdue {
     fn story(self, max_stall: Duration) -> String {
-        let who = match self.victims {
-            1 => "One session was".to_owned(),
-            more => format!("{more} sessions were"),
-        };
-        let millis = |time: Duration| Period::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        format!(
-            "{who} waiting for its locks, the longest for {}; max_stall is {}.",
-            millis(self.longest),
-            millis(max_stall)
-        )
+        waited(self.victims, "for its locks", (self.longest, max_stall))
     }
 }
 

@@ -67,6 +67,16 @@ struct Look {
     longest: Duration,
 }
 
+/// A sentence: so many sessions were waiting so, the longest for this time, where that is allowed.
+pub(super) fn waited(victims: usize, how: &str, (longest, max_stall): (Duration, Duration)) -> String {
+    let who = match victims {
+        1 => "One session was".to_owned(),
+        more => format!("{more} sessions were"),
+    };
+    let millis = |time: Duration| Period::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    format!("{who} waiting {how}, the longest for {}; max_stall is {}.", millis(longest), millis(max_stall))
+}
+
 /// Why the attempt was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strike {
@@ -80,16 +90,7 @@ pub struct Strike {
 
 impl Strike {
     fn story(self, max_stall: Duration) -> String {
-        let who = match self.victims {
-            1 => "One session was".to_owned(),
-            more => format!("{more} sessions were"),
-        };
-        let millis = |time: Duration| Period::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        format!(
-            "{who} waiting behind it, the longest for {}; max_stall is {}.",
-            millis(self.longest),
-            millis(max_stall)
-        )
+        waited(self.victims, "behind it", (self.longest, max_stall))
     }
 }
 
