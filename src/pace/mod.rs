@@ -3,6 +3,7 @@
 //! Each is a function from what was seen to what is to be done next: no clock, no log, no socket.
 
 pub mod blocker;
+pub mod bulk;
 pub mod ladder;
 pub mod range;
 pub mod stall;

@@ -1,0 +1,83 @@
+//! What a bulk statement goes by.
+
+use std::time::Duration;
+
+/// What makes a statement bulk, how big its batches are, and what holds them back. A signal without a threshold is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A statement that may touch more rows is bulk.
+    pub rows: u64,
+    /// So long a batch is to take; never more than half of what others may be kept waiting.
+    pub batch_time: Duration,
+    /// No batch has fewer rows, however long it takes.
+    pub batch_rows_min: u64,
+    /// No batch has more rows, however quick it is.
+    pub batch_rows_max: u64,
+    /// No more rows are changed in a second.
+    pub rows_per_second: Option<u64>,
+    /// No standby that counts is to be further behind in time.
+    pub replay_lag_max: Option<Duration>,
+    /// Nor in bytes of WAL.
+    pub replay_bytes_max: Option<u64>,
+    /// The standbys that count, by their `application_name`; where none is named, all that are connected and replay.
+    pub standbys: Vec<String>,
+    /// What becomes of a batch while one that is named is not connected.
+    pub missing_standby: Missing,
+    /// Longer nobody is to wait for rows of a batch.
+    pub waiting_max: Option<Duration>,
+    /// The cores of the database's machine, which no server tells.
+    pub cores: Option<u32>,
+    /// More sessions at work for each core are a reason to go slower.
+    pub active_per_core: u32,
+    /// So many bytes of WAL may be written in a second, by whomever.
+    pub wal_per_second: Option<u64>,
+    /// Whether checkpoints that come before their time are a reason to go slower.
+    pub checkpoints: bool,
+}
+
+/// What becomes of batches while a standby that is named is not connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// They wait, since it falls behind.
+    Hold,
+    /// They go on.
+    Ignore,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rows: 10_000,
+            batch_time: Duration::from_millis(100),
+            batch_rows_min: 1,
+            batch_rows_max: 20_000,
+            rows_per_second: None,
+            replay_lag_max: Some(Duration::from_secs(5)),
+            replay_bytes_max: Some(1 << 30),
+            standbys: Vec::new(),
+            missing_standby: Missing::Hold,
+            waiting_max: Some(Duration::from_millis(50)),
+            cores: None,
+            active_per_core: 2,
+            wal_per_second: None,
+            checkpoints: true,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether how far standbys are matters.
+    pub(super) const fn heeds_standbys(&self) -> bool {
+        self.replay_lag_max.is_some() || self.replay_bytes_max.is_some()
+    }
+
+    /// Whether anything is asked that the control connection has to answer.
+    pub(super) const fn looks(&self) -> bool {
+        self.heeds_standbys() || self.cores.is_some() || self.wal_per_second.is_some() || self.checkpoints
+    }
+
+    /// The number of sessions at work that is too many.
+    pub(super) fn active_max(&self) -> Option<u64> {
+        self.cores.map(|cores| u64::from(cores).saturating_mul(u64::from(self.active_per_core)).max(1))
+    }
+}

@@ -1,0 +1,392 @@
+//! The controller beside a simulated server: no time passes here but that of the simulation.
+
+mod server;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{
+    Batch, Controller, Effect, Kind, LOOK_EVERY, Missing, Next, Order, Pressure, SLOWED_MAX, Settings, Sight,
+    Signal, Standby,
+};
+use server::Server;
+
+const MAX_STALL: Duration = Duration::from_millis(200);
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn pace(settings: Settings) -> Controller {
+    Controller::new(settings, MAX_STALL)
+}
+
+fn said(pace: &Controller) -> String {
+    let line = |hold: &super::Hold| format!("{} {:?}: {}", hold.signal.word(), hold.effect, hold.words);
+    pace.holds().iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn longest_gap(server: &Server, from: Duration) -> Duration {
+    let begun: Vec<Duration> = server.since(from).iter().map(|done| done.began).collect();
+    let ends = begun.iter().copied().chain([server.now]);
+    std::iter::once(from)
+        .chain(begun.iter().copied())
+        .zip(ends)
+        .map(|(one, next)| next.saturating_sub(one))
+        .max()
+        .unwrap()
+}
+
+#[test]
+fn no_batch_takes_longer_than_half_of_what_others_may_wait() {
+    let target = |batch_time, max_stall| {
+        Controller::new(Settings { batch_time, ..Settings::default() }, max_stall).target()
+    };
+    assert_eq!(target(ms(100), ms(100)), ms(50));
+    assert_eq!(target(ms(100), s(1)), ms(100));
+    assert_eq!(target(ms(100), Duration::ZERO), ms(1));
+}
+
+#[test]
+fn a_paused_standby_stops_it_wholly_and_it_goes_on_after() {
+    let mut server = Server::with_standby(50_000_000);
+    let mut pace = pace(Settings::default());
+    server.run(&mut pace, s(20));
+    assert!(server.rows_since(s(10)) > 10_000);
+    server.standby.as_mut().unwrap().paused = true;
+    server.run(&mut pace, s(8));
+    let stopped = server.now;
+    server.run(&mut pace, s(600));
+    assert_eq!(server.rows_since(stopped), 0);
+    assert_eq!(said(&pace), "replay_lag Stops: standby \"replica1\" is 10 s behind (max 5 s)");
+    assert!(pace.progress(server.now).rows_per_second == 0);
+    server.standby.as_mut().unwrap().paused = false;
+    let on = server.now;
+    server.run(&mut pace, s(20));
+    assert!(server.rows_since(on) > 10_000);
+    assert_eq!(pace.holds(), []);
+}
+
+#[test]
+fn a_standby_that_is_named_must_be_there() {
+    let named = |missing_standby| Settings {
+        standbys: vec!["replica2".into()],
+        missing_standby,
+        ..Settings::default()
+    };
+    let mut server = Server::with_standby(50_000_000);
+    let mut held = pace(named(Missing::Hold));
+    server.run(&mut held, s(10));
+    assert!(server.done.is_empty());
+    assert_eq!(said(&held), "standbys Stops: standby \"replica2\" is not connected");
+    let mut goes = pace(named(Missing::Ignore));
+    server.standby.as_mut().unwrap().paused = true;
+    server.run(&mut goes, s(10));
+    assert!(!server.done.is_empty(), "the other one does not count");
+}
+
+#[test]
+fn people_pause_it_and_set_its_speed() {
+    let mut server = Server::new();
+    let mut pace = pace(Settings::default());
+    let mut rows_in_10_s = |pace: &mut Controller| {
+        let from = server.now;
+        server.run(pace, s(10));
+        server.rows_since(from)
+    };
+    rows_in_10_s(&mut pace);
+    let ordinary = rows_in_10_s(&mut pace);
+    pace.order(Order::Slower(4));
+    let slower = rows_in_10_s(&mut pace);
+    assert!((slower * 3..slower * 5).contains(&ordinary), "{ordinary} {slower}");
+    assert_eq!(said(&pace), "order Slows(0): it was told to go at 25 % of its speed");
+    pace.order(Order::Pause { by: "ann".into() });
+    assert_eq!(rows_in_10_s(&mut pace), 0);
+    pace.order(Order::Resume);
+    pace.order(Order::Faster(4));
+    let again = rows_in_10_s(&mut pace);
+    assert!(again.abs_diff(ordinary) < ordinary / 10, "{again} {ordinary}");
+    pace.order(Order::Faster(2));
+    assert!(rows_in_10_s(&mut pace) > ordinary * 105 / 100);
+    pace.order(Order::RowsPerSecond(Some(70)));
+    assert!((600..=800).contains(&rows_in_10_s(&mut pace)));
+    assert!(said(&pace).contains("no more than 70 rows a second are allowed"));
+    pace.order(Order::RowsPerSecond(None));
+    assert!(rows_in_10_s(&mut pace) > ordinary / 2);
+}
+
+#[test]
+fn peak_hours_and_freezes_hold_it() {
+    let mut pace = pace(Settings::default());
+    let next = pace.next(s(1), Some("frozen by ann: an incident"));
+    assert_eq!(next, Next::Wait { time: LOOK_EVERY });
+    assert_eq!(said(&pace), "hours Stops: frozen by ann: an incident");
+    assert!(matches!(pace.next(s(2), None), Next::Batch { .. }));
+}
+
+#[test]
+fn whoever_waits_for_rows_makes_batches_smaller() {
+    let mut server = Server::new();
+    let mut pace = pace(Settings::default());
+    server.run(&mut pace, s(10));
+    let before = pace.batch_rows();
+    let batch = Batch { visited: before, changed: before, took: ms(60), others_waited: ms(55) };
+    pace.done(server.now, &batch);
+    assert_eq!(pace.batch_rows(), before / 2);
+    pace.next(server.now, None);
+    assert_eq!(said(&pace), "waiting Shrinks: others waited 55 ms for rows of the last batch (max 50 ms)");
+    pace.held_up(server.now, ms(10));
+    assert_eq!(pace.batch_rows(), before / 4);
+    assert!(matches!(pace.next(server.now, None), Next::Wait { time } if time >= ms(100)));
+    assert_eq!(said(&pace), "waiting Shrinks: others hold rows of the next batch, or waited for them");
+}
+
+#[test]
+fn silence_is_told_from_nobody_to_ask() {
+    let mut unasked = pace(Settings::default());
+    assert!(matches!(unasked.next(s(0), None), Next::Batch { .. }));
+    let mut never = pace(Settings::default());
+    never.see(s(0), None);
+    assert!(matches!(never.next(s(0), None), Next::Batch { .. }));
+    assert_eq!(never.holds(), []);
+    let mut named = pace(Settings { standbys: vec!["replica1".into()], ..Settings::default() });
+    named.see(s(0), None);
+    assert!(matches!(named.next(s(0), None), Next::Wait { .. }));
+    // Standbys were seen, and then nobody answers.
+    let mut server = Server::with_standby(50_000_000);
+    let mut pace = pace(Settings::default());
+    server.run(&mut pace, s(5));
+    pace.see(server.now, None);
+    pace.see(server.now, None);
+    pace.next(server.now, None);
+    insta::assert_snapshot!(said(&pace), @"control Slows(4000): the control connection does not answer, so that nobody knows how far standbys are");
+}
+
+#[test]
+fn a_role_that_may_not_see_is_told() {
+    let dim = Pressure { sight: Sight::Dim, ..Pressure::default() };
+    let mut all = pace(Settings { cores: Some(8), ..Settings::default() });
+    all.see(s(0), Some(dim.clone()));
+    assert!(matches!(all.next(s(0), None), Next::Batch { .. }));
+    insta::assert_snapshot!(all.unseen().unwrap(), @"the role of the control connection may not see how far standbys are and how many sessions are at work: GRANT pg_monitor to it");
+    let mut named = pace(Settings { standbys: vec!["replica1".into()], ..Settings::default() });
+    named.see(s(0), Some(dim));
+    assert!(matches!(named.next(s(0), None), Next::Wait { .. }));
+    insta::assert_snapshot!(said(&named), @r#"standbys Stops: how far standby "replica1" is cannot be seen by the role of the control connection: GRANT pg_monitor to it"#);
+}
+
+#[test]
+fn every_signal_has_its_words() {
+    let settings = Settings {
+        cores: Some(8),
+        wal_per_second: Some(50 << 20),
+        rows_per_second: Some(500),
+        ..Settings::default()
+    };
+    let mut pace = pace(settings);
+    let standby = |name: &str, replayed, lag, kind| Standby { name: name.into(), replayed, lag, kind };
+    let pressure = |wal: u64, checkpoints_requested| Pressure {
+        wal,
+        standbys: vec![
+            standby("late", wal - 1, Some(ms(12_300)), Kind::Physical),
+            standby("far", wal - (3 << 30), None, Kind::Physical),
+            standby("near", wal - 1, Some(s(3)), Kind::Physical),
+            standby("cdc", 0, Some(s(3600)), Kind::Logical),
+        ],
+        sight: Sight::Clear,
+        active: 40,
+        checkpoints_requested,
+    };
+    pace.see(s(0), Some(pressure(100 << 30, 7)));
+    pace.see(s(1), Some(pressure((100 << 30) + (80 << 20), 8)));
+    pace.done(s(1), &Batch { visited: 900, changed: 900, took: ms(80), others_waited: ms(70) });
+    pace.order(Order::Slower(2));
+    pace.order(Order::Pause { by: "ann".into() });
+    assert_eq!(pace.next(s(1), Some("peak hours until 20:00")), Next::Wait { time: LOOK_EVERY });
+    insta::assert_snapshot!(said(&pace), @r#"
+    order Stops: it was paused by ann
+    hours Stops: peak hours until 20:00
+    replay_lag Stops: standby "late" is 12 s behind (max 5 s)
+    replay_bytes Stops: standby "far" is 3 GB of WAL behind (max 1 GB)
+    order Slows(0): it was told to go at 50 % of its speed
+    replay_lag Slows(250): standby "near" is 3.0 s behind (max 5 s)
+    active Slows(6250): 40 sessions are at work (max 16 on 8 cores)
+    wal Until(1.6s): WAL is written at 80 MB/s (max 50 MB/s)
+    checkpoints Slows(1000): checkpoints come before their time, since so much WAL is written (max_wal_size)
+    waiting Shrinks: others waited 70 ms for rows of the last batch (max 50 ms)
+    rows_per_second Until(2.72s): no more than 500 rows a second are allowed
+    "#);
+}
+
+#[test]
+fn signals_can_be_switched_off() {
+    let off = Settings {
+        replay_lag_max: None,
+        replay_bytes_max: None,
+        waiting_max: None,
+        checkpoints: false,
+        ..Settings::default()
+    };
+    let mut pace = pace(off);
+    assert!(!pace.looks(s(0)));
+    let standby = Standby { name: "s".into(), replayed: 0, lag: Some(s(900)), kind: Kind::Physical };
+    for requested in 0..9 {
+        let pressure = Pressure {
+            wal: (1 << 40) * (requested + 1),
+            standbys: vec![standby.clone()],
+            active: 1000,
+            checkpoints_requested: requested,
+            sight: Sight::Clear,
+        };
+        pace.see(s(requested), Some(pressure));
+    }
+    pace.done(s(9), &Batch { visited: 10, changed: 10, took: ms(80), others_waited: s(1) });
+    assert!(matches!(pace.next(s(10), None), Next::Batch { .. }));
+    assert_eq!(pace.holds(), []);
+}
+
+#[test]
+fn checkpoints_before_their_time_slow_it_down_until_there_are_none() {
+    let mut server = Server { checkpoint_bytes: 20 << 20, ..Server::new() };
+    let mut pace = pace(Settings::default());
+    server.run(&mut pace, s(60));
+    let early = server.rows_since(s(30));
+    assert!(pace.holds().iter().any(|hold| hold.signal == Signal::Checkpoints));
+    server.checkpoint_bytes = u64::MAX;
+    server.run(&mut pace, s(200));
+    let from = server.now;
+    server.run(&mut pace, s(30));
+    assert_eq!(pace.holds(), []);
+    assert!(server.rows_since(from) > early * 2, "{} {early}", server.rows_since(from));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_time_of_a_batch_finds_its_target(
+        (batch_micros, row_micros) in (0..20_000_u64, 1..30_000_u64),
+        jitter in prop::collection::vec(0..10_u64, 1..20),
+        later in 1..30_000_u64,
+    ) {
+        let mut server = Server { batch_micros, row_micros, jitter, ..Server::new() };
+        let mut pace = pace(Settings::default());
+        for row_micros in [row_micros, later] {
+            server.row_micros = row_micros;
+            // The first one may be as big as it is slow.
+            let before = server.done.len();
+            while server.done.len() == before {
+                server.run(&mut pace, ms(1));
+            }
+            server.run(&mut pace, s(200));
+            let settled = server.since(server.now.saturating_sub(s(10)));
+            prop_assert!(!settled.is_empty());
+            let target = pace.target();
+            for done in settled {
+                let at_most = done.rows == pace.settings.batch_rows_max;
+                let at_least = done.rows == pace.settings.batch_rows_min;
+                prop_assert!(done.took <= target * 115 / 100 || at_least, "{done:?} {row_micros}");
+                // One row more or less may be much.
+                let room = Duration::from_micros(2 * row_micros);
+                prop_assert!(done.took + room >= target * 6 / 10 || at_most, "{done:?} {row_micros}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_standby_is_never_far_behind_and_it_goes_on(
+        percent in 5..300_u64,
+        row_bytes in 100..5000_u64,
+        row_micros in 10..200_u64,
+        by_bytes: bool,
+    ) {
+        let fastest = row_bytes * 1_000_000 / row_micros;
+        let bytes_per_second = fastest * percent / 100;
+        let mut server = Server { row_micros, row_bytes, ..Server::with_standby(bytes_per_second) };
+        let (lag, bytes) = (s(4), bytes_per_second * 4);
+        let settings = Settings {
+            replay_lag_max: (!by_bytes).then_some(lag),
+            replay_bytes_max: by_bytes.then_some(bytes),
+            ..Settings::default()
+        };
+        let mut pace = pace(settings);
+        server.run(&mut pace, s(300));
+        let half = server.now / 2;
+        // Between two looks it may write on, as fast as it can, and how fast a standby replays it has to learn first.
+        for look in &server.looked {
+            let learning = if by_bytes || look.at > half { 1 } else { 5 };
+            prop_assert!(look.behind <= bytes * 12 / 10 + fastest * learning, "{look:?} {bytes} {fastest}");
+        }
+        // It makes use of what the standby can take, as far as it can write so much.
+        let written = server.rows_since(half) * row_bytes;
+        let can = bytes_per_second.min(fastest / 2) * 150;
+        prop_assert!(written > can * 4 / 10, "{written} of {can}");
+        prop_assert!(longest_gap(&server, half) < s(15));
+    }
+
+    #[test]
+    fn rows_for_each_second_are_kept_over_any_time(
+        most in 1..3000_u64,
+        row_micros in 1..2000_u64,
+        batch_micros in 0..10_000_u64,
+    ) {
+        let mut server = Server { batch_micros, row_micros, ..Server::new() };
+        let mut pace = pace(Settings { rows_per_second: Some(most), ..Settings::default() });
+        server.run(&mut pace, s(60));
+        for first in 0..server.done.len() {
+            let begun = server.done[first].began;
+            let mut rows = 0;
+            for done in &server.done[first..] {
+                // What began before this one has had its time.
+                let allowed = u128::from(most) * done.began.saturating_sub(begun).as_micros();
+                prop_assert!(rows * 1_000_000 <= allowed + 1_000_000, "{done:?} {rows}");
+                rows += u128::from(done.rows);
+            }
+        }
+        let can = 1_000_000 / row_micros / 4;
+        let rows = server.rows_since(s(20));
+        prop_assert!(rows >= most.min(can) * 40 / 2, "{rows} of {most} in each second");
+    }
+
+    #[test]
+    fn what_only_slows_never_stops_it(
+        active in 0..2000_u64,
+        others_bytes in 0..200_000_000_u64,
+        checkpoint_bytes in 1_000_000..2_000_000_000_u64,
+        wal_per_second in 1000..100_000_000_u64,
+        row_micros in 10..5000_u64,
+    ) {
+        let mut server = Server { row_micros, others_bytes, active, checkpoint_bytes, ..Server::new() };
+        let settings = Settings {
+            cores: Some(4),
+            wal_per_second: Some(wal_per_second),
+            ..Settings::default()
+        };
+        let mut pace = pace(settings);
+        server.run(&mut pace, s(200));
+        prop_assert!(longest_gap(&server, Duration::ZERO) <= SLOWED_MAX + s(1));
+        let stops = pace.holds().iter().any(|hold| hold.effect == Effect::Stops);
+        prop_assert!(!stops, "{}", said(&pace));
+    }
+
+    #[test]
+    fn wal_for_each_second_is_kept(
+        wal_per_second in 1_000_000..50_000_000_u64,
+        others in 0..90_u64,
+        row_bytes in 100..5000_u64,
+    ) {
+        let others_bytes = wal_per_second * others / 100;
+        let mut server = Server { row_bytes, others_bytes, ..Server::new() };
+        let mut pace = pace(Settings { wal_per_second: Some(wal_per_second), ..Settings::default() });
+        let begun = server.wal;
+        server.run(&mut pace, s(100));
+        // What is written before the first look that sees it is made up for by and by.
+        let once = 2 * row_bytes * 1_000_000 / server.row_micros;
+        prop_assert!(server.wal - begun <= wal_per_second * 100 + once);
+    }
+}
