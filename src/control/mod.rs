@@ -8,6 +8,7 @@ pub mod blockers;
 pub mod holders;
 pub mod left_overs;
 pub mod lockers;
+mod pressure;
 pub mod standing;
 mod live;
 pub mod progress;
@@ -25,9 +26,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config};
 
 use crate::effects::facts::Oid;
-use crate::event::ControlSilent;
 use crate::event::clock::{self, Moment};
+use crate::event::{ControlSilent, PressureUnseen};
 use crate::pace::blocker::Blocker;
+use crate::pace::bulk::Pressure;
 use crate::sql::advisory::Key;
 use crate::upstream::{Own, Upstream};
 
@@ -96,6 +98,7 @@ pub struct Control {
     settings: Option<ControlSettings>,
     connections: RefCell<HashMap<String, Slot>>,
     schemas: schema::Known,
+    servers: pressure::Known,
 }
 
 enum Slot {
@@ -115,7 +118,7 @@ impl std::fmt::Debug for Slot {
 impl Control {
     /// Control connections under these settings; with none, nothing can be asked.
     pub fn new(settings: Option<ControlSettings>) -> Self {
-        Self { settings, connections: RefCell::default(), schemas: schema::Known::default() }
+        Self { settings, ..Self::default() }
     }
 
     /// Sees to it that schema `lockkeeper` is there, so that a transaction in this database may queue work; where it may and
@@ -209,6 +212,31 @@ impl Control {
         let values: [(&(dyn ToSql + Sync), Type); 2] = [(&pid, Type::INT4), (&strong_only, Type::BOOL)];
         match clock::within(ANSWER_WITHIN, client.query_typed(victims::SQL, &values)).await {
             Some(Ok(rows)) => Some(victims::behind(&rows, pid)),
+            Some(Err(error)) => self.broken(database, &error.to_string(), None),
+            None => self.broken(database, "no answer in time", None),
+        }
+    }
+
+    /// How much the server and its standbys have to do, apart from this backend; `None` when nobody may know. A server that cannot say
+    /// that may be asked everything else.
+    pub async fn pressure(&self, database: &str, pid: u32) -> Option<Pressure> {
+        if self.servers.refuses(database) {
+            return None;
+        }
+        let pid = i32::try_from(pid).unwrap_or(-1);
+        // What is asked seldom is not to make every session bigger.
+        Box::pin(self.ask_pressure(database, pid)).await
+    }
+
+    async fn ask_pressure(&self, database: &str, pid: i32) -> Option<Pressure> {
+        let client = self.client(database).await?;
+        match clock::within(ANSWER_WITHIN, self.servers.ask(&client, database, pid)).await {
+            Some(Ok(pressure)) => Some(pressure),
+            Some(Err(error)) if error.as_db_error().is_some() => {
+                self.servers.refused(database);
+                PressureUnseen { database, why: &live::words(&error) }.emit();
+                None
+            }
             Some(Err(error)) => self.broken(database, &error.to_string(), None),
             None => self.broken(database, "no answer in time", None),
         }

@@ -18,5 +18,6 @@ pub use process::{
 pub use statement::{ClientLeft, Judged, LeaseOver, Overridden, PortalFreed, SessionBroken, StallCut, step};
 pub use task::{TaskBegun, TaskEnded, TaskWaits, TasksUnseen};
 pub use trouble::{
-    ControlAbsent, ControlBlind, ControlSilent, LeftBehind, LoginFailed, PlanCutOff, Uncontrolled,
+    ControlAbsent, ControlBlind, ControlSilent, LeftBehind, LoginFailed, PlanCutOff, PressureUnseen,
+    Uncontrolled,
 };

@@ -41,6 +41,26 @@ impl ControlSilent<'_> {
     }
 }
 
+/// The server does not say how far its standbys are and how much it has to do.
+#[derive(Debug)]
+pub struct PressureUnseen<'a> {
+    /// The database asked about.
+    pub database: &'a str,
+    /// Why.
+    pub why: &'a str,
+}
+
+impl PressureUnseen<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::warn!(
+            database = %Clean(self.database),
+            why = %Clean(self.why),
+            "the server does not say how far standbys are and how much it has to do; bulk statements are paced without"
+        );
+    }
+}
+
 /// There is no control connection at the start, though one is configured.
 #[derive(Debug)]
 pub struct ControlAbsent<'a> {

@@ -69,6 +69,7 @@ mod plans_type;
 mod plans_several;
 mod plans_tree;
 mod plans_undo;
+mod pressure;
 mod queue;
 mod replay;
 mod operate;
