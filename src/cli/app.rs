@@ -99,7 +99,7 @@ impl App {
                 ask => break ask,
             }
         };
-        Ok(self.stop(ask).await)
+        Ok(Box::pin(self.stop(ask)).await)
     }
 
     /// Takes a new configuration up, or says why not and keeps the old one.

@@ -24,6 +24,7 @@ pub(super) fn contradictions(file: &File) -> Vec<Problem> {
     upstream(file, &mut found);
     login(file, &mut found);
     guard(file, &mut found);
+    bulk(file, &mut found);
     rules(file, &mut found);
     hazards(file, &mut found);
     peaks(file, &mut found);
@@ -169,6 +170,25 @@ fn guard(file: &File, found: &mut Found) {
             "guard.patience",
             "each patience must be at least as long as the one before",
         );
+    }
+}
+
+fn bulk(file: &File, found: &mut Found) {
+    let bulk = &file.bulk;
+    if *bulk.batch_rows_min > *bulk.batch_rows_max {
+        let why =
+            format!("{} is more than bulk.batch_rows_max, {}", *bulk.batch_rows_min, *bulk.batch_rows_max);
+        found.at(&bulk.batch_rows_min, "bulk.batch_rows_min", why);
+    }
+    if bulk.standbys.0.is_empty() {
+        return;
+    }
+    if bulk.replay_lag_max.is_none() && bulk.replay_bytes_max.is_none() {
+        let why = "needs bulk.replay_lag_max or bulk.replay_bytes_max";
+        found.at(&bulk.standbys, "bulk.standbys", why);
+    }
+    if !*file.control.enabled {
+        found.at(&bulk.standbys, "bulk.standbys", "needs control.enabled, to ask how far they are");
     }
 }
 

@@ -10,13 +10,14 @@ use secrecy::SecretString;
 use crate::base::{Period, Size};
 
 use super::address::Address;
+use super::bulk::Names;
 use super::hazards::{Hazards, Tables};
 use super::key::{Key, Raw, Section, Shown, Source, section};
 use super::peak::{Peak, Roles};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
 use super::word::{
-    ClientSslMode, DeferredWord, InTransactionWord, InstallWord, LogFormat, ModeWord, Oversize,
+    ClientSslMode, DeferredWord, InTransactionWord, InstallWord, LogFormat, MissingWord, ModeWord, Oversize,
     SslNegotiation, TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
 };
 
@@ -181,6 +182,45 @@ section! {
 }
 
 section! {
+    /// `UPDATE` and `DELETE` over many rows, which go batch after batch. What holds a batch back is asked by the control connection,
+    /// whose role needs `pg_monitor` to see standbys and sessions of others. A replica that shares the primary's
+    /// storage, or that streams from another replica, is not seen.
+    ["bulk"] Bulk {
+        /// A statement that may touch more rows than these goes in batches.
+        rows: Count = 10_000, in 1..=1_000_000_000;
+        /// How long a batch is to take; the number of its rows follows. It is never more than half of `guard.max_stall`.
+        batch_time: Period = Period::millis(100), in Period::millis(1)..=Period::minutes(10);
+        /// The fewest rows of a batch, however long it takes.
+        batch_rows_min: Count = 1, in 1..=1_000_000;
+        /// The most rows of a batch, however quick it is.
+        batch_rows_max: Count = 20_000, in 1..=1_000_000;
+        /// The most rows that one statement changes in a second.
+        rows_per_second: Option<Count> = None, in 1..=100_000_000;
+        /// How far a standby may be behind in time, or need to catch up. From half of that on batches come more slowly, beyond it none
+        /// comes.
+        replay_lag_max: Option<Period> = Some(Period::seconds(5)), in Period::millis(10)..=Period::hours(24);
+        /// The same in WAL that it has not replayed.
+        replay_bytes_max: Option<Size> = Some(Size::megabytes(1 << 10)), in Size::kilobytes(64)..=Size::megabytes(1 << 24);
+        /// The standbys that count, by their `application_name`: `["replica1"]`. Without names every physical one counts that is connected;
+        /// name those that matter where one is late on purpose (`recovery_min_apply_delay`). Subscriptions count where they are named.
+        standbys: Names = Names::default();
+        /// What becomes of batches while a standby that is named is not connected: `hold` (they wait, since it falls behind), `ignore`.
+        missing_standby: MissingWord = MissingWord::Hold;
+        /// How long others may wait for rows of a batch; if it was longer, the next one has half as many.
+        waiting_max: Option<Period> = Some(Period::millis(50)), in Period::millis(1)..=Period::minutes(10);
+        /// The cores of the database's machine, which no server tells. With it, batches come more slowly while more sessions are at
+        /// work than `active_per_core` allows.
+        cores: Option<Count> = None, in 1..=4096;
+        /// Sessions at work for each core: those that neither idle nor wait for a lock or for their client.
+        active_per_core: Count = 2, in 1..=1000;
+        /// The most WAL in a second; what others write counts too, but a batch comes every ten seconds all the same.
+        wal_per_second: Option<Size> = None, in Size::kilobytes(64)..=Size::megabytes(1 << 20);
+        /// Whether batches come more slowly when checkpoints come before their time, as they do when WAL outgrows `max_wal_size`.
+        checkpoints: bool = true;
+    }
+}
+
+section! {
     /// What people may do while the proxy runs: `lockkeeper status`, `freeze`, `thaw`, and overrides.
     ["operator"] Operator {
         /// The directory of the control socket, `lockkeeper.<port>.sock` (with `reuse_port` also the process
@@ -271,6 +311,7 @@ sections! {
     auth: Auth = "auth",
     limits: Limits = "limits",
     guard: Guard = "guard",
+    bulk: Bulk = "bulk",
     operator: Operator = "operator",
     log: Log = "log",
     stop: Stop = "stop",

@@ -5,6 +5,7 @@
 //! Invariant: all problems are told at once, and a file with one problem changes nothing.
 
 pub mod address;
+pub mod bulk;
 mod check;
 mod conninfo;
 mod document;

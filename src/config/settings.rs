@@ -21,12 +21,12 @@ use crate::serve::settings::{Oversize, Settings as SessionSettings, Waiting};
 use crate::upstream::settings::Liveness;
 
 use super::address::Address;
-use super::edge;
 use super::file::File;
 use super::hazards::Hazards;
 use super::peak::{self, Peak};
 use super::rule::Rule;
 use super::word::{self, DeferredWord, InTransactionWord, InstallWord, LogFormat, ModeWord};
+use super::{bulk, edge};
 
 /// Everything that the process goes by.
 #[derive(Debug, Clone)]
@@ -117,6 +117,7 @@ fn sessions(file: &File, environment: &BTreeMap<String, String>) -> SessionSetti
             backoff_max: guard.backoff_max.duration(),
             progress_interval: guard.progress_interval.duration(),
         },
+        bulk: bulk::settings(file),
         upstream: edge::upstream(file, environment),
         client_tls: edge::client_tls(file),
         look_at: look_at(file),

@@ -112,6 +112,10 @@ impl Absent for Period {
     const WORD: &'static str = "off";
 }
 
+impl Absent for Size {
+    const WORD: &'static str = "off";
+}
+
 impl Absent for Count {
     const WORD: &'static str = "off";
 }

@@ -153,6 +153,14 @@ words! {
         Warn = "warn",
     }
 
+    /// What becomes of batches while a standby is missing.
+    MissingWord {
+        /// They wait.
+        Hold = "hold",
+        /// They go on.
+        Ignore = "ignore",
+    }
+
     /// What becomes of statements that are too long to be read.
     Oversize {
         /// They are refused.

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use crate::control::Install;
 use crate::live::gate::Hours;
 use crate::live::{Limits, Live, Rules};
+use crate::pace::bulk;
 use crate::upstream::{Upstream, UpstreamSettings, scram};
 
 use super::console::CONSOLES_MAX;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub hours: Hours,
     /// How to wait for locks.
     pub waiting: Waiting,
+    /// How bulk statements are paced.
+    pub bulk: bulk::Settings,
     /// The way to Postgres, and the proxy's own login.
     pub upstream: UpstreamSettings,
     /// TLS towards clients.

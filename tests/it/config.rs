@@ -128,6 +128,20 @@ allow = { create-index-bloking = "small", nonsense = "y" }
 "#;
 
 #[test]
+fn standbys_that_nobody_asks_for_are_a_mistake() {
+    let said = problems(
+        "[control]\nenabled = false\n[bulk]\nstandbys = ['replica1']\nreplay_lag_max = 'off'\nreplay_bytes_max = 'off'\n\
+         batch_rows_min = 9\nbatch_rows_max = 8\nmissing_standby = 'wait'\n",
+    );
+    insta::assert_snapshot!(said, @r#"
+    lockkeeper.toml:4: bulk.standbys: needs bulk.replay_lag_max or bulk.replay_bytes_max
+    lockkeeper.toml:4: bulk.standbys: needs control.enabled, to ask how far they are
+    lockkeeper.toml:7: bulk.batch_rows_min: 9 is more than bulk.batch_rows_max, 8
+    lockkeeper.toml:9: bulk.missing_standby: expected one of "hold", "ignore"
+    "#);
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let said = problems(BROKEN);
     insta::assert_snapshot!(said, @r#"
@@ -153,7 +167,7 @@ fn all_problems_are_told_at_once() {
     lockkeeper.toml:27: guard.backoff_min: 1min is more than guard.backoff_max, 2s
     lockkeeper.toml:28: guard.patience: each patience must be at least as long as the one before
     lockkeeper.toml:31: control.url: expected postgres://user:password@host:port/database, or key=value pairs
-    lockkeeper.toml:36: nonsense: unknown key; known here are listen, listen.tls, upstream, control, ledger, auth, limits, guard, operator, log, stop
+    lockkeeper.toml:36: nonsense: unknown key; known here are listen, listen.tls, upstream, control, ledger, auth, limits, guard, bulk, operator, log, stop
     lockkeeper.toml:39: stop.deadline: expected a duration such as "100ms" (us, ms, s, min, h, d), found a table
     lockkeeper.toml:46: rule.2.databse: unknown key; did you mean "database"?
     lockkeeper.toml:47: rule.2.allow: create-index-blocking: expected a reason between quotes
