@@ -20,7 +20,7 @@ const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')::
 /// The figures, beside each that receives WAL and says how far it is. Who takes a base backup or only keeps WAL has replayed nothing;
 /// nor is anything but its process shown of anyone to roles that are no members of `pg_read_all_stats`. Sessions that wait for a lock,
 /// for their client or for time to pass need no core.
-const SQL: &str = "SELECT f.wal, f.sees, f.active, f.requested, s.name, s.replayed, s.lag, s.logical FROM ( \
+const SQL: &str = "SELECT f.wal, f.sees, f.active, f.requested, s.name, s.replayed, s.lag, s.logical, s.pid FROM ( \
      SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 \
         ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), '0/0') END::pg_catalog.int8 AS wal, \
      pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees, \
@@ -28,7 +28,7 @@ const SQL: &str = "SELECT f.wal, f.sees, f.active, f.requested, s.name, s.replay
         AND a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> $1 AND a.pid <> pg_catalog.pg_backend_pid() \
         AND coalesce(a.wait_event_type, '') NOT IN ('Lock', 'Client', 'Timeout')) AS active, \
      /*requested*/ AS requested) f \
-     LEFT JOIN (SELECT r.application_name::pg_catalog.text AS name, \
+     LEFT JOIN (SELECT r.pid, r.application_name::pg_catalog.text AS name, \
         pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0')::pg_catalog.int8 AS replayed, \
         extract(epoch FROM r.replay_lag)::pg_catalog.float8 AS lag, \
         EXISTS (SELECT FROM pg_catalog.pg_replication_slots o WHERE o.active_pid = r.pid AND o.slot_type = 'logical') AS logical \
@@ -99,6 +99,7 @@ fn standby(row: &Row) -> Result<Option<Standby>, Error> {
     let Some(name) = row.try_get(4)? else { return Ok(None) };
     let lag: Option<f64> = row.try_get(6)?;
     Ok(Some(Standby {
+        pid: row.try_get(8)?,
         name,
         replayed: count(row, 5)?,
         lag: lag.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),

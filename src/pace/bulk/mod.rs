@@ -4,6 +4,9 @@
 //! people have ordered, and bounds on rows and WAL for each second (`quota`). Some signals stop it until they are gone: a standby
 //! that is too far behind, a pause, peak hours. Others only slow it down, since they may never end: it goes on, however slowly.
 //!
+//! Who carries the statement out asks in a loop: where it `looks`, what is seen is given to `see`; `next` says to wait, or how many rows
+//! to take; what became of them goes to `done` or `held_up`. In between `holds` and `progress` are there to be told.
+//!
 //! Deliberately not here: time, which is given as the time since the beginning; who waits behind a batch (`pace::stall`), which
 //! is cut off there and is told here as `held_up`.
 

@@ -22,7 +22,9 @@ pub struct Pressure {
 /// A session to which WAL is sent, and that says how far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standby {
-    /// Its `application_name`.
+    /// The process that sends to it.
+    pub pid: i32,
+    /// Its `application_name`, which it may share with others: without one of its own it is `walreceiver`.
     pub name: String,
     /// How far it has replayed, in bytes as `Pressure::wal`.
     pub replayed: u64,

@@ -26,8 +26,8 @@ const MEMORY: u64 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Sense {
     trail: Trail,
-    /// By their names.
-    followers: BTreeMap<String, Follower>,
+    /// By the processes that send to them.
+    followers: BTreeMap<i32, Follower>,
     wal: Wal,
     early: Early,
     /// Thousandths of sessions at work.
@@ -67,9 +67,10 @@ impl Sense {
         };
         let most = settings.replay_lag_max.unwrap_or_default();
         self.trail.add(at, pressure.wal, most);
+        self.followers.retain(|pid, _| pressure.standbys.iter().any(|standby| standby.pid == *pid));
         for standby in counting(&pressure, settings) {
             let lag = self.trail.lag(at, pressure.wal, standby);
-            let follower = self.followers.entry(standby.name.clone()).or_default();
+            let follower = self.followers.entry(standby.pid).or_default();
             follower.look(at, standby.replayed, (lag, most));
         }
         self.wal.add(at, pressure.wal, settings.wal_per_second.unwrap_or(u64::MAX));
@@ -90,9 +91,8 @@ impl Sense {
         let mut holds = Vec::new();
         if settings.heeds_standbys() {
             let counting = counting(pressure, settings);
-            holds
-                .extend(counting.iter().filter_map(|it| self.behind_in_time(at, pressure.wal, it, settings)));
-            holds.extend(counting.iter().filter_map(|it| behind_in_bytes(pressure.wal, it, settings)));
+            holds.extend(counting.iter().filter_map(|it| self.behind_in_time(at, pressure, it, settings)));
+            holds.extend(counting.iter().filter_map(|it| behind_in_bytes(pressure, it, settings)));
             holds.extend(missing(pressure, settings));
         }
         holds.extend(self.active(settings));
@@ -113,18 +113,24 @@ impl Sense {
         Some(format!("the role of the control connection may not see {what}: GRANT pg_monitor to it"))
     }
 
-    fn behind_in_time(&self, at: Duration, wal: u64, standby: &Standby, settings: &Settings) -> Option<Hold> {
+    fn behind_in_time(
+        &self,
+        at: Duration,
+        pressure: &Pressure,
+        standby: &Standby,
+        settings: &Settings,
+    ) -> Option<Hold> {
         let most = settings.replay_lag_max?;
-        let lag = self.trail.lag(at, wal, standby);
-        let bytes = wal.saturating_sub(standby.replayed);
-        let needs = self.followers.get(&standby.name).map_or(Duration::ZERO, |it| it.needs(bytes));
+        let lag = self.trail.lag(at, pressure.wal, standby);
+        let bytes = pressure.wal.saturating_sub(standby.replayed);
+        let needs = self.followers.get(&standby.pid).map_or(Duration::ZERO, |it| it.needs(bytes));
         let effect = signal::nearing(lag.max(needs).as_micros(), most.as_micros())?;
         let how = if needs > lag {
             format!("needs {} to catch up", blocker::age(needs))
         } else {
             format!("is {} behind", blocker::age(lag))
         };
-        let words = format!("standby {:?} {how} (max {})", standby.name, signal::time(most));
+        let words = format!("{} {how} (max {})", called(standby, pressure), signal::time(most));
         Some(Hold::new(Signal::ReplayLag, effect, words))
     }
 
@@ -178,12 +184,19 @@ fn counting<'a>(pressure: &'a Pressure, settings: &Settings) -> Vec<&'a Standby>
     pressure.standbys.iter().filter(|standby| named(standby) || physical(standby)).collect()
 }
 
-fn behind_in_bytes(wal: u64, standby: &Standby, settings: &Settings) -> Option<Hold> {
+/// Its name, and what tells it from another of that name.
+fn called(standby: &Standby, pressure: &Pressure) -> String {
+    let of_that_name = pressure.standbys.iter().filter(|it| it.name == standby.name).count();
+    let process = if of_that_name > 1 { format!(" (process {})", standby.pid) } else { String::new() };
+    format!("standby {:?}{process}", standby.name)
+}
+
+fn behind_in_bytes(pressure: &Pressure, standby: &Standby, settings: &Settings) -> Option<Hold> {
     let most = settings.replay_bytes_max?;
-    let behind = wal.saturating_sub(standby.replayed);
+    let behind = pressure.wal.saturating_sub(standby.replayed);
     let effect = signal::nearing(behind.into(), most.into())?;
     let (behind, most) = (signal::bytes(behind), signal::bytes(most));
-    let words = format!("standby {:?} is {behind} of WAL behind (max {most})", standby.name);
+    let words = format!("{} is {behind} of WAL behind (max {most})", called(standby, pressure));
     Some(Hold::new(Signal::ReplayBytes, effect, words))
 }
 

@@ -56,7 +56,7 @@ mod tests {
     }
 
     fn standby(replayed: u64, lag: Option<Duration>) -> Standby {
-        Standby { name: "s".into(), replayed, lag, kind: Kind::Physical }
+        Standby { pid: 1, name: "s".into(), replayed, lag, kind: Kind::Physical }
     }
 
     #[test]

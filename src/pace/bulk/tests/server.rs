@@ -92,6 +92,7 @@ impl Server {
     /// `replay_lag` is null throughout, as where nothing was measured.
     fn pressure(&self) -> Pressure {
         let standby = self.standby.as_ref().map(|standby| Standby {
+            pid: 1,
             name: "replica1".into(),
             replayed: standby.replayed,
             lag: None,
