@@ -31,6 +31,8 @@ impl SqlState {
     pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
     /// `active_sql_transaction`
     pub const ACTIVE_TRANSACTION: Self = Self(*b"25001");
+    /// `read_only_sql_transaction`
+    pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     /// `in_failed_sql_transaction`
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// `invalid_authorization_specification`

@@ -9,7 +9,7 @@ use crate::pace::bulk;
 
 use super::file::File;
 use super::value::{Setting, quoted};
-use super::word::MissingWord;
+use super::word::{AloneWord, MissingWord};
 
 /// Names as they are; there may be none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -69,6 +69,10 @@ pub(super) fn settings(file: &File) -> bulk::Settings {
         active_per_core: *bulk.active_per_core,
         wal_per_second: bulk.wal_per_second.map(Size::as_u64),
         checkpoints: *bulk.checkpoints,
+        without_client: match *bulk.without_client {
+            AloneWord::GoOn => bulk::Alone::GoesOn,
+            AloneWord::Stop => bulk::Alone::Stops,
+        },
     }
 }
 

@@ -17,8 +17,8 @@ use super::peak::{Peak, Roles};
 use super::rule::Rule;
 use super::value::{Auto, Count, FileMode, List};
 use super::word::{
-    ClientSslMode, DeferredWord, InTransactionWord, InstallWord, LogFormat, MissingWord, ModeWord, Oversize,
-    SslNegotiation, TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
+    AloneWord, ClientSslMode, DeferredWord, InTransactionWord, InstallWord, LogFormat, MissingWord, ModeWord,
+    Oversize, SslNegotiation, TargetSessionAttrs, TreatmentWord, UpstreamSslMode,
 };
 
 section! {
@@ -217,6 +217,9 @@ section! {
         wal_per_second: Option<Size> = None, in Size::kilobytes(64)..=Size::megabytes(1 << 20);
         /// Whether batches come more slowly when checkpoints come before their time, as they do when WAL outgrows `max_wal_size`.
         checkpoints: bool = true;
+        /// What becomes of a statement whose client is lost, or whose proxy is: `go_on` (a proxy goes on with it, as Postgres itself
+        /// would), `stop` (behind the batch that it was at; `lockkeeper resume` goes on). One that is cancelled always stops.
+        without_client: AloneWord = AloneWord::GoOn;
     }
 }
 

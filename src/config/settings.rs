@@ -148,6 +148,8 @@ fn rules(file: &File) -> Rules {
         hot_tables: file.guard.hot_tables.0.clone(),
         overriding: Overriding::Denied,
         override_for: None,
+        bulk_rows: (*file.bulk.rows).into(),
+        rows_per_second: None,
     };
     Rules {
         default,

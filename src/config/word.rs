@@ -161,6 +161,14 @@ words! {
         Ignore = "ignore",
     }
 
+    /// What becomes of a statement in batches whose client leaves.
+    AloneWord {
+        /// A proxy goes on with it.
+        GoOn = "go_on",
+        /// It stops behind its batch.
+        Stop = "stop",
+    }
+
     /// What becomes of statements that are too long to be read.
     Oversize {
         /// They are refused.

@@ -20,7 +20,7 @@ use crate::event::clock::{self, Moment};
 pub const SCRIPT: &str = include_str!("schema.sql");
 
 /// The version that it brings.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// A client waits for this at its COMMIT.
 const WITHIN: Duration = Duration::from_secs(10);

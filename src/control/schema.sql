@@ -38,8 +38,8 @@ BEGIN
             HINT = 'Rename it, or drop it if nobody needs it.';
     END IF;
     SELECT m.version INTO there FROM lockkeeper.meta m;
-    IF there > 1 THEN
-        RAISE EXCEPTION 'schema "lockkeeper" has version %, and this program knows versions up to 1', there
+    IF there > 2 THEN
+        RAISE EXCEPTION 'schema "lockkeeper" has version %, and this program knows versions up to 2', there
             USING ERRCODE = '55000', HINT = 'Use a newer lockkeeper.';
     END IF;
 END $lockkeeper$;
@@ -78,6 +78,9 @@ CREATE TABLE IF NOT EXISTS lockkeeper.task (
     why text,
     CHECK (sql IS NOT NULL OR state IN ('done', 'dropped'))
 );
+
+-- How far a task has come whose work is committed part by part, in the words of whoever carries it out.
+ALTER TABLE lockkeeper.task ADD COLUMN IF NOT EXISTS at jsonb;
 
 CREATE INDEX IF NOT EXISTS task_open ON lockkeeper.task (batch, id) WHERE state IN ('queued', 'running', 'failed');
 CREATE INDEX IF NOT EXISTS task_ended ON lockkeeper.task (ended_at) WHERE state IN ('done', 'dropped');
@@ -229,6 +232,32 @@ BEGIN
     END IF;
 END $lockkeeper$;
 
+-- The task that the session runs, and how far it has come.
+CREATE OR REPLACE FUNCTION lockkeeper.my_task() RETURNS TABLE (id bigint, sql text, at jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockkeeper$
+    SELECT t.id, t.sql, t.at FROM lockkeeper.task t
+    WHERE t.state = 'running' AND lockkeeper.is_session(t.login, t.queued_by)
+        AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.pid = pg_backend_pid()
+            AND l.classid = 1818979440 AND l.objid = t.batch::bigint::oid AND l.objsubid = 2)
+    ORDER BY t.id LIMIT 1
+$lockkeeper$;
+
+-- Notes how far the task that the session runs has come: in the same transaction as the work itself.
+CREATE OR REPLACE FUNCTION lockkeeper.advance_task(wanted bigint, at jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockkeeper$
+BEGIN
+    IF octet_length(advance_task.at::text) > 1048576 THEN
+        RAISE EXCEPTION 'how far a task has come takes more than 1 MB to say' USING ERRCODE = '54000';
+    END IF;
+    UPDATE lockkeeper.task t SET at = advance_task.at
+        WHERE t.id = wanted AND t.state = 'running' AND lockkeeper.is_session(t.login, t.queued_by)
+            AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.pid = pg_backend_pid()
+                AND l.classid = 1818979440 AND l.objid = t.batch::bigint::oid AND l.objsubid = 2);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'task % is not run by this session', wanted USING ERRCODE = '55000';
+    END IF;
+END $lockkeeper$;
+
 -- Gives a batch back, as it is, for somebody else to go on with.
 CREATE OR REPLACE FUNCTION lockkeeper.leave_batch(wanted bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockkeeper$
@@ -242,7 +271,7 @@ BEGIN
         RAISE EXCEPTION 'the batch of task % is not run by this session', wanted USING ERRCODE = '55000';
     END IF;
     -- That was no attempt.
-    UPDATE lockkeeper.task t SET state = 'queued', attempts = greatest(t.attempts - 1, 0) WHERE t.batch = number AND t.state = 'running';
+    UPDATE lockkeeper.task t SET state = 'queued', background = true, attempts = greatest(t.attempts - 1, 0) WHERE t.batch = number AND t.state = 'running';
     PERFORM pg_advisory_unlock(1818979440, number);
 END $lockkeeper$;
 
@@ -307,9 +336,10 @@ REVOKE ALL ON SCHEMA lockkeeper FROM PUBLIC;
 GRANT USAGE ON SCHEMA lockkeeper TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     lockkeeper.version(), lockkeeper.queue(jsonb, boolean), lockkeeper.begin_task(bigint), lockkeeper.end_task(bigint, text),
-    lockkeeper.leave_batch(bigint), lockkeeper.drop_task(bigint, text), lockkeeper.tasks() TO PUBLIC;
+    lockkeeper.leave_batch(bigint), lockkeeper.drop_task(bigint, text), lockkeeper.my_task(),
+    lockkeeper.advance_task(bigint, jsonb), lockkeeper.tasks() TO PUBLIC;
 
-INSERT INTO lockkeeper.meta AS m (version) VALUES (1) ON CONFLICT (only_row) DO UPDATE SET version = excluded.version
+INSERT INTO lockkeeper.meta AS m (version) VALUES (2) ON CONFLICT (only_row) DO UPDATE SET version = excluded.version
     WHERE m.version <> excluded.version;
 
 COMMIT;

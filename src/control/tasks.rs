@@ -15,6 +15,9 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Whoever has queued a task runs it right away; after so long it is left over.
 const LEFT_AFTER: Duration = Duration::from_secs(10);
 
+/// A setting of a task that stays when the session that ran it is lost, until somebody goes on with it.
+pub const STAYS: (&str, &str) = ("lockkeeper.without_client", "stop");
+
 /// After so many attempts that ended with the session, it is a person's turn.
 const ATTEMPTS_MAX: i32 = 3;
 
@@ -116,6 +119,12 @@ pub struct Task {
     pub age: Duration,
 }
 
+impl Task {
+    fn stays(&self) -> bool {
+        self.settings.iter().any(|(name, value)| (name.as_str(), value.as_str()) == STAYS)
+    }
+}
+
 /// All that the role may see, the oldest first. It is asked only where the schema is one to be trusted: that role's own, `trusted`'s, or a
 /// superuser's.
 pub async fn list(client: &Client, trusted: Option<&str>) -> Result<Vec<Task>, NoSchema> {
@@ -211,7 +220,7 @@ pub fn batches(tasks: Vec<Task>) -> Vec<Vec<Task>> {
 /// Whether a batch is to be taken up by whoever comes by: nobody runs it, and nobody has been told that it has failed.
 pub fn is_left_over(batch: &[Task]) -> bool {
     batch.first().is_some_and(|first| match first.state {
-        State::LeftOver => first.attempts < ATTEMPTS_MAX,
+        State::LeftOver => first.attempts < ATTEMPTS_MAX && !first.stays(),
         State::Queued => first.pid.is_none() && (first.background || first.age > LEFT_AFTER),
         State::Running | State::Done | State::Failed | State::Dropped => false,
     })
@@ -270,6 +279,8 @@ mod tests {
         check(Task { background: true, pid: Some(7), ..task(1, State::Queued) }, false);
         check(Task { age: LEFT_AFTER * 2, ..task(1, State::Queued) }, true);
         check(task(1, State::LeftOver), true);
+        let stays = vec![(STAYS.0.to_owned(), STAYS.1.to_owned())];
+        check(Task { settings: stays, ..task(1, State::LeftOver) }, false);
         check(Task { attempts: ATTEMPTS_MAX, ..task(1, State::LeftOver) }, false);
         check(Task { background: true, age: LEFT_AFTER * 2, ..task(1, State::Failed) }, false);
         check(Task { background: true, age: LEFT_AFTER * 2, ..task(1, State::Running) }, false);

@@ -13,7 +13,7 @@ pub use self::lacking::Lacking;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
     ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey,
-    Reference, TableFacts, TableIndex, TakenNames, Unpublishable, ViewFacts,
+    Reference, StatementTrigger, TableFacts, TableIndex, TakenNames, Unpublishable, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 
@@ -37,6 +37,10 @@ pub struct Facts {
     pub offline: bool,
     /// Whether its names and texts are those of the catalogue.
     pub texts: Texts,
+    /// `default_transaction_isolation`, unless that is READ COMMITTED.
+    pub isolation: Option<String>,
+    /// How many rows the statements of the message write, as far as somebody has asked the planner.
+    pub estimates: Vec<Estimate>,
     /// What the text calls of what may lock.
     pub calls: Calls,
     /// One entry per relation that was asked for and exists.
@@ -47,6 +51,20 @@ pub struct Facts {
     pub functions: Vec<(FunctionName, Volatility)>,
     /// The names beside each table that was asked for, which one that Postgres picks may not have.
     pub taken: Vec<(RelationName, TakenNames)>,
+}
+
+/// How many rows a statement writes, as the planner sees it.
+#[expect(clippy::struct_excessive_bools, reason = "what is said of it, independent of each other")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Where the statement begins in its message.
+    pub at: usize,
+    /// Rows.
+    pub rows: u64,
+    /// They are more than are written at once.
+    pub many: bool,
+    /// The statement was begun in batches before, and goes on.
+    pub goes_on: bool,
 }
 
 /// What is known about a name.

@@ -63,7 +63,7 @@ fn of_script(script: &Script, need: &mut Need) {
             need.relations.push(name.clone());
         }
         for write in &statement.writes {
-            if matches!(write.verb, WriteVerb::Update | WriteVerb::Delete | WriteVerb::Merge) {
+            if !matches!(write.verb, WriteVerb::Insert | WriteVerb::Copy) {
                 need.relations.push(write.table.clone());
             }
         }

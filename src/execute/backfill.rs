@@ -11,17 +11,19 @@ use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::facts::answer;
 use crate::event::clock::Moment;
 use crate::judge::Retry;
-use crate::pace::range::{Key, Range, Walk};
-use crate::plan::backfill::{Begun, Left};
+use crate::pace::range::{Range, Walk};
+use crate::plan::backfill::Left;
 use crate::plan::{Leaves, Ranges};
 use crate::upstream::Lost;
-use crate::upstream::call::{Answer, Call, Failed, Item, Voice};
+use crate::upstream::call::{Failed, Item, Voice};
 use crate::upstream::link::Reading;
 use crate::wire::fields::sqlstate;
-use crate::wire::server::Status;
 
 use super::Run;
-use super::attempt::{client_timeout, is_lock_timeout, restore};
+use super::batch::{
+    BEGIN, HELD_UP_PAUSE, HeldUp, Tried, ask, begun, count, finished, first, half, next_range, patience,
+    sleep, tried, values,
+};
 use super::outcome::Outcome;
 use super::plan::{Settled, cancelled};
 use super::stall::StallWatch;
@@ -32,17 +34,6 @@ const TARGET_MAX: Duration = Duration::from_millis(50);
 
 /// So often the whole way is gone in search of rows that were moved.
 const PASSES_MAX: u32 = 3;
-
-/// The pause before a range is tried again.
-const HELD_UP_PAUSE: Duration = Duration::from_millis(100);
-
-/// Each transaction of ours sees what was committed just before, and is not ended by a time-out that means the whole; nothing in it
-/// is worth being compiled.
-const BEGIN: [&str; 3] = [
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL jit = off",
-];
 
 /// Carries the statement out to its end, or to the first failure that trying again does not help against.
 pub(super) async fn run(run: &mut Run<'_>, ranges: &Ranges) -> Result<Settled, Lost> {
@@ -77,35 +68,6 @@ struct Fill {
     going: Moment,
     /// Why the range that is tried does not come to its end.
     held_up: Option<HeldUp>,
-}
-
-/// Why a range is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HeldUp {
-    /// Somebody holds a row of it.
-    Row,
-    /// Somebody has waited for a row of it for too long.
-    Others,
-    /// The server asks for it.
-    Conflict,
-}
-
-impl HeldUp {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Row => "waiting for a row that another transaction has locked",
-            Self::Others => "making way for others who wait for its rows",
-            Self::Conflict => "trying again after a conflict with another transaction",
-        }
-    }
-}
-
-/// How a range has ended.
-enum Tried {
-    Done,
-    /// It was rolled back, and may go again; the outcome where there is no time left for that.
-    HeldUp(HeldUp, Outcome),
-    Failed(Failed),
 }
 
 type Ended<T> = Result<T, Outcome>;
@@ -230,10 +192,7 @@ impl Fill {
         (ranges, range): (&Ranges, &Range),
         rows: u64,
     ) -> Result<Tried, Lost> {
-        let patience = half(run.policy.max_stall);
-        let patience =
-            client_timeout(&run.session.lock_timeout).map_or(patience, |own| own.min(patience)).as_millis();
-        let limit = format!("SET LOCAL lock_timeout = {}", patience.max(1));
+        let limit = format!("SET LOCAL lock_timeout = {}", patience(run));
         let (lock, write) = (ranges.lock(begun(range)), ranges.write(begun(range)));
         let values = values(range);
         let [begin, lift, uncompiled] = BEGIN.map(Item::ours);
@@ -306,65 +265,6 @@ fn unfit(leaf: &RelationName, why: &str) -> Outcome {
     Outcome::own_error(&error.hint("Try again when that is changed."))
 }
 
-async fn next_range(run: &mut Run<'_>, ranges: &Ranges, walk: &Walk) -> Result<Result<Range, Failed>, Lost> {
-    let ahead = walk.ahead();
-    let sql = ranges.end_of_range(begun(&ahead), walk.rows());
-    let found = ask(run, &sql, &values(&ahead)).await?;
-    Ok(found.map(|answer| walk.next(first(&answer))))
-}
-
-/// A question of ours in a transaction of its own, which no time-out of the client ends.
-async fn ask(run: &mut Run<'_>, sql: &str, values: &[&str]) -> Result<Result<Answer, Failed>, Lost> {
-    let [begin, lift, uncompiled] = BEGIN.map(Item::ours);
-    let items = [begin, lift, uncompiled, Item::ours(sql).with(values.to_vec()), Item::ours("COMMIT")];
-    let mut answer = finished(run, &items).await?;
-    Ok(match answer.failed.take() {
-        Some(failed) => Err(failed),
-        None => Ok(answer),
-    })
-}
-
-/// Runs a transaction; where it fails it is rolled back.
-async fn finished(run: &mut Run<'_>, items: &[Item<'_>]) -> Result<Answer, Lost> {
-    let answer = Call::run(run.link, items).await?;
-    if answer.status != Status::Idle {
-        restore(run.link, &["ROLLBACK"]).await?;
-    }
-    Ok(answer)
-}
-
-/// Sleeps inside the server, so that a cancel request ends it whichever way it comes.
-async fn sleep(run: &mut Run<'_>, pause: Duration) -> Result<Result<(), Failed>, Lost> {
-    let seconds = pause.as_secs_f64().to_string();
-    ask(run, "SELECT pg_catalog.pg_sleep($1::pg_catalog.float8)", &[&seconds]).await.map(|it| it.map(drop))
-}
-
-/// What a failed range means.
-fn tried(failed: Failed, watch: &StallWatch<'_>) -> Tried {
-    if watch.has_struck(&failed) {
-        let message = "canceling statement because others waited behind it";
-        let detail = format!(
-            "{} Its rows were tried again and again, in the end one by one.",
-            watch.story().unwrap_or_default()
-        );
-        let error = Notice::error(SqlState::LOCK_NOT_AVAILABLE, message).detail(detail).hint(
-            "Run it when nobody uses the table. SET lockkeeper.max_stall = '1s' lets others wait longer, SET \
-             lockkeeper.retry_for = '1h' lets it try longer.",
-        );
-        return Tried::HeldUp(HeldUp::Others, Outcome::own_error(&error));
-    }
-    let why = match sqlstate(&failed.body) {
-        SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED => HeldUp::Conflict,
-        _ if is_lock_timeout(&failed) => HeldUp::Row,
-        _ => return Tried::Failed(failed),
-    };
-    Tried::HeldUp(why, Outcome::server_error(&failed, None, None))
-}
-
-fn half(time: Duration) -> Duration {
-    time / 2
-}
-
 /// A CHECK is asked of whatever is written, and so of a row for which it is not true any more.
 fn explained(failed: &Failed) -> Outcome {
     if sqlstate(&failed.body) == SqlState::CHECK_VIOLATION {
@@ -376,22 +276,4 @@ fn explained(failed: &Failed) -> Outcome {
         );
     }
     Outcome::server_error(failed, None, None)
-}
-
-const fn begun(range: &Range) -> Begun {
-    if range.behind.is_some() { Begun::Behind } else { Begun::AtTheFirst }
-}
-
-/// The parameters that say which range it is.
-fn values(range: &Range) -> Vec<&str> {
-    range.to.iter().chain(range.behind.iter().flatten()).map(String::as_str).collect()
-}
-
-/// The first row of what was asked, unless there is a null in it.
-fn first(answer: &Answer) -> Option<Key> {
-    answer.row(BEGIN.len())?.iter().cloned().collect()
-}
-
-fn count(text: Option<&str>) -> u64 {
-    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }

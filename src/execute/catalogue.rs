@@ -34,8 +34,14 @@ const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'
      pg_catalog.current_setting('lockkeeper.override', true), \
      pg_catalog.current_setting('lockkeeper.in_transaction', true), \
      pg_catalog.current_setting('lockkeeper.deferred', true), \
+     pg_catalog.current_setting('lockkeeper.bulk_rows', true), \
+     pg_catalog.current_setting('lockkeeper.rows_per_second', true), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
-     pg_catalog.current_setting('transaction_timeout', true)";
+     pg_catalog.current_setting('transaction_timeout', true), \
+     pg_catalog.current_setting('default_transaction_isolation')";
+
+/// The column behind those of `SET lockkeeper.<name>`.
+const BEHIND: usize = 3 + crate::judge::setting::NAMES.len();
 
 /// Before a question that is long and has few answers: compiled (`jit`), it would take seconds. In the transaction only, whose end
 /// takes it back.
@@ -89,6 +95,7 @@ impl SessionSettings {
 }
 
 /// What a look at the catalogue brought.
+#[expect(clippy::large_enum_variant, reason = "made once for a statement, and taken apart at once")]
 #[derive(Debug)]
 pub enum Looked {
     /// Everything.
@@ -154,7 +161,7 @@ async fn ask(
     if let Some(failed) = answer.failed {
         return Ok(Err(failed));
     }
-    link.least = match answer.row(first).and_then(|row| text(row, 11)) {
+    link.least = match answer.row(first).and_then(|row| text(row, BEHIND + 1)) {
         Some("warning") => Severity::Warning,
         Some("error") => Severity::Error,
         Some(_) | None => Severity::Notice,
@@ -317,13 +324,18 @@ fn session_settings(row: Option<&Row>) -> (SessionSettings, Facts) {
         SessionSettings {
             lock_timeout: own(1),
             statement_timeout: own(2),
-            transaction_timeout: text(row, 12).map(str::to_owned),
-            own: text(row, 13).into_iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
+            transaction_timeout: text(row, BEHIND + 2).map(str::to_owned),
+            own: text(row, BEHIND + 4)
+                .into_iter()
+                .flat_map(|names| names.split(','))
+                .map(str::to_owned)
+                .collect(),
             directives,
         },
         Facts {
             server_version: number(row, 0).unwrap_or(0),
-            utc: text(row, 10).map(answer::is_utc),
+            utc: text(row, BEHIND).map(answer::is_utc),
+            isolation: text(row, BEHIND + 3).filter(|level| *level != "read committed").map(str::to_owned),
             ..Facts::default()
         },
     )

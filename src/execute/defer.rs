@@ -28,7 +28,15 @@ pub async fn run(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<
     if !deferral.later.is_empty() {
         queue(run.link, &deferral.later, &settings).await?;
     }
-    Ok(Outcome::Complete(format!("{}\0", deferral.tag).into_bytes()))
+    Ok(Outcome::Complete(format!("{}\0", tag(deferral)).into_bytes()))
+}
+
+/// The tag of a statement that writes rows counts them, and none is written yet.
+fn tag(deferral: &Deferral) -> String {
+    match deferral.tag {
+        "UPDATE" | "DELETE" => format!("{} 0", deferral.tag),
+        tag => tag.to_owned(),
+    }
 }
 
 enum Ready {
@@ -62,19 +70,7 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
     {
         return Ok(Ready::AsSent);
     }
-    Ok(Ready::Under(with_allowances(settings, run)))
-}
-
-/// What the message allows is allowed to what is left of it, too.
-fn with_allowances(mut settings: outbox::Settings, run: &Run<'_>) -> outbox::Settings {
-    const NAME: &str = "lockkeeper.allow";
-    let allowed = run.policy.allow.iter().map(|it| format!("{} because {}", it.hazard, it.reason));
-    let allowed: Vec<String> = allowed.collect();
-    if !allowed.is_empty() {
-        settings.retain(|(name, _)| name != NAME);
-        settings.push((NAME.to_owned(), allowed.join(", ")));
-    }
-    settings
+    Ok(Ready::Under(outbox::with_allowances(settings, run)))
 }
 
 async fn refused(link: &mut Link, why: &Notice) -> Result<Ready, Lost> {

@@ -257,6 +257,10 @@ impl Eye for EndOfData {
         Glance::Matters
     }
 
+    fn writes_few(&mut self, _: &[u8], _: &session::Reading) -> bool {
+        false
+    }
+
     fn must_stop_head(&mut self, _: &[u8]) -> bool {
         true
     }

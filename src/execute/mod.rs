@@ -7,10 +7,14 @@
 pub mod advisory;
 pub mod attempt;
 mod backfill;
+mod batch;
+mod bulk;
 pub mod catalogue;
 mod clean_up;
+mod course;
 pub mod defer;
 pub mod detach;
+pub mod estimate;
 pub mod fail;
 mod gathering;
 pub mod guard;
@@ -43,6 +47,7 @@ use crate::event::clock;
 use crate::judge::{self, Policy};
 use crate::live::ledger::Record;
 use crate::live::{Cancel, Live, Stop};
+use crate::pace::bulk::Settings;
 use crate::pace::ladder::LadderSettings;
 use crate::upstream::{Link, Upstream};
 
@@ -61,6 +66,17 @@ pub struct Run<'a> {
     pub surroundings: &'a Surroundings<'a>,
     /// Its entry in the ledger.
     pub record: &'a Record<'a>,
+    /// How the client wants the rows that it gets.
+    pub rows: Rows<'a>,
+}
+
+/// How a client wants the rows of a statement that is carried out in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows<'a> {
+    /// In text, and described first: it has sent a simple Query.
+    Described,
+    /// In these formats, their count in front: it knows what they are.
+    Known(&'a [u8]),
 }
 
 /// What stays the same for all statements of a session.
@@ -82,6 +98,8 @@ pub struct Surroundings<'a> {
     pub ladder: &'a LadderSettings,
     /// How often progress is told.
     pub progress_every: Duration,
+    /// What statements go by that are carried out in batches.
+    pub bulk: &'a Settings,
 }
 
 /// Cancels what the session's backend is doing, as a client would.

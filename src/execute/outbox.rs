@@ -14,7 +14,7 @@ use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
 
-use super::{Surroundings, catalogue};
+use super::{Run, Surroundings, catalogue};
 
 /// Settings that decide what a statement means, or what it makes.
 const SETTINGS: [&str; 12] = [
@@ -87,6 +87,18 @@ pub async fn readiness(
             Readiness::Not(Box::new(why.notice(&format!("{tag} cannot be deferred in this transaction"))))
         }
     })
+}
+
+/// What the message allows is allowed to what is left of it, too.
+pub fn with_allowances(mut settings: Settings, run: &Run<'_>) -> Settings {
+    const NAME: &str = "lockkeeper.allow";
+    let allowed = run.policy.allow.iter().map(|it| format!("{} because {}", it.hazard, it.reason));
+    let allowed: Vec<String> = allowed.collect();
+    if !allowed.is_empty() {
+        settings.retain(|(name, _)| name != NAME);
+        settings.push((NAME.to_owned(), allowed.join(", ")));
+    }
+    settings
 }
 
 fn unreadable(tag: &str, name: &str) -> Notice {

@@ -47,6 +47,14 @@ impl Outcome {
         }
     }
 
+    /// The primary message of a failure.
+    pub fn message(&self) -> Option<String> {
+        match self {
+            Self::Failed(frame) => Some(fields::message(frame.get(HEADER_BYTES..)?)),
+            Self::Complete(_) | Self::Answered | Self::Overtaken => None,
+        }
+    }
+
     /// An error of ours.
     pub fn own_error(error: &Notice) -> Self {
         let mut out = Vec::new();

@@ -19,6 +19,7 @@ use crate::wire::fields::{field, sqlstate};
 
 use super::attempt::is_lock_timeout;
 use super::backfill;
+use super::bulk;
 use super::catalogue::{self, InvalidIndex};
 use super::clean_up::{Cleaned, clean_up, new_invalid};
 use super::detach;
@@ -111,8 +112,13 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
             Pace::Gathered(key) => gathered(run, step, key).instrument(span).await?,
             Pace::Ranges(ranges) => backfill::run(run, ranges).instrument(span).await?,
             Pace::Leaves(leaves) => backfill::run_leaves(run, leaves).instrument(span).await?,
+            Pace::Bulk(bulk) => Box::pin(bulk::run(run, bulk)).instrument(span).await?,
         };
         match settled {
+            Settled::Counted(rows) => {
+                run.record.step_ended(State::Done);
+                return Ok(Outcome::Complete(format!("{tag} {rows}\0").into_bytes()));
+            }
             Settled::Complete => {
                 run.record.step_ended(State::Done);
                 course.at += 1;
@@ -137,6 +143,8 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
 /// How a step has ended.
 pub(super) enum Settled {
     Complete,
+    /// All of the statement is done, which has written so many rows.
+    Counted(u64),
     /// Not done: these steps take its place.
     Overtaken(Vec<Step>),
     Failed(Outcome),

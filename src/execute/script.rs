@@ -81,6 +81,7 @@ async fn guarded(run: &mut Run<'_>, frame: &[u8], guard: &Guard, repeatable: boo
         policy: run.policy,
         surroundings: run.surroundings,
         record: run.record,
+        rows: run.rows,
     };
     guard::run(&mut part, Work::Message(frame), &Guard { retry, ..guard.clone() }).await
 }

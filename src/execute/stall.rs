@@ -46,6 +46,8 @@ pub struct StallWatch<'a> {
     last: Cell<Look>,
     /// The longest that anybody can have waited up to the last look.
     longest: Cell<Duration>,
+    /// The longest that anybody was seen to wait.
+    seen: Cell<Duration>,
     strike: Cell<Option<Strike>>,
     cancelling: Cell<bool>,
 }
@@ -116,6 +118,7 @@ impl<'a> StallWatch<'a> {
             waiting: RefCell::default(),
             last: Cell::new(Look { at: now, longest: Duration::ZERO }),
             longest: Cell::default(),
+            seen: Cell::default(),
             strike: Cell::default(),
             cancelling: Cell::new(false),
         }
@@ -181,6 +184,11 @@ impl<'a> StallWatch<'a> {
                 "Run it when nobody uses the table, or in a transaction of its own. SET lockkeeper.max_stall = '1s' lets \
                  others wait longer.",
             )
+    }
+
+    /// The longest that anybody was seen to wait.
+    pub const fn seen(&self) -> Duration {
+        self.seen.get()
     }
 
     /// The longest that anybody can have waited for the attempt up to now.
@@ -250,6 +258,7 @@ impl<'a> StallWatch<'a> {
         }
         self.longest.set(self.longest.get().max(last.longest + last.at.elapsed()));
         self.last.set(Look { at, longest });
+        self.seen.set(self.seen.get().max(longest));
         let next = self.stall.next(&Sample { longest });
         if next == Next::Cancel {
             let strike = Strike { victims: waiting.len(), longest, at_work: !behind.queues };

@@ -69,7 +69,7 @@ pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
         }
         Pace::Gathered(key) => insist(run, &undo.sql, &key.locks()).await,
         // What a range was filled with goes with its column.
-        Pace::Ranges(_) | Pace::Leaves(_) => Ok(true),
+        Pace::Ranges(_) | Pace::Leaves(_) | Pace::Bulk(_) => Ok(true),
         Pace::Unhurried => at_leisure(run, &undo.sql).await,
         Pace::TidyCheck(left) => {
             for sql in detach::drops(run.link, left).await? {
@@ -85,7 +85,7 @@ pub async fn undone_by(run: &mut Run<'_>, undo: &Undo) -> Result<bool, Lost> {
 /// Runs a statement that should succeed, for as long as it takes.
 async fn at_leisure(run: &mut Run<'_>, sql: &[u8]) -> Result<bool, Lost> {
     for _ in 0..TRIES_MAX {
-        let item = Item { sql, values: Vec::new(), voice: Voice::Ours };
+        let item = Item { voice: Voice::Ours, ..Item::client(sql) };
         match unhurried(run, (item, None), WhenAlone::GoesOn).await?.failed {
             None => return Ok(true),
             // A cancel request that came late strikes the first statement after the one it was meant for.

@@ -1,6 +1,6 @@
 #![doc = include_str!("bulk_write.md")]
 
-use super::{Finding, HazardSetting, Subject};
+use super::{Finding, HazardSetting, Subject, many_rows};
 use crate::plan::HandStep;
 use crate::sql::form::{Write, WriteVerb};
 
@@ -11,7 +11,7 @@ pub const ID: &str = "bulk-write";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = many_rows::DEFAULT;
 
 /// Finds DML whose condition may hold for many rows.
 pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
@@ -19,7 +19,13 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
         let whole = matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) && !write.filtered;
         !whole && subject.are_many_rows(write)
     };
-    subject.statement.writes.iter().filter(bulk).map(found).collect()
+    subject
+        .statement
+        .writes
+        .iter()
+        .filter(bulk)
+        .filter_map(|write| subject.of_many_rows(write, found(write)))
+        .collect()
 }
 
 fn found(write: &Write) -> Finding {

@@ -13,6 +13,7 @@ mod finding;
 mod keys;
 mod hopeless;
 mod leaves;
+mod many_rows;
 mod naming;
 mod new_column;
 mod no_way;
@@ -201,10 +202,7 @@ impl<'a> Subject<'a> {
     pub fn are_many_rows(&self, write: &Write) -> bool {
         let listed = matches!(write.verb, WriteVerb::Insert | WriteVerb::Copy);
         let pinned = match self.facts.table(&write.table) {
-            Some(table) => table.indexes.iter().any(|index| {
-                let whole = index.unique && index.valid && !index.expressions && !index.columns.is_empty();
-                whole && index.columns.iter().all(|column| write.pinned.contains(column))
-            }),
+            Some(table) => table.is_pinned(&write.pinned),
             // Nobody knows the keys; who compares a column with a value mostly means one row.
             None => !write.pinned.is_empty(),
         };

@@ -1,6 +1,6 @@
 #![doc = include_str!("write_without_where.md")]
 
-use super::{Finding, HazardSetting, Subject};
+use super::{Finding, HazardSetting, Subject, many_rows};
 use crate::plan::HandStep;
 use crate::sql::form::{Write, WriteVerb};
 
@@ -11,7 +11,7 @@ pub const ID: &str = "write-without-where";
 pub const SINCE: &str = "0.1.0";
 
 /// What becomes of it where nothing else is configured.
-pub const DEFAULT: HazardSetting = HazardSetting::Warn;
+pub const DEFAULT: HazardSetting = many_rows::DEFAULT;
 
 /// Finds DML that touches every row.
 pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
@@ -19,7 +19,13 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
         let changes = matches!(write.verb, WriteVerb::Update | WriteVerb::Delete) && !write.filtered;
         changes && subject.is_exposed(&write.table)
     };
-    subject.statement.writes.iter().filter(whole).map(found).collect()
+    subject
+        .statement
+        .writes
+        .iter()
+        .filter(whole)
+        .filter_map(|write| subject.of_many_rows(write, found(write)))
+        .collect()
 }
 
 fn found(write: &Write) -> Finding {

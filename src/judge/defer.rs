@@ -11,7 +11,7 @@ use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::columns_in_name;
 use crate::effects::facts::{IndexFacts, Oid};
 use crate::hazard::{self, Finding, HazardSetting, Remedy, detach_partition_blocking};
-use crate::plan::{Deferral, Later, Plan, Sight};
+use crate::plan::{Deferral, Later, Pace, Plan, Sight};
 use crate::sql::form::{Action, Form, Index};
 use crate::sql::statement::{Kind, Lock, Readable, Script, Statement};
 use crate::sql::{edit, parse};
@@ -58,6 +58,9 @@ impl Case<'_> {
             return if self.can_be_told_apart() { Elsewhere::Apart } else { told() };
         }
         match (&finding.remedy, self.transaction) {
+            (Remedy::Plan { plan, .. }, Standing::Explicit { .. }) if returns_rows(plan) => {
+                Elsewhere::Refused(without_its_rows(tag, finding))
+            }
             (Remedy::Plan { plan, form }, Standing::Explicit { .. })
                 if self.policy.in_transaction == InTransaction::Defer && !self.is_part_of_part() =>
             {
@@ -180,6 +183,18 @@ impl Case<'_> {
         let taken: Vec<&str> = beside.iter().chain(queued).map(String::as_str).collect();
         choose(&[&index.table.name, &columns_in_name(index), "idx"], &taken)
     }
+}
+
+/// Whether the client is to get the rows that are written.
+fn returns_rows(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| matches!(&step.pace, Pace::Bulk(bulk) if bulk.returns_rows()))
+}
+
+fn without_its_rows(tag: &str, finding: &Finding) -> Notice {
+    let message = format!("{tag} with RETURNING cannot be deferred");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail(format!("{} Its rows are not there before the COMMIT.", finding.why))
+        .hint(WAY_OUT)
 }
 
 fn in_a_batch(tag: &str, finding: &Finding) -> Notice {

@@ -5,7 +5,7 @@ use super::scene::Scene;
 use crate::base::RelationName;
 use crate::hazard::{Finding, Remedy, bookkeeping, bulk_write, write_without_where};
 use crate::peak::{Load, Loads};
-use crate::plan::{Deferral, Pace, Plan};
+use crate::plan::{Deferral, Pace, Plan, Step};
 use crate::sql::form::{Body, Form};
 use crate::sql::statement::{Kind, Opaque, Statement};
 
@@ -58,12 +58,13 @@ pub(super) fn of_deferral(deferral: &Deferral) -> Loads {
 /// What a plan does in place of the statement that destroys as much.
 pub(super) fn of_plan(plan: &Plan, as_sent: Loads) -> Loads {
     let mut loads = Loads::NONE;
-    if plan.steps.iter().any(|step| !matches!(step.pace, Pace::Unhurried | Pace::Ranges(_) | Pace::Leaves(_)))
-    {
+    let is_long = |step: &Step| {
+        matches!(step.pace, Pace::Unhurried | Pace::Ranges(_) | Pace::Leaves(_) | Pace::Bulk(_))
+    };
+    if !plan.steps.iter().all(is_long) {
         loads.add(Load::Strong);
     }
-    if plan.steps.iter().any(|step| matches!(step.pace, Pace::Unhurried | Pace::Ranges(_) | Pace::Leaves(_)))
-    {
+    if plan.steps.iter().any(is_long) {
         loads.add(Load::Bulk);
     }
     if as_sent.hold(Load::Destructive) {

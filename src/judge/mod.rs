@@ -4,6 +4,7 @@
 //! client is put in words in `explain` alone.
 
 mod as_sent;
+pub mod bulk;
 mod curb;
 mod decide;
 mod defer;

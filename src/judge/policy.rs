@@ -58,6 +58,10 @@ pub struct Policy {
     pub hazards: Vec<(String, HazardSetting)>,
     /// Relations below that size, in bytes, are excused from everything but the ladder.
     pub small_table: u64,
+    /// A statement that writes more rows than these is carried out in batches.
+    pub bulk_rows: u64,
+    /// No more rows than these are written in a second by one that is.
+    pub rows_per_second: Option<u64>,
     /// Relations that are never small enough, by name or `schema.name`.
     pub hot_tables: Vec<String>,
     /// Whether the session's user may pass peak hours and freezes.
@@ -115,6 +119,8 @@ impl Default for Policy {
             allow: Vec::new(),
             hazards: Vec::new(),
             small_table: 8 << 20,
+            bulk_rows: 10_000,
+            rows_per_second: None,
             hot_tables: Vec::new(),
             overriding: Overriding::Denied,
             override_for: None,

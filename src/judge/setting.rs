@@ -23,6 +23,10 @@ pub enum Setting {
     Allow(Vec<Allowance>),
     /// `override`
     Override(Option<String>),
+    /// `bulk_rows`
+    BulkRows(u64),
+    /// `rows_per_second`
+    RowsPerSecond(Option<u64>),
 }
 
 impl Setting {
@@ -36,6 +40,8 @@ impl Setting {
             Self::Deferred(_) => "deferred",
             Self::Allow(_) => "allow",
             Self::Override(_) => "override",
+            Self::BulkRows(_) => "bulk_rows",
+            Self::RowsPerSecond(_) => "rows_per_second",
         }
     }
 }
@@ -54,6 +60,8 @@ impl Policy {
                 Setting::Deferred(when) => policy.deferred = *when,
                 Setting::Allow(allowances) => policy.allow.extend(allowances.iter().cloned()),
                 Setting::Override(why) => policy.override_for.clone_from(why),
+                Setting::BulkRows(rows) => policy.bulk_rows = *rows,
+                Setting::RowsPerSecond(rows) => policy.rows_per_second = *rows,
             }
         }
         policy
@@ -61,8 +69,17 @@ impl Policy {
 }
 
 /// The names that `SET lockkeeper.<name>` takes.
-pub const NAMES: [&str; 7] =
-    ["mode", "max_stall", "retry_for", "allow", "override", "in_transaction", "deferred"];
+pub const NAMES: [&str; 9] = [
+    "mode",
+    "max_stall",
+    "retry_for",
+    "allow",
+    "override",
+    "in_transaction",
+    "deferred",
+    "bulk_rows",
+    "rows_per_second",
+];
 
 const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
 const IN_TRANSACTION: [(&str, InTransaction); 3] =
@@ -93,6 +110,9 @@ pub fn check(name: &str, value: &str) -> Result<Setting, Notice> {
         "retry_for" => duration(name, value, &RETRY_FOR, "0 to 168h").map(Setting::RetryFor),
         "allow" => allowances(value).map(Setting::Allow),
         "override" => reason(value).map(Setting::Override),
+        "bulk_rows" => rows(name, value).map(Setting::BulkRows),
+        "rows_per_second" if value.trim().eq_ignore_ascii_case("off") => Ok(Setting::RowsPerSecond(None)),
+        "rows_per_second" => rows(name, value).map(Some).map(Setting::RowsPerSecond),
         _ => Err(unknown_name(name)),
     }
 }
@@ -120,6 +140,14 @@ fn word<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T, Noti
         let near = nearest(&lower, &all);
         let perhaps = near.map(|near| format!("Perhaps you meant \"{near}\". ")).unwrap_or_default();
         invalid(name, value).hint(format!("{perhaps}Available values: {}.", all.join(", ")))
+    })
+}
+
+fn rows(name: &str, value: &str) -> Result<u64, Notice> {
+    let plain = value.trim().replace('_', "");
+    plain.parse().ok().filter(|rows| *rows > 0).ok_or_else(|| {
+        let off = if name == "rows_per_second" { ", or \"off\"" } else { "" };
+        invalid(name, value).hint(format!("A whole number of rows above 0{off}."))
     })
 }
 

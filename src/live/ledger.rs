@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::Cancel;
 use crate::base::LockMode;
 use crate::event::clock::Moment;
+use crate::pace::bulk::Order;
 use crate::plan::WayOut;
 
 /// So many that have ended are remembered.
@@ -29,6 +30,8 @@ pub struct Ledger {
 struct Book {
     next: u64,
     open: BTreeMap<u64, (Entry, Reach)>,
+    /// What people have ordered of statements that are carried out in batches.
+    orders: BTreeMap<u64, Vec<Order>>,
     ended: VecDeque<Entry>,
 }
 
@@ -136,6 +139,7 @@ impl StepEntry {
 }
 
 /// One statement.
+#[expect(clippy::struct_excessive_bools, reason = "what is said of it, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Counted from 1.
@@ -164,8 +168,10 @@ pub struct Entry {
     pub stall: Duration,
     /// Why it passed peak hours or a freeze.
     pub overridden: Option<String>,
-    /// A freeze has cancelled it.
+    /// A freeze has cancelled it, or somebody else.
     pub stopped: bool,
+    /// It is carried out in batches, so that it takes orders.
+    pub paced: bool,
 }
 
 /// One open entry; dropping it without an end means that its session ended first.
@@ -209,6 +215,7 @@ impl Ledger {
             stall: Duration::ZERO,
             overridden: None,
             stopped: false,
+            paced: false,
         };
         book.open.insert(id, (entry, reach));
         Record { ledger: self, id }
@@ -248,6 +255,27 @@ impl Ledger {
         running.map(stop).collect()
     }
 
+    /// Orders something of a statement that is carried out in batches; false where there is none of that number.
+    pub fn order(&self, id: u64, order: Order) -> bool {
+        let mut book = self.book();
+        let there = book.open.get(&id).is_some_and(|(entry, _)| entry.state == State::Running && entry.paced);
+        if there {
+            book.orders.entry(id).or_default().push(order);
+        }
+        there
+    }
+
+    /// Cancels one statement: whoever asks sends the cancel request that is returned, with its host.
+    pub fn cancel(&self, id: u64) -> Option<(usize, Vec<u8>)> {
+        let mut book = self.book();
+        let (entry, reach) = book.open.get_mut(&id)?;
+        entry.stopped = true;
+        if let Some(cancel) = &reach.cancel {
+            cancel.raise();
+        }
+        Some((reach.host, reach.packet.clone()))
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -273,6 +301,16 @@ impl Record<'_> {
     /// It passes peak hours or a freeze.
     pub fn overridden(&self, why: &str) {
         self.change(|entry| entry.overridden = Some(why.to_owned()));
+    }
+
+    /// It is carried out in batches from now on.
+    pub fn paced(&self) {
+        self.change(|entry| entry.paced = true);
+    }
+
+    /// What people have ordered since the last time somebody asked.
+    pub fn orders(&self) -> Vec<Order> {
+        self.ledger.book().orders.remove(&self.id).unwrap_or_default()
     }
 
     /// A step begins, counted from 1 and of so many; what it is called, and its lock.
@@ -345,6 +383,7 @@ impl Record<'_> {
     fn close(&self, state: State, now: Option<Timestamp>) {
         let mut book = self.ledger.book();
         let Some((mut entry, _)) = book.open.remove(&self.id) else { return };
+        book.orders.remove(&self.id);
         entry.steps.iter_mut().for_each(|step| step.end(state));
         if book.ended.len() == RECENT_MAX {
             book.ended.pop_front();

@@ -216,12 +216,29 @@ impl Ranges {
     /// What is in a range. The parameters are the key at which the range ends, then the key behind which it begins, if
     /// another came before.
     fn within(&self, begun: Begun) -> String {
+        self.within_called(begun, "")
+    }
+
+    /// The same where the table is called by that name.
+    pub(super) fn within_of(&self, begun: Begun, called: &str) -> String {
+        self.within_called(begun, &format!("{called}."))
+    }
+
+    /// The order of the key where the table is called by that name.
+    pub(super) fn order_of(&self, called: &str) -> String {
+        let columns: Vec<String> =
+            self.key.iter().map(|column| format!("{called}.{}", written(column))).collect();
+        columns.join(", ")
+    }
+
+    fn within_called(&self, begun: Begun, prefix: &str) -> String {
         let count = self.key.len();
         let parameters = |from: usize| {
             let all: Vec<String> = (from..from + count).map(|number| format!("${number}")).collect();
             row(&all)
         };
-        let names: Vec<String> = self.key.iter().map(|column| written(column)).collect();
+        let names: Vec<String> =
+            self.key.iter().map(|column| format!("{prefix}{}", written(column))).collect();
         let key = row(&names);
         match begun {
             Begun::AtTheFirst => format!("{key} <= {}", parameters(1)),

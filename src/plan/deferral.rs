@@ -10,7 +10,9 @@ use super::{Context, Pace, Plan, Step, task};
 use crate::base::RelationName;
 use crate::base::name::{clipped, written};
 use crate::effects::facts::Oid;
+use crate::sql::fixed::loose;
 use crate::sql::form::{Action, AlterTable, ConstraintKind, Form, Part, Renamed};
+use crate::sql::parse::pieces;
 use crate::sql::statement::{Kind, Script, Statement};
 use crate::sql::{Dialect, parse};
 
@@ -291,10 +293,13 @@ fn whole_title(statement: &Statement) -> String {
             let parts: Vec<String> = alter.parts.iter().map(|part| part_title(&part.action)).collect();
             format!("{} {} {}", statement.tag, spelled(&alter.target), parts.join(", ")).trim_end().to_owned()
         }
-        _ => match statement.locks.first() {
-            Some(lock) => format!("{} {}", statement.tag, spelled(&lock.name)),
-            None => statement.tag.to_owned(),
-        },
+        _ => {
+            let written = statement.writes.first().map(|write| &write.table);
+            match statement.locks.first().map(|lock| &lock.name).or(written) {
+                Some(name) => format!("{} {}", statement.tag, spelled(name)),
+                None => statement.tag.to_owned(),
+            }
+        }
     }
 }
 
@@ -321,7 +326,7 @@ fn part_title(action: &Action) -> String {
 /// Whether a statement may be queued behind others that it hangs on: it adds to what they make. One that makes something anew which the
 /// transaction has just taken away would leave nothing in its place until its turn comes.
 pub fn may_be_queued_behind(script: &Script) -> bool {
-    const ADDING: [&str; 10] = [
+    const ADDING: [&str; 12] = [
         "ALTER INDEX",
         "ALTER TABLE",
         "ANALYZE",
@@ -332,14 +337,21 @@ pub fn may_be_queued_behind(script: &Script) -> bool {
         "DROP INDEX",
         "REFRESH MATERIALIZED VIEW",
         "REINDEX",
+        "DELETE",
+        "UPDATE",
     ];
     let [statement] = script.statements.as_slice() else { return false };
     // Under its name something else may stand already, or nothing.
     let moved = matches!(&statement.form, Form::Rename(it) if !matches!(it.what, Renamed::Index | Renamed::Constraint));
-    ADDING.contains(&statement.tag) && !moved
+    ADDING.contains(&statement.tag) && !moved && (statement.writes.is_empty() || may_write_later(script))
+}
+
+/// Whether rows may be written behind the COMMIT: nobody waits for them, and the text means then what it means now.
+fn may_write_later(script: &Script) -> bool {
+    loose(script).is_empty() && pieces(script).is_some_and(|pieces| pieces.returning.is_none())
 }
 
 /// Whether a statement may be queued: it changes the schema, returns no rows, and destroys none.
 pub fn may_be_queued(script: &Script) -> bool {
-    matches!(script.statements.as_slice(), [statement] if task::is_deferrable(statement))
+    matches!(script.statements.as_slice(), [statement] if task::is_deferrable(statement) && statement.writes.is_empty())
 }

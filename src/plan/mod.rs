@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod backfill;
+pub mod bulk;
 pub mod by_hand;
 pub mod column;
 pub mod concurrent_index;
@@ -20,6 +21,7 @@ pub mod type_change;
 pub mod up_front;
 
 pub use self::backfill::{Leaves, Ranges};
+pub use self::bulk::Bulk;
 pub use self::by_hand::HandStep;
 pub use self::cut_off::WayOut;
 pub use self::deferral::{Deferral, Later, Pending, Sight};
@@ -116,6 +118,8 @@ pub enum Pace {
     Ranges(Box<Ranges>),
     /// The same in each leaf of a partitioned table.
     Leaves(Box<Leaves>),
+    /// A statement of the client's, batch after batch, at the pace that the database takes.
+    Bulk(Box<Bulk>),
 }
 
 /// The CHECK that `DETACH PARTITION .. CONCURRENTLY` leaves behind (`DetachAddConstraintIfNeeded` in `tablecmds.c`).

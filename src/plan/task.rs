@@ -32,6 +32,7 @@ const DEFERRABLE: &[&str] = &[
     "CREATE TABLE",
     "CREATE TRIGGER",
     "CREATE VIEW",
+    "DELETE",
     "DROP INDEX",
     "DROP MATERIALIZED VIEW",
     "DROP POLICY",
@@ -42,6 +43,7 @@ const DEFERRABLE: &[&str] = &[
     "DROP VIEW",
     "REFRESH MATERIALIZED VIEW",
     "REINDEX",
+    "UPDATE",
 ];
 
 /// Why a text is not run.
@@ -70,6 +72,15 @@ pub fn statement(sql: &str, dialect: Dialect) -> Result<Statement, Unfit> {
         _ => Err(Unfit::NotOne),
     }
 }
+
+/// The text that is sent for a task: rows are written in batches however few are left of them, so that none is written twice.
+pub fn to_run(sql: &[u8], tag: &str) -> Vec<u8> {
+    let before: &[u8] = if matches!(tag, "UPDATE" | "DELETE") { GO_ON.as_bytes() } else { b"" };
+    [before, sql].concat()
+}
+
+/// What stands before the text of a task that writes rows.
+pub const GO_ON: &str = "/* lockkeeper: bulk_rows = 1 */ ";
 
 /// Whether a statement is one that may be deferred.
 pub fn is_deferrable(statement: &Statement) -> bool {

@@ -22,7 +22,7 @@ use super::{portal, statement};
 
 /// Looks after a simple Query that may be such a call.
 pub(super) async fn query(desk: &mut Desk<'_>, text: &[u8], total: usize) -> Result<(), Lost> {
-    let sent = Sent { text, way: Way::Simple, total };
+    let sent = Sent::query(text, total);
     let conforming = desk.link.tracker.reading().dialect().standard_conforming_strings;
     let wanted = wanted(text, conforming, &[]).filter(|_| !desk.link.tracker.ran_in_batch());
     let Some(wanted) = wanted else { return statement::look_after(desk, sent).await };

@@ -14,7 +14,7 @@ use crate::upstream::call::{Call, Item};
 use crate::upstream::link::Lost;
 use crate::wire::server::Status;
 
-use super::engage::{Desk, Sent, Way, drop_held};
+use super::engage::{Desk, Sent, drop_held};
 use super::queued;
 use super::statement::{Answer, Ended, run_held};
 
@@ -39,6 +39,7 @@ pub(super) async fn run(
         replication: desk.replication,
         lockers: desk.lockers,
         lease: &mut *desk.lease,
+        shaped: desk.shaped,
     };
     let mut from = 0;
     let mut rest = script.statements.as_slice();
@@ -75,7 +76,7 @@ async fn one(desk: &mut Desk<'_>, text: &[u8], from: usize, to: usize) -> Result
     let total = frame.len();
     desk.link.held.splice(..0, frame);
     let script = sql::parse(&part, desk.link.tracker.reading().dialect());
-    let sent = Sent { text: &part, way: Way::Simple, total };
+    let sent = Sent::query(&part, total);
     match Box::pin(run_held(desk, &script, sent, Answer::Awaited)).await? {
         Ended::With(outcome) => Ok(outcome),
         Ended::Sent => Ok(Outcome::Answered),

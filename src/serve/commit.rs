@@ -1,14 +1,15 @@
 //! The COMMIT of a transaction that has queued work: that is written down in it, it is committed, and then the work is done.
 
-use crate::base::{Notice, Severity, SqlState};
+use crate::base::{Notice, RelationName, Severity, SqlState};
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{catalogue, outbox};
 use crate::judge::Deferred;
 use crate::plan::by_hand::spelled;
+use crate::plan::task;
 use crate::session::deferred::Task;
 use crate::sql::statement::Transaction;
-use crate::sql::{self, Encoding, Form};
+use crate::sql::{self, Encoding, Form, Script};
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Link, Lost, Reading};
 use crate::upstream::{IfLost, Of};
@@ -153,7 +154,8 @@ async fn carried_out(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Optio
     if let Some(failure) = elsewhere(desk, task).await? {
         return Ok(Some(failure));
     }
-    match run_alone(desk, &task.later.sql).await? {
+    let text = task::to_run(&task.later.sql, task.later.tag);
+    match run_alone(desk, &text).await? {
         Outcome::Failed(frame) => Ok(Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default()))),
         Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => missing(desk, task).await,
     }
@@ -162,10 +164,8 @@ async fn carried_out(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Optio
 /// Whether what a task is about has gone in the same transaction, behind it.
 async fn is_moot(desk: &mut Desk<'_>, task: &Task) -> Result<bool, Lost> {
     let script = sql::parse(&task.later.sql, desk.link.tracker.reading().dialect());
-    let first = script.statements.first().and_then(|statement| statement.locks.first());
-    let (Some(lock), Some(oid)) = (first, task.later.pending.oids.first()) else { return Ok(false) };
-    Ok(!catalogue::is_there(desk.link, *oid).await?
-        && catalogue::number_of(desk.link, &lock.name).await?.is_none())
+    let (Some(name), Some(oid)) = (about(&script), task.later.pending.oids.first()) else { return Ok(false) };
+    Ok(!catalogue::is_there(desk.link, *oid).await? && catalogue::number_of(desk.link, name).await?.is_none())
 }
 
 /// Why a text does not mean any more what it meant when it was queued.
@@ -175,11 +175,17 @@ async fn elsewhere(desk: &mut Desk<'_>, task: &Task) -> Result<Option<Failure>, 
         return Ok(Some(Failure::of_ours("the client encoding is another one by now")));
     }
     let script = sql::parse(&task.later.sql, dialect);
-    let first = script.statements.first().and_then(|statement| statement.locks.first());
-    let (Some(lock), [_, ..]) = (first, task.later.pending.oids.as_slice()) else { return Ok(None) };
-    let now = catalogue::number_of(desk.link, &lock.name).await?;
+    let (Some(name), [_, ..]) = (about(&script), task.later.pending.oids.as_slice()) else { return Ok(None) };
+    let now = catalogue::number_of(desk.link, name).await?;
     let other = now.is_some_and(|now| !task.later.pending.oids.contains(&now));
-    Ok(other.then(|| Failure::of_ours(&format!("{} is another relation by now", spelled(&lock.name)))))
+    Ok(other.then(|| Failure::of_ours(&format!("{} is another relation by now", spelled(name)))))
+}
+
+/// The relation that a task is about: the first that it locks, or whose rows it writes.
+fn about(script: &Script) -> Option<&RelationName> {
+    let statement = script.statements.first()?;
+    let written = || statement.writes.first().map(|write| &write.table);
+    statement.locks.first().map(|lock| &lock.name).or_else(written)
 }
 
 /// An index that is not there although it was said to be made: something else has its name.

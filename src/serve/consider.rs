@@ -6,9 +6,10 @@ use crate::event::clock;
 use crate::execute::catalogue::{self, Looked, SessionSettings};
 use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail};
-use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing, Waits};
+use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing, Waits, bulk};
 use crate::peak::InForce;
 use crate::session::deferred::Queue;
+use crate::sql::shape::Known;
 use crate::sql::statement::{Opaque, OurSetting, Setting as Change};
 use crate::sql::{Calls, Kind, Script};
 use crate::upstream::Directives;
@@ -18,6 +19,7 @@ use crate::wire::server::Status;
 
 use super::engage::Desk;
 use super::lockers::note_made;
+use super::rows::{self, Rows};
 use super::{held, queued};
 
 /// A statement that has been judged, with what the judgement stands on.
@@ -25,6 +27,10 @@ pub(super) struct Case {
     pub(super) session: SessionSettings,
     pub(super) policy: Policy,
     pub(super) judgement: Judgement,
+    /// The message with what it means at this moment, where its own text would mean something else later.
+    pub(super) fixed: Option<Box<Script>>,
+    /// How the client wants its rows, where it has said so.
+    pub(super) formats: Option<Vec<u8>>,
 }
 
 impl Case {
@@ -47,7 +53,7 @@ pub(super) enum Considered {
 pub(super) async fn consider(
     desk: &mut Desk<'_>,
     script: &Script,
-    standing: Standing,
+    (standing, portal): (Standing, &[u8]),
 ) -> Result<Considered, Lost> {
     if let Some(error) = misnamed_setting(script, desk.policy) {
         fail::transaction(desk.link).await?;
@@ -63,24 +69,21 @@ pub(super) async fn consider(
         .statements
         .iter()
         .all(|statement| matches!(statement.kind, Kind::Setting(_)) || statement.is_ordinary());
+    let writes = ordinary && bulk::may_write_many(script);
     if ordinary && calls == Calls::Nothing {
+        if !writes {
+            desk.shaped.learn(script.text.as_bytes(), desk.link.tracker.reading(), Known::One);
+        }
         match queued::bearing(desk.link, script).await? {
-            queued::Bearing::None => return Ok(Considered::Forward),
+            queued::Bearing::None if !writes => return Ok(Considered::Forward),
             queued::Bearing::Refused(outcome) => return Ok(Considered::Over(outcome)),
-            queued::Bearing::Judged => {}
+            queued::Bearing::None | queued::Bearing::Judged => {}
         }
     }
-    if locks_before_its_snapshot(desk.link, script).await? {
-        let nothing_asked = Facts { offline: true, ..Facts::default() };
-        let moment = Moment::after(standing, &desk.link.tracker.past()).under(in_force(desk));
-        let judgement = judge::decide(script, &nothing_asked, &moment, desk.policy);
-        if let Some(outcome) = held::refused_at_once(desk.link, &judgement).await? {
-            return Ok(Considered::Over(outcome));
-        }
-        desk.link.tracker.remember(judgement.past);
-        return Ok(Considered::Forward);
+    if let Some(considered) = before_its_snapshot(desk, script, standing).await? {
+        return Ok(considered);
     }
-    let looked = if ordinary && calls != Calls::Nothing || is_call(script) {
+    let looked = if ordinary && !writes && calls != Calls::Nothing || is_call(script) {
         settings_of_calls(desk, script).await?
     } else {
         catalogue::look_up(desk.link, &effects::need(script)).await?
@@ -96,11 +99,52 @@ pub(super) async fn consider(
             return Ok(Considered::Over(Outcome::own_error(&error)));
         }
     };
+    let rows = match rows::look(desk, script, (&policy, facts), portal).await? {
+        Ok(rows) => rows,
+        Err(outcome) => return Ok(Considered::Over(outcome)),
+    };
+    let queued = desk.link.tracker.deferred().is_some();
+    if writes && calls == Calls::Nothing && !queued && rows.are_few() {
+        return Ok(Considered::Forward);
+    }
+    judged(desk, (script, standing), (session, policy), rows).await
+}
+
+/// The judgement, given all that is known.
+async fn judged(
+    desk: &mut Desk<'_>,
+    (script, standing): (&Script, Standing),
+    (session, policy): (SessionSettings, Policy),
+    Rows { facts, fixed, formats }: Rows,
+) -> Result<Considered, Lost> {
+    let script = fixed.as_deref().unwrap_or(script);
     let pending = desk.link.tracker.deferred().map(Queue::pending).unwrap_or_default();
     let moment = Moment::after(standing, &desk.link.tracker.past()).behind(pending).under(in_force(desk));
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
-    Ok(Considered::Judged(Box::new(Case { session, policy, judgement })))
+    if let Some(outcome) = rows::would_begin_anew(desk, script, &judgement.decision).await? {
+        return Ok(Considered::Over(outcome));
+    }
+    Ok(Considered::Judged(Box::new(Case { session, policy, judgement, fixed, formats })))
+}
+
+/// What becomes of a LOCK TABLE that is to come before its transaction's snapshot; `None` where the message is none.
+async fn before_its_snapshot(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    standing: Standing,
+) -> Result<Option<Considered>, Lost> {
+    if !locks_before_its_snapshot(desk.link, script).await? {
+        return Ok(None);
+    }
+    let nothing_asked = Facts { offline: true, ..Facts::default() };
+    let moment = Moment::after(standing, &desk.link.tracker.past()).under(in_force(desk));
+    let judgement = judge::decide(script, &nothing_asked, &moment, desk.policy);
+    if let Some(outcome) = held::refused_at_once(desk.link, &judgement).await? {
+        return Ok(Some(Considered::Over(outcome)));
+    }
+    desk.link.tracker.remember(judgement.past);
+    Ok(Some(Considered::Forward))
 }
 
 /// Whether it is nothing but a call of a procedure, or a block with one, which ends transactions where it may.

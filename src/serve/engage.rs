@@ -25,6 +25,7 @@ use crate::wire::server::{self, Status};
 use crate::wire::startup::Replication;
 use crate::wire::{Frame, Header};
 
+use super::eye::Shaped;
 use super::lockers::note_made;
 use super::relay::{Scratch, poll_server};
 use super::{advisory, failed, lease, portal, queued, statement, walsender};
@@ -46,6 +47,8 @@ pub struct Desk<'a> {
     pub lockers: &'a Known,
     /// What is known of the open transaction, where it holds strong locks.
     pub lease: &'a mut Option<Box<Lease>>,
+    /// What is known of statements that may write many rows.
+    pub shaped: Shaped<'a>,
 }
 
 impl Desk<'_> {
@@ -74,6 +77,15 @@ pub(super) struct Sent<'a> {
     pub(super) way: Way,
     /// Bytes of its message.
     pub(super) total: usize,
+    /// The name of its portal; empty for a simple Query.
+    pub(super) portal: &'a [u8],
+}
+
+impl<'a> Sent<'a> {
+    /// A simple Query.
+    pub(super) const fn query(text: &'a [u8], total: usize) -> Self {
+        Self { text, way: Way::Simple, total, portal: b"" }
+    }
 }
 
 /// Looks after the message at the front of `link.held`, which is whole; afterwards it is gone and the relay may go on.
@@ -130,9 +142,7 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
             execute(desk, name, portal_text, total).await
         }
         (client::QUERY, Some((text, b""))) if may_want(text) => advisory::query(desk, text, total).await,
-        (client::QUERY, Some((text, b""))) => {
-            statement::look_after(desk, Sent { text, way: Way::Simple, total }).await
-        }
+        (client::QUERY, Some((text, b""))) => statement::look_after(desk, Sent::query(text, total)).await,
         // What does not have the form of its kind is for the server to refuse, as a whole.
         _ => {
             desk.link.forward_held(total).await;
@@ -145,12 +155,14 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
 async fn execute(desk: &mut Desk<'_>, name: &[u8], text: Option<Rc<[u8]>>, total: usize) -> Result<(), Lost> {
     match (portal::look(desk.link, name).await?, text) {
         (portal::State::Fresh, Some(text)) => {
-            statement::look_after(desk, Sent { text: &text, way: Way::Extended, total }).await?;
+            statement::look_after(desk, Sent { text: &text, way: Way::Extended, total, portal: name })
+                .await?;
             desk.link.tracker.prepared.run(name, &text);
             Ok(())
         }
         (portal::State::Rows, Some(text)) => {
-            statement::look_after(desk, Sent { text: &text, way: Way::ExtendedRows, total }).await
+            statement::look_after(desk, Sent { text: &text, way: Way::ExtendedRows, total, portal: name })
+                .await
         }
         // It was made before anything was queued, and what brings rows is no COMMIT.
         (portal::State::Rows, None) => {

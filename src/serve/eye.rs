@@ -1,16 +1,80 @@
 //! Judges texts on the hot path: triage first, then the memory of this core, then a parse.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
-use crate::live::lockers::Known;
+use crate::event::clock::Moment;
+use crate::live::lockers::Known as Functions;
 use crate::session::{Eye, Glance, Reading};
-use crate::sql::{self, Calls, Memory, Triage};
+use crate::sql::shape::{Escapes, Known, may_write};
+use crate::sql::{self, Calls, Memory, Shape, Shapes, Triage};
 use crate::wire::startup::Replication;
 
 use super::lockers::makes_functions;
 
 /// Bytes of texts that a core remembers as ordinary.
 pub const MEMORY_BYTES: u64 = 8 << 20;
+
+/// What was found out about the shapes of statements that may write many rows, as a session sees it.
+#[derive(Clone, Copy)]
+pub struct Shaped<'a> {
+    shapes: &'a RefCell<Shapes>,
+    /// Tells its database and user apart from others.
+    place: u64,
+    /// From where moments are counted.
+    since: Moment,
+}
+
+impl std::fmt::Debug for Shaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shaped").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// What is found out about a shape holds so long: tables grow, and keys go.
+const ONE_FOR: Duration = Duration::from_mins(1);
+
+/// What depends on values holds for less.
+const FEW_FOR: Duration = Duration::from_secs(10);
+
+impl<'a> Shaped<'a> {
+    /// For a session of that place.
+    pub const fn new(shapes: &'a RefCell<Shapes>, place: u64, since: Moment) -> Self {
+        Self { shapes, place, since }
+    }
+
+    #[inline]
+    fn shape(&self, text: &[u8], reading: &Reading) -> Option<Shape> {
+        if !text.is_ascii() && !reading.dialect().encoding.is_ascii_sure() {
+            return None;
+        }
+        let escapes = if reading.backslash_escapes { Escapes::Everywhere } else { Escapes::Marked };
+        self.shapes.borrow().of(text, escapes, self.place)
+    }
+
+    #[inline]
+    fn known(&self, text: &[u8], reading: &Reading) -> Option<Known> {
+        let shape = self.shape(text, reading)?;
+        self.shapes.borrow().know(shape, self.now())
+    }
+
+    /// Remembers of a text what was found out about it.
+    pub fn learn(&self, text: &[u8], reading: &Reading, known: Known) {
+        let held = if known == Known::One { ONE_FOR } else { FEW_FOR };
+        if let Some(shape) = self.shape(text, reading) {
+            let until = self.now().saturating_add(millis(held));
+            self.shapes.borrow_mut().learn(shape, known, until);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.since.elapsed())
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// Whether a session's statements are looked at, and with which memory.
 #[derive(Clone, Copy)]
@@ -19,15 +83,20 @@ pub enum Watcher<'a> {
     Blind,
     /// A walsender in a database: its own commands pass.
     SeeingSql(&'a RefCell<Memory>),
-    /// Looks, also for calls of these functions.
-    Seeing(&'a RefCell<Memory>, &'a Known),
+    /// Looks, also for calls of these functions, and for rows that are written where something is known of them.
+    Seeing(&'a RefCell<Memory>, &'a Functions, Option<Shaped<'a>>),
 }
 
 impl<'a> Watcher<'a> {
     /// The one for a session.
-    pub fn of(replication: Replication, memory: &'a RefCell<Memory>, lockers: &'a Known) -> Self {
+    pub fn of(
+        replication: Replication,
+        memory: &'a RefCell<Memory>,
+        lockers: &'a Functions,
+        shaped: Option<Shaped<'a>>,
+    ) -> Self {
         match replication {
-            Replication::No => Self::Seeing(memory, lockers),
+            Replication::No => Self::Seeing(memory, lockers, shaped),
             Replication::Logical => Self::SeeingSql(memory),
             Replication::Physical => Self::Blind,
         }
@@ -38,13 +107,32 @@ impl Eye for Watcher<'_> {
     #[inline]
     fn glance(&mut self, text: &[u8], reading: &Reading) -> Glance {
         if sql::triage(text) == Triage::Forward {
-            return if self.sees_call(text) { Glance::Matters } else { Glance::Ordinary };
+            return match self {
+                _ if self.sees_call(text) => Glance::Matters,
+                _ if may_write(text) => self.writes(text, reading),
+                _ => Glance::Ordinary,
+            };
         }
         match self {
             Self::Blind => Glance::Ordinary,
             Self::SeeingSql(_) if sql::triage::is_replication_command(text) => Glance::Ordinary,
             Self::Seeing(..) if self.sees_call(text) => Glance::Matters,
-            Self::SeeingSql(memory) | Self::Seeing(memory, _) => second_look(text, reading, memory),
+            Self::SeeingSql(memory) => second_look(text, reading, memory),
+            Self::Seeing(memory, ..) => match second_look(text, reading, memory) {
+                Glance::Matters => Glance::Matters,
+                // It may hold several statements.
+                ordinary => match self.writes(text, reading) {
+                    Glance::Ordinary => ordinary,
+                    writes => writes,
+                },
+            },
+        }
+    }
+
+    fn writes_few(&mut self, text: &[u8], reading: &Reading) -> bool {
+        match self {
+            Self::Seeing(_, _, Some(shaped)) => shaped.known(text, reading).is_some(),
+            Self::Seeing(_, _, None) | Self::SeeingSql(_) | Self::Blind => true,
         }
     }
 
@@ -64,9 +152,19 @@ impl Eye for Watcher<'_> {
 }
 
 impl Watcher<'_> {
+    /// What is known of a text that may write rows.
+    #[inline]
+    fn writes(&self, text: &[u8], reading: &Reading) -> Glance {
+        let Self::Seeing(_, _, Some(shaped)) = self else { return Glance::Ordinary };
+        match shaped.known(text, reading) {
+            Some(Known::One) => Glance::Ordinary,
+            Some(Known::Few) | None => Glance::Writes,
+        }
+    }
+
     #[inline]
     fn sees_call(&self, text: &[u8]) -> bool {
-        let Self::Seeing(_, lockers) = self else { return false };
+        let Self::Seeing(_, lockers, _) = self else { return false };
         sql::advisory::may_want(text) || lockers.called_in(text) != Calls::Nothing
     }
 }

@@ -17,7 +17,7 @@ use super::{queued, statement};
 pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -> Result<(), Lost> {
     let script = sql::parse(text, desk.link.tracker.reading().dialect());
     if desk.link.tracker.deferred().is_some() && matches!(script.statements.as_slice(), [_]) {
-        return statement::look_after(desk, Sent { text, way: Way::Simple, total }).await;
+        return statement::look_after(desk, Sent::query(text, total)).await;
     }
     // What takes a part of the transaction back takes what was queued in it back, too.
     let queued = desk.link.tracker.deferred().is_some();
@@ -40,7 +40,7 @@ pub(super) async fn look_after(desk: &mut Desk<'_>, text: &[u8], total: usize) -
     let frame = script::query(text, end, text.len());
     let total = frame.len();
     desk.link.held.splice(..0, frame);
-    statement::look_after(desk, Sent { text: &rest, way: Way::Simple, total }).await
+    statement::look_after(desk, Sent::query(&rest, total)).await
 }
 
 /// Whether anything may become of a statement: in observe mode a freeze does.

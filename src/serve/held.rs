@@ -146,7 +146,7 @@ async fn wait_out(
             Held::Over => entry.turn = Some(ticket),
             Held::Ended(outcome) => return Ok(Considered::Over(outcome)),
         }
-        case = match consider(desk, script, standing).await? {
+        case = match consider(desk, script, (standing, sent.portal)).await? {
             Considered::Judged(case) => *case,
             other => return Ok(other),
         };

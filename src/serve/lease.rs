@@ -12,7 +12,7 @@ use crate::event::LeaseOver;
 use crate::event::clock;
 use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
-use crate::execute::{Place, Run, Surroundings, repeat, replay};
+use crate::execute::{Place, Rows, Run, Surroundings, repeat, replay};
 use crate::judge::Mode;
 use crate::live::ledger::{Reach, State, Whose};
 use crate::session::Tracker;
@@ -166,6 +166,7 @@ async fn bring_back(desk: &mut Desk<'_>, lapsed: Lapsed) -> Result<Option<Outcom
         policy: &lease.policy,
         surroundings: desk.surroundings,
         record: &record,
+        rows: Rows::Described,
     };
     let outcome = Box::pin(replay::bring_back(&mut run, repeat, transaction)).await?;
     record.end(if outcome.is_none() { State::Done } else { State::Failed }, clock::wall());

@@ -25,6 +25,7 @@ mod portal;
 mod queued;
 pub mod refuse;
 pub mod relay;
+mod rows;
 pub mod settings;
 pub mod status;
 mod statement;

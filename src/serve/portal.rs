@@ -5,7 +5,7 @@ use crate::base::{Notice, SqlState};
 use crate::event::PortalFreed;
 use crate::execute::fail;
 use crate::execute::outcome::Outcome;
-use crate::upstream::call::{pass, pass_news};
+use crate::upstream::call::{Call, Item, pass, pass_news};
 use crate::upstream::link::{Arrival, Batch, Link, Lost};
 use crate::wire::client::{self, Bind};
 use crate::wire::frame::HEADER_BYTES;
@@ -70,6 +70,46 @@ pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
             Arrival::ClientGone => {}
         }
     }
+}
+
+const THERE: &str =
+    "SELECT 1 FROM pg_catalog.pg_prepared_statements s WHERE s.name OPERATOR(pg_catalog.=) $1";
+
+/// The types of the parameters of a statement that is there; `None` where that cannot be told without a risk.
+pub(super) async fn types(link: &mut Link, statement: &[u8]) -> Result<Option<Vec<u32>>, Lost> {
+    if !statement.is_empty() {
+        let Ok(name) = std::str::from_utf8(statement) else { return Ok(None) };
+        // A question that fails would fail the client's batch.
+        let answer = Call::run(link, &[Item::ours(THERE).with(vec![name])]).await?;
+        if answer.row(0).is_none() {
+            return Ok(None);
+        }
+    }
+    let mut out = Vec::new();
+    client::describe(&mut out, b'S', statement);
+    client::flush(&mut out);
+    link.send(&out).await;
+    let mut types = Vec::new();
+    loop {
+        match link.next().await? {
+            Arrival::Frame(server::PARAMETER_DESCRIPTION, body) => types = oids(&body),
+            Arrival::Frame(server::NO_DATA | server::ROW_DESCRIPTION, _) => return Ok(Some(types)),
+            Arrival::Frame(server::ERROR, body) => {
+                link.tracker.received(server::ERROR, &body);
+                link.tracker.expected.skip_to_sync();
+                pass(link, server::ERROR, &body).await;
+                return Ok(None);
+            }
+            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+}
+
+/// Those of a `ParameterDescription`.
+fn oids(body: &[u8]) -> Vec<u32> {
+    let four = |chunk: &[u8]| chunk.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+    body.get(2..).unwrap_or_default().chunks_exact(4).filter_map(four).collect()
 }
 
 /// Closes the unnamed portal of a session that idles in a transaction, unseen by its client: with it goes the snapshot that

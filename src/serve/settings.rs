@@ -35,7 +35,7 @@ pub struct Settings {
     pub hours: Hours,
     /// How to wait for locks.
     pub waiting: Waiting,
-    /// How bulk statements are paced.
+    /// What statements go by that are carried out in batches.
     pub bulk: bulk::Settings,
     /// The way to Postgres, and the proxy's own login.
     pub upstream: UpstreamSettings,

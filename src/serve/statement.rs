@@ -6,8 +6,8 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Run, defer, fail, guard, message, plan, script, summary};
-use crate::judge::{self, Curbed, Decision, Judgement, Standing};
+use crate::execute::{Rows, Run, defer, fail, guard, message, plan, script, summary};
+use crate::judge::{self, Curbed, Decision, Judgement, Standing, bulk};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
 use crate::session::repeat::Unfit;
@@ -74,7 +74,11 @@ pub(super) async fn run_held(
         let policy = judge::policy_for(script, desk.policy);
         return Ok(Ended::With(Box::pin(apart::run(desk, &policy, script, sent)).await?));
     }
-    let standing = match standing(desk.link, sent.way, sent.total).await {
+    // Rows that are written in batches are handed out by us.
+    let cut =
+        bulk::may_write_many(script) && sent.way == Way::ExtendedRows && takes_all_rows(desk.link, sent);
+    let way = if cut { Way::Extended } else { sent.way };
+    let standing = match standing(desk.link, way, sent.total).await {
         // It commits by itself, and what follows in its batch is a transaction of its own.
         Standing::Implicit
             if sent.way == Way::Extended && !desk.link.tracker.ran_in_batch() && is_outside_only(script) =>
@@ -87,7 +91,7 @@ pub(super) async fn run_held(
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
     }
-    let considered = consider(desk, script, standing).await?;
+    let considered = consider(desk, script, (standing, sent.portal)).await?;
     let (considered, entry) = held::settle(desk, considered, (script, sent, standing)).await?;
     let case = match considered {
         Considered::Judged(case) => *case,
@@ -106,7 +110,20 @@ pub(super) async fn run_held(
         let policy = case.policy;
         return Ok(Ended::With(Box::pin(apart::run(desk, &policy, script, sent)).await?));
     }
+    let fixed = case.fixed.clone();
+    let (script, sent) = match fixed.as_deref() {
+        // What takes its place means what it meant when it came.
+        Some(fixed) => (fixed, Sent { text: fixed.text.as_bytes(), ..sent }),
+        None => (script, sent),
+    };
+    let sent = if matches!(case.judgement.decision, Decision::Run(_)) { Sent { way, ..sent } } else { sent };
     Box::pin(act(desk, case, entry, (script, sent, standing, answer))).await
+}
+
+/// Whether an Execute asks for all rows at once.
+fn takes_all_rows(link: &Link, sent: Sent<'_>) -> bool {
+    let limit = sent.total.checked_sub(size_of::<u32>()).and_then(|at| link.held.get(at..sent.total));
+    limit.is_some_and(|limit| limit == [0; 4])
 }
 
 /// Does what was decided.
@@ -180,6 +197,7 @@ fn run<'a>(desk: &'a mut Desk<'_>, case: &'a Case, entry: &'a Entry<'_>) -> Run<
         policy: &case.policy,
         surroundings: desk.surroundings,
         record: &entry.record,
+        rows: case.formats.as_deref().map_or(Rows::Described, Rows::Known),
     }
 }
 
@@ -248,8 +266,8 @@ fn is_one(script: &Script) -> bool {
 /// Judges a statement outside any transaction and runs it, as if the client had sent it.
 pub(super) async fn run_alone(desk: &mut Desk<'_>, sql: &[u8]) -> Result<Outcome, Lost> {
     let script = sql::parse(sql, desk.link.tracker.reading().dialect());
-    let sent = Sent { text: sql, way: Way::Simple, total: 0 };
-    let considered = consider(desk, &script, Standing::Outside).await?;
+    let sent = Sent::query(sql, 0);
+    let considered = consider(desk, &script, (Standing::Outside, b"")).await?;
     let (considered, entry) = held::settle(desk, considered, (&script, sent, Standing::Outside)).await?;
     let case = match considered {
         Considered::Judged(case) => *case,

@@ -13,6 +13,7 @@ use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::lease::{Lease, Overdue};
 use crate::execute::{Canceller, Place, Surroundings};
+use crate::judge::Mode;
 use crate::judge::Policy;
 use crate::live::lockers::Known;
 use crate::live::{Aim, CancelEntry, Live, Stop};
@@ -25,7 +26,7 @@ use crate::wire::startup::Replication;
 
 use super::console;
 use super::engage::{self, Desk};
-use super::eye::Watcher;
+use super::eye::{Shaped, Watcher};
 use super::farewell::{idle_too_long, shutdown, without_a_word};
 use super::greet::{Greeting, greet};
 use super::lease;
@@ -65,6 +66,8 @@ struct About {
     cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
+    /// Whose statements' shapes it shares.
+    shapes_of: u64,
     _seat: crate::live::Seat,
 }
 
@@ -121,6 +124,7 @@ fn begun(
     let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
     state.serving.live.tasks().ask_once(&identity.database);
     let about = About {
+        shapes_of: state.place_of(&identity.database, &identity.user),
         lockers: state.serving.live.lockers().of(&identity.database),
         place: Place {
             user: identity.user,
@@ -210,7 +214,7 @@ enum Wake {
 }
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
-    let (mut eye, idle_timeout) = watcher(&begun.about, state);
+    let (mut eye, idle_timeout) = watcher(&begun.about, state, begun.link.tracker.renamed());
     let mut leased = lease::watch(&mut begun.lease, &begun.link.tracker, (&begun.about.place, state));
     let mut stop = state.serving.live.stop();
     let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
@@ -266,8 +270,16 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
     }
 }
 
-fn watcher<'a>(about: &'a About, state: &'a WorkerState) -> (Watcher<'a>, Option<Duration>) {
-    (Watcher::of(about.replication, &state.memory, &about.lockers), state.serving.now().settings.idle_timeout)
+fn watcher<'a>(
+    about: &'a About,
+    state: &'a WorkerState,
+    renamed: Option<&str>,
+) -> (Watcher<'a>, Option<Duration>) {
+    let ready = state.serving.now();
+    // A wire looks at nothing that may pass.
+    let shaped = (about.policy(&ready, renamed).mode != Mode::Off).then(|| about.shaped(state));
+    let watcher = Watcher::of(about.replication, &state.memory, &about.lockers, shaped);
+    (watcher, ready.settings.idle_timeout)
 }
 
 const fn turn(halt: Halt) -> Turn {
@@ -307,6 +319,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         place: &about.place,
         ladder: &ladder,
         progress_every: settings.waiting.progress_interval,
+        bulk: &settings.bulk,
     };
     let mut desk = Desk {
         link: &mut begun.link,
@@ -316,6 +329,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
         replication: about.replication,
         lockers: &about.lockers,
         lease: &mut begun.lease,
+        shaped: begun.about.shaped(state),
     };
     let mut words = None;
     match (care, settings.oversize) {
@@ -333,6 +347,10 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
 }
 
 impl About {
+    fn shaped<'a>(&self, state: &'a WorkerState) -> Shaped<'a> {
+        Shaped::new(&state.shapes, self.shapes_of, state.since)
+    }
+
     fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {
         let application_name = renamed.unwrap_or(&self.place.application_name);
         ready.settings.rules.policy_for(&self.place.database, &self.place.user, application_name)

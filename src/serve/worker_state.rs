@@ -1,12 +1,14 @@
 //! What the sessions of one worker share.
 
 use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::control::{Control, ControlSettings};
+use crate::event::clock::Moment;
 use crate::live::Live;
-use crate::sql::Memory;
+use crate::sql::{Memory, Shapes};
 
 use super::eye::MEMORY_BYTES;
 use super::relay::{self, Scratch};
@@ -17,6 +19,9 @@ pub struct WorkerState {
     pub(super) serving: Arc<Serving>,
     pub(super) scratch: Scratch,
     pub(super) memory: RefCell<Memory>,
+    pub(super) shapes: RefCell<Shapes>,
+    pub(super) since: Moment,
+    hasher: RandomState,
     control: RefCell<Option<(Arc<Ready>, Rc<Control>)>>,
 }
 
@@ -27,8 +32,16 @@ impl WorkerState {
             serving: Arc::clone(serving),
             scratch: relay::scratch(),
             memory: RefCell::new(Memory::new(MEMORY_BYTES)),
+            shapes: RefCell::default(),
+            since: Moment::now(),
+            hasher: RandomState::new(),
             control: RefCell::default(),
         }
+    }
+
+    /// A number that tells databases and users apart.
+    pub(super) fn place_of(&self, database: &str, user: &str) -> u64 {
+        self.hasher.hash_one((database, user))
     }
 
     /// What runs in the process.

@@ -6,6 +6,8 @@ use crate::sql::{Dialect, Encoding};
 pub trait Eye {
     /// What a glance at a whole text tells.
     fn glance(&mut self, text: &[u8], reading: &Reading) -> Glance;
+    /// Whether a text that may write many rows is known to write few with whatever values it is run.
+    fn writes_few(&mut self, text: &[u8], reading: &Reading) -> bool;
     /// Whether a text that begins so, and is too long to be read whole, must be looked at.
     fn must_stop_head(&mut self, head: &[u8]) -> bool;
     /// Whether the rest of such a text is looked through while it passes.
@@ -21,6 +23,8 @@ pub enum Glance {
     OrdinaryAsRead,
     /// It must be looked at before it runs.
     Matters,
+    /// The same, since it may write many rows: its preparation alone needs no look.
+    Writes,
 }
 
 /// How far the client's bytes may go on.

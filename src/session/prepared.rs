@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::wire::client::Values;
+
 /// At most so many texts are remembered, and so many bytes of them; a client that prepares more DDL is refused.
 const STATEMENTS_MAX: usize = 1_000;
 const BYTES_MAX: usize = 4 << 20;
@@ -37,6 +39,8 @@ pub enum Why {
     Queued,
     /// It waits for an advisory lock: its Bind is looked at, since with a portal comes a snapshot.
     Waits,
+    /// It may write many rows: how many depends on the values of its Bind, which are kept.
+    Writes,
 }
 
 /// A portal of a watched statement.
@@ -44,6 +48,17 @@ pub enum Why {
 struct Portal {
     sql: Rc<[u8]>,
     state: State,
+    /// For a statement that may write many rows: its name, and its values as far as they were kept.
+    bound: Option<Rc<Bound>>,
+}
+
+/// What a portal was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// The name of its statement.
+    pub statement: Vec<u8>,
+    /// Its values; `None` where they are too long to be kept.
+    pub values: Option<Values>,
 }
 
 /// The portals of one transaction.
@@ -121,12 +136,20 @@ impl Prepared {
     /// be made.
     #[must_use]
     pub fn bind(&mut self, portal: &[u8], statement: &[u8]) -> bool {
+        self.bind_with(portal, statement, None)
+    }
+
+    /// The same; `values` are kept where its statement may write many rows.
+    #[must_use]
+    pub fn bind_with(&mut self, portal: &[u8], statement: &[u8], values: Option<Values>) -> bool {
         let watched = self.statements.get(statement).filter(|one| one.why != Why::Waits);
         let no_room = |sql: &[u8]| {
             !self.portals.contains_key(portal)
                 && (self.portals.len() >= PORTALS_MAX
                     || self.portal_bytes + portal.len() + sql.len() > BYTES_MAX)
         };
+        let writes = watched.is_some_and(|one| one.why == Why::Writes);
+        let bound = writes.then(|| Rc::new(Bound { statement: statement.to_vec(), values }));
         let sql = match watched {
             Some(one) if no_room(&one.sql) && one.why == Why::Matters => return false,
             Some(one) if no_room(&one.sql) => None,
@@ -135,7 +158,7 @@ impl Prepared {
         self.end_portal(portal);
         if let Some(sql) = sql {
             self.portal_bytes += portal.len() + sql.len();
-            self.portals.insert(portal.to_vec(), Portal { sql, state: State::Fresh });
+            self.portals.insert(portal.to_vec(), Portal { sql, state: State::Fresh, bound });
         }
         true
     }
@@ -143,6 +166,19 @@ impl Prepared {
     /// The text of a statement that waits for an advisory lock.
     pub fn waits(&self, statement: &[u8]) -> Option<Rc<[u8]>> {
         self.statements.get(statement).filter(|one| one.why == Why::Waits).map(|one| Rc::clone(&one.sql))
+    }
+
+    /// Whether a statement may write many rows.
+    pub fn writes(&self, statement: &[u8]) -> bool {
+        self.statements.get(statement).is_some_and(|one| one.why == Why::Writes)
+    }
+
+    /// What a portal was made of whose statement may write many rows, and whether that statement is still the one of its name.
+    pub fn bound(&self, portal: &[u8]) -> Option<(Rc<Bound>, bool)> {
+        let portal = self.portals.get(portal)?;
+        let bound = portal.bound.as_ref()?;
+        let same = self.statements.get(&bound.statement).is_some_and(|one| Rc::ptr_eq(&one.sql, &portal.sql));
+        Some((Rc::clone(bound), same))
     }
 
     /// The text behind a portal that is to be looked at.
@@ -154,7 +190,7 @@ impl Prepared {
     pub fn run(&mut self, portal: &[u8], sql: &Rc<[u8]>) {
         self.end_portal(portal);
         self.portal_bytes += portal.len() + sql.len();
-        self.portals.insert(portal.to_vec(), Portal { sql: Rc::clone(sql), state: State::Run });
+        self.portals.insert(portal.to_vec(), Portal { sql: Rc::clone(sql), state: State::Run, bound: None });
     }
 
     fn end_portal(&mut self, name: &[u8]) {

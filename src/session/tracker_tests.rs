@@ -13,7 +13,14 @@ struct Alter;
 
 impl Eye for Alter {
     fn glance(&mut self, text: &[u8], _: &Reading) -> Glance {
-        if text.starts_with(b"alter") { Glance::Matters } else { Glance::Ordinary }
+        match text {
+            [b'a', b'l', b't', b'e', b'r', ..] => Glance::Matters,
+            [b'u', b'p', b'd', b'a', b't', b'e', ..] => Glance::Writes,
+            _ => Glance::Ordinary,
+        }
+    }
+    fn writes_few(&mut self, text: &[u8], _: &Reading) -> bool {
+        text.ends_with(b"few")
     }
     fn must_stop_head(&mut self, head: &[u8]) -> bool {
         head.starts_with(b"alter")

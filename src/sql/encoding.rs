@@ -82,6 +82,11 @@ impl Encoding {
         }
     }
 
+    /// Whether a byte below 0x80 is always that ASCII character, and never a part of a longer one.
+    pub const fn is_ascii_sure(self) -> bool {
+        matches!(self, Self::Utf8 | Self::SqlAscii | Self::SingleByte | Self::Euc)
+    }
+
     /// A UTF-8 text of the same length for the parser.
     ///
     /// Valid UTF-8 stays where it is UTF-8; other characters become stand-ins of their own length.

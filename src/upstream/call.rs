@@ -5,7 +5,7 @@
 //! is open, it is one implicit transaction. Where the client's own batch is open (`Link::batch`), the call is part of
 //! it: no Sync of ours may end the client's implicit transaction, so the call ends with Flush.
 
-use crate::wire::client;
+use crate::wire::client::{self, Values};
 use crate::wire::fields::{amend, field};
 use crate::wire::frame::put;
 use crate::wire::kind::server as kind;
@@ -32,19 +32,23 @@ pub struct Item<'a> {
     pub sql: &'a [u8],
     /// Text parameters.
     pub values: Vec<&'a str>,
+    /// Parameters as a client has sent them, with the oids of their types, instead of those.
+    pub sent: Option<(&'a Values, &'a [u32])>,
     /// Whose it is.
     pub voice: Voice,
+    /// The formats, their count in front, of rows that are kept as they come.
+    pub rows: Option<&'a [u8]>,
 }
 
 impl<'a> Item<'a> {
     /// A statement of ours without parameters.
     pub fn ours(sql: &'a str) -> Self {
-        Self { sql: sql.as_bytes(), values: Vec::new(), voice: Voice::Ours }
+        Self { sql: sql.as_bytes(), values: Vec::new(), sent: None, voice: Voice::Ours, rows: None }
     }
 
     /// The client's own statement.
     pub fn client(sql: &'a [u8]) -> Self {
-        Self { sql, values: Vec::new(), voice: Voice::Client }
+        Self { sql, values: Vec::new(), sent: None, voice: Voice::Client, rows: None }
     }
 
     /// The same with text parameters.
@@ -62,6 +66,10 @@ pub type Row = Vec<Option<String>>;
 pub struct Answer {
     /// Rows, each with the index of its statement in the call.
     pub rows: Vec<(usize, Row)>,
+    /// The rows of statements that wanted them as they come: bodies of `DataRow`.
+    pub raw: Vec<Vec<u8>>,
+    /// The body of the `RowDescription` of such a statement.
+    pub described: Option<Vec<u8>>,
     /// The body of the `CommandComplete` of each statement that finished.
     pub tags: Vec<Vec<u8>>,
     /// The statement that failed, and the server's own words.
@@ -94,11 +102,18 @@ impl Answer {
 /// A call under way.
 #[derive(Debug)]
 pub struct Call {
-    voices: Vec<Voice>,
+    voices: Vec<(Voice, Keep)>,
     answer: Answer,
     phase: Phase,
     /// `CloseComplete`s still to come: two for each statement, and one for what an earlier call may have left.
     closes_due: usize,
+}
+
+/// How rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    AsText,
+    AsTheyCome,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +141,18 @@ impl Call {
         let mut out = Vec::new();
         client::close(&mut out, b'S', NAME);
         for item in items {
-            client::parse(&mut out, NAME, item.sql);
-            client::bind(&mut out, NAME, NAME, &item.values);
+            if let Some((values, types)) = item.sent {
+                client::parse_typed(&mut out, NAME, item.sql, types);
+                client::bind_as_sent(&mut out, NAME, NAME, values);
+            } else {
+                let results = item.rows.unwrap_or(&[0, 0]);
+                client::parse(&mut out, NAME, item.sql);
+                client::bind_for(&mut out, (NAME, NAME), &item.values, results);
+            }
             client::close(&mut out, b'S', NAME);
+            if item.rows.is_some() {
+                client::describe(&mut out, b'P', NAME);
+            }
             client::execute(&mut out, NAME);
             client::close(&mut out, b'P', NAME);
         }
@@ -137,7 +161,8 @@ impl Call {
             Batch::Clients => client::flush(&mut out),
         }
         link.send(&out).await;
-        let voices = items.iter().map(|item| item.voice).collect();
+        let keep = |item: &Item<'_>| if item.rows.is_some() { Keep::AsTheyCome } else { Keep::AsText };
+        let voices = items.iter().map(|item| (item.voice, keep(item))).collect();
         Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due: 2 * items.len() + 1 }
     }
 
@@ -188,13 +213,19 @@ impl Call {
     async fn frame(&mut self, link: &mut Link, kind: u8, body: Vec<u8>) {
         let item = self.answer.tags.len();
         match kind {
+            kind::DATA_ROW if self.voices.get(item).is_some_and(|(_, keep)| *keep == Keep::AsTheyCome) => {
+                self.answer.raw.push(body);
+            }
             kind::DATA_ROW => self.answer.rows.push((item, text_row(&body))),
+            kind::ROW_DESCRIPTION => self.answer.described = Some(body),
             kind::COMMAND_COMPLETE | kind::EMPTY_QUERY => self.answer.tags.push(body),
             kind::CLOSE_COMPLETE => self.closes_due = self.closes_due.saturating_sub(1),
             kind::ERROR if self.phase == Phase::Running && !is_fatal(&body) => {
                 self.answer.failed = Some(Failed { item, body });
             }
-            kind::NOTICE if self.voices.get(item) == Some(&Voice::Client) => pass(link, kind, &body).await,
+            kind::NOTICE if self.voices.get(item).is_some_and(|(voice, _)| *voice == Voice::Client) => {
+                pass(link, kind, &body).await;
+            }
             _ => pass_news(link, kind, &body).await,
         }
     }

@@ -77,6 +77,34 @@ pub fn bound(body: &[u8]) -> Option<Vec<Bound<'_>>> {
     Some(all)
 }
 
+/// The values of a `Bind` as they were sent, and in which formats its client wants the rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values {
+    /// From the count of their formats to the last value.
+    pub values: Vec<u8>,
+    /// How many there are.
+    pub count: usize,
+    /// The formats of the results, with their count in front.
+    pub results: Vec<u8>,
+}
+
+impl Values {
+    /// Reads them out of the body of a `Bind`; `None` when it is malformed.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let (_, rest) = take_string(body)?;
+        let (_, all) = take_string(rest)?;
+        let bound = bound(body)?;
+        let formats = usize::from(u16::from_be_bytes(*all.first_chunk::<2>()?));
+        let length = |value: &Bound<'_>| match value {
+            Bound::Null => 0,
+            Bound::Text(bytes) | Bound::Binary(bytes) => bytes.len(),
+        };
+        let end = 4 + 2 * formats + bound.iter().map(|value| 4 + length(value)).sum::<usize>();
+        let (values, results) = all.split_at_checked(end)?;
+        Some(Self { values: values.to_vec(), count: bound.len(), results: results.to_vec() })
+    }
+}
+
 /// The text of a `Query` body, without the terminating NUL and whatever a broken client put behind it.
 pub fn query_text(body: &[u8]) -> Option<&[u8]> {
     take_string(body).map(|(text, _)| text)
@@ -84,15 +112,38 @@ pub fn query_text(body: &[u8]) -> Option<&[u8]> {
 
 /// Appends a `Parse` without parameter types.
 pub fn parse(out: &mut Vec<u8>, name: &[u8], sql: &[u8]) {
+    parse_typed(out, name, sql, &[]);
+}
+
+/// Appends a `Parse` with the oids of its parameters' types.
+pub fn parse_typed(out: &mut Vec<u8>, name: &[u8], sql: &[u8], types: &[u32]) {
     put(out, kind::PARSE, |out| {
         put_string(out, name);
         put_string(out, sql);
+        out.extend_from_slice(&u16::try_from(types.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for oid in types {
+            out.extend_from_slice(&oid.to_be_bytes());
+        }
+    });
+}
+
+/// Appends a `Bind` of values as a client has sent them, with text results.
+pub fn bind_as_sent(out: &mut Vec<u8>, portal: &[u8], statement: &[u8], values: &Values) {
+    put(out, kind::BIND, |out| {
+        put_string(out, portal);
+        put_string(out, statement);
+        out.extend_from_slice(&values.values);
         out.extend_from_slice(&0u16.to_be_bytes());
     });
 }
 
 /// Appends a `Bind` of text parameters with text results.
 pub fn bind(out: &mut Vec<u8>, portal: &[u8], statement: &[u8], values: &[&str]) {
+    bind_for(out, (portal, statement), values, &0u16.to_be_bytes());
+}
+
+/// Appends a `Bind` of text parameters with results in these formats, their count in front.
+pub fn bind_for(out: &mut Vec<u8>, (portal, statement): (&[u8], &[u8]), values: &[&str], results: &[u8]) {
     put(out, kind::BIND, |out| {
         put_string(out, portal);
         put_string(out, statement);
@@ -102,7 +153,7 @@ pub fn bind(out: &mut Vec<u8>, portal: &[u8], statement: &[u8], values: &[&str])
             out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
             out.extend_from_slice(value.as_bytes());
         }
-        out.extend_from_slice(&0u16.to_be_bytes());
+        out.extend_from_slice(results);
     });
 }
 
@@ -165,6 +216,10 @@ mod tests {
         let mixed = b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x01y\xff\xff\xff\xff\0\0";
         assert_eq!(bound(mixed), Some(vec![Bound::Binary(b"y"), Bound::Null]));
         assert_eq!(bound(&mixed[..12]), None);
+        let values = Values::read(mixed).unwrap();
+        assert_eq!((values.count, values.results.as_slice()), (2, &b"\0\0"[..]));
+        assert_eq!(values.values, b"\0\x01\0\x01\0\x02\0\0\0\x01y\xff\xff\xff\xff");
+        assert_eq!(Values::read(&mixed[..12]), None);
     }
 
     #[test]

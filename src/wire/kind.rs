@@ -48,6 +48,8 @@ pub mod server {
     pub const NO_DATA: u8 = b'n';
     /// `RowDescription`
     pub const ROW_DESCRIPTION: u8 = b'T';
+    /// `ParameterDescription`
+    pub const PARAMETER_DESCRIPTION: u8 = b't';
     /// `DataRow`
     pub const DATA_ROW: u8 = b'D';
     /// `CopyData`

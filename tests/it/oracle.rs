@@ -140,6 +140,8 @@ fn facts(session: &mut Raw, script: &Script) -> Facts {
     let taken = ask(&answer::NAMES, &[answer::names_beside(&need)]);
     let version = session.rows("SHOW server_version_num")[0][0].clone().unwrap();
     Facts {
+        isolation: None,
+        estimates: Vec::new(),
         calls: Calls::Nothing,
         server_version: version.parse().unwrap(),
         utc: Some(session.rows("SHOW timezone")[0][0].as_deref() == Some("UTC")),

@@ -51,12 +51,12 @@ fn init_installs_once_and_says_so() {
         let cluster = cluster_with(&Options::new().installation(installation));
         let mut admin = called(&cluster, "postgres");
         let said = init(&cluster, "postgres").ok();
-        assert!(said.contains("version 1, is installed and belongs to role \"postgres\""), "{said}");
+        assert!(said.contains("version 2, is installed and belongs to role \"postgres\""), "{said}");
         let said = init(&cluster, "postgres").ok();
         assert!(said.contains("nothing was done"), "{said}");
         admin.all(&["DROP FUNCTION lockkeeper.tasks", "UPDATE lockkeeper.meta SET version = 0"]);
         let said = init(&cluster, "postgres").ok();
-        assert!(said.contains("is brought from version 0 to version 1"), "{said}");
+        assert!(said.contains("is brought from version 0 to version 2"), "{said}");
         assert_eq!(
             admin.table("SELECT count(*), (SELECT version FROM lockkeeper.meta) FROM lockkeeper.tasks()"),
             "0|1"

@@ -206,6 +206,7 @@ fn table(value: &Value) -> TableFacts {
         partition_key: value.get("partition_key").and_then(|key| {
             Some(PartitionKey { range: truth(key, "range"), column: text(key, "column")?.to_owned() })
         }),
+        partition_columns: list(value, "partition_columns", |name| Some(name.as_str().map(str::to_owned))),
         parent: named(value, "parent"),
         default_beside: named(value, "default_beside"),
         owned: truth(value, "owned"),

@@ -74,6 +74,21 @@ pg_catalog.json_build_object(
     'rules', (
         SELECT pg_catalog.json_agg(w.rulename ORDER BY w.rulename) FROM pg_catalog.pg_rewrite w
         WHERE w.ev_class = sized.oid AND w.ev_type = '2' AND w.ev_enabled <> 'D'),
+    'delete_rules', (
+        SELECT pg_catalog.json_agg(w.rulename ORDER BY w.rulename) FROM pg_catalog.pg_rewrite w
+        WHERE w.ev_class = sized.oid AND w.ev_type = '4' AND w.ev_enabled <> 'D'),
+    -- Triggers that fire once for a statement, or see all rows of one together.
+    'statement_triggers', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', t.tgname, 'update', (t.tgtype OPERATOR(pg_catalog.&) 16::int2) <> 0::int2,
+            'delete', (t.tgtype OPERATOR(pg_catalog.&) 8::int2) <> 0::int2) ORDER BY t.tgname)
+        FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = sized.oid AND NOT t.tgisinternal
+        AND ((t.tgtype OPERATOR(pg_catalog.&) 1::int2) = 0::int2 OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
+        AND t.tgenabled = ANY (
+            CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),
+    -- Whoever may not change a row may not lock it either.
+    'lockable', pg_catalog.has_any_column_privilege(sized.oid, 'UPDATE'),
     'row_security', sized.relrowsecurity AND pg_catalog.row_security_active(sized.oid),
     -- A new column has no rights of its own; USAGE is that of the schema.
     'rights_missing', (

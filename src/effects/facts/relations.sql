@@ -365,6 +365,14 @@ SELECT pg_catalog.json_build_object(
         JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
         WHERE k.partrelid = named.oid AND k.partnatts = 1 AND k.partexprs IS NULL AND k.partstrat <> 'h'
         AND o.opcdefault AND m.amname = 'btree' AND k.partcollation[0] = a.attcollation),
+    -- The columns by which rows find their partitions, at every level; one that is no column is null.
+    'partition_columns', CASE WHEN named.relkind = 'p' THEN (
+        SELECT pg_catalog.json_agg(DISTINCT a.attname)
+        FROM pg_catalog.pg_partitioned_table k
+        CROSS JOIN LATERAL pg_catalog.unnest(k.partattrs::pg_catalog.int2[]) u(number)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.partrelid AND a.attnum = u.number AND a.attnum > 0
+        WHERE k.partrelid = named.oid OR k.partrelid IN (
+            SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(named.oid::pg_catalog.regclass) t)) END,
     'heirs', (
         WITH RECURSIVE below(oid) AS (
             SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = named.oid AND named.relkind = 'r'

@@ -43,6 +43,8 @@ pub struct TableFacts {
     pub owner: Option<String>,
     /// For a partitioned table: how rows find their partitions, where one column says it as its type does by itself.
     pub partition_key: Option<PartitionKey>,
+    /// For a partitioned table: the columns by which rows find their partitions, at every level; `None` for an expression.
+    pub partition_columns: Vec<Option<String>>,
     /// The table that it is a partition of.
     pub parent: Option<RelationName>,
     /// That table's default partition, if it is another one.
@@ -95,6 +97,14 @@ impl TableFacts {
     /// The views that need the table, or one column of it.
     pub fn views_of<'a>(&'a self, column: Option<&'a str>) -> impl Iterator<Item = &'a ViewFacts> {
         self.views.iter().filter(move |view| column.is_none_or(|it| view.columns.iter().any(|own| own == it)))
+    }
+
+    /// Whether columns of which each is compared with a value tell one row from all others.
+    pub fn is_pinned(&self, columns: &[String]) -> bool {
+        self.indexes.iter().any(|index| {
+            let whole = index.unique && index.valid && !index.expressions && !index.columns.is_empty();
+            whole && index.columns.iter().all(|column| columns.contains(column))
+        })
     }
 
     /// Whether `DROP TABLE`, or `DROP COLUMN` of that column, is refused without `CASCADE`.
@@ -339,6 +349,7 @@ pub struct Leaf {
 }
 
 /// How the rows of a table can be written one range after the other, and what is in the way.
+#[expect(clippy::struct_excessive_bools, reason = "facts as the catalogue has them, one column each")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FillFacts {
     /// The key by which it is gone through; empty where it has none.
@@ -347,6 +358,12 @@ pub struct FillFacts {
     pub triggers: Vec<String>,
     /// Rules that rewrite an UPDATE.
     pub rules: Vec<String>,
+    /// Rules that rewrite a DELETE.
+    pub delete_rules: Vec<String>,
+    /// Triggers that fire once for a statement, or see all rows of one together.
+    pub statement_triggers: Vec<StatementTrigger>,
+    /// The session's role may lock its rows.
+    pub lockable: bool,
     /// Row security hides rows from the session.
     pub row_security: bool,
     /// Rights that the session's role has not: `SELECT` or `UPDATE` of the table, `USAGE` of its schema.
@@ -355,6 +372,18 @@ pub struct FillFacts {
     pub not_valid: Vec<String>,
     /// Publications for which the server refuses each UPDATE.
     pub publications: Vec<(String, Unpublishable)>,
+}
+
+/// A trigger that fires once for a statement, or sees all rows of one together.
+#[expect(clippy::struct_excessive_bools, reason = "events that fire it, independent of each other")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementTrigger {
+    /// Its name.
+    pub name: String,
+    /// An UPDATE fires it.
+    pub update: bool,
+    /// A DELETE fires it.
+    pub delete: bool,
 }
 
 /// Why the server refuses to update a table whose updates are published (`CheckCmdReplicaIdentity` in `execReplication.c`).

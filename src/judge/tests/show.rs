@@ -76,6 +76,7 @@ fn show_steps(steps: &[Step]) -> String {
             Pace::Tidy(_) | Pace::TidyCheck(_) => " to tidy up",
             Pace::Ranges(_) => " in ranges",
             Pace::Leaves(_) => " in ranges of each leaf",
+            Pace::Bulk(_) => " in batches",
         };
         writeln!(shown, "  lock {}{pace} {context} probe {probe} undo {undo}", step.lock).unwrap();
         for back in &step.undo {

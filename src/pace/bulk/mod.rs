@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use pressure::{Kind, Pressure, Sight, Standby};
 pub use progress::Progress;
-pub use settings::{Missing, Settings};
+pub use settings::{Alone, Missing, Settings};
 pub use signal::{Effect, Hold, Signal};
 
 use progress::Way;

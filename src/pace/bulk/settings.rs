@@ -33,6 +33,17 @@ pub struct Settings {
     pub wal_per_second: Option<u64>,
     /// Whether checkpoints that come before their time are a reason to go slower.
     pub checkpoints: bool,
+    /// What becomes of a statement whose client is lost.
+    pub without_client: Alone,
+}
+
+/// What becomes of a statement whose client is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    /// A proxy goes on with it.
+    GoesOn,
+    /// It stops behind its batch, until somebody goes on with it.
+    Stops,
 }
 
 /// What becomes of batches while a standby that is named is not connected.
@@ -61,6 +72,7 @@ impl Default for Settings {
             active_per_core: 2,
             wal_per_second: None,
             checkpoints: true,
+            without_client: Alone::GoesOn,
         }
     }
 }

@@ -141,7 +141,8 @@ async fn carry_out(client: &Client, task: &Task) -> Result<Carried, Trouble> {
             return Ok(Carried::Out);
         }
     }
-    client.query_typed(sql, &[]).await?;
+    let text = task::to_run(sql.as_bytes(), &task.tag);
+    client.query_typed(&String::from_utf8_lossy(&text), &[]).await?;
     Ok(Carried::Out)
 }
 

@@ -32,6 +32,9 @@ use batch::{Ended, Told};
 /// Where tasks may be queued it is looked so often,
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// where there was no answer,
+const SOON: Duration = Duration::from_secs(5);
+
 /// and where there is no schema for them, so often.
 const SELDOM: Duration = Duration::from_mins(5);
 
@@ -88,7 +91,11 @@ impl Keeper {
         let mut pause = SELDOM;
         if let Some(login) = ready.settings.upstream.control.clone() {
             let settings = ControlSettings::new(login, &ready.upstream);
-            if let Some(Look::Tasks { tasks, blind }) = ledger::look(&settings, database).await {
+            let look = ledger::look(&settings, database).await;
+            if look.is_none() {
+                pause = SOON;
+            }
+            if let Some(Look::Tasks { tasks, blind }) = look {
                 pause = AGAIN;
                 if let Some(role) =
                     blind.filter(|_| self.state.borrow_mut().blind.insert(database.to_owned()))

@@ -3,14 +3,18 @@
 use crate::session::eye::{Eye, Glance, Stop};
 use crate::sql::{LongText, Triage};
 use crate::wire::Header;
-use crate::wire::client::{Bind, query_text};
+use crate::wire::client::{Bind, Parse, Values, query_text};
 use crate::wire::frame::take_string;
 use crate::wire::kind::client;
 
 use super::{Attention, Tracker};
+use crate::session::prepared::Why;
 
 /// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
 const NAMES_MAX: usize = 64 << 10;
+
+/// Longer values are not kept.
+const VALUES_MAX: usize = 64 << 10;
 
 /// A text that is too long to be read whole is not stopped by fewer bytes than these.
 const HEAD_MIN: usize = 4 << 10;
@@ -24,7 +28,7 @@ impl Tracker {
         match header.kind {
             client::QUERY | client::PARSE => self.judge_text(header, body, eye),
             client::BIND | client::EXECUTE if !self.prepared.is_empty() || self.deferred.is_some() => {
-                self.judge_portal(header, body)
+                self.judge_portal(header, body, eye)
             }
             _ => Stop::Clear,
         }
@@ -50,6 +54,10 @@ impl Tracker {
                     false => Stop::Oversize,
                 };
             };
+            if !self.prepared.is_empty() && self.prepared.writes(name) {
+                // It takes its place, or the server keeps the old one, which then runs unseen.
+                self.prepared.forget(name);
+            }
             if !self.prepared.is_empty() && self.prepared.is_watched(name) {
                 return if whole { Stop::Engage } else { Stop::Oversize };
             }
@@ -65,7 +73,16 @@ impl Tracker {
             return match query_text(text).map_or(Glance::Ordinary, |text| eye.glance(text, &self.reading)) {
                 Glance::Ordinary => Stop::Clear,
                 Glance::OrdinaryAsRead if self.is_reading_sure() => Stop::Clear,
-                Glance::OrdinaryAsRead | Glance::Matters => Stop::Engage,
+                Glance::Writes if header.kind == client::PARSE => {
+                    self.watch_writes(body);
+                    Stop::Clear
+                }
+                Glance::Writes
+                    if query_text(text).is_some_and(|text| eye.writes_few(text, &self.reading)) =>
+                {
+                    Stop::Clear
+                }
+                Glance::OrdinaryAsRead | Glance::Matters | Glance::Writes => Stop::Engage,
             };
         }
         match eye.must_stop_head(text) {
@@ -96,7 +113,16 @@ impl Tracker {
         Stop::Clear
     }
 
-    fn judge_portal(&mut self, header: Header, body: &[u8]) -> Stop {
+    /// A statement is prepared that may write many rows: it is looked at when it is run. Where there is no room for it, it is not.
+    fn watch_writes(&mut self, body: &[u8]) {
+        if let Some(parse) = Parse::read(body)
+            && self.prepared.has_room(parse.name, parse.sql)
+        {
+            self.prepared.watch(parse.name, parse.sql, Why::Writes);
+        }
+    }
+
+    fn judge_portal(&mut self, header: Header, body: &[u8], eye: &mut impl Eye) -> Stop {
         let whole = body.len() == header.body;
         let names = if header.kind == client::BIND {
             Bind::read(body)
@@ -107,7 +133,12 @@ impl Tracker {
             return if whole || body.len() > NAMES_MAX { Stop::Clear } else { Stop::Incomplete };
         };
         if header.kind == client::BIND {
-            let has_room = self.prepared.bind(names.portal, names.statement);
+            let kept = header.body <= VALUES_MAX && self.prepared.writes(names.statement);
+            if kept && !whole {
+                return Stop::Incomplete;
+            }
+            let values = if kept { Values::read(body) } else { None };
+            let has_room = self.prepared.bind_with(names.portal, names.statement, values);
             let waits = self.prepared.waits(names.statement).is_some();
             return match has_room {
                 true if !waits || header.body > self.inspect_max => Stop::Clear,
@@ -118,6 +149,13 @@ impl Tracker {
             };
         }
         match self.prepared.portal(names.portal) {
+            Some(text) if self.deferred.is_none() && self.prepared.bound(names.portal).is_some() => {
+                match eye.writes_few(&text, &self.reading) {
+                    true => Stop::Clear,
+                    false if whole => Stop::Engage,
+                    false => Stop::Incomplete,
+                }
+            }
             Some(_) if whole => Stop::Engage,
             Some(_) => Stop::Incomplete,
             // What it runs is not known: it may be the COMMIT.

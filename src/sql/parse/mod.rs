@@ -11,6 +11,8 @@ mod drop;
 mod form;
 mod found;
 mod names;
+mod outline;
+mod pieces;
 mod read;
 mod setting;
 
@@ -23,11 +25,12 @@ use self::read::{Unread, read, split, summary_is_ordinary};
 use super::directive::directives;
 use super::encoding::Dialect;
 use super::form::Form;
-use super::lex::{self, Lexer, TokenKind, pieces};
+use super::lex::{self, Lexer, TokenKind};
 use super::statement::{Kind, Opaque, Place, Reach, Readable, Script, Statement, Text};
 use super::triage::{Ordinary, is_ddl_word, ordinary_word};
 
 pub use self::complaint::{Complaint, complaint};
+pub use self::pieces::pieces;
 pub(super) use self::read::{differs_only_by_concurrently, differs_only_by_unless_exists};
 
 /// Longer texts are not handed to the parser: its tree takes some hundred times the text's room.
@@ -151,7 +154,7 @@ impl Source<'_> {
         if may_hide_another && Lexer::new(text, conforming).any(|token| token.is_ambiguous(text)) {
             return vec![told(span, Kind::Opaque(Opaque::Unread))];
         }
-        pieces(text, conforming)
+        lex::pieces(text, conforming)
             .into_iter()
             .map(|piece| {
                 let kind = first_words_tell(text.get(piece.clone()).unwrap_or_default(), conforming);

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use pg_query::protobuf::{self, Node};
 use pg_query::{NodeEnum, ParserOptions};
 
+use super::outline::Outline;
 use crate::sql::encoding::Dialect;
 
 /// One call at a time: the parser redirects file descriptor 2 during each (`pg_query_parse.c`), and two at once
@@ -116,6 +117,15 @@ pub(in crate::sql) fn differs_only_by_unless_exists(old: &str, new: &str, dialec
         old_index.idxname.clone_from(&new_index.idxname);
     }
     switched_on(&mut old_index.if_not_exists, new_index.if_not_exists) && old == new
+}
+
+/// Whether two texts of one statement each have the same tree but for the places of its words.
+pub(super) fn same_but_for_places(old: &str, new: &str, dialect: Dialect) -> bool {
+    let (Ok(mut old), Ok(mut new)) = (read(old, dialect), read(new, dialect)) else { return false };
+    match (only_node(&mut old), only_node(&mut new)) {
+        (Some(old), Some(new)) => Outline::of(old) == Outline::of(new),
+        _ => false,
+    }
 }
 
 /// Sets the old flag where only the new one is set.

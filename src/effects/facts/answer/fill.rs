@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{list, named, oid, text, texts, truth};
-use crate::effects::facts::{FillFacts, Leaf, Unpublishable};
+use crate::effects::facts::{FillFacts, Leaf, StatementTrigger, Unpublishable};
 
 /// The leaf that one answer is about.
 pub fn leaf(answer: &str) -> Option<Leaf> {
@@ -21,6 +21,12 @@ pub(super) fn fill(value: &Value) -> FillFacts {
         key: texts(value, "key"),
         triggers: texts(value, "triggers"),
         rules: texts(value, "rules"),
+        delete_rules: texts(value, "delete_rules"),
+        statement_triggers: list(value, "statement_triggers", |one| {
+            let name = text(one, "name")?.to_owned();
+            Some(StatementTrigger { name, update: truth(one, "update"), delete: truth(one, "delete") })
+        }),
+        lockable: truth(value, "lockable"),
         row_security: truth(value, "row_security"),
         rights_missing: texts(value, "rights_missing"),
         not_valid: texts(value, "not_valid"),

@@ -1,0 +1,70 @@
+//! What is said of a statement that is carried out in batches.
+
+use crate::base::{Notice, Severity, SqlState};
+use crate::execute::course::{Course, Own};
+use crate::execute::outcome::Outcome;
+use crate::plan::Bulk;
+use crate::upstream::call::Failed;
+
+/// A partition that was attached meanwhile is not as the others.
+pub(super) fn unfit(bulk: &Bulk, why: &str) -> Outcome {
+    let message = format!("{} cannot go on: {why}", bulk.title());
+    let error = Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message.trim_end_matches('.'));
+    Outcome::own_error(&error.hint("Try again when that is changed."))
+}
+
+/// Something that is to hold it back cannot be seen.
+pub(super) fn unseen(bulk: &Bulk, why: &str) -> Notice {
+    let what = format!("{} goes on without all that should hold it back", bulk.title());
+    Notice::new(Severity::Warning, SqlState::WARNING, what).detail(why.to_owned())
+}
+
+/// The server's own words. Where in the text something stands is told of a text that nobody has sent.
+pub(super) fn failed(failed: &Failed) -> Outcome {
+    Outcome::server_error(&Failed { body: without_position(&failed.body), item: failed.item }, None, None)
+}
+
+fn without_position(body: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(body.len());
+    let fields = body.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+    for field in fields.filter(|field| field.first() != Some(&b'P')) {
+        kept.extend_from_slice(field);
+        kept.push(0);
+    }
+    kept.push(0);
+    kept
+}
+
+/// What is done, and how it goes on.
+pub(super) fn interrupted(bulk: &Bulk, (course, batches): (&Course, u64), outcome: Outcome) -> Outcome {
+    let (rows, id) = (course.at.rows, &course.id);
+    if !course.is_begun() {
+        return outcome.amended(Some("Nothing was changed."), None);
+    }
+    let done = if bulk.tag() == "DELETE" { "deleted" } else { "updated" };
+    let here = match batches {
+        1 => "one batch".to_owned(),
+        more => format!("{more} batches"),
+    };
+    let detail = format!(
+        "{rows} rows are {done} and stay so ({here} by this session); no row is met twice when it goes on."
+    );
+    let hint = format!(
+        "Go on: lockkeeper resume {id}. Or give the rest up: lockkeeper tasks drop {id} --why \"<reason>\". Sent again, the statement \
+         would begin anew."
+    );
+    outcome.amended(Some(&detail), (course.own == Own::Yes).then_some(hint.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_left_out() {
+        assert_eq!(
+            without_position(b"SERROR\0C22012\0Mdivision by zero\0P17\0\0"),
+            b"SERROR\0C22012\0Mdivision by zero\0\0"
+        );
+    }
+}

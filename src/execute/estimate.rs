@@ -1,0 +1,226 @@
+//! How many rows a statement would write, asked of the planner on the client's own connection, with the values that it is run with.
+
+use std::ops::Range;
+
+use serde_json::Value as Json;
+
+use crate::effects::facts::{Estimate, Facts};
+use crate::judge::{Policy, bulk};
+use crate::sql;
+use crate::sql::fixed::{Value, fixed, loose};
+use crate::sql::statement::Script;
+use crate::upstream::call::{Answer, Call, Failed, Item, Row};
+use crate::upstream::{Link, Lost};
+use crate::wire::client::Values;
+use crate::wire::server::Status;
+
+use super::catalogue::{self, Looked};
+use super::course;
+
+/// Numbers without a rounding, before the question for values.
+const EXACTLY: &str = "SELECT \
+     pg_catalog.set_config('lockkeeper.own_digits', pg_catalog.current_setting('extra_float_digits'), true), \
+     pg_catalog.set_config('lockkeeper.own_dates', pg_catalog.current_setting('DateStyle'), true), \
+     pg_catalog.set_config('extra_float_digits', '3', true)";
+
+/// The first column of that question: the values have been read as the client means them, and are written beyond doubt.
+const BEYOND_DOUBT: &str = "pg_catalog.set_config('DateStyle', 'ISO, YMD', true)";
+
+/// Behind it, for what comes later in the transaction.
+const AS_BEFORE: &str = "SELECT \
+     pg_catalog.set_config('extra_float_digits', pg_catalog.current_setting('lockkeeper.own_digits'), true), \
+     pg_catalog.set_config('DateStyle', pg_catalog.current_setting('lockkeeper.own_dates'), true)";
+
+/// What a client has sent besides the text.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// The values of its portal, and the oids of their types; `None` for a simple Query.
+    pub values: Option<(&'a Values, &'a [u32])>,
+}
+
+/// A message whose text means the same however often it is run.
+#[derive(Debug)]
+pub enum Fixed {
+    /// It is this one.
+    Script(Box<Script>),
+    /// It meant that already.
+    AsSent,
+    /// Its values cannot be told.
+    Not,
+    /// The question has failed, and the client's batch with it, as the statement would have.
+    Stopped(Failed),
+}
+
+/// Puts values in the places of the parameters and of what gives the time.
+pub async fn fix(link: &mut Link, script: &Script, sent: Sent<'_>) -> Result<Fixed, Lost> {
+    let places = loose(script);
+    if places.is_empty() {
+        return Ok(Fixed::AsSent);
+    }
+    let Ok(text) = std::str::from_utf8(script.text.as_bytes()) else { return Ok(Fixed::Not) };
+    let word = |place: &Range<usize>| text.get(place.clone()).unwrap_or_default();
+    let asked: Vec<String> = places
+        .iter()
+        .map(|place| {
+            let word = word(place);
+            format!("({word})::pg_catalog.text, pg_catalog.format_type(pg_catalog.pg_typeof({word})::pg_catalog.oid, -1)")
+        })
+        .collect();
+    let question = format!("SELECT {BEYOND_DOUBT}, {}", asked.join(", "));
+    let question = Item { sent: sent.values, ..Item::ours(&question) };
+    let (answer, first) = undone(link, vec![Item::ours(EXACTLY), question, Item::ours(AS_BEFORE)]).await?;
+    if let Some(failed) = stopped(link, &answer) {
+        return Ok(Fixed::Stopped(failed));
+    }
+    let row = answer.row(first + 1).filter(|_| answer.failed.is_none());
+    let Some((_, row)) = row.and_then(|row| row.split_first()) else { return Ok(Fixed::Not) };
+    let garbled = row.iter().flatten().any(|text| catalogue::is_garbled(text));
+    let values: Option<Vec<Value>> = row
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [text, Some(ty)] => Some(Value { text: text.clone(), ty: ty.clone() }),
+            _ => None,
+        })
+        .collect();
+    let text = values.filter(|_| !garbled).and_then(|values| fixed(script, &places, &values));
+    Ok(text.map_or(Fixed::Not, |text| Fixed::Script(Box::new(sql::parse(text.as_bytes(), script.dialect)))))
+}
+
+/// The estimates of those statements of a message that may write many rows; none where the planner says nothing.
+pub async fn estimates(
+    link: &mut Link,
+    script: &Script,
+    (facts, policy): (&Facts, &Policy),
+) -> Result<Result<Vec<Estimate>, Failed>, Lost> {
+    let mut found = Vec::new();
+    let goes_on = bulk::goes_on(script);
+    let begun = goes_on && is_begun(link).await?;
+    for span in bulk::suspects(script, facts, policy) {
+        let Some(text) = script.text.as_bytes().get(span.clone()) else { continue };
+        let question = [b"EXPLAIN (FORMAT JSON) ", without_explain(text)].concat();
+        let item = Item { sql: &question, ..Item::ours("") };
+        let (answer, first) = undone(link, vec![item]).await?;
+        if let Some(failed) = stopped(link, &answer) {
+            return Ok(Err(failed));
+        }
+        let rows = if answer.failed.is_some() { None } else { answer.row(first).and_then(planned) };
+        if let Some(rows) = rows.or(goes_on.then_some(1)) {
+            // A task whose first part is done is not measured by what is left of it.
+            let many = rows > policy.bulk_rows || begun;
+            found.push(Estimate { at: span.start, rows, many, goes_on });
+        }
+    }
+    Ok(Ok(found))
+}
+
+/// Asks once more, for all that has to be known to cut the statement.
+pub async fn to_cut(link: &mut Link, script: &Script, facts: Facts) -> Result<Facts, Lost> {
+    let need = bulk::need(script);
+    let Facts { estimates, calls, .. } = facts;
+    Ok(match catalogue::look_up(link, &need).await? {
+        Looked::Known(_, known) => Facts { estimates, calls, ..known },
+        // The statement itself will meet what has stopped the question.
+        Looked::Stopped(_) => Facts { estimates, calls, offline: true, ..Facts::default() },
+    })
+}
+
+/// Whether the session goes on with a statement of which a part is done.
+pub async fn is_begun(link: &mut Link) -> Result<bool, Lost> {
+    Ok(course::mine(link).await?.is_ok_and(|mine| mine.is_some_and(|mine| mine.is_begun())))
+}
+
+/// The failure of a question that was part of the client's own batch.
+fn stopped(link: &Link, answer: &Answer) -> Option<Failed> {
+    answer.failed.clone().filter(|_| link.tracker.expected.is_skipping())
+}
+
+/// `EXPLAIN ANALYZE` of a statement is explained without being run.
+fn without_explain(text: &[u8]) -> &[u8] {
+    let is_explain = sql::triage::first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"explain"));
+    if !is_explain {
+        return text;
+    }
+    let lower = text.to_ascii_lowercase();
+    let words: [&[u8]; 7] = [b"update", b"delete", b"merge", b"insert", b"with", b"execute", b"create"];
+    let at = |word: &[u8]| lower.windows(word.len()).position(|window| window == word);
+    let start = words.into_iter().filter_map(at).min().unwrap_or(0);
+    text.get(start..).unwrap_or(text)
+}
+
+/// Runs questions of which nothing is to stay; gives the index of the first of them in the answer.
+async fn undone(link: &mut Link, mut items: Vec<Item<'_>>) -> Result<(Answer, usize), Lost> {
+    let in_block = link.tracker.status() == Status::InTransaction;
+    if in_block {
+        items.insert(0, Item::ours("SAVEPOINT lockkeeper"));
+        items.push(Item::ours("ROLLBACK TO SAVEPOINT lockkeeper"));
+        items.push(Item::ours("RELEASE SAVEPOINT lockkeeper"));
+    }
+    let answer = Call::run(link, &items).await?;
+    if in_block && link.tracker.status() == Status::Failed {
+        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
+        Call::run(link, &undo).await?;
+    }
+    Ok((answer, usize::from(in_block)))
+}
+
+/// The rows that the plan's own writes get from below them.
+fn planned(row: &Row) -> Option<u64> {
+    let json: Json = serde_json::from_str(row.first()?.as_deref()?).ok()?;
+    // A rule makes several of one.
+    json.as_array()?.iter().filter_map(|one| written(one.get("Plan")?)).max()
+}
+
+/// The rows that reach the writes of a plan, the most of any.
+fn written(plan: &Json) -> Option<u64> {
+    let below = || plan.get("Plans").and_then(Json::as_array).into_iter().flatten();
+    let relation =
+        |plan: &Json| plan.get("Parent Relationship").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let own = (plan.get("Node Type").and_then(Json::as_str) == Some("ModifyTable")).then(|| {
+        let of_rows = |plan: &&Json| matches!(relation(plan).as_str(), "Outer" | "Member");
+        below().filter(of_rows).filter_map(|plan| plan.get("Plan Rows")?.as_u64()).sum()
+    });
+    below().filter_map(written).chain(own).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_those_below_the_writes() {
+        let plan = |text: &str| planned(&vec![Some(text.to_owned())]);
+        assert_eq!(
+            plan(
+                r#"[{"Plan": {"Node Type": "ModifyTable", "Plan Rows": 0, "Plans": [
+                    {"Node Type": "Seq Scan", "Parent Relationship": "Member", "Plan Rows": 7},
+                    {"Node Type": "Seq Scan", "Parent Relationship": "Member", "Plan Rows": 5},
+                    {"Node Type": "Result", "Parent Relationship": "InitPlan", "Plan Rows": 100}]}}]"#
+            ),
+            Some(12)
+        );
+        assert_eq!(
+            plan(
+                r#"[{"Plan": {"Node Type": "Aggregate", "Plan Rows": 1, "Plans": [
+                    {"Node Type": "ModifyTable", "Parent Relationship": "InitPlan", "Plan Rows": 3, "Plans": [
+                        {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Plan Rows": 30}]}]}}]"#
+            ),
+            Some(30)
+        );
+        assert_eq!(plan(r#"[{"Plan": {"Node Type": "Seq Scan", "Plan Rows": 7}}]"#), None);
+        assert_eq!(plan("nonsense"), None);
+    }
+
+    #[test]
+    fn what_would_be_explained_is_only_planned() {
+        for (text, expected) in [
+            ("EXPLAIN (ANALYZE, VERBOSE) DELETE FROM t", "DELETE FROM t"),
+            (
+                "explain analyze with x as (select 1) update t set a = 1",
+                "with x as (select 1) update t set a = 1",
+            ),
+            ("UPDATE t SET explain = 1", "UPDATE t SET explain = 1"),
+        ] {
+            assert_eq!(without_explain(text.as_bytes()), expected.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How many rows a message may write: asked of the planner, for statements whose text does not tell, and remembered for a while.
+
+use crate::base::{Notice, SqlState};
+use crate::effects::facts::Facts;
+use crate::execute::estimate::{self, Fixed};
+use crate::execute::fail;
+use crate::execute::outcome::Outcome;
+use crate::judge::{Decision, Mode, Policy, bulk};
+use crate::sql::shape::Known;
+use crate::sql::statement::Script;
+use crate::upstream::link::Lost;
+use crate::wire::client::Values;
+
+use super::engage::Desk;
+use super::portal;
+
+/// What was found out.
+pub(super) struct Rows {
+    /// What is known, with the estimates.
+    pub(super) facts: Facts,
+    /// The message as it may be run again later, where that is another text.
+    pub(super) fixed: Option<Box<Script>>,
+    /// How its client wants its rows, where it has said so.
+    pub(super) formats: Option<Vec<u8>>,
+}
+
+impl Rows {
+    /// Whether nothing has to be done about them.
+    pub(super) fn are_few(&self) -> bool {
+        self.facts.estimates.iter().all(|it| !it.many && !it.goes_on)
+    }
+
+    const fn of(facts: Facts) -> Self {
+        Self { facts, fixed: None, formats: None }
+    }
+}
+
+/// Looks how many rows a message may write that comes by this portal.
+pub(super) async fn look(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    (policy, mut facts): (&Policy, Facts),
+    portal: &[u8],
+) -> Result<Result<Rows, Outcome>, Lost> {
+    if policy.mode == Mode::Off || !bulk::may_write_many(script) {
+        return Ok(Ok(Rows::of(facts)));
+    }
+    if bulk::suspects(script, &facts, policy).is_empty() {
+        learn(desk, script, (&facts, Known::One));
+        return Ok(Ok(Rows::of(facts)));
+    }
+    let values = values(desk, portal).await?;
+    let sent = estimate::Sent { values: values.as_ref().map(|(values, types)| (values, types.as_slice())) };
+    let fixed = match estimate::fix(desk.link, script, sent).await? {
+        Fixed::Script(fixed) => Some(fixed),
+        Fixed::AsSent => None,
+        // The server says what is wrong with it, or nobody knows what it writes.
+        Fixed::Not => return Ok(Ok(Rows::of(facts))),
+        Fixed::Stopped(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+    };
+    let meant = fixed.as_deref().unwrap_or(script);
+    facts.estimates = match estimate::estimates(desk.link, meant, (&facts, policy)).await? {
+        Ok(estimates) => estimates,
+        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+    };
+    if facts.estimates.iter().all(|it| it.rows.saturating_mul(FEW_PART) <= policy.bulk_rows) {
+        learn(desk, script, (&facts, Known::Few));
+    }
+    let mut rows = Rows { facts, fixed: None, formats: None };
+    if !rows.are_few() {
+        rows.facts = estimate::to_cut(desk.link, meant, rows.facts).await?;
+    }
+    Ok(Ok(Rows { fixed, formats: values.map(|(values, _)| values.results), ..rows }))
+}
+
+/// What writes no more than this part of what is too much is not looked at again for a while.
+const FEW_PART: u64 = 10;
+
+fn learn(desk: &Desk<'_>, script: &Script, (facts, known): (&Facts, Known)) {
+    if !bulk::is_own(script, facts) {
+        desk.shaped.learn(script.text.as_bytes(), desk.link.tracker.reading(), known);
+    }
+}
+
+/// The values of a portal and their types, where both can be told.
+async fn values(desk: &mut Desk<'_>, portal: &[u8]) -> Result<Option<(Values, Vec<u32>)>, Lost> {
+    let Some((bound, same)) = desk.link.tracker.prepared.bound(portal) else { return Ok(None) };
+    let Some(values) = bound.values.clone().filter(|_| same) else { return Ok(None) };
+    let types =
+        if values.count == 0 { Some(Vec::new()) } else { portal::types(desk.link, &bound.statement).await? };
+    Ok(types.filter(|types| types.len() == values.count).map(|types| (values, types)))
+}
+
+/// What was begun in batches is not run as a whole, whatever is allowed or configured by now: it would write its first rows twice.
+pub(super) async fn would_begin_anew(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    decision: &Decision,
+) -> Result<Option<Outcome>, Lost> {
+    if !bulk::goes_on(script)
+        || matches!(decision, Decision::Run(_) | Decision::Refuse(_) | Decision::Hold(_))
+    {
+        return Ok(None);
+    }
+    if !estimate::is_begun(desk.link).await? {
+        return Ok(None);
+    }
+    fail::transaction(desk.link).await?;
+    let error = Notice::error(
+        SqlState::NOT_IN_PREREQUISITE_STATE,
+        "a statement that was begun in batches can only go on in batches",
+    )
+    .detail("As a whole it would write the rows again that it has written.")
+    .hint("Take back what lets it pass by now: an allowance, a setting of hazards, the mode.");
+    Ok(Some(Outcome::own_error(&error)))
+}

@@ -1,0 +1,172 @@
+//! A tree as a row of words: whatever stands in it is found, wherever that is, and two trees are compared without the places of
+//! their words.
+//!
+//! The crate's own walk over its trees does not reach every expression.
+
+use pg_query::NodeEnum;
+
+use crate::base::RelationName;
+use crate::sql::form::FunctionName;
+
+/// One word of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Word {
+    /// A field or the name of a node.
+    Name(String),
+    /// A string.
+    Text(String),
+}
+
+/// The words of a tree, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outline(Vec<Word>);
+
+/// Fields that say where something stands, not what it is.
+const PLACES: [&str; 6] =
+    ["location", "stmt_location", "stmt_len", "list_start", "list_end", "rexpr_list_start"];
+
+/// A string stands within so many words of its constant's beginning.
+const CONSTANT_WORDS_MAX: usize = 24;
+
+impl Outline {
+    pub(super) fn of(node: &NodeEnum) -> Self {
+        let text = format!("{node:?}");
+        let mut words = Vec::new();
+        let mut rest = text.char_indices().peekable();
+        while let Some((start, first)) = rest.next() {
+            if first == '"' {
+                words.push(Word::Text(string(&mut rest)));
+                continue;
+            }
+            if first.is_whitespace() {
+                continue;
+            }
+            let mut end = start + first.len_utf8();
+            if is_of_name(first) {
+                while let Some((at, next)) = rest.next_if(|(_, next)| is_of_name(*next)) {
+                    end = at + next.len_utf8();
+                }
+            }
+            words.push(Word::Name(text.get(start..end).unwrap_or_default().to_owned()));
+        }
+        Self(without_places(words))
+    }
+
+    /// Every relation that is named as one.
+    pub(super) fn relations(&self) -> Vec<RelationName> {
+        let at_relations = self.behind("RangeVar");
+        at_relations
+            .filter_map(|words| {
+                let field = |name: &str| {
+                    let at = words.iter().position(|word| matches!(word, Word::Name(it) if it == name))?;
+                    words.iter().skip(at).find_map(text).cloned()
+                };
+                let schema = field("schemaname").filter(|schema| !schema.is_empty());
+                Some(RelationName { schema, name: field("relname")? })
+            })
+            .collect()
+    }
+
+    /// The names that a `WITH` gives to its queries.
+    pub(super) fn queries(&self) -> Vec<String> {
+        self.behind("CommonTableExpr").filter_map(|words| words.iter().find_map(text).cloned()).collect()
+    }
+
+    /// The functions that are called by their names.
+    pub(super) fn functions(&self) -> Vec<FunctionName> {
+        let mut found = Vec::new();
+        for words in self.behind("FuncCall") {
+            let name = words.iter().take_while(|word| !matches!(word, Word::Name(it) if it == "args"));
+            let parts: Vec<&String> = name.filter_map(text).collect();
+            let Some((name, schemas)) = parts.split_last() else { continue };
+            let schema = schemas.last().map(|schema| (*schema).clone());
+            let function = FunctionName { schema, name: (*name).clone() };
+            if !found.contains(&function) {
+                found.push(function);
+            }
+        }
+        found
+    }
+
+    /// Whether there is a node of that name.
+    pub(super) fn has(&self, node: &str) -> bool {
+        self.behind(node).next().is_some()
+    }
+
+    /// The last parts of the names of columns.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &String> {
+        self.behind("ColumnRef").filter_map(|words| {
+            let mut depth = 0_i32;
+            let inside = words.iter().take_while(move |word| {
+                match word {
+                    Word::Name(it) if it == "{" => depth += 1,
+                    Word::Name(it) if it == "}" => depth -= 1,
+                    _ => {}
+                }
+                depth > 0
+            });
+            inside.filter_map(text).last()
+        })
+    }
+
+    /// The strings among its constants.
+    pub(super) fn constants(&self) -> impl Iterator<Item = &String> {
+        self.behind("AConst").filter_map(|words| words.iter().take(CONSTANT_WORDS_MAX).find_map(text))
+    }
+
+    /// The words behind each node of that name.
+    fn behind(&self, node: &str) -> impl Iterator<Item = &[Word]> {
+        self.0.windows(2).enumerate().filter_map(move |(at, pair)| match pair {
+            [Word::Name(name), Word::Name(open)] if name == node && open == "{" => self.0.get(at + 1..),
+            _ => None,
+        })
+    }
+}
+
+const fn text(word: &Word) -> Option<&String> {
+    match word {
+        Word::Text(text) => Some(text),
+        Word::Name(_) => None,
+    }
+}
+
+const fn is_of_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
+
+/// A string up to its closing quote, as `Debug` writes it.
+fn string(rest: &mut impl Iterator<Item = (usize, char)>) -> String {
+    let mut raw = String::new();
+    while let Some((_, next)) = rest.next() {
+        match next {
+            '"' => break,
+            '\\' => match rest.next() {
+                Some((_, escaped @ ('"' | '\'' | '\\'))) => raw.push(escaped),
+                Some((_, other)) => raw.extend(['\\', other]),
+                None => break,
+            },
+            other => raw.push(other),
+        }
+    }
+    raw
+}
+
+fn without_places(words: Vec<Word>) -> Vec<Word> {
+    let mut kept = Vec::with_capacity(words.len());
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let is_place = matches!(&word, Word::Name(name) if PLACES.contains(&name.as_str()));
+        kept.push(word);
+        if is_place {
+            // The colon, a sign, the number.
+            let is_part = |word: &Word| match word {
+                Word::Name(name) => {
+                    matches!(name.as_str(), ":" | "-") || name.bytes().all(|it| it.is_ascii_digit())
+                }
+                Word::Text(_) => false,
+            };
+            while words.next_if(is_part).is_some() {}
+        }
+    }
+    kept
+}

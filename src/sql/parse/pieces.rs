@@ -1,0 +1,210 @@
+//! Takes an `UPDATE` or `DELETE` to pieces by the places of its words.
+//!
+//! The proof that nothing was lost: the pieces put together again have the tree of the whole, but for the places.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, WithClause};
+
+use super::Source;
+use super::form::{Parts, Places, writes};
+use super::outline::Outline;
+use super::read::{read, same_but_for_places};
+use crate::base::RelationName;
+use crate::sql::form::WriteVerb;
+use crate::sql::pieces::{Odd, Pieces};
+use crate::sql::statement::{Script, Statement};
+
+/// Columns that every table has (the manual, "System Columns").
+const SYSTEM_COLUMNS: [&str; 5] = ["ctid", "xmin", "xmax", "cmin", "cmax"];
+
+/// Special values of date and time types (the manual, "Special Values").
+const MOMENTS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
+
+/// The pieces of a message's only statement; `None` where they cannot be told beyond doubt.
+pub fn pieces(script: &Script) -> Option<Pieces> {
+    let [statement] = script.statements.as_slice() else { return None };
+    let text = std::str::from_utf8(script.text.as_bytes()).ok()?;
+    let pieces = taken(script, statement, text)?;
+    same_but_for_places(text, &pieces.whole(), script.dialect).then_some(pieces)
+}
+
+fn taken(script: &Script, statement: &Statement, text: &str) -> Option<Pieces> {
+    let tree = read(text, script.dialect).ok()?;
+    let node = tree.stmts.first()?.stmt.as_ref()?.node.as_ref()?;
+    let (verb, target, with) = match node {
+        NodeEnum::UpdateStmt(it) => (WriteVerb::Update, it.relation.as_ref()?, it.with_clause.as_ref()),
+        NodeEnum::DeleteStmt(it) => (WriteVerb::Delete, it.relation.as_ref()?, it.with_clause.as_ref()),
+        _ => return None,
+    };
+    let source = Source { text, bytes: text.as_bytes(), dialect: script.dialect, nesting: 0 };
+    let places = Places::new(source, statement.span.clone(), 0);
+    let places = places.of_write(usize::try_from(target.location).ok()?, &parts(node)?)?;
+    let words = |range: Range<usize>| text.get(range).map(|words| words.trim().to_owned());
+    let write = writes(node).into_iter().next()?;
+    let outline = Outline::of(node);
+    Some(Pieces {
+        verb,
+        called: target.alias.as_ref().map_or_else(|| target.relname.clone(), |it| it.aliasname.clone()),
+        table: write.table.clone(),
+        only: write.only,
+        with: places.with.and_then(words),
+        target: words(places.target)?,
+        set: places.set.and_then(words),
+        others: places.others.and_then(words),
+        condition: places.condition.and_then(words),
+        returning: places.returning.and_then(words),
+        columns: write.columns,
+        functions: outline.functions(),
+        reads: read_besides(&outline, &write.table),
+        odd: odd(node, with, &outline),
+    })
+}
+
+/// The relations that are named besides the table itself, which is named first.
+fn read_besides(outline: &Outline, table: &RelationName) -> Vec<RelationName> {
+    let queries = outline.queries();
+    let mut all = outline.relations();
+    if let Some(own) = all.iter().position(|it| it == table) {
+        all.remove(own);
+    }
+    all.retain(|it| it.schema.is_some() || !queries.contains(&it.name));
+    let mut before = HashSet::new();
+    all.retain(|it| before.insert(it.clone()));
+    all
+}
+
+/// Which parts the tree says that it has.
+fn parts(node: &NodeEnum) -> Option<Parts> {
+    Some(match node {
+        NodeEnum::UpdateStmt(it) => Parts {
+            alias: it.relation.as_ref()?.alias.is_some(),
+            set: true,
+            others: !it.from_clause.is_empty(),
+            condition: it.where_clause.is_some(),
+        },
+        NodeEnum::DeleteStmt(it) => Parts {
+            alias: it.relation.as_ref()?.alias.is_some(),
+            set: false,
+            others: !it.using_clause.is_empty(),
+            condition: it.where_clause.is_some(),
+        },
+        _ => return None,
+    })
+}
+
+fn odd(node: &NodeEnum, with: Option<&WithClause>, outline: &Outline) -> Vec<Odd> {
+    let mut odd = Vec::new();
+    let in_with = with.into_iter().flat_map(|with| &with.ctes).filter_map(|node| match &node.node {
+        Some(NodeEnum::CommonTableExpr(it)) => it.ctequery.as_ref()?.node.as_ref(),
+        _ => None,
+    });
+    if in_with.into_iter().any(|query| !matches!(query, NodeEnum::SelectStmt(_))) {
+        odd.push(Odd::WritesInWith);
+    }
+    if outline.has("CurrentOfExpr") {
+        odd.push(Odd::Cursor);
+    }
+    let system = outline.columns().find(|column| SYSTEM_COLUMNS.contains(&column.as_str()));
+    odd.extend(system.cloned().map(Odd::SystemColumn));
+    let is_moment = |text: &String| {
+        let first = text.trim().split(|it: char| !it.is_ascii_alphabetic()).next().unwrap_or_default();
+        MOMENTS.iter().any(|moment| moment.eq_ignore_ascii_case(first))
+    };
+    if outline.constants().any(is_moment) {
+        odd.push(Odd::Moment);
+    }
+    let targets = match node {
+        NodeEnum::UpdateStmt(it) => it.target_list.as_slice(),
+        _ => &[],
+    };
+    let is_default = |node: &Node| match &node.node {
+        Some(NodeEnum::ResTarget(it)) => sets_default(it.val.as_deref()),
+        _ => false,
+    };
+    if targets.iter().any(is_default) {
+        odd.push(Odd::Default);
+    }
+    odd
+}
+
+/// `DEFAULT`, also within a row: `SET (a, b) = (1, DEFAULT)`.
+fn sets_default(value: Option<&Node>) -> bool {
+    match value.and_then(|value| value.node.as_ref()) {
+        Some(NodeEnum::SetToDefault(_)) => true,
+        Some(NodeEnum::MultiAssignRef(it)) => match it.source.as_ref().and_then(|it| it.node.as_ref()) {
+            Some(NodeEnum::RowExpr(row)) => row.args.iter().any(|it| sets_default(Some(it))),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Encoding, parse};
+
+    fn of(sql: &str) -> Option<Pieces> {
+        pieces(&parse(sql.as_bytes(), Encoding::Utf8))
+    }
+
+    #[test]
+    fn pieces_are_put_together_again() {
+        for (sql, expected) in [
+            ("UPDATE t SET n = 1", "UPDATE ONLY s.t AS t\nSET n = 1\nWHERE id <= $1"),
+            (
+                "update only ( s.t ) as x set n = x.n + 1, m = a is distinct from b -- why\n where (a OR b) returning x.id AS \"where\";",
+                "UPDATE ONLY s.t AS x\nset n = x.n + 1, m = a is distinct from b -- why\nWHERE id <= $1 AND ((a OR b)\n)\nreturning x.id AS \"where\"",
+            ),
+            (
+                "WITH o AS (SELECT id FROM other) /* c */ UPDATE t AS set SET n = o.id FROM o, LATERAL (SELECT 1) z WHERE o.id = set.id",
+                "WITH o AS (SELECT id FROM other) /* c */\nUPDATE ONLY s.t AS set\nSET n = o.id\nFROM o, LATERAL (SELECT 1) z\nWHERE id <= $1 AND (o.id = set.id\n)",
+            ),
+            (
+                "DELETE FROM \"T t\" USING a JOIN b USING (id) WHERE a.id = \"T t\".id OR true -- all\n",
+                "DELETE FROM ONLY s.t AS \"T t\"\nUSING a JOIN b USING (id)\nWHERE id <= $1 AND (a.id = \"T t\".id OR true\n)",
+            ),
+        ] {
+            let pieces = of(sql).unwrap_or_else(|| panic!("{sql}"));
+            assert_eq!(pieces.put_together("ONLY s.t", Some("id <= $1")), expected);
+        }
+        for none in ["SELECT 1", "UPDATE t SET n = 1; UPDATE t SET n = 2", "INSERT INTO t SELECT 1", "UPDATE"]
+        {
+            assert!(of(none).is_none(), "{none}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_read_or_called_is_found() {
+        let deep = "UPDATE t SET (a, b) = (SELECT x, y FROM s.one), c = ARRAY[(SELECT f(1) FROM two)], d = (SELECT 3 LIMIT (SELECT 1 FROM three)) \
+                    WHERE CASE WHEN EXISTS (SELECT FROM t) THEN pg_catalog.lower(e) COLLATE \"C\" = (SELECT g() FROM v) END";
+        let pieces = of(deep).unwrap();
+        let mut names: Vec<String> = pieces.reads.iter().map(ToString::to_string).collect();
+        names.sort();
+        assert_eq!(names, [r#""s"."one""#, r#""t""#, r#""three""#, r#""two""#, r#""v""#]);
+        let mut called: Vec<String> = pieces.functions.iter().map(ToString::to_string).collect();
+        called.sort();
+        assert_eq!(called, [r#""f""#, r#""g""#, r#""pg_catalog"."lower""#]);
+        assert_eq!(pieces.columns, ["a", "b", "c", "d"]);
+        assert!(of("WITH t2 AS (SELECT 1) UPDATE t SET a = (SELECT * FROM t2)").unwrap().reads.is_empty());
+    }
+
+    #[test]
+    fn what_makes_it_another_statement_is_found() {
+        for (sql, odd) in [
+            ("UPDATE t SET a = 1 WHERE CURRENT OF c", vec![Odd::Cursor]),
+            ("DELETE FROM t WHERE t.ctid = ANY (ARRAY(SELECT 1))", vec![Odd::SystemColumn("ctid".into())]),
+            ("UPDATE t SET a = xmin::text", vec![Odd::SystemColumn("xmin".into())]),
+            ("UPDATE t SET at = ' Now'::timestamptz", vec![Odd::Moment]),
+            ("UPDATE t SET (a, b) = (1, DEFAULT)", vec![Odd::Default]),
+            ("UPDATE t SET a = DEFAULT", vec![Odd::Default]),
+            ("WITH w AS (DELETE FROM u RETURNING 1) UPDATE t SET a = 1", vec![Odd::WritesInWith]),
+            ("UPDATE t SET a = 'location: 7' WHERE c = 'nowhere' OR d = $$a \"quoted\" \\ one$$", vec![]),
+        ] {
+            assert_eq!(of(sql).unwrap_or_else(|| panic!("{sql}")).odd, odd, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! `UPDATE` and `DELETE` of many rows: in batches, with what the statement itself would have done, each row once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::support::each_major;
+use crate::support::raw;
+use crate::support::stage::{Stage, Way};
+
+const SETUP: &[&str] = &[
+    "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, note text, at timestamptz, f float8)",
+    "INSERT INTO t SELECT i, i % 7, 'note ' || i, '2020-01-01', i / 3.0 FROM generate_series(1, 500) i",
+    "CREATE TABLE \"T t\" (\"K\" text COLLATE \"C\", b int, v text, PRIMARY KEY (b, \"K\"))",
+    "INSERT INTO \"T t\" SELECT i::text, i % 5, 'v' FROM generate_series(1, 400) i",
+    "CREATE TABLE u (a uuid UNIQUE NOT NULL, v int); INSERT INTO u SELECT md5(i::text)::uuid, i FROM generate_series(1, 300) i",
+    "CREATE TABLE o (id int PRIMARY KEY, t_id int, v int); INSERT INTO o SELECT i, i * 2, i FROM generate_series(1, 200) i",
+    "CREATE TABLE p (id int, part int, v int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+    "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+    "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY RANGE (id)",
+    "CREATE TABLE p2a PARTITION OF p2 FOR VALUES FROM (0) TO (200); CREATE TABLE p2b PARTITION OF p2 DEFAULT",
+    "INSERT INTO p SELECT i, i % 2 + 1, i FROM generate_series(1, 400) i",
+    "CREATE TABLE fired (id int); CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO fired VALUES (OLD.id); \
+     RETURN coalesce(NEW, OLD); END'",
+    "CREATE TABLE w (id int PRIMARY KEY, v int); INSERT INTO w SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE TRIGGER each_row BEFORE UPDATE OR DELETE ON w FOR EACH ROW EXECUTE FUNCTION fire()",
+    "ANALYZE",
+];
+
+/// Everything that the statements may have changed.
+const CONTENTS: &str = "SELECT md5(string_agg(x::text, '|' ORDER BY x::text)) FROM (SELECT t::text AS x FROM t UNION ALL \
+     SELECT q::text FROM \"T t\" q UNION ALL SELECT u::text FROM u UNION ALL SELECT tableoid::regclass || p::text FROM p \
+     UNION ALL SELECT w::text FROM w UNION ALL SELECT fired::text FROM fired) s";
+
+const STATEMENTS: &[&str] = &[
+    "UPDATE t SET n = n + 1",
+    "update only public.t as x set n = x.n + 1, note = x.note || '!' /* where */ where x.n > 2 or x.id < 50 -- so",
+    "UPDATE t SET n = n + o.v FROM o WHERE o.t_id = t.id",
+    "UPDATE t SET (n, note) = (SELECT max(v), 'most' FROM o) WHERE id > 100",
+    "WITH few AS (SELECT t_id FROM o WHERE v > 20) UPDATE t SET note = 'few' FROM few WHERE few.t_id = t.id",
+    "UPDATE t SET note = upper(note) || CASE WHEN n IS DISTINCT FROM 3 THEN 'a' ELSE 'b' END WHERE note LIKE 'note%'",
+    "UPDATE t SET f = f / 7 WHERE id > 100",
+    "DELETE FROM t WHERE n > 2",
+    "DELETE FROM t USING o JOIN u ON u.v = o.v WHERE o.t_id = t.id",
+    "DELETE FROM t",
+    "UPDATE \"T t\" SET v = v || \"K\" WHERE b <> 3",
+    "DELETE FROM \"T t\" AS x WHERE \"K\" < '3'",
+    "UPDATE u SET v = -v",
+    "UPDATE p SET v = v + 1",
+    "UPDATE p AS q SET v = 0 WHERE q.id BETWEEN 100 AND 300",
+    "DELETE FROM p WHERE v > 50",
+    "UPDATE w SET v = v + 1",
+    "DELETE FROM w WHERE v > 20",
+];
+
+/// Makes 40 rows many.
+const MANY: &str = "SET lockkeeper.bulk_rows = 40";
+
+#[test]
+fn the_same_comes_out() {
+    for installation in each_major() {
+        let stage = Stage::on(installation);
+        let mut plain = stage.straight();
+        plain.all(SETUP);
+        for (at, sql) in STATEMENTS.iter().enumerate() {
+            plain.all(&["BEGIN"]);
+            let tag = plain.query(sql).tag();
+            let expected = plain.table(CONTENTS);
+            plain.all(&["ROLLBACK"]);
+            let mut person = stage.through();
+            person.all(&[MANY, "SET lockkeeper.max_stall = '5s'"]);
+            let answer = person.ask(Way::BOTH[at % 2], sql);
+            assert_eq!(answer.tag(), tag, "{sql}: {answer:?}");
+            let said = answer.notices().iter().any(|notice| notice.contains("in batches"));
+            assert!(said, "{sql}: {answer:?}");
+            assert_eq!(plain.table(CONTENTS), expected, "{sql}");
+            plain.all(&["DROP TABLE t, \"T t\", u, o, p, w, fired CASCADE", "DROP FUNCTION fire() CASCADE"]);
+            plain.all(SETUP);
+        }
+        assert_eq!(stage.now("SELECT string_agg(DISTINCT state, ',') FROM lockkeeper.task"), "done");
+    }
+}
+
+/// Values come in text and in binary, by a statement with a name and one without, and the time is that of the beginning.
+#[test]
+fn values_and_the_time_are_those_of_the_beginning() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[
+        MANY,
+        "SET DateStyle = 'German'",
+        "SET extra_float_digits = 0",
+        "SET IntervalStyle = 'iso_8601'",
+    ]);
+    let sql =
+        "UPDATE t SET at = now() - $3::interval, note = $2, f = $4 WHERE n > $1 AND at < $5 RETURNING id";
+    for name in ["", "named"] {
+        let values = [
+            Some("2"),
+            Some("it's \\ 'x'"),
+            Some("1 day 02:03:04"),
+            Some("0.1"),
+            Some("05.06.2030 12:00 CET"),
+        ];
+        let batch = [
+            raw::parse(name, sql),
+            raw::bind("", name, &values),
+            raw::describe(b'P', ""),
+            raw::execute("", 0),
+            raw::sync(),
+        ]
+        .concat();
+        person.raw.send(&batch);
+        let answer = person.answer();
+        assert_eq!(answer.tag(), "UPDATE 285", "{answer:?}");
+        let rows = answer.0.iter().filter(|frame| frame.tag == b'D').count();
+        assert_eq!(rows, 285, "each row is handed out");
+        let now = "SELECT count(DISTINCT at), min(note), bool_and(f = 0.1), bool_and(at < now() - interval '1 day') \
+                   FROM t WHERE n > 2";
+        assert_eq!(stage.now(now), "1|it's \\ 'x'|t|t");
+    }
+    // In binary: int4.
+    let sql = "DELETE FROM t WHERE n = $1";
+    let bind = raw::framed(b'B', b"\0\0\0\x01\0\x01\0\x01\0\0\0\x04\0\0\0\x05\0\0");
+    person.raw.send(&[raw::parse("", sql), bind, raw::execute("", 0), raw::sync()].concat());
+    assert_eq!(person.answer().tag(), "DELETE 71");
+    assert_eq!(person.table("SHOW DateStyle"), "German, DMY", "settings are as they were");
+}
+
+#[test]
+fn rows_are_handed_out_with_what_they_are_like() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let answer = person.query("UPDATE t SET n = 9 WHERE id > 100 RETURNING id AS \"where\", note");
+    let tags: String =
+        answer.0.iter().map(|frame| char::from(frame.tag)).filter(|tag| "TDC".contains(*tag)).collect();
+    assert_eq!(tags, format!("T{}C", "D".repeat(400)));
+    let described = answer.0.iter().find(|frame| frame.tag == b'T').expect("a description");
+    assert!(described.body.windows(5).any(|it| it == b"where"));
+    // Also where there are none, and where nothing is there.
+    stage.straight().all(&["DELETE FROM t WHERE id > 50"]);
+    let none = person.query("UPDATE t SET n = 9 WHERE id > 100 RETURNING id");
+    assert_eq!(none.tag(), "UPDATE 0");
+    assert!(none.0.iter().any(|frame| frame.tag == b'T'));
+    stage.straight().all(&["TRUNCATE t"]);
+    assert_eq!(person.query("DELETE FROM t RETURNING id").tag(), "DELETE 0");
+}
+
+/// Each row that was there when it began is written once, whatever others do meanwhile; those that come later are left alone.
+#[test]
+fn each_row_is_written_once_beside_others() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE TABLE c (id int PRIMARY KEY, n int NOT NULL)",
+        "INSERT INTO c SELECT i * 2, 0 FROM generate_series(1, 20000) i",
+        "ANALYZE c",
+    ]);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|seed| {
+                scope.spawn({
+                    let (stage, over) = (&stage, &over);
+                    move || write(stage, over, seed)
+                })
+            })
+            .collect();
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        let answer = person.query("UPDATE c SET n = n + 1");
+        over.store(true, Ordering::Relaxed);
+        let touched: usize = writers.into_iter().map(|writer| writer.join().expect("no error")).sum();
+        assert!(touched > 0);
+        // A thousand for each other write, one for ours; of what was put behind the end only that has one which was there before.
+        let once = stage.now("SELECT count(*) FROM c WHERE n % 1000 = 1");
+        assert_eq!(answer.tag(), format!("UPDATE {once}"), "{answer:?}");
+    });
+    assert_eq!(stage.now("SELECT count(*) FROM c WHERE id <= 40000 AND n % 1000 <> 1"), "0");
+    assert_eq!(stage.now("SELECT count(*) FROM c WHERE n % 1000 > 1"), "0");
+    assert_ne!(stage.now("SELECT count(*) FROM c WHERE n % 1000 = 0"), "0", "what came later is left alone");
+}
+
+/// Writes rows until it is over; how many.
+fn write(stage: &Stage, over: &AtomicBool, seed: usize) -> usize {
+    let mut other = stage.straight();
+    let mut count = 0;
+    while !over.load(Ordering::Relaxed) {
+        let id = ((count * 7919 + seed * 13) % 20000 + 1) * 2;
+        other.all(&[&format!("UPDATE c SET n = n + 1000 WHERE id = {id}")]);
+        other.all(&[&format!("INSERT INTO c VALUES ({}, 0)", 50_000 + 2 * count + seed)]);
+        count += 1;
+    }
+    count
+}
+
+/// In a transaction it is done behind the COMMIT, and what hangs on it behind that.
+#[test]
+fn in_a_transaction_it_is_deferred() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    for way in Way::BOTH {
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        let before = stage.now(CONTENTS);
+        let deferred = person.each(way, &["BEGIN", "UPDATE t SET n = n + 1"]);
+        assert_eq!(deferred.tag(), "UPDATE 0", "nothing is written yet");
+        assert!(deferred.notices()[0].starts_with("NOTICE: UPDATE is deferred"), "{deferred:?}");
+        person.each(way, &["ROLLBACK"]);
+        assert_eq!(stage.now(CONTENTS), before);
+        let sums = stage.now("SELECT sum(n) + 500 FROM t");
+        let statements = [
+            "BEGIN",
+            "UPDATE t SET n = n + 1",
+            "UPDATE t SET note = 'one' WHERE id = 7",
+            "DELETE FROM \"T t\"",
+            "COMMIT",
+        ];
+        assert_eq!(person.each(way, &statements).tag(), "COMMIT");
+        assert_eq!(stage.now("SELECT sum(n) FROM t"), sums);
+        assert_eq!(stage.now("SELECT note FROM t WHERE id = 7"), "one");
+        assert_eq!(stage.now("SELECT count(*) FROM \"T t\""), "0");
+        stage
+            .straight()
+            .all(&["INSERT INTO \"T t\" SELECT i::text, i % 5, 'v' FROM generate_series(1, 400) i"]);
+        // What reads it before it is there is refused, and so are its rows.
+        person.each(way, &["BEGIN", "UPDATE t SET n = n + 1"]);
+        assert_eq!(person.ask(way, "SELECT count(*) FROM t").failure(), "0A000");
+        person.each(way, &["ROLLBACK", "BEGIN"]);
+        assert_eq!(person.ask(way, "UPDATE t SET n = n + 1 RETURNING id").failure(), "0A000");
+        person.each(way, &["ROLLBACK"]);
+        assert_eq!(stage.now("SELECT sum(n) FROM t"), sums);
+    }
+    assert_eq!(stage.now("SELECT string_agg(DISTINCT state, ',') FROM lockkeeper.task"), "done");
+}
+
+/// Several statements of one message are one transaction.
+#[test]
+fn among_others_it_is_done_behind_them() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let answer = person.query("INSERT INTO o VALUES (1000, 1, 1); UPDATE t SET n = 77; SELECT 1");
+    assert_eq!(answer.tags(), ["INSERT 0 1", "UPDATE 0", "SELECT 1"], "{answer:?}");
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE n = 77"), "500");
+    let failed = person.query("UPDATE t SET n = 78; SELECT 1 / 0");
+    assert_eq!(failed.failure_if_any(), "22012");
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE n = 78"), "0");
+}
+
+/// What fails tells what is done, in the server's own words.
+#[test]
+fn a_failure_tells_what_stays() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    stage.straight().all(&["ALTER TABLE t ADD CHECK (n < 400)"]);
+    let mut person = stage.through();
+    person.all(&[MANY, "SET lockkeeper.max_stall = '5s'"]);
+    let failed = person.query("UPDATE t SET n = id");
+    assert_eq!(failed.failure(), "23514");
+    let written = stage.now("SELECT count(*) FROM t WHERE n = id AND id > 6");
+    assert!(written.parse::<u32>().is_ok_and(|rows| rows < 400), "{written}");
+    assert!(failed.detail().contains("rows are updated and stay so"), "{failed:?}");
+    assert!(failed.hint().starts_with("Go on: lockkeeper resume "), "{failed:?}");
+    assert!(failed.error().expect("an error").field(b'P').is_none());
+    assert_eq!(stage.now("SELECT state FROM lockkeeper.task"), "failed");
+    // What fails before anything is written leaves nothing.
+    let nothing = person.query("UPDATE t SET n = 1 / (id - id)");
+    assert_eq!((nothing.failure().as_str(), nothing.detail().as_str()), ("22012", "Nothing was changed."));
+    assert_eq!(stage.now("SELECT string_agg(state, ',' ORDER BY id) FROM lockkeeper.task"), "failed,dropped");
+}

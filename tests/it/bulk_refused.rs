@@ -1,0 +1,143 @@
+//! Statements of many rows that cannot be cut so that the same comes out: refused with the reason, and run whole where somebody
+//! allows it.
+
+use crate::support::each_major;
+use crate::support::stage::{Person, Stage, Way};
+
+const SETUP: &[&str] = &[
+    "CREATE TABLE t (id int PRIMARY KEY, n int, pos int UNIQUE DEFERRABLE INITIALLY IMMEDIATE, parent int, at timestamptz)",
+    "INSERT INTO t SELECT i, i, i, NULL, now() FROM generate_series(1, 300) i",
+    "CREATE TABLE nokey (a int, b int); INSERT INTO nokey SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE VIEW v AS SELECT id, n FROM t",
+    "CREATE TABLE r (id int PRIMARY KEY, n int); INSERT INTO r SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE TABLE child (id int PRIMARY KEY, r int REFERENCES r ON DELETE CASCADE, filler text)",
+    "INSERT INTO child SELECT i, i, repeat(md5(i::text), 200) FROM generate_series(1, 300) i",
+    "ALTER TABLE child ALTER filler SET STORAGE EXTERNAL; UPDATE child SET filler = filler || ''",
+    "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree); INSERT INTO tree SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE TABLE fired (id int PRIMARY KEY, v int); INSERT INTO fired SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "CREATE TRIGGER once AFTER UPDATE ON fired FOR EACH STATEMENT EXECUTE FUNCTION nothing()",
+    "CREATE TRIGGER seen AFTER DELETE ON fired REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION nothing()",
+    "CREATE TABLE ruled (id int PRIMARY KEY, v int); INSERT INTO ruled SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE RULE also AS ON UPDATE TO ruled DO ALSO SELECT 1",
+    "CREATE TABLE p (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+    "CREATE TABLE p1 PARTITION OF p DEFAULT; INSERT INTO p SELECT i, 1 FROM generate_series(1, 300) i",
+    "CREATE TABLE heir (x int) INHERITS (nokey)",
+    "CREATE FUNCTION same(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT $1'",
+    "ANALYZE",
+];
+
+/// Each with a part of its reason.
+const REFUSED: &[(&str, &str)] = &[
+    ("UPDATE nokey SET b = 0", "inherits or is inherited from"),
+    ("UPDATE v SET n = 0", "is a view"),
+    ("UPDATE t SET id = id + 1000", "it changes id, a column of the key"),
+    ("UPDATE r SET id = id + 1000", "it changes a column to which \"public\".\"child\" refers"),
+    ("UPDATE p SET part = 2", "by which rows find their partitions"),
+    ("UPDATE t SET pos = pos + 1", "which is DEFERRABLE"),
+    ("UPDATE t SET n = (SELECT max(n) FROM t)", "it reads \"t\" besides"),
+    ("UPDATE t SET n = 1 FROM public.t AS other WHERE other.id = t.id + 1", "besides"),
+    ("UPDATE t SET n = 1 WHERE id IN (SELECT id FROM v)", "it reads the view"),
+    ("WITH gone AS (DELETE FROM r RETURNING id) UPDATE t SET n = 1 FROM gone WHERE gone.id = t.id", "WITH"),
+    ("DELETE FROM t WHERE ctid IN (SELECT ctid FROM t LIMIT 200)", "it looks at ctid"),
+    ("UPDATE t SET n = random() * 10", "\"random\", which is VOLATILE"),
+    ("DELETE FROM t WHERE random() < 0.9", "\"random\", which is VOLATILE"),
+    ("UPDATE t SET n = same(n)", "\"same\", which is STABLE"),
+    ("UPDATE t SET at = 'now'", "names a moment"),
+    ("UPDATE t SET n = DEFAULT", "DEFAULT"),
+    ("UPDATE fired SET v = 0", "the trigger once of"),
+    ("DELETE FROM fired", "the trigger seen of"),
+    ("UPDATE ruled SET v = 0", "the rule also of"),
+    ("DELETE FROM r", "ON DELETE CASCADE"),
+    ("DELETE FROM tree", "refer to each other"),
+    ("EXPLAIN (ANALYZE, COSTS OFF) UPDATE t SET n = 1", "it is explained while it runs"),
+];
+
+const MANY: &str = "SET lockkeeper.bulk_rows = 40";
+
+#[test]
+fn what_cannot_be_cut_is_refused_with_the_reason() {
+    for installation in each_major() {
+        let major = installation.major;
+        let stage = Stage::on(installation);
+        stage.straight().all(SETUP);
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        for (at, (sql, reason)) in REFUSED.iter().enumerate() {
+            let refused = person.ask(Way::BOTH[at % 2], sql);
+            assert_eq!(refused.failure(), "0A000", "{major} {sql}");
+            let detail = refused.detail();
+            assert!(detail.contains(reason), "{major} {sql}: {detail}");
+            assert!(detail.contains("It cannot be carried out in batches: "), "{sql}: {detail}");
+            assert!(refused.hint().contains("To run it as sent, say why in a comment"), "{sql}");
+        }
+        assert_eq!(stage.now("SELECT count(*) FROM t WHERE n = id AND pos = id"), "300", "nothing was done");
+        if major >= 15 {
+            let merge = "MERGE INTO t USING r ON r.id = t.id WHEN MATCHED THEN UPDATE SET n = r.n";
+            assert!(person.query(merge).detail().contains("MERGE has no batches"));
+        }
+    }
+}
+
+#[test]
+fn what_is_allowed_runs_whole() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let allow =
+        "/* lockkeeper: allow bulk-write because of a test; allow write-without-where because of it */";
+    for way in Way::BOTH {
+        let done = person.ask(way, &format!("{allow} UPDATE t SET pos = pos + 1"));
+        assert_eq!(done.tag(), "UPDATE 300");
+    }
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE pos = id + 2"), "300");
+    assert_eq!(stage.now("SELECT to_regclass('lockkeeper.task') IS NULL OR true"), "t");
+}
+
+/// A session whose transactions see one snapshot gets what it asked for, or nothing.
+#[test]
+fn other_levels_of_isolation_are_not_cut() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY, "SET default_transaction_isolation = 'repeatable read'"]);
+    let refused = person.query("UPDATE t SET n = 0");
+    assert!(refused.detail().contains("REPEATABLE READ"), "{refused:?}");
+}
+
+/// Rows that may not be read, locked or found.
+#[test]
+fn rights_are_those_of_the_role() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    stage.straight().all(&[
+        "CREATE ROLE app LOGIN",
+        "GRANT UPDATE, DELETE ON r TO app",
+        "GRANT DELETE, SELECT ON fired TO app; DROP TRIGGER seen ON fired",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT ALL ON t TO app",
+        "CREATE POLICY upper_part ON t USING (id > 250)",
+    ]);
+    let mut person = Person::called(stage.proxy.addr(), &[("user", "app")]);
+    person.all(&[MANY]);
+    assert!(person.query("UPDATE r SET n = 0").detail().contains("takes the right SELECT"));
+    assert!(person.query("UPDATE t SET n = 0").detail().contains("row security"));
+    // Who may not lock rows deletes them all the same.
+    assert_eq!(person.query("DELETE FROM fired").tag(), "DELETE 300");
+}
+
+/// Where nobody can note how far it is, it does not begin.
+#[test]
+fn without_a_schema_it_is_refused() {
+    let stage = Stage::with("[ledger]\ninstall = \"off\"");
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let refused = person.query("UPDATE t SET n = 0");
+    assert_eq!(refused.failure(), "55000", "{refused:?}");
+    assert!(
+        refused.error().expect("an error").message().starts_with("UPDATE cannot be carried out in batches")
+    );
+    assert!(refused.detail().contains("How far it is has to be noted"), "{refused:?}");
+    assert!(refused.hint().contains("lockkeeper init"), "{refused:?}");
+}

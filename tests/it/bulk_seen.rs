@@ -1,0 +1,129 @@
+//! Which statements are taken for ones of many rows, and what it costs the others to be told apart.
+
+use crate::support::raw;
+use crate::support::stage::{Person, Stage, Way};
+
+const SETUP: &[&str] = &[
+    "CREATE TABLE t (id int PRIMARY KEY, a int, b int, note text, UNIQUE (a, b))",
+    "INSERT INTO t SELECT i, i, i % 100, 'x' FROM generate_series(1, 1000) i",
+    "CREATE INDEX ON t (b)",
+    "ANALYZE",
+];
+
+const MANY: &str = "SET lockkeeper.bulk_rows = 100";
+
+/// How often the planner was asked.
+fn asked(stage: &Stage) -> usize {
+    stage.cluster.log().matches("EXPLAIN (FORMAT JSON)").count()
+}
+
+/// How often the catalogue was asked.
+fn looked(stage: &Stage) -> usize {
+    stage.cluster.log().matches("lockkeeper.max_stall").count()
+}
+
+#[test]
+fn one_row_is_looked_at_once() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let shapes = [
+        "UPDATE t SET note = 'a' WHERE id = $",
+        "UPDATE t SET note = note || 'x' WHERE a = $ AND b = 7",
+        "DELETE FROM t WHERE id = -$ AND note IS NULL",
+    ];
+    for way in Way::BOTH {
+        person.ask(way, "UPDATE t SET note = 'a' WHERE id = 1");
+        let mut before = None;
+        for number in 0..20 {
+            for shape in shapes {
+                assert!(person.ask(way, &shape.replace('$', &number.to_string())).error().is_none());
+            }
+            // The first round is looked at.
+            before = before.or_else(|| Some(looked(&stage)));
+        }
+        assert_eq!(Some(looked(&stage)), before);
+    }
+    assert_eq!(asked(&stage), 0, "a key is no matter of estimates");
+}
+
+#[test]
+fn few_rows_are_estimated_once_in_a_while() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    for number in 0..10 {
+        assert_eq!(person.query(&format!("UPDATE t SET note = 'a' WHERE b = {number}")).tag(), "UPDATE 10");
+    }
+    assert_eq!(asked(&stage), 1);
+    // With values that are told apart from the text only when they come.
+    person.raw.send(&[raw::parse("s", "UPDATE t SET note = $2 WHERE b < $1"), raw::sync()].concat());
+    person.raw.until_ready();
+    assert_eq!(bound(&mut person, "1"), "UPDATE 10");
+    assert_eq!(asked(&stage), 2);
+    assert_eq!(bound(&mut person, "1"), "UPDATE 10");
+    assert_eq!(asked(&stage), 2, "it is remembered");
+}
+
+fn bound(person: &mut Person, below: &str) -> String {
+    let batch = [raw::bind("", "s", &[Some(below), Some("n")]), raw::execute("", 0), raw::sync()].concat();
+    person.raw.send(&batch);
+    person.answer().tag()
+}
+
+/// The same statement is few rows or many by its values.
+#[test]
+fn values_decide() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    person.raw.send(&[raw::parse("s", "UPDATE t SET note = $2 WHERE b < $1"), raw::sync()].concat());
+    person.raw.until_ready();
+    let batch = [raw::bind("", "s", &[Some("90"), Some("n")]), raw::execute("", 0), raw::sync()].concat();
+    person.raw.send(&batch);
+    let answer = person.answer();
+    assert_eq!(answer.tag(), "UPDATE 900");
+    assert!(answer.notices()[0].contains("in batches"), "{answer:?}");
+    assert_eq!(bound(&mut person, "2"), "UPDATE 20");
+}
+
+#[test]
+fn small_and_own_tables_are_left_alone() {
+    let stage = Stage::with_variables("", &[("LOCKKEEPER_GUARD_SMALL_TABLE", "8MB")]);
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    assert!(person.query("UPDATE t SET note = 'all'").notices().is_empty());
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY, "CREATE TEMP TABLE mine AS SELECT * FROM t"]);
+    assert!(person.query("UPDATE mine SET note = 'all'").notices().is_empty());
+    person.all(&["BEGIN", "CREATE TABLE fresh AS SELECT * FROM t"]);
+    assert_eq!(person.query("UPDATE fresh SET note = 'all'").tag(), "UPDATE 1000");
+    person.all(&["COMMIT"]);
+    person.all(&["SET lockkeeper.mode = 'observe'"]);
+    let told = person.query("UPDATE t SET note = 'all'");
+    assert_eq!(told.tag(), "UPDATE 1000");
+    assert!(told.notices()[0].contains("would"), "{told:?}");
+    person.all(&["SET lockkeeper.mode = 'off'"]);
+    assert!(person.query("UPDATE t SET note = 'all'").notices().is_empty());
+    let wrong = person.query("SET lockkeeper.bulk_rows = 'many'");
+    assert_eq!(wrong.failure(), "22023");
+}
+
+/// Copies are reported, and run as sent.
+#[test]
+fn copies_are_told() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    stage.straight().all(&["CREATE TABLE copy (LIKE t)"]);
+    let copied = person.query("INSERT INTO copy SELECT * FROM t");
+    assert_eq!(copied.tag(), "INSERT 0 1000");
+    assert!(copied.notices()[0].starts_with("WARNING: INSERT inserts about 1000 rows at once"), "{copied:?}");
+}
