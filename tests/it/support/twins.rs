@@ -56,14 +56,13 @@ impl Twins {
 
     /// Begins again in both, with these statements.
     pub(crate) fn begin(&mut self, setup: &[&str]) {
-        let schemas = "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'";
-        for person in [&mut self.plain, &mut self.beside] {
-            for schema in person.table(schemas).lines() {
-                person.all(&[&format!("DROP SCHEMA {schema} CASCADE")]);
-            }
-            person.all(&["CREATE SCHEMA public"]);
-            person.all(setup);
-        }
+        begin_again(&mut self.plain, setup);
+        begin_again(&mut self.beside, setup);
+    }
+
+    /// Begins again in the second alone, where nothing is compared with the first.
+    pub(crate) fn begin_beside(&mut self, setup: &[&str]) {
+        begin_again(&mut self.beside, setup);
     }
 
     /// Somebody in the second database who comes through the proxy, with these settings.
@@ -171,6 +170,16 @@ impl Twins {
         let lines = ran.stdout.lines().filter(|line| !line.contains("restrict "));
         (ran.code == 0).then(|| lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// Takes away everything that people have made, and makes this.
+fn begin_again(person: &mut Person, setup: &[&str]) {
+    let schemas = "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'";
+    for schema in person.table(schemas).lines() {
+        person.all(&[&format!("DROP SCHEMA {schema} CASCADE")]);
+    }
+    person.all(&["CREATE SCHEMA public"]);
+    person.all(setup);
 }
 
 /// `pg_dump` itself where a package puts a script of that name before it, which takes longer than the dump.
