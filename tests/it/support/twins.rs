@@ -29,9 +29,14 @@ pub(crate) struct Twins {
 impl Twins {
     /// On one version.
     pub(crate) fn on(installation: Installation) -> Self {
+        Self::on_with(installation, "")
+    }
+
+    /// The same with these lines at the end of the proxy's configuration file.
+    pub(crate) fn on_with(installation: Installation, config: &str) -> Self {
         let major = installation.major;
         let dumper = dumper(&installation);
-        let stage = Stage::on(installation);
+        let stage = Stage::on_with(installation, config);
         stage.straight().all(&["CREATE DATABASE plain", "CREATE DATABASE online"]);
         let person = |name| Person::called(stage.cluster.addr(), &[("database", name)]);
         let (plain, beside) = (person("plain"), person("online"));
