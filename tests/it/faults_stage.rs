@@ -248,25 +248,28 @@ impl Stage {
 
     /// Waits until the plan stands before its step; false where it has ended.
     fn halts(&mut self, pid: &str) -> bool {
+        // Of locks only where it is at work: those of the whole server are not read for nothing.
         let look = format!(
-            "SELECT CASE WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND pid = {pid}) \
-             THEN 'halts' ELSE (SELECT state FROM pg_stat_activity WHERE pid = {pid}) END"
+            "SELECT CASE WHEN state = 'idle' THEN 'idle' WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
+             AND objid = 1 AND pid = {pid}) THEN 'halts' ELSE state END, (SELECT last_value FROM strokes) \
+             FROM pg_stat_get_activity({pid})"
         );
         let person = self.beside();
+        person.all(&[&format!("PREPARE look AS {look}")]);
         // Between two steps it is idle too, but not for long: so it has to be so twice, and the sequence at rest.
-        let strokes = "SELECT last_value FROM strokes";
         let mut last = String::new();
         let mut idle = 0;
-        eventually("it halts or ends", || {
-            let state = person.table(&look);
-            if state == "halts" {
+        let halts = eventually("it halts or ends", || {
+            let now = person.table("EXECUTE look");
+            if now.starts_with("halts") {
                 return Some(true);
             }
-            let now = person.table(strokes);
-            idle = if state == "idle" && now == last { idle + 1 } else { 0 };
+            idle = if now.starts_with("idle") && now == last { idle + 1 } else { 0 };
             last = now;
             (idle > 30).then_some(false)
-        })
+        });
+        person.all(&["DEALLOCATE look"]);
+        halts
     }
 
     fn open_gate(&mut self) {
