@@ -35,6 +35,7 @@ pub(super) async fn query(desk: &mut Desk<'_>, text: &[u8], total: usize) -> Res
     match had {
         Had::AsSent => statement::look_after(desk, sent).await,
         Had::Held => {
+            note(desk, &wanted);
             statement::look_after(desk, sent).await?;
             give_back(desk, &wanted).await
         }
@@ -72,6 +73,7 @@ pub(super) async fn bind(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Resu
     };
     match (had, batch) {
         (Had::Held, Some(all)) => {
+            note(desk, &wanted);
             forward_all(desk.link, all).await?;
             give_back(desk, &wanted).await
         }
@@ -120,15 +122,18 @@ async fn had_outside(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<Had, Lost> 
     advisory::outside(desk.link, desk.surroundings, (wanted, &settings)).await
 }
 
-async fn give_back(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<(), Lost> {
-    come_to_rest(desk.link, desk.scratch).await?;
-    desk.link.batch = Batch::None;
-    advisory::give_back(desk.link, wanted).await?;
+/// Before its client knows that it has the lock, so that whoever waits for it from then on knows of it.
+fn note(desk: &Desk<'_>, wanted: &Wanted) {
     if let (Lasts::Session, Some(key)) = (wanted.lasts(), wanted.key()) {
         let Surroundings { live, place, .. } = desk.surroundings;
         live.takers().note(&place.database, key, place.pid);
     }
-    Ok(())
+}
+
+async fn give_back(desk: &mut Desk<'_>, wanted: &Wanted) -> Result<(), Lost> {
+    come_to_rest(desk.link, desk.scratch).await?;
+    desk.link.batch = Batch::None;
+    advisory::give_back(desk.link, wanted).await
 }
 
 /// More messages than these are not looked over for a Sync.

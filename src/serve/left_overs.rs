@@ -16,6 +16,9 @@ use crate::live::left_overs::LeftOver;
 use super::settings::Serving;
 
 /// Where somebody is at work, or the server gives no answer, it is looked again after so long,
+const SOON_FIRST: Duration = Duration::from_millis(100);
+
+/// each time after twice as long, up to this,
 const SOON: Duration = Duration::from_secs(2);
 
 /// so often;
@@ -36,7 +39,7 @@ pub async fn keep(serving: Arc<Serving>) {
         start.look(&serving).await;
         let found = left_overs.all();
         let pause = match unsettled.values().min() {
-            Some(tries) if *tries < SOON_MAX => Some(SOON),
+            Some(tries) if *tries < SOON_MAX => Some(soon(*tries)),
             None if found.is_empty() => None,
             _ => Some(LATER),
         };
@@ -60,6 +63,11 @@ pub async fn keep(serving: Arc<Serving>) {
             }
         }
     }
+}
+
+/// How long to wait after so many looks, of which none has settled it.
+fn soon(tries: u32) -> Duration {
+    SOON_FIRST.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX)).min(SOON)
 }
 
 /// The look at the control connection itself.
@@ -121,4 +129,15 @@ async fn is_settled(serving: &Serving, database: &str) -> bool {
         LeftBehind { database, what: &what, name: &name, statement: &statement }.emit();
     }
     !busy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_looks_follow_each_other_soon() {
+        let pauses = [0, 1, 2, 5, 6, SOON_MAX, u32::MAX].map(|tries| soon(tries).as_millis());
+        assert_eq!(pauses, [100, 100, 200, 1_600, 2_000, 2_000, 2_000]);
+    }
 }

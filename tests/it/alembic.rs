@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::support::application::{Application, BOUND};
 use crate::support::eventually;
 use crate::support::programs::{Ran, python, run};
 use crate::support::stage::{Stage, Way};
@@ -84,17 +85,16 @@ fn a_project_migrates_up_and_down_under_load() {
 /// The migration waits for a report that has the table; the application does not.
 #[test]
 fn a_migration_waits_for_a_reader_and_the_application_for_nobody() {
-    let stage = Stage::new();
+    let stage = Stage::with(BOUND);
     let mut reader = stage.straight();
     reader.all(&["BEGIN", "SELECT count(*) FROM orders"]);
+    let application = Application::begin(stage.proxy.addr(), "postgres");
     std::thread::scope(|scope| {
         let url = stage.proxy.url("postgres");
         let migration = scope.spawn(move || alembic(&url, &["upgrade", "head"]));
         eventually("the migration waits", || stage.proxy.log().contains("lock-queue").then_some(()));
-        let mut application = stage.through();
-        for _ in 0..200 {
-            application.query("SELECT count(*) FROM orders").tag();
-        }
+        application.is_served(100);
+        application.was_never_stalled(&stage.cluster);
         assert!(!migration.is_finished());
         assert_eq!(stage.now("SELECT count(*) FROM pg_attribute WHERE attname = 'priority'"), "0");
         reader.all(&["COMMIT"]);

@@ -1,5 +1,7 @@
 //! Stops a plan where it is wanted: before a step by an event trigger that waits, in the midst of a build by an old snapshot.
 
+use std::collections::BTreeMap;
+
 use lockkeeper::cluster::{Cluster, Installation, Options, Stop};
 
 use crate::plans_faults::TABLES;
@@ -46,8 +48,23 @@ pub(crate) struct Stage {
     beside: Option<Person>,
     gate: Option<Person>,
     cases: usize,
+    /// What was found of states that are reached again and again, by what leads to them.
+    reached: BTreeMap<String, Reached>,
     /// A key by an index makes the NOT NULL of a partition its own, which cannot be helped.
     owners_overlooked: bool,
+}
+
+/// A state that is always reached in the same way.
+#[derive(Clone)]
+struct Reached {
+    state: String,
+    unfinished: String,
+}
+
+impl Reached {
+    fn by(person: &mut Person) -> Self {
+        Self { state: person.table(STATE), unfinished: person.table(UNFINISHED) }
+    }
 }
 
 /// One plan that stands still.
@@ -106,6 +123,7 @@ impl Stage {
             beside: None,
             gate: None,
             cases: 0,
+            reached: BTreeMap::new(),
             owners_overlooked: false,
         };
         stage.start_proxy();
@@ -151,8 +169,7 @@ impl Stage {
             Moment::Midst(stroke) => (stroke, true),
         };
         self.prepare(stroke);
-        let before = self.beside().table(STATE);
-        let unfinished = self.beside().table(UNFINISHED);
+        let Reached { state: before, unfinished } = self.beginning(stroke);
         let logged = self.proxy().log().len();
         let mut reader = (midst && stroke == 0).then(|| self.reader());
         let mut client =
@@ -178,9 +195,23 @@ impl Stage {
 
     /// The state that the plain statement reaches.
     fn outcome(&mut self, sql: &str) -> String {
+        if let Some(known) = self.reached.get(sql) {
+            return known.state.clone();
+        }
         let mut plain = self.person("plain");
         plain.all(&["DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public", TABLES, HALT, sql]);
-        plain.table(STATE)
+        let reached = Reached::by(&mut plain);
+        self.reached.entry(sql.to_owned()).or_insert(reached).state.clone()
+    }
+
+    /// What is there before a plan begins: with the trigger, and without.
+    fn beginning(&mut self, stroke: usize) -> Reached {
+        let with = if stroke > 0 { "halt" } else { "" };
+        if let Some(known) = self.reached.get(with) {
+            return known.clone();
+        }
+        let reached = Reached::by(self.beside());
+        self.reached.entry(with.to_owned()).or_insert(reached).clone()
     }
 
     fn prepare(&mut self, stroke: usize) {
@@ -199,9 +230,9 @@ impl Stage {
         }
         // That of a plan that has ended before it got there.
         self.open_gate();
-        let mut gate = self.person("online");
+        let addr = self.cluster.addr();
+        let gate = self.gate.get_or_insert_with(|| Person::called(addr, &[("database", "online")]));
         gate.all(&["SELECT pg_advisory_lock(3)"]);
-        self.gate = Some(gate);
     }
 
     /// Somebody who reads every table, and keeps an old snapshot.
@@ -217,29 +248,34 @@ impl Stage {
 
     /// Waits until the plan stands before its step; false where it has ended.
     fn halts(&mut self, pid: &str) -> bool {
+        // Of locks only where it is at work: those of the whole server are not read for nothing.
         let look = format!(
-            "SELECT CASE WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND pid = {pid}) \
-             THEN 'halts' ELSE (SELECT state FROM pg_stat_activity WHERE pid = {pid}) END"
+            "SELECT CASE WHEN state = 'idle' THEN 'idle' WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
+             AND objid = 1 AND pid = {pid}) THEN 'halts' ELSE state END, (SELECT last_value FROM strokes) \
+             FROM pg_stat_get_activity({pid})"
         );
         let person = self.beside();
+        person.all(&[&format!("PREPARE look AS {look}")]);
         // Between two steps it is idle too, but not for long: so it has to be so twice, and the sequence at rest.
-        let strokes = "SELECT last_value FROM strokes";
         let mut last = String::new();
         let mut idle = 0;
-        eventually("it halts or ends", || {
-            let state = person.table(&look);
-            if state == "halts" {
+        let halts = eventually("it halts or ends", || {
+            let now = person.table("EXECUTE look");
+            if now.starts_with("halts") {
                 return Some(true);
             }
-            let now = person.table(strokes);
-            idle = if state == "idle" && now == last { idle + 1 } else { 0 };
+            idle = if now.starts_with("idle") && now == last { idle + 1 } else { 0 };
             last = now;
             (idle > 30).then_some(false)
-        })
+        });
+        person.all(&["DEALLOCATE look"]);
+        halts
     }
 
     fn open_gate(&mut self) {
-        self.gate = None;
+        if let Some(gate) = &mut self.gate {
+            gate.all(&["SELECT pg_advisory_unlock_all()"]);
+        }
     }
 
     /// Nobody stands in the way of the plan any more.
@@ -272,7 +308,7 @@ impl Stage {
     /// The server ends without a word and comes again.
     pub(crate) fn restart(&mut self, case: &mut Case, how: Stop) {
         self.cluster.stop(how).expect("stopped");
-        self.beside = None;
+        (self.beside, self.gate) = (None, None);
         self.let_go(case);
         self.cluster.start_again().expect("started");
     }

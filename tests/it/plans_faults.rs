@@ -183,7 +183,7 @@ fn whatever_goes_or_comes_half_way_is_as_it_was() {
 /// Strikes at one command; false where the plan has no more of them.
 fn strike(twins: &mut Twins, sql: &str, stroke: usize) -> bool {
     twins.beside.all(&["DROP EVENT TRIGGER IF EXISTS strike"]);
-    twins.begin(&[TABLES, STRIKE]);
+    twins.begin_beside(&[TABLES, STRIKE]);
     let before = twins.state();
     // They take turns.
     let cancels = stroke.is_multiple_of(2);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use lockkeeper::cluster::{Cluster, Installation};
 
+use crate::support::application::{Application, BOUND};
 use crate::support::eventually;
 use crate::support::programs::{Ran, run, without_variables};
 use crate::support::stage::Person;
@@ -118,7 +119,7 @@ pub(crate) fn begin(twins: &mut Twins) {
 impl Ground {
     fn on(installation: Installation) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let mut twins = Twins::on(installation);
+        let mut twins = Twins::on_with(installation, BOUND);
         begin(&mut twins);
         Self { twins, folder }
     }
@@ -145,15 +146,14 @@ impl Ground {
         assert_eq!(rows(&mut self.twins.beside), rows(&mut self.twins.plain), "{when}");
     }
 
-    /// Runs it through the proxy while a report has read `orders` and holds it still, and others want to read it too. They are
-    /// served, and only when they were, the report ends.
+    /// Runs it through the proxy while a report has read `orders` and holds it still, and an application reads and writes it. Only
+    /// when that was served, none of it beyond the bound, the report ends.
     fn beside_a_report(&self, tool: &Tool) -> Ran {
         let stage = &self.twins.stage;
         let person = || Person::called(stage.cluster.addr(), &[("database", "online")]);
-        let (mut report, mut reader) = (person(), person());
+        let mut report = person();
         report.all(&["BEGIN", "SELECT count(*) FROM orders"]);
-        // Behind a statement that queues for the table they would wait until the report ends.
-        reader.all(&["SET lock_timeout = '750ms'"]);
+        let application = Application::begin(stage.cluster.addr(), "online");
         std::thread::scope(|scope| {
             let site = self.through();
             let tool = scope.spawn(move || (tool.run)(&site, Move::Up));
@@ -161,9 +161,8 @@ impl Ground {
             eventually("the tool waits", || {
                 (tool.is_finished() || looking.table(WAITS) == "t").then_some(())
             });
-            for _ in 0..50 {
-                reader.all(&["SELECT count(*) FROM orders", "SELECT pg_sleep(0.01)"]);
-            }
+            application.is_served(50);
+            application.was_never_stalled(&stage.cluster);
             report.all(&["COMMIT"]);
             tool.join().expect("the tool")
         })

@@ -142,11 +142,13 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
 ///
 /// A transaction that failed behind a savepoint of the proxy's hands its mode on to the next one, and one that failed without does
 /// not (in `xact.c`, `AbortTransaction` forgets the mode before `SaveTransactionCharacteristics`): so there are chains only where
-/// there are no modes. What returns no rows is not asked for the rest of them. And a message of several statements that is guarded as a
+/// there are no modes. Behind a statement for which the proxy has asked the catalogue an open transaction takes no other isolation
+/// any more. What returns no rows is not asked for the rest of them. And a message of several statements that is guarded as a
 /// whole shows the patience that it is guarded with.
 fn sensible(mut messages: Vec<Message>) -> Vec<Message> {
     let all = messages.iter().flat_map(|message| &message.statements);
     let modes = all.into_iter().any(|sql| sql.starts_with("BEGIN "));
+    let mut open = false;
     for message in &mut messages {
         if message.form == Form::Limited && !message.statements.iter().all(|sql| may_return_rows(sql)) {
             message.form = Form::Pipeline;
@@ -159,9 +161,21 @@ fn sensible(mut messages: Vec<Message>) -> Vec<Message> {
             if whole {
                 *sql = sql.replace("SHOW lock_timeout", "SHOW work_mem");
             }
+            if open && sql.starts_with("BEGIN ISOLATION") {
+                "BEGIN".clone_into(sql);
+            }
+            open = is_open_behind(sql, open);
         }
     }
     messages
+}
+
+/// Whether a transaction may be open behind a statement; the form of messages in which they stand makes no difference.
+fn is_open_behind(sql: &str, before: bool) -> bool {
+    let ends = ["COMMIT", "ROLLBACK"].contains(&sql.split(' ').next().unwrap_or_default());
+    let goes_on = sql.contains(" TO ") || sql.contains("CHAIN");
+    let begins = ["BEGIN", "START TRANSACTION"].iter().any(|words| sql.starts_with(words));
+    if ends && !goes_on { false } else { before || begins }
 }
 
 fn may_return_rows(sql: &str) -> bool {

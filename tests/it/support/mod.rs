@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is where tests wait, by looking until a deadline")]
 
+pub(crate) mod application;
 pub(crate) mod certificates;
 pub(crate) mod programs;
 pub(crate) mod proxy;

@@ -29,9 +29,14 @@ pub(crate) struct Twins {
 impl Twins {
     /// On one version.
     pub(crate) fn on(installation: Installation) -> Self {
+        Self::on_with(installation, "")
+    }
+
+    /// The same with these lines at the end of the proxy's configuration file.
+    pub(crate) fn on_with(installation: Installation, config: &str) -> Self {
         let major = installation.major;
         let dumper = dumper(&installation);
-        let stage = Stage::on(installation);
+        let stage = Stage::on_with(installation, config);
         stage.straight().all(&["CREATE DATABASE plain", "CREATE DATABASE online"]);
         let person = |name| Person::called(stage.cluster.addr(), &[("database", name)]);
         let (plain, beside) = (person("plain"), person("online"));
@@ -56,14 +61,13 @@ impl Twins {
 
     /// Begins again in both, with these statements.
     pub(crate) fn begin(&mut self, setup: &[&str]) {
-        let schemas = "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'";
-        for person in [&mut self.plain, &mut self.beside] {
-            for schema in person.table(schemas).lines() {
-                person.all(&[&format!("DROP SCHEMA {schema} CASCADE")]);
-            }
-            person.all(&["CREATE SCHEMA public"]);
-            person.all(setup);
-        }
+        begin_again(&mut self.plain, setup);
+        begin_again(&mut self.beside, setup);
+    }
+
+    /// Begins again in the second alone, where nothing is compared with the first.
+    pub(crate) fn begin_beside(&mut self, setup: &[&str]) {
+        begin_again(&mut self.beside, setup);
     }
 
     /// Somebody in the second database who comes through the proxy, with these settings.
@@ -171,6 +175,16 @@ impl Twins {
         let lines = ran.stdout.lines().filter(|line| !line.contains("restrict "));
         (ran.code == 0).then(|| lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// Takes away everything that people have made, and makes this.
+fn begin_again(person: &mut Person, setup: &[&str]) {
+    let schemas = "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'";
+    for schema in person.table(schemas).lines() {
+        person.all(&[&format!("DROP SCHEMA {schema} CASCADE")]);
+    }
+    person.all(&["CREATE SCHEMA public"]);
+    person.all(setup);
 }
 
 /// `pg_dump` itself where a package puts a script of that name before it, which takes longer than the dump.
