@@ -7,14 +7,14 @@ use crate::sql::{edit, parse};
 use crate::upstream::call::{Call, Item};
 use crate::upstream::{Link, Lost};
 
-use super::outbox::{self, Readiness};
+use super::outbox::{self, May, Readiness};
 use super::outcome::Outcome;
-use super::{Run, catalogue, fail, guard};
+use super::{Run, catalogue, fail, guard, trial};
 use crate::base::{Notice, SqlState};
 
 /// Does what is to be done now and queues the rest; `text` is the statement as it was sent.
 pub async fn run(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Outcome, Lost> {
-    let settings = match ready(run, deferral).await? {
+    let settings = match ready(run, deferral, text).await? {
         Ready::Under(settings) => settings,
         Ready::AsSent => return as_sent(run.link, text).await,
         Ready::Refused(outcome) => return Ok(outcome),
@@ -39,7 +39,7 @@ enum Ready {
 }
 
 /// Whether what is left for later can be written down when the transaction is committed.
-async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
+async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Ready, Lost> {
     if deferral.later.is_empty() {
         return Ok(Ready::Under(Vec::new()));
     }
@@ -57,10 +57,16 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
             return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
         }
     };
-    if outbox::is_taken(run.link, &deferral.later, encoding).await?
-        || !outbox::may_change(run.link, &deferral.later).await?
-    {
+    if outbox::is_taken(run.link, &deferral.later, encoding).await? {
         return Ok(Ready::AsSent);
+    }
+    match outbox::may_change(run.link, &deferral.later).await? {
+        May::Change => {}
+        May::Nothing => return Ok(Ready::AsSent),
+        May::NotMake(why) => return refused(run.link, &why).await,
+    }
+    if let Some(outcome) = trial::run(run, text).await? {
+        return Ok(Ready::Refused(outcome));
     }
     Ok(Ready::Under(with_allowances(settings, run)))
 }

@@ -139,13 +139,36 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
     Ok(false)
 }
 
-/// Whether the session's role may change a relation; where not, the server says so at once.
-pub async fn may_change(link: &mut Link, later: &[Later]) -> Result<bool, Lost> {
-    const MAY: &str = "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c \
+/// What the session's role may do to a relation.
+#[derive(Debug)]
+pub enum May {
+    /// All that is asked for.
+    Change,
+    /// Nothing, which the server says at once.
+    Nothing,
+    /// It may not make an index in the schema, which the server says only when it has locked the table.
+    NotMake(Box<Notice>),
+}
+
+/// Whether the session's role may change a relation, and make an index beside it where it is to.
+pub async fn may_change(link: &mut Link, later: &[Later]) -> Result<May, Lost> {
+    const MAY: &str = "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE'), \
+         pg_catalog.has_schema_privilege(n.oid, 'CREATE'), n.nspname \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
          WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid";
-    let Some(oid) = later.first().and_then(|later| later.pending.oids.first()) else { return Ok(true) };
+    let Some(oid) = later.first().and_then(|later| later.pending.oids.first()) else {
+        return Ok(May::Change);
+    };
     let answer = Call::run(link, &[Item::ours(MAY).with(vec![&oid.to_string()])]).await?;
-    Ok(answer.row(0).and_then(|row| row.first().cloned().flatten()).as_deref() != Some("f"))
+    let made = later.iter().any(|later| later.tag == "CREATE INDEX");
+    Ok(match answer.row(0).map(Vec::as_slice) {
+        Some([Some(owner), ..]) if owner == "f" => May::Nothing,
+        Some([_, Some(create), Some(schema)]) if made && create == "f" => {
+            let message = format!("permission denied for schema {schema}");
+            May::NotMake(Box::new(Notice::error(SqlState::INSUFFICIENT_PRIVILEGE, message)))
+        }
+        _ => May::Change,
+    })
 }
 
 /// Writes a queue down in the open transaction; the numbers of its tasks, in order.

@@ -17,6 +17,7 @@ mod corpus;
 mod deferred;
 mod deferred_crashes;
 mod deferred_kinds;
+mod deferred_tried;
 mod demo;
 mod docker;
 mod docs;
