@@ -38,8 +38,8 @@ BEGIN
             HINT = 'Rename it, or drop it if nobody needs it.';
     END IF;
     SELECT m.version INTO there FROM lockkeeper.meta m;
-    IF there > 1 THEN
-        RAISE EXCEPTION 'schema "lockkeeper" has version %, and this program knows versions up to 1', there
+    IF there > 2 THEN
+        RAISE EXCEPTION 'schema "lockkeeper" has version %, and this program knows versions up to 2', there
             USING ERRCODE = '55000', HINT = 'Use a newer lockkeeper.';
     END IF;
 END $lockkeeper$;
@@ -78,6 +78,11 @@ CREATE TABLE IF NOT EXISTS lockkeeper.task (
     why text,
     CHECK (sql IS NOT NULL OR state IN ('done', 'dropped'))
 );
+
+-- Version 2. What the statement named when it was queued, each with its oid, that of an index with its table's; a number may be another
+-- relation's in a restored database, where the task is not run then.
+ALTER TABLE lockkeeper.task ADD COLUMN IF NOT EXISTS about jsonb;
+DROP FUNCTION IF EXISTS lockkeeper.tasks();
 
 CREATE INDEX IF NOT EXISTS task_open ON lockkeeper.task (batch, id) WHERE state IN ('queued', 'running', 'failed');
 CREATE INDEX IF NOT EXISTS task_ended ON lockkeeper.task (ended_at) WHERE state IN ('done', 'dropped');
@@ -141,8 +146,12 @@ BEGIN
                 FROM jsonb_each(entry -> 'settings') s) THEN
             RAISE EXCEPTION 'the settings of a task must be 50 texts at most, of 10000 bytes each' USING ERRCODE = '22023';
         END IF;
-        INSERT INTO lockkeeper.task (batch, sql, title, tag, settings, background, login, queued_by, application_name)
-            VALUES (number, entry ->> 'sql', entry ->> 'title', entry ->> 'tag', entry -> 'settings',
+        IF entry ? 'about' AND (CASE WHEN jsonb_typeof(entry -> 'about') = 'object' THEN octet_length(entry ->> 'about') <= 100000
+                AND NOT EXISTS (SELECT FROM jsonb_each(entry -> 'about') a WHERE a.value::text !~ '^[0-9]{1,10}$') END) IS NOT TRUE THEN
+            RAISE EXCEPTION 'what a task is about must be an object of oids, of 100000 bytes at most' USING ERRCODE = '22023';
+        END IF;
+        INSERT INTO lockkeeper.task (batch, sql, title, tag, settings, about, background, login, queued_by, application_name)
+            VALUES (number, entry ->> 'sql', entry ->> 'title', entry ->> 'tag', entry -> 'settings', entry -> 'about',
                 coalesce(queue.background, false), queuer, session_user, current_setting('application_name'))
             RETURNING id INTO made;
         RETURN NEXT made;
@@ -283,7 +292,7 @@ END $lockkeeper$;
 CREATE OR REPLACE FUNCTION lockkeeper.tasks() RETURNS TABLE (
     id bigint, batch integer, state text, title text, tag text, sql text, settings jsonb, background boolean,
     queued_by name, queued_at timestamptz, application_name text, attempts integer, begun_at timestamptz,
-    ended_at timestamptz, ended_by name, failure text, why text, pid integer, mine boolean)
+    ended_at timestamptz, ended_by name, failure text, why text, pid integer, mine boolean, about jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockkeeper$
     WITH held AS MATERIALIZED (
         SELECT l.objid, a.usesysid AS login, min(l.pid) AS pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -294,7 +303,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $l
         t.title, t.tag, t.sql, t.settings, t.background, t.queued_by, t.queued_at, t.application_name, t.attempts,
         t.begun_at, t.ended_at, t.ended_by, t.failure, t.why,
         CASE WHEN t.state IN ('queued', 'running', 'failed') THEN h.pid END,
-        lockkeeper.is_session(t.login, t.queued_by)
+        lockkeeper.is_session(t.login, t.queued_by), t.about
     FROM lockkeeper.task t LEFT JOIN held h ON h.objid = t.batch::bigint::oid AND h.login = t.login
     WHERE lockkeeper.is_seen(t.login, t.queued_by)
     ORDER BY t.id
@@ -309,7 +318,7 @@ GRANT EXECUTE ON FUNCTION
     lockkeeper.version(), lockkeeper.queue(jsonb, boolean), lockkeeper.begin_task(bigint), lockkeeper.end_task(bigint, text),
     lockkeeper.leave_batch(bigint), lockkeeper.drop_task(bigint, text), lockkeeper.tasks() TO PUBLIC;
 
-INSERT INTO lockkeeper.meta AS m (version) VALUES (1) ON CONFLICT (only_row) DO UPDATE SET version = excluded.version
+INSERT INTO lockkeeper.meta AS m (version) VALUES (2) ON CONFLICT (only_row) DO UPDATE SET version = excluded.version
     WHERE m.version <> excluded.version;
 
 COMMIT;

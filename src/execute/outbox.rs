@@ -7,6 +7,8 @@ use crate::base::{Notice, SqlState};
 use crate::control::schema;
 use crate::judge::Deferred;
 use crate::plan::Later;
+use crate::plan::by_hand::spelled;
+use crate::plan::task::Named;
 use crate::session::deferred::{Queue, Task};
 use crate::sql::form::Form;
 use crate::sql::{Encoding, parse};
@@ -200,7 +202,13 @@ fn written(task: &Task) -> Value {
         "title": later.title,
         "tag": later.tag,
         "settings": settings,
+        "about": about(&task.about),
     })
+}
+
+/// What a statement names, as an object of names and oids.
+pub fn about(named: &[Named]) -> Value {
+    Value::Object(named.iter().map(|it| (spelled(&it.name), Value::from(it.oid))).collect())
 }
 
 /// Marks a task as running; false when it is somebody else's by now.

@@ -86,6 +86,7 @@ mod stopped;
 mod startup;
 mod support;
 mod tasks;
+mod tasks_meaning;
 mod tasks_schema;
 mod tidy;
 mod tls;
