@@ -1,6 +1,8 @@
 //! The transactional outbox: what a transaction has deferred is written down in it, right before its COMMIT, so that either both
 //! are there or neither (`control/schema.sql`).
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
@@ -180,7 +182,7 @@ pub async fn write(
     (deferred, login): (Deferred, &str),
 ) -> Result<Result<Vec<String>, Failed>, Lost> {
     let all: Vec<Value> = tasks.iter().map(written).collect();
-    let all = Value::Array(all).to_string();
+    let all = ascii(&Value::Array(all));
     let background = if deferred == Deferred::Background { "true" } else { "false" };
     let queue = Item::ours(
         "SELECT lockkeeper.queue($1::pg_catalog.jsonb, $2::pg_catalog.bool) \
@@ -206,8 +208,28 @@ fn written(task: &Task) -> Value {
     })
 }
 
-/// What a statement names, as an object of names and oids.
-pub fn about(named: &[Named]) -> Value {
+/// The text of a value in letters that are the same in every client encoding: that may have changed since the statement was queued.
+fn ascii(value: &Value) -> String {
+    let mut units = [0; 2];
+    let mut out = String::new();
+    for character in value.to_string().chars() {
+        if character.is_ascii() {
+            out.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut units) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
+/// What a statement names, as the text of an object of names and oids.
+pub fn about_text(named: &[Named]) -> String {
+    ascii(&about(named))
+}
+
+fn about(named: &[Named]) -> Value {
     Value::Object(named.iter().map(|it| (spelled(&it.name), Value::from(it.oid))).collect())
 }
 
@@ -279,4 +301,17 @@ pub async fn take_off(link: &mut Link, before: &[(String, String)]) -> Result<Op
 async fn set(link: &mut Link, name: &str, value: &str) -> Result<Option<Failed>, Lost> {
     let item = Item::ours("SELECT pg_catalog.set_config($1, $2, false)").with(vec![name, value]);
     Ok(Call::run(link, &[item]).await?.failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_written_in_letters_that_every_encoding_has() {
+        let value = json!({ "größe": "\u{1F600}\n\"" });
+        let text = ascii(&value);
+        assert_eq!(text, r#"{"gr\u00f6\u00dfe":"\ud83d\ude00\n\""}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
+    }
 }

@@ -16,6 +16,7 @@ mod config;
 mod corpus;
 mod deferred;
 mod deferred_crashes;
+mod deferred_encodings;
 mod deferred_kinds;
 mod deferred_tried;
 mod demo;
