@@ -15,6 +15,7 @@ mod check_live;
 mod config;
 mod corpus;
 mod deferred;
+mod deferred_blocks;
 mod deferred_crashes;
 mod deferred_encodings;
 mod deferred_kinds;
