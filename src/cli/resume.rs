@@ -156,6 +156,7 @@ fn tell(told: &Told<'_>) {
     match told {
         Told::Begun(task) => say(&format!("task {}: {}", task.id, Clean(&task.title))),
         Told::There(task) => say(&format!("task {}: was done already", task.id)),
+        Told::Moot(task) => say(&format!("task {}: there is nothing left to do it to", task.id)),
         Told::Done(task) => say(&format!("task {}: done", task.id)),
         Told::Failed(task, why) => say(&format!("task {}: failed: {}", task.id, Clean(why))),
     }

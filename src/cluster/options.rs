@@ -19,7 +19,6 @@ jit = off
 wal_level = logical
 max_wal_senders = 10
 max_replication_slots = 10
-max_prepared_transactions = 10
 shared_buffers = 32MB
 timezone = 'UTC'
 log_timezone = 'UTC'

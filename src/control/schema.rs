@@ -32,11 +32,15 @@ const WHOLE: &str = "(EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnames
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) n.oid \
      AND p.proowner OPERATOR(pg_catalog.<>) n.nspowner))";
 
-/// An expression for a client's own connection, where there is no other: whether the schema is there and a superuser's, so that its
-/// functions may be called in anybody's name.
+/// An expression for a client's own connection, where there is no other: whether the schema is there, of this version, and a superuser's,
+/// so that its functions may be called in anybody's name.
 pub fn is_superusers() -> String {
     format!(
         "(pg_catalog.to_regprocedure('lockkeeper.queue(jsonb,boolean)') IS NOT NULL \
+         AND EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) a.attrelid \
+         JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.relnamespace \
+         WHERE s.nspname OPERATOR(pg_catalog.=) 'lockkeeper' AND t.relname OPERATOR(pg_catalog.=) 'task' \
+         AND a.attname OPERATOR(pg_catalog.=) 'about') \
          AND EXISTS (SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner \
          WHERE n.nspname OPERATOR(pg_catalog.=) 'lockkeeper' AND r.rolsuper AND {WHOLE}))"
     )

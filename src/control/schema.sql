@@ -79,7 +79,11 @@ CREATE TABLE IF NOT EXISTS lockkeeper.task (
     CHECK (sql IS NOT NULL OR state IN ('done', 'dropped'))
 );
 
--- How far a task has come whose work is committed part by part, in the words of whoever carries it out.
+-- Version 2. What the statement named when it was queued, each with its oid, that of an index with its table's; a number may be another
+-- relation's in a restored database, where the task is not run then.
+ALTER TABLE lockkeeper.task ADD COLUMN IF NOT EXISTS about jsonb;
+DROP FUNCTION IF EXISTS lockkeeper.tasks();
+-- How far it has come where its work is committed part by part, in the words of whoever carries it out.
 ALTER TABLE lockkeeper.task ADD COLUMN IF NOT EXISTS at jsonb;
 
 CREATE INDEX IF NOT EXISTS task_open ON lockkeeper.task (batch, id) WHERE state IN ('queued', 'running', 'failed');
@@ -144,8 +148,12 @@ BEGIN
                 FROM jsonb_each(entry -> 'settings') s) THEN
             RAISE EXCEPTION 'the settings of a task must be 50 texts at most, of 10000 bytes each' USING ERRCODE = '22023';
         END IF;
-        INSERT INTO lockkeeper.task (batch, sql, title, tag, settings, background, login, queued_by, application_name)
-            VALUES (number, entry ->> 'sql', entry ->> 'title', entry ->> 'tag', entry -> 'settings',
+        IF entry ? 'about' AND (CASE WHEN jsonb_typeof(entry -> 'about') = 'object' THEN octet_length(entry ->> 'about') <= 100000
+                AND NOT EXISTS (SELECT FROM jsonb_each(entry -> 'about') a WHERE a.value::text !~ '^[0-9]{1,10}$') END) IS NOT TRUE THEN
+            RAISE EXCEPTION 'what a task is about must be an object of oids, of 100000 bytes at most' USING ERRCODE = '22023';
+        END IF;
+        INSERT INTO lockkeeper.task (batch, sql, title, tag, settings, about, background, login, queued_by, application_name)
+            VALUES (number, entry ->> 'sql', entry ->> 'title', entry ->> 'tag', entry -> 'settings', entry -> 'about',
                 coalesce(queue.background, false), queuer, session_user, current_setting('application_name'))
             RETURNING id INTO made;
         RETURN NEXT made;
@@ -312,7 +320,7 @@ END $lockkeeper$;
 CREATE OR REPLACE FUNCTION lockkeeper.tasks() RETURNS TABLE (
     id bigint, batch integer, state text, title text, tag text, sql text, settings jsonb, background boolean,
     queued_by name, queued_at timestamptz, application_name text, attempts integer, begun_at timestamptz,
-    ended_at timestamptz, ended_by name, failure text, why text, pid integer, mine boolean)
+    ended_at timestamptz, ended_by name, failure text, why text, pid integer, mine boolean, about jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockkeeper$
     WITH held AS MATERIALIZED (
         SELECT l.objid, a.usesysid AS login, min(l.pid) AS pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -323,7 +331,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $l
         t.title, t.tag, t.sql, t.settings, t.background, t.queued_by, t.queued_at, t.application_name, t.attempts,
         t.begun_at, t.ended_at, t.ended_by, t.failure, t.why,
         CASE WHEN t.state IN ('queued', 'running', 'failed') THEN h.pid END,
-        lockkeeper.is_session(t.login, t.queued_by)
+        lockkeeper.is_session(t.login, t.queued_by), t.about
     FROM lockkeeper.task t LEFT JOIN held h ON h.objid = t.batch::bigint::oid AND h.login = t.login
     WHERE lockkeeper.is_seen(t.login, t.queued_by)
     ORDER BY t.id

@@ -26,7 +26,7 @@ const SQL: &str = "SELECT t.id, t.batch, t.state, t.title, t.tag, t.sql, t.setti
      pg_catalog.to_char(t.queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), t.application_name, t.attempts, \
      t.begun_at IS NOT NULL, pg_catalog.to_char(t.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
      t.ended_by::pg_catalog.text, t.failure, t.why, t.pid, t.mine, \
-     GREATEST(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - t.queued_at), 0)::pg_catalog.float8 \
+     GREATEST(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - t.queued_at), 0)::pg_catalog.float8, t.about::pg_catalog.text \
      FROM lockkeeper.tasks() t ORDER BY t.id";
 
 const BLIND: &str = "SELECT current_user::pg_catalog.text \
@@ -117,6 +117,8 @@ pub struct Task {
     pub mine: bool,
     /// Since it was queued.
     pub age: Duration,
+    /// What its statement named then, with the oids: an object of JSON.
+    pub about: Option<String>,
 }
 
 impl Task {
@@ -202,6 +204,7 @@ fn task(row: &Row) -> Result<Task, Error> {
         pid: row.try_get(17)?,
         mine: row.try_get(18)?,
         age: Duration::try_from_secs_f64(row.try_get(19)?).unwrap_or_default(),
+        about: row.try_get(20)?,
     })
 }
 
@@ -252,6 +255,7 @@ mod tests {
             pid: None,
             mine: false,
             age: Duration::ZERO,
+            about: None,
         }
     }
 

@@ -10,12 +10,15 @@ use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
 use crate::effects::facts::{Facts, Oid, Texts, answer};
 use crate::plan::Scope;
+use crate::plan::task::{MEANT, Meaning, Named};
 use crate::upstream::call::{Call, Failed, Item, Row};
 use crate::upstream::link::Batch;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
 use crate::wire::kind::server as kind;
 use crate::wire::server::Status;
+
+use super::outbox;
 
 /// Settings of the session that bear on how its statements are treated; the last column is what only those need that change one.
 static SETTINGS: LazyLock<String> = LazyLock::new(|| {
@@ -289,15 +292,35 @@ pub async fn has_index(link: &mut Link, table: &RelationName, name: &str) -> Res
     Ok(answer.failed.is_some() || answer.rows_of(0).next().is_some())
 }
 
-/// The oid of a relation of that name, for an index that of its table, which stays the same where the index is rebuilt; `None` also
-/// where that cannot be asked.
-pub async fn number_of(link: &mut Link, name: &RelationName) -> Result<Option<Oid>, Lost> {
+/// The relations that these names mean now; those that mean nothing are left out, an error of the server is given as it came.
+pub async fn named(link: &mut Link, names: &[RelationName]) -> Result<Result<Vec<Named>, Failed>, Lost> {
     const NUMBER: &str = "SELECT coalesce(i.indrelid, c.oid) FROM pg_catalog.pg_class c \
          LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid \
          WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid";
-    let name = name.to_string();
-    let answer = Call::run(link, &[Item::ours(NUMBER).with(vec![&name])]).await?;
-    Ok(answer.row(0).and_then(|row| number(row, 0)))
+    let written: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let items: Vec<Item<'_>> = written.iter().map(|name| Item::ours(NUMBER).with(vec![name])).collect();
+    if items.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let answer = Call::run(link, &items).await?;
+    if let Some(failed) = answer.failed {
+        return Ok(Err(failed));
+    }
+    let named = |(at, name): (usize, &RelationName)| {
+        Some(Named { name: name.clone(), oid: answer.row(at).and_then(|row| number(row, 0))? })
+    };
+    Ok(Ok(names.iter().enumerate().filter_map(named).collect()))
+}
+
+/// Whether a queued statement still means what it meant.
+pub async fn meaning(link: &mut Link, about: &[Named]) -> Result<Meaning, Lost> {
+    if about.is_empty() {
+        return Ok(Meaning::Same);
+    }
+    let about = outbox::about_text(about);
+    let answer = Call::run(link, &[Item::ours(MEANT).with(vec![&about])]).await?;
+    let rows = answer.rows_of(0).filter_map(|row| <[_; 4]>::try_from(row.clone()).ok());
+    Ok(Meaning::of(&rows.collect::<Vec<_>>()))
 }
 
 /// Whether a relation is there.

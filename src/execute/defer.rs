@@ -1,20 +1,22 @@
 //! A statement of an open transaction of which only the brief part is done in it; the rest is queued.
 
+use std::collections::BTreeSet;
+
 use crate::judge::{Guard, Retry, Waits};
 use crate::plan::{Deferral, Later, Pace, Step, up_front};
 use crate::session::deferred::{QUEUED_MAX, Task};
 use crate::sql::{edit, parse};
-use crate::upstream::call::{Call, Item};
+use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 
-use super::outbox::{self, Readiness};
+use super::outbox::{self, May, Readiness};
 use super::outcome::Outcome;
-use super::{Run, catalogue, fail, guard};
-use crate::base::{Notice, SqlState};
+use super::{Run, catalogue, fail, guard, trial};
+use crate::base::{Notice, RelationName, SqlState};
 
 /// Does what is to be done now and queues the rest; `text` is the statement as it was sent.
 pub async fn run(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Outcome, Lost> {
-    let settings = match ready(run, deferral).await? {
+    let settings = match ready(run, deferral, text).await? {
         Ready::Under(settings) => settings,
         Ready::AsSent => return as_sent(run.link, text).await,
         Ready::Refused(outcome) => return Ok(outcome),
@@ -25,8 +27,10 @@ pub async fn run(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<
             return Ok(outcome);
         }
     }
-    if !deferral.later.is_empty() {
-        queue(run.link, &deferral.later, &settings).await?;
+    if !deferral.later.is_empty()
+        && let Some(failed) = queue(run.link, &deferral.later, &settings).await?
+    {
+        return Ok(Outcome::server_error(&failed, None, None));
     }
     Ok(Outcome::Complete(format!("{}\0", tag(deferral)).into_bytes()))
 }
@@ -47,7 +51,7 @@ enum Ready {
 }
 
 /// Whether what is left for later can be written down when the transaction is committed.
-async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
+async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Ready, Lost> {
     if deferral.later.is_empty() {
         return Ok(Ready::Under(Vec::new()));
     }
@@ -65,10 +69,16 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral) -> Result<Ready, Lost> {
             return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
         }
     };
-    if outbox::is_taken(run.link, &deferral.later, encoding).await?
-        || !outbox::may_change(run.link, &deferral.later).await?
-    {
+    if outbox::is_taken(run.link, &deferral.later, encoding).await? {
         return Ok(Ready::AsSent);
+    }
+    match outbox::may_change(run.link, &deferral.later).await? {
+        May::Change => {}
+        May::Nothing => return Ok(Ready::AsSent),
+        May::NotMake(why) => return refused(run.link, &why).await,
+    }
+    if let Some(outcome) = trial::run(run, text).await? {
+        return Ok(Ready::Refused(outcome));
     }
     Ok(Ready::Under(outbox::with_allowances(settings, run)))
 }
@@ -116,7 +126,11 @@ async fn brief(run: &mut Run<'_>, step: &Step) -> Result<Outcome, Lost> {
 
 /// Puts statements into the session's queue. With the first of them, everything that the client has prepared is watched, since it
 /// may hang on them.
-async fn queue(link: &mut Link, later: &[Later], settings: &outbox::Settings) -> Result<(), Lost> {
+async fn queue(
+    link: &mut Link,
+    later: &[Later],
+    settings: &outbox::Settings,
+) -> Result<Option<Failed>, Lost> {
     if link.tracker.queued() == 0
         && let Some(all) = catalogue::prepared_texts(link).await?
     {
@@ -125,12 +139,23 @@ async fn queue(link: &mut Link, later: &[Later], settings: &outbox::Settings) ->
         }
     }
     let dialect = link.tracker.reading().dialect();
-    let tasks = later.iter().map(|later| {
+    let mut tasks = Vec::with_capacity(later.len());
+    for later in later {
         let script = parse(&later.sql, dialect);
+        let names: BTreeSet<RelationName> = script
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.locks)
+            .map(|lock| lock.name.clone())
+            .collect();
+        let about = match catalogue::named(link, &names.into_iter().collect::<Vec<_>>()).await? {
+            Ok(about) => about,
+            Err(failed) => return Ok(Some(failed)),
+        };
         // Whoever runs it again where nobody knows whether it has run finds what is there.
         let sql = edit::unless_exists(&script, "").unwrap_or_else(|| later.sql.clone());
-        Task { later: Later { sql, ..later.clone() }, settings: settings.clone() }
-    });
-    link.tracker.queue(tasks.collect::<Vec<_>>());
-    Ok(())
+        tasks.push(Task { later: Later { sql, ..later.clone() }, settings: settings.clone(), about });
+    }
+    link.tracker.queue(tasks);
+    Ok(None)
 }

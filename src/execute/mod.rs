@@ -34,6 +34,7 @@ pub mod summary;
 pub mod stall;
 pub mod take_back;
 pub mod tell;
+mod trial;
 pub mod unhurried;
 mod waiter;
 

@@ -1,12 +1,16 @@
 //! The transactional outbox: what a transaction has deferred is written down in it, right before its COMMIT, so that either both
 //! are there or neither (`control/schema.sql`).
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
 use crate::control::schema;
 use crate::judge::Deferred;
 use crate::plan::Later;
+use crate::plan::by_hand::spelled;
+use crate::plan::task::Named;
 use crate::session::deferred::{Queue, Task};
 use crate::sql::form::Form;
 use crate::sql::{Encoding, parse};
@@ -151,13 +155,36 @@ pub async fn is_taken(link: &mut Link, later: &[Later], encoding: Encoding) -> R
     Ok(false)
 }
 
-/// Whether the session's role may change a relation; where not, the server says so at once.
-pub async fn may_change(link: &mut Link, later: &[Later]) -> Result<bool, Lost> {
-    const MAY: &str = "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c \
+/// What the session's role may do to a relation.
+#[derive(Debug)]
+pub enum May {
+    /// All that is asked for.
+    Change,
+    /// Nothing, which the server says at once.
+    Nothing,
+    /// It may not make an index in the schema, which the server says only when it has locked the table.
+    NotMake(Box<Notice>),
+}
+
+/// Whether the session's role may change a relation, and make an index beside it where it is to.
+pub async fn may_change(link: &mut Link, later: &[Later]) -> Result<May, Lost> {
+    const MAY: &str = "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE'), \
+         pg_catalog.has_schema_privilege(n.oid, 'CREATE'), n.nspname \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
          WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid";
-    let Some(oid) = later.first().and_then(|later| later.pending.oids.first()) else { return Ok(true) };
+    let Some(oid) = later.first().and_then(|later| later.pending.oids.first()) else {
+        return Ok(May::Change);
+    };
     let answer = Call::run(link, &[Item::ours(MAY).with(vec![&oid.to_string()])]).await?;
-    Ok(answer.row(0).and_then(|row| row.first().cloned().flatten()).as_deref() != Some("f"))
+    let made = later.iter().any(|later| later.tag == "CREATE INDEX");
+    Ok(match answer.row(0).map(Vec::as_slice) {
+        Some([Some(owner), ..]) if owner == "f" => May::Nothing,
+        Some([_, Some(create), Some(schema)]) if made && create == "f" => {
+            let message = format!("permission denied for schema {schema}");
+            May::NotMake(Box::new(Notice::error(SqlState::INSUFFICIENT_PRIVILEGE, message)))
+        }
+        _ => May::Change,
+    })
 }
 
 /// Writes a queue down in the open transaction; the numbers of its tasks, in order.
@@ -167,7 +194,7 @@ pub async fn write(
     (deferred, login): (Deferred, &str),
 ) -> Result<Result<Vec<String>, Failed>, Lost> {
     let all: Vec<Value> = tasks.iter().map(written).collect();
-    let all = Value::Array(all).to_string();
+    let all = ascii(&Value::Array(all));
     let background = if deferred == Deferred::Background { "true" } else { "false" };
     let queue = Item::ours(
         "SELECT lockkeeper.queue($1::pg_catalog.jsonb, $2::pg_catalog.bool) \
@@ -189,7 +216,33 @@ fn written(task: &Task) -> Value {
         "title": later.title,
         "tag": later.tag,
         "settings": settings,
+        "about": about(&task.about),
     })
+}
+
+/// The text of a value in letters that are the same in every client encoding: that may have changed since the statement was queued.
+fn ascii(value: &Value) -> String {
+    let mut units = [0; 2];
+    let mut out = String::new();
+    for character in value.to_string().chars() {
+        if character.is_ascii() {
+            out.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut units) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
+/// What a statement names, as the text of an object of names and oids.
+pub fn about_text(named: &[Named]) -> String {
+    ascii(&about(named))
+}
+
+fn about(named: &[Named]) -> Value {
+    Value::Object(named.iter().map(|it| (spelled(&it.name), Value::from(it.oid))).collect())
 }
 
 /// Marks a task as running; false when it is somebody else's by now.
@@ -260,4 +313,17 @@ pub async fn take_off(link: &mut Link, before: &[(String, String)]) -> Result<Op
 async fn set(link: &mut Link, name: &str, value: &str) -> Result<Option<Failed>, Lost> {
     let item = Item::ours("SELECT pg_catalog.set_config($1, $2, false)").with(vec![name, value]);
     Ok(Call::run(link, &[item]).await?.failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_written_in_letters_that_every_encoding_has() {
+        let value = json!({ "größe": "\u{1F600}\n\"" });
+        let text = ascii(&value);
+        assert_eq!(text, r#"{"gr\u00f6\u00dfe":"\ud83d\ude00\n\""}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
+    }
 }

@@ -78,7 +78,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
 fn lacks_column(subject: &Subject<'_>) -> bool {
     let Form::CreateIndex(index) = &subject.statement.form else { return false };
     let Some(table) = subject.facts.table(&index.table) else { return false };
-    let lacks = |name: &str| !table.columns.is_empty() && table.column(name).is_none();
+    let lacks = |name: &str| !table.columns.is_empty() && subject.has_not(table, name);
     index.columns.iter().filter_map(|column| column.name.as_deref()).any(lacks)
 }
 

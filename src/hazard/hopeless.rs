@@ -3,7 +3,7 @@
 
 use super::Subject;
 use crate::base::RelationName;
-use crate::effects::facts::TableFacts;
+use crate::effects::facts::{TableFacts, Texts};
 use crate::sql::form::{Action, Constraint, ConstraintKind, Part};
 
 impl Subject<'_> {
@@ -16,11 +16,16 @@ impl Subject<'_> {
         let named = constraint.name.as_deref().is_some_and(|name| self.naming().taken(table).contains(&name));
         let key = matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique);
         let lacks = |facts: &TableFacts| {
-            constraint.columns.iter().any(|it| facts.column(it).is_none() && !self.adds(it))
+            constraint.columns.iter().any(|it| self.has_not(facts, it) && !self.adds(it))
         };
         named
             || (constraint.kind == ConstraintKind::PrimaryKey && self.facts.table(table).is_some_and(primary))
             || (key && self.facts.table(table).is_some_and(lacks))
+    }
+
+    /// Whether a table has no column of that name for sure: some names may not have been readable.
+    pub(super) fn has_not(&self, table: &TableFacts, column: &str) -> bool {
+        self.facts.texts == Texts::Faithful && table.column(column).is_none()
     }
 
     /// Whether the statement itself adds a column of that name.
@@ -33,10 +38,12 @@ impl Subject<'_> {
     /// Whether a part of an `ALTER TABLE` drops or changes what is not there.
     pub(super) fn lacks_what_it_changes(&self) -> bool {
         let Some(table) = self.target().and_then(|target| self.facts.table(target)) else { return false };
-        let lacks = |name: &str| table.column(name).is_none() && !self.adds(name);
+        let lacks = |name: &str| self.has_not(table, name) && !self.adds(name);
         self.all_parts().iter().any(|part| match &part.action {
-            Action::DropConstraint { name, if_exists: false, .. } => table.constraint(name).is_none(),
-            Action::DropColumn { column, if_exists: false, .. } => table.column(column).is_none(),
+            Action::DropConstraint { name, if_exists: false, .. } => {
+                self.facts.texts == Texts::Faithful && table.constraint(name).is_none()
+            }
+            Action::DropColumn { column, if_exists: false, .. } => self.has_not(table, column),
             Action::SetType { column, .. }
             | Action::SetNotNull(column)
             | Action::DropNotNull(column)

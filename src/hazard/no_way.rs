@@ -88,7 +88,7 @@ fn fails(subject: &Subject<'_>, table: &TableFacts, part: &Part) -> bool {
     let unknown = |constraint: &Constraint| {
         constraint.references.as_ref().is_some_and(|key| !is_others_table(subject, &key.table))
     };
-    let lacks = |column: &String| table.column(column).is_none();
+    let lacks = |column: &String| subject.has_not(table, column);
     // What the same statement drops goes first, and leaves its name.
     let drops = subject.all_parts().iter().any(|part| matches!(part.action, Action::DropConstraint { .. }));
     let refused = |constraint: &Constraint| !drops && subject.is_refused_anyway(target, constraint);

@@ -40,7 +40,7 @@ pub fn find(subject: &Subject<'_>) -> Option<Finding> {
         .replaceable(LockMode::AccessExclusive)
         .filter(|_| !refused && !subject.has_kin(&work.relation));
     // The server says so at once, in other words than of a condition.
-    let lacks = table.is_some_and(|facts| facts.column(column).is_none()) && !subject.adds(column);
+    let lacks = table.is_some_and(|facts| subject.has_not(facts, column)) && !subject.adds(column);
     let plan = match locked {
         _ if lacks => None,
         Some(locked) => Some(constraint::not_null(ID, &locked, column, &steps)),

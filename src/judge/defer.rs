@@ -100,17 +100,9 @@ impl Case<'_> {
             && self.can_be_told_apart()
     }
 
-    /// Whether the statements of a message may be run one by one: in a block, in one that the message begins itself, or in one of ours
-    /// around all of them.
+    /// Whether the statements of a message may be run one by one: in a block, or in those of ours around what stands between others.
     pub(super) fn can_be_told_apart(&self) -> bool {
-        let control = |kind: &Kind| matches!(kind, Kind::Transaction(_));
-        let mut kinds = self.script.statements.iter().map(|statement| &statement.kind);
-        can_be_told_apart(self.script)
-            && match self.transaction {
-                Standing::Explicit { .. } => true,
-                Standing::Outside => kinds.next().is_some_and(control) || !kinds.any(control),
-                Standing::Implicit => false,
-            }
+        can_be_told_apart(self.script) && self.transaction != Standing::Implicit
     }
 
     /// The statement with its plan divided, or whole where it has none.

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::base::RelationName;
 use crate::base::name::choose;
 use crate::base::relation::quote_literal;
+use crate::effects::facts::Oid;
 use crate::sql::form::{Action, AlterTable, Column, Constraint, ConstraintKind, DroppedObject, Form, Part};
 use crate::sql::statement::{Readable, Statement};
 use crate::sql::{Dialect, parse};
@@ -85,6 +86,47 @@ pub const GO_ON: &str = "/* lockkeeper: bulk_rows = 1 */ ";
 /// Whether a statement is one that may be deferred.
 pub fn is_deferrable(statement: &Statement) -> bool {
     DEFERRABLE.contains(&statement.tag)
+}
+
+/// A relation that a statement of a queue names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// As it is written there.
+    pub name: RelationName,
+    /// Its oid when the statement was queued; that of its table for an index, which may be built again meanwhile.
+    pub oid: Oid,
+}
+
+/// What each name of an object of JSON means now, and whether what it meant is still there; its values are oids, for an index that of
+/// its table.
+pub const MEANT: &str = "SELECT a.key, a.value, coalesce(i.indrelid, c.oid)::pg_catalog.text, \
+     EXISTS (SELECT 1 FROM pg_catalog.pg_class o WHERE o.oid OPERATOR(pg_catalog.=) a.value::pg_catalog.oid)::pg_catalog.text \
+     FROM pg_catalog.jsonb_each_text($1::pg_catalog.text::pg_catalog.jsonb) a \
+     LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(a.key)::pg_catalog.oid \
+     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid";
+
+/// Whether a statement of a queue still means what it meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// It does, as far as is known.
+    Same,
+    /// What it is about is gone, and nothing has taken its name.
+    Gone,
+    /// Something else has this name by now.
+    Other(String),
+}
+
+impl Meaning {
+    /// Of the rows of `MEANT`.
+    pub fn of(rows: &[[Option<String>; 4]]) -> Self {
+        let other =
+            |row: &&[Option<String>; 4]| matches!(row, [_, then, now, _] if now.is_some() && now != then);
+        let gone = |row: &[Option<String>; 4]| matches!(row, [.., None, Some(there)] if there == "false");
+        if let Some([Some(name), ..]) = rows.iter().find(other) {
+            return Self::Other(name.clone());
+        }
+        if !rows.is_empty() && rows.iter().all(gone) { Self::Gone } else { Self::Same }
+    }
 }
 
 /// A question whose answer is true where what the statement asks for is there already; `None` where that cannot be told, or where

@@ -2,15 +2,16 @@
 //!
 //! Within a transaction block it makes no difference whether statements come in one message or each in its own, except that after
 //! an error the rest of a message is not run. Where none is open, all of them are one implicit transaction: that becomes a block of
-//! ours, which nobody sees, and nothing of it is committed before the last has succeeded.
+//! ours, which nobody sees, and nothing of it is committed before the last has succeeded. What the client itself says of transactions
+//! behind it is said of that implicit one (`CommitTransactionCommand` and its like in `src/backend/access/transam/xact.c`).
 
 use crate::execute::fail;
 use crate::execute::outcome::Outcome;
 use crate::execute::script as text_of;
 use crate::judge::{self, Policy};
 use crate::sql;
-use crate::sql::statement::{Kind, Script, Statement};
-use crate::upstream::call::{Call, Item};
+use crate::sql::statement::{Kind, Script, Statement, Transaction};
+use crate::upstream::call::{Call, Item, Voice};
 use crate::upstream::link::Lost;
 use crate::wire::server::Status;
 
@@ -45,28 +46,83 @@ pub(super) async fn run(
     let mut rest = script.statements.as_slice();
     while let Some(statement) = rest.first() {
         let in_block = desk.link.tracker.status() == Status::InTransaction;
-        let control = matches!(statement.kind, Kind::Transaction(_));
-        let several = if in_block || control { 1 } else { until_control(rest) };
+        let several = if in_block || is_control(statement) { 1 } else { until_control(rest) };
         let (these, others) = rest.split_at_checked(several).unwrap_or((rest, &[]));
         let to =
             if others.is_empty() { sent.text.len() } else { these.last().map_or(from, |it| it.span.end) };
+        let next = Next::of(others.first());
         let outcome = match these {
-            [_] => one(&mut desk, sent.text, from, to).await?,
-            several => implicit(&mut desk, sent.text, (from, to), several).await?,
+            [_] if in_block || is_control(statement) || next == Next::Nothing => {
+                one(&mut desk, sent.text, from, to).await?
+            }
+            several => implicit(&mut desk, sent.text, (from, to), several, next).await?,
         };
         if matches!(outcome, Outcome::Failed(_)) || desk.link.tracker.status() == Status::Failed {
             return Ok(outcome);
         }
         tell_tag(&mut desk, outcome).await;
         (from, rest) = (to, others);
+        if let (Next::Begin, [begin, others @ ..]) = (next, rest) {
+            if desk.link.tracker.status() != Status::InTransaction {
+                continue;
+            }
+            let to = if others.is_empty() { sent.text.len() } else { begin.span.end };
+            let outcome = taken_over(&mut desk, &text_of::part(sent.text, from, to)).await?;
+            if matches!(outcome, Outcome::Failed(_)) {
+                return Ok(outcome);
+            }
+            tell_tag(&mut desk, outcome).await;
+            (from, rest) = (to, others);
+        }
     }
     Ok(Outcome::Answered)
 }
 
+/// What comes behind statements that are one implicit transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Nothing, or what ends it well: it is committed, and a COMMIT behind it finds nothing to do.
+    Nothing,
+    /// `BEGIN`, which makes a block of it that is the client's.
+    Begin,
+    /// What the server refuses in it, or what takes it back: nothing of it stays.
+    Nought,
+}
+
+impl Next {
+    fn of(statement: Option<&Statement>) -> Self {
+        match statement.map(|statement| &statement.kind) {
+            Some(Kind::Transaction(Transaction::Begin)) => Self::Begin,
+            None | Some(Kind::Transaction(Transaction::Commit | Transaction::Prepare)) => Self::Nothing,
+            Some(_) => Self::Nought,
+        }
+    }
+}
+
+/// Whether a statement speaks of the transaction that it stands in.
+const fn is_control(statement: &Statement) -> bool {
+    match statement.kind {
+        Kind::Transaction(control) => !matches!(control, Transaction::FinishPrepared),
+        _ => false,
+    }
+}
+
+/// The client's BEGIN in a block of ours, which is its own from now on; of what it says of the block the server takes what it still can.
+async fn taken_over(desk: &mut Desk<'_>, begin: &[u8]) -> Result<Outcome, Lost> {
+    let quiet = Item { voice: Voice::Ours, ..Item::client(begin) };
+    let mut answer = Call::run(desk.link, &[quiet]).await?;
+    Ok(match answer.failed {
+        Some(failed) => {
+            Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
+            Outcome::server_error(&failed, None, None)
+        }
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
+}
+
 /// How many statements come before the next that begins or ends a transaction.
 fn until_control(statements: &[Statement]) -> usize {
-    let control = statements.iter().position(|it| matches!(it.kind, Kind::Transaction(_)));
-    control.unwrap_or(statements.len())
+    statements.iter().position(is_control).unwrap_or(statements.len())
 }
 
 /// One statement of the text.
@@ -89,6 +145,7 @@ async fn implicit(
     text: &[u8],
     (mut from, to): (usize, usize),
     statements: &[Statement],
+    next: Next,
 ) -> Result<Outcome, Lost> {
     let begun = Call::run(desk.link, &[Item::ours("BEGIN")]).await?;
     if let Some(failed) = begun.failed {
@@ -111,6 +168,15 @@ async fn implicit(
         }
         tell_tag(desk, outcome).await;
         from = end;
+    }
+    match next {
+        Next::Nothing => {}
+        Next::Begin => return Ok(Outcome::Answered),
+        Next::Nought => {
+            desk.link.tracker.take_deferred();
+            Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
+            return Ok(Outcome::Answered);
+        }
     }
     Ok(match queued::commit(desk).await? {
         Outcome::Complete(_) => Outcome::Answered,

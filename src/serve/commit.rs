@@ -1,15 +1,14 @@
 //! The COMMIT of a transaction that has queued work: that is written down in it, it is committed, and then the work is done.
 
-use crate::base::{Notice, RelationName, Severity, SqlState};
+use crate::base::{Notice, Severity, SqlState};
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{catalogue, outbox};
 use crate::judge::Deferred;
-use crate::plan::by_hand::spelled;
-use crate::plan::task;
+use crate::plan::task::{self, Meaning};
 use crate::session::deferred::Task;
 use crate::sql::statement::Transaction;
-use crate::sql::{self, Encoding, Form, Script};
+use crate::sql::{self, Encoding, Form};
 use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Link, Lost, Reading};
 use crate::upstream::{IfLost, Of};
@@ -146,46 +145,25 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
 
 /// Runs what a task asks for, where that means what it meant, and looks whether it is there then.
 async fn carried_out(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failure>, Lost> {
-    if is_moot(desk, task).await? {
-        let words = format!("{} (task {id}): there is nothing left to do it to", task.later.title);
-        tell(desk.link, &[Notice::info(words)]).await;
-        return Ok(None);
+    if !task.later.sql.is_ascii() && desk.link.tracker.reading().dialect().encoding != Encoding::Utf8 {
+        return Ok(Some(Failure::of_ours("the client encoding is another one by now")));
     }
-    if let Some(failure) = elsewhere(desk, task).await? {
-        return Ok(Some(failure));
+    match catalogue::meaning(desk.link, &task.about).await? {
+        Meaning::Same => {}
+        Meaning::Gone => {
+            let words = format!("{} (task {id}): there is nothing left to do it to", task.later.title);
+            tell(desk.link, &[Notice::info(words)]).await;
+            return Ok(None);
+        }
+        Meaning::Other(name) => {
+            return Ok(Some(Failure::of_ours(&format!("{name} is another relation by now"))));
+        }
     }
     let text = task::to_run(&task.later.sql, task.later.tag);
     match run_alone(desk, &text).await? {
         Outcome::Failed(frame) => Ok(Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default()))),
         Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => missing(desk, task).await,
     }
-}
-
-/// Whether what a task is about has gone in the same transaction, behind it.
-async fn is_moot(desk: &mut Desk<'_>, task: &Task) -> Result<bool, Lost> {
-    let script = sql::parse(&task.later.sql, desk.link.tracker.reading().dialect());
-    let (Some(name), Some(oid)) = (about(&script), task.later.pending.oids.first()) else { return Ok(false) };
-    Ok(!catalogue::is_there(desk.link, *oid).await? && catalogue::number_of(desk.link, name).await?.is_none())
-}
-
-/// Why a text does not mean any more what it meant when it was queued.
-async fn elsewhere(desk: &mut Desk<'_>, task: &Task) -> Result<Option<Failure>, Lost> {
-    let dialect = desk.link.tracker.reading().dialect();
-    if !task.later.sql.is_ascii() && dialect.encoding != Encoding::Utf8 {
-        return Ok(Some(Failure::of_ours("the client encoding is another one by now")));
-    }
-    let script = sql::parse(&task.later.sql, dialect);
-    let (Some(name), [_, ..]) = (about(&script), task.later.pending.oids.as_slice()) else { return Ok(None) };
-    let now = catalogue::number_of(desk.link, name).await?;
-    let other = now.is_some_and(|now| !task.later.pending.oids.contains(&now));
-    Ok(other.then(|| Failure::of_ours(&format!("{} is another relation by now", spelled(name)))))
-}
-
-/// The relation that a task is about: the first that it locks, or whose rows it writes.
-fn about(script: &Script) -> Option<&RelationName> {
-    let statement = script.statements.first()?;
-    let written = || statement.writes.first().map(|write| &write.table);
-    statement.locks.first().map(|lock| &lock.name).or_else(written)
 }
 
 /// An index that is not there although it was said to be made: something else has its name.

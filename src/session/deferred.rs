@@ -1,5 +1,6 @@
 //! What the open transaction has queued for the time behind its COMMIT; savepoints take parts of it back.
 
+use crate::plan::task::Named;
 use crate::plan::{Later, Pending};
 
 /// More is not queued in one transaction.
@@ -12,6 +13,8 @@ pub struct Task {
     pub later: Later,
     /// The settings under which it was sent, which are those under which it is run.
     pub settings: Vec<(String, String)>,
+    /// The relations that it named then.
+    pub about: Vec<Named>,
 }
 
 /// The queue of an open transaction.
@@ -87,7 +90,7 @@ mod tests {
             sight: Sight::Hidden,
         };
         let later = Later { sql: title.into(), title: title.to_owned(), tag: "CREATE INDEX", pending };
-        Task { later, settings: Vec::new() }
+        Task { later, settings: Vec::new(), about: Vec::new() }
     }
 
     fn left(queue: &Queue) -> String {

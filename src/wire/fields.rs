@@ -65,6 +65,26 @@ pub fn amend(out: &mut Vec<u8>, kind: u8, body: &[u8], detail: Option<&str>, hin
     });
 }
 
+/// The body with another place in the statement's text, or none; all other fields stay as sent.
+pub fn placed(body: &[u8], place: Option<usize>) -> Vec<u8> {
+    const PLACE: u8 = b'P';
+    let mut out = Vec::with_capacity(body.len());
+    let mut add = |code: u8, value: &[u8]| {
+        out.push(code);
+        out.extend_from_slice(value);
+        out.push(0);
+    };
+    for (code, value) in fields(body) {
+        match (code, place) {
+            (PLACE, Some(place)) => add(PLACE, place.to_string().as_bytes()),
+            (PLACE, None) => {}
+            (code, _) => add(code, value),
+        }
+    }
+    out.push(0);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +110,13 @@ mod tests {
         out.clear();
         amend(&mut out, b'E', b"Mx\0Dold.\0Hown\0\0", Some("New."), Some("Ours."));
         assert_eq!(&out[5..], b"Mx\0Dold.\nNew.\0Hown\0\0");
+    }
+
+    #[test]
+    fn places_are_changed_and_left_out() {
+        let body = b"SERROR\0Mx\0P12\0R1\0\0";
+        assert_eq!(placed(body, Some(7)), b"SERROR\0Mx\0P7\0R1\0\0");
+        assert_eq!(placed(body, None), b"SERROR\0Mx\0R1\0\0");
+        assert_eq!(placed(BODY, Some(7)), BODY, "there was none");
     }
 }

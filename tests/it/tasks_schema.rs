@@ -59,7 +59,7 @@ fn init_installs_once_and_says_so() {
         assert!(said.contains("is brought from version 0 to version 2"), "{said}");
         assert_eq!(
             admin.table("SELECT count(*), (SELECT version FROM lockkeeper.meta) FROM lockkeeper.tasks()"),
-            "0|1"
+            "0|2"
         );
         // What everybody may: nothing but call these.
         assert_eq!(
@@ -133,16 +133,16 @@ fn what_is_not_ours_is_left_alone() {
     // It could hold anything of theirs.
     refused("other", "belongs to role \"app\"; run this as that role");
     refused("postgres", "belongs to role \"app\"; run this as that role");
-    admin.all(&["UPDATE lockkeeper.meta SET version = 2"]);
+    admin.all(&["UPDATE lockkeeper.meta SET version = 3"]);
     called(&cluster, "app")
-        .all(&["CREATE OR REPLACE FUNCTION lockkeeper.version() RETURNS int LANGUAGE sql AS 'SELECT 2'"]);
-    refused("app", "has version 2, and this program knows versions up to 1; use a newer lockkeeper");
+        .all(&["CREATE OR REPLACE FUNCTION lockkeeper.version() RETURNS int LANGUAGE sql AS 'SELECT 3'"]);
+    refused("app", "has version 3, and this program knows versions up to 2; use a newer lockkeeper");
     let mut script = psql(&cluster, &url(&cluster, "app"));
     let file = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(file.path(), run(command(&["init", "--sql"])).stdout).expect("written");
     script.arg("-f").arg(file.path());
     let ran = run(script);
-    assert!(ran.stderr.contains("has version 2, and this program knows versions up to 1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("has version 3, and this program knows versions up to 2"), "{}", ran.stderr);
     admin.all(&["DROP SCHEMA lockkeeper CASCADE", "CREATE SCHEMA lockkeeper"]);
     refused("postgres", "that is not of this program");
     admin.all(&["DROP SCHEMA lockkeeper"]);
@@ -241,6 +241,13 @@ fn nonsense_is_refused_and_nothing_leaks() {
         ),
         format!("jsonb_build_array({task} || jsonb_build_object('sql', repeat('x', 1048577)))"),
         format!("(SELECT jsonb_agg({task}) FROM generate_series(1, 1001))"),
+        format!("jsonb_build_array({task} || '{{\"about\": []}}')"),
+        format!("jsonb_build_array({task} || '{{\"about\": null}}')"),
+        format!("jsonb_build_array({task} || '{{\"about\": {{\"t\": \"x\"}}}}')"),
+        format!("jsonb_build_array({task} || '{{\"about\": {{\"t\": 12345678901}}}}')"),
+        format!(
+            "jsonb_build_array({task} || jsonb_build_object('about', jsonb_build_object(repeat('x', 100000), 1)))"
+        ),
     ] {
         assert_eq!(
             app.query(&format!("SELECT lockkeeper.queue({nonsense})")).failure(),

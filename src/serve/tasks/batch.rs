@@ -2,11 +2,11 @@
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Row};
 
 use super::client::NoSession;
 use crate::control::tasks::{State, Task};
-use crate::plan::task::{self, Then};
+use crate::plan::task::{self, MEANT, Meaning, Then};
 use crate::sql::Dialect;
 
 /// What is worth telling while a batch runs.
@@ -16,6 +16,8 @@ pub enum Told<'a> {
     Begun(&'a Task),
     /// What it asks for was there already.
     There(&'a Task),
+    /// There is nothing left to do it to.
+    Moot(&'a Task),
     /// It is done.
     Done(&'a Task),
     /// It has failed, for this reason.
@@ -80,6 +82,7 @@ pub async fn run(client: &Client, tasks: &[Task], tell: &dyn Fn(Told<'_>)) -> En
         match ended {
             Ok(Carried::Out) => tell(Told::Done(task)),
             Ok(Carried::Before) => tell(Told::There(task)),
+            Ok(Carried::Nothing) => tell(Told::Moot(task)),
             Err(why) => {
                 tell(Told::Failed(task, why));
                 return Ended::Failed;
@@ -94,6 +97,8 @@ enum Carried {
     Out,
     /// It was done, and only not marked as such.
     Before,
+    /// What it is about is gone.
+    Nothing,
 }
 
 enum Trouble {
@@ -122,6 +127,11 @@ async fn carry_out(client: &Client, task: &Task) -> Result<Carried, Trouble> {
             [(&name, Type::TEXT), (&value, Type::TEXT)];
         client.query_typed("SELECT pg_catalog.set_config($1, $2, false)", &values).await?;
     }
+    match meaning(client, task).await? {
+        Meaning::Same => {}
+        Meaning::Gone => return Ok(Carried::Nothing),
+        Meaning::Other(name) => return Err(Trouble::Failed(of_another(&name, task.id))),
+    }
     if task.begun
         && let Some(question) = task::done(&statement)
     {
@@ -144,6 +154,21 @@ async fn carry_out(client: &Client, task: &Task) -> Result<Carried, Trouble> {
     let text = task::to_run(sql.as_bytes(), &task.tag);
     client.query_typed(&String::from_utf8_lossy(&text), &[]).await?;
     Ok(Carried::Out)
+}
+
+/// Whether the names in its text still mean what they meant; one that was queued before that was written down is taken at its word.
+async fn meaning(client: &Client, task: &Task) -> Result<Meaning, Error> {
+    let Some(about) = &task.about else { return Ok(Meaning::Same) };
+    let rows = client.query_typed(MEANT, &[(about, Type::TEXT)]).await?;
+    let columns = |row: &Row| Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?]);
+    Ok(Meaning::of(&rows.iter().map(columns).collect::<Result<Vec<_>, Error>>()?))
+}
+
+fn of_another(name: &str, id: i64) -> String {
+    format!(
+        "{name} is another relation than when this was queued, and nothing was done to it; if it is meant, run the statement by hand; then \
+         lockkeeper tasks drop {id} --why REASON"
+    )
 }
 
 /// How the text was read when it was queued.

@@ -206,7 +206,9 @@ fn tell(database: &str, told: &Told<'_>) {
             let (id, title, queued_by) = (task.id, task.title.as_str(), task.queued_by.as_str());
             TaskBegun { database, id, title, queued_by }.emit();
         }
-        Told::Done(task) | Told::There(task) => TaskEnded { database, id: task.id, failure: None }.emit(),
+        Told::Done(task) | Told::There(task) | Told::Moot(task) => {
+            TaskEnded { database, id: task.id, failure: None }.emit();
+        }
         Told::Failed(task, why) => TaskEnded { database, id: task.id, failure: Some(why) }.emit(),
     }
 }

@@ -31,7 +31,9 @@ use super::triage::{Ordinary, is_ddl_word, ordinary_word};
 
 pub use self::complaint::{Complaint, complaint};
 pub use self::pieces::pieces;
-pub(super) use self::read::{differs_only_by_concurrently, differs_only_by_unless_exists};
+pub(super) use self::read::{
+    differs_only_by_concurrently, differs_only_by_table, differs_only_by_unless_exists,
+};
 
 /// Longer texts are not handed to the parser: its tree takes some hundred times the text's room.
 const TEXT_BYTES_MAX: usize = 1 << 20;

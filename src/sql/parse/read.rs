@@ -128,6 +128,42 @@ pub(super) fn same_but_for_places(old: &str, new: &str, dialect: Dialect) -> boo
     }
 }
 
+/// Whether two texts of one length, one statement each, say the same, the first of a table and the second of that of the same name in
+/// `schema`. The second may leave out what a `CREATE INDEX` says of its name and of how it is built; both say nothing that only an
+/// extension would understand.
+pub(in crate::sql) fn differs_only_by_table(old: &str, new: &str, schema: &str, dialect: Dialect) -> bool {
+    let (Ok(mut old), Ok(mut new)) = (read(old, dialect), read(new, dialect)) else { return false };
+    let (Some(old_node), Some(new_node)) = (only_node(&mut old), only_node(&mut new)) else { return false };
+    let moved = match (old_node, new_node) {
+        (NodeEnum::IndexStmt(old), NodeEnum::IndexStmt(new)) => {
+            let bare = new.idxname.is_empty() && !new.concurrent && !new.if_not_exists;
+            new.idxname.clone_from(&old.idxname);
+            (new.concurrent, new.if_not_exists) = (old.concurrent, old.if_not_exists);
+            bare && !new.options.iter().any(is_of_extension)
+                && is_moved(old.relation.as_ref(), new.relation.as_mut(), schema)
+        }
+        (NodeEnum::AlterTableStmt(old), NodeEnum::AlterTableStmt(new)) => {
+            is_moved(old.relation.as_ref(), new.relation.as_mut(), schema)
+        }
+        _ => false,
+    };
+    moved && old == new
+}
+
+/// Whether the second is the table of the same name in `schema`; it is given the schema of the first.
+fn is_moved(old: Option<&protobuf::RangeVar>, new: Option<&mut protobuf::RangeVar>, schema: &str) -> bool {
+    let (Some(old), Some(new)) = (old, new) else { return false };
+    let moved = new.schemaname == schema && new.catalogname.is_empty();
+    new.schemaname.clone_from(&old.schemaname);
+    new.catalogname.clone_from(&old.catalogname);
+    moved
+}
+
+/// `WITH (name.option = ..)`
+fn is_of_extension(option: &Node) -> bool {
+    matches!(&option.node, Some(NodeEnum::DefElem(option)) if !option.defnamespace.is_empty())
+}
+
 /// Sets the old flag where only the new one is set.
 fn switched_on(old: &mut bool, new: bool) -> bool {
     let switched = !*old && new;
