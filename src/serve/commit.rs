@@ -148,22 +148,29 @@ async fn carried_out(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Optio
     if !task.later.sql.is_ascii() && desk.link.tracker.reading().dialect().encoding != Encoding::Utf8 {
         return Ok(Some(Failure::of_ours("the client encoding is another one by now")));
     }
-    match catalogue::meaning(desk.link, &task.about).await? {
-        Meaning::Same => {}
-        Meaning::Gone => {
-            let words = format!("{} (task {id}): there is nothing left to do it to", task.later.title);
-            tell(desk.link, &[Notice::info(words)]).await;
-            return Ok(None);
-        }
-        Meaning::Other(name) => {
-            return Ok(Some(Failure::of_ours(&format!("{name} is another relation by now"))));
-        }
+    let meaning = catalogue::meaning(desk.link, &task.about).await?;
+    if let Meaning::Other(name) = meaning {
+        return Ok(Some(Failure::of_ours(&format!("{name} is another relation by now"))));
+    }
+    if meaning == Meaning::Gone || is_moot(desk, task).await? {
+        let words = format!("{} (task {id}): there is nothing left to do it to", task.later.title);
+        tell(desk.link, &[Notice::info(words)]).await;
+        return Ok(None);
     }
     let text = task::to_run(&task.later.sql, task.later.tag);
     match run_alone(desk, &text).await? {
         Outcome::Failed(frame) => Ok(Some(Failure::of(frame.get(HEADER_BYTES..).unwrap_or_default()))),
         Outcome::Complete(_) | Outcome::Answered | Outcome::Overtaken => missing(desk, task).await,
     }
+}
+
+/// Whether an index that a task is about has gone in the same transaction, behind it, while its table is still there.
+async fn is_moot(desk: &mut Desk<'_>, task: &Task) -> Result<bool, Lost> {
+    let script = sql::parse(&task.later.sql, desk.link.tracker.reading().dialect());
+    let first = script.statements.first().and_then(|statement| statement.locks.first());
+    let (Some(lock), Some(oid)) = (first, task.later.pending.oids.first()) else { return Ok(false) };
+    let nothing = catalogue::named(desk.link, std::slice::from_ref(&lock.name)).await?;
+    Ok(nothing.is_ok_and(|named| named.is_empty()) && !catalogue::is_there(desk.link, *oid).await?)
 }
 
 /// An index that is not there although it was said to be made: something else has its name.

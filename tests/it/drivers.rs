@@ -10,7 +10,7 @@ use lockkeeper::cluster::{Cluster, Options};
 /// Runs a script straight and through the proxy, each with a fresh database.
 #[track_caller]
 fn sees_the_same(script: &str) {
-    let cluster = cluster();
+    let cluster = crate::support::cluster_with(&Options::new().conf("max_prepared_transactions = 5"));
     let proxy = Proxy::start(&cluster);
     for name in ["straight", "through"] {
         create_database(&cluster, name);
