@@ -34,7 +34,7 @@ section! {
         /// `refuse`, `warn`.
         strong: TreatmentWord = TreatmentWord::Hold;
         /// What becomes of statements that read or write whole tables under weak locks, such as concurrent builds of indexes and
-        /// `VALIDATE`. An `UPDATE` or `DELETE` by itself is ordinary traffic, and passes.
+        /// `VALIDATE`, and `UPDATE` and `DELETE` in batches.
         bulk: TreatmentWord = TreatmentWord::Hold;
         /// What becomes of statements that destroy data: `DROP TABLE`, `DROP COLUMN`, `TRUNCATE`, ..
         destructive: TreatmentWord = TreatmentWord::Hold;

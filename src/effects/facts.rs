@@ -4,16 +4,18 @@
 //! connection, under the client's own search path, and hands the answers back in this form.
 
 pub mod answer;
+mod filling;
 mod lacking;
 mod source;
 mod table;
 mod types;
 
+pub use self::filling::{FillFacts, Leaf, StatementTrigger, Unpublishable};
 pub use self::lacking::Lacking;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{
-    ColumnFacts, ConstraintFacts, FillFacts, Heir, Leaf, NeededBy, OwnKey, PartitionFacts, PartitionKey,
-    Reference, StatementTrigger, TableFacts, TableIndex, TakenNames, Unpublishable, ViewFacts,
+    ColumnFacts, ConstraintFacts, Heir, NeededBy, OwnKey, PartitionFacts, PartitionKey, Reference,
+    TableFacts, TableIndex, TakenNames, ViewFacts,
 };
 pub use self::types::{TypeFacts, TypeKind, TypedColumn, Volatility};
 

@@ -104,11 +104,11 @@ pub async fn estimates(
             return Ok(Err(failed));
         }
         let rows = if answer.failed.is_some() { None } else { answer.row(first).and_then(planned) };
-        if let Some(rows) = rows.or(goes_on.then_some(1)) {
-            // A task whose first part is done is not measured by what is left of it.
-            let many = rows > policy.bulk_rows || begun;
-            found.push(Estimate { at: span.start, rows, many, goes_on });
-        }
+        // What cannot be planned the server refuses, or it waits for what is only queued.
+        let rows = rows.unwrap_or_default();
+        // A task whose first part is done is not measured by what is left of it.
+        let many = rows > policy.bulk_rows || begun;
+        found.push(Estimate { at: span.start, rows, many, goes_on });
     }
     Ok(Ok(found))
 }

@@ -57,7 +57,9 @@ pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>)
     let worst = queued.iter().filter(|pending| case.hangs_on(pending)).map(|pending| pending.sight).max();
     match worst {
         None => Dependence::None,
-        Some(_) if deferral::may_be_queued_behind(script) => Dependence::Behind,
+        Some(_) if deferral::may_be_queued_behind(script) && !case.writes_into_columns_to_come(queued) => {
+            Dependence::Behind
+        }
         Some(sight) => Dependence::Refused(Box::new(refusal(statement, sight, queued, &case))),
     }
 }
@@ -175,6 +177,12 @@ impl Case<'_> {
             Sight::Key if self.refers_to(pending) => true,
             Sight::Hidden | Sight::Key | Sight::Writes => changes && touches && !self.is_harmless(pending),
         }
+    }
+
+    /// Whether it writes rows that get a column only then: the server would not prepare it now.
+    fn writes_into_columns_to_come(&self, queued: &[Pending]) -> bool {
+        let hangs = |pending: &&Pending| self.hangs_on(pending);
+        !self.statement.writes.is_empty() && queued.iter().filter(hangs).any(|it| !it.columns.is_empty())
     }
 
     /// Nobody sees what it does.

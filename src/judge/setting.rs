@@ -306,7 +306,7 @@ mod tests {
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
         42704 unrecognized configuration parameter "lockkeeper.max_stal" | Perhaps you meant "lockkeeper.max_stall".
-        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow, override, in_transaction, deferred.
+        42704 unrecognized configuration parameter "lockkeeper.colour" | Known settings: mode, max_stall, retry_for, allow, override, in_transaction, deferred, bulk_rows, rows_per_second.
         22023 invalid value for parameter "lockkeeper.mode": "observ" | Perhaps you meant "observe". Available values: enforce, observe, off.
         22023 invalid value for parameter "lockkeeper.mode": "1" | Available values: enforce, observe, off.
         22023 invalid value for parameter "lockkeeper.in_transaction": "defered" | Perhaps you meant "defer". Available values: defer, refuse, warn.

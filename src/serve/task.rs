@@ -66,8 +66,6 @@ struct About {
     cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
-    /// Whose statements' shapes it shares.
-    shapes_of: u64,
     _seat: crate::live::Seat,
 }
 
@@ -124,7 +122,6 @@ fn begun(
     let cancel = key.as_ref().map(|key| state.serving.live.register(key.pid, &key.secret, host));
     state.serving.live.tasks().ask_once(&identity.database);
     let about = About {
-        shapes_of: state.place_of(&identity.database, &identity.user),
         lockers: state.serving.live.lockers().of(&identity.database),
         place: Place {
             user: identity.user,
@@ -348,7 +345,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
 
 impl About {
     fn shaped<'a>(&self, state: &'a WorkerState) -> Shaped<'a> {
-        Shaped::new(&state.shapes, self.shapes_of, state.since)
+        Shaped::new(&state.shapes, state.place_of(&self.place.database, &self.place.user), state.since)
     }
 
     fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {

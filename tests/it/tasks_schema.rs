@@ -67,7 +67,7 @@ fn init_installs_once_and_says_so() {
                 "SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p \
                  WHERE p.pronamespace = 'lockkeeper'::regnamespace AND has_function_privilege('public', p.oid, 'EXECUTE')"
             ),
-            "begin_task drop_task end_task leave_batch queue tasks version"
+            "advance_task begin_task drop_task end_task leave_batch my_task queue tasks version"
         );
         assert_eq!(
             admin.table(

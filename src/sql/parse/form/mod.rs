@@ -8,13 +8,15 @@ mod object;
 mod places;
 mod reads;
 mod table;
+mod write_places;
 mod writes;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{IntoClause, Node, OnCommitAction, RangeVar, RoleSpecType, TypeName as TypeNode};
 
-pub(super) use self::places::{Parts, Places};
+pub(super) use self::places::Places;
 pub(super) use self::reads::of as reads;
+pub(super) use self::write_places::Parts;
 pub(super) use self::writes::of as writes;
 use super::names::{option_is_on, range_var, string};
 use crate::base::RelationName;
