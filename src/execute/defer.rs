@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::judge::{Guard, Retry, Waits};
 use crate::plan::{Deferral, Later, Pace, Step, up_front};
 use crate::session::deferred::{QUEUED_MAX, Task};
+use crate::session::repeat::Unfit;
 use crate::sql::{edit, parse};
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::{Link, Lost};
@@ -111,17 +112,45 @@ async fn brief(run: &mut Run<'_>, step: &Step) -> Result<Outcome, Lost> {
     };
     let mut outcome = Outcome::Answered;
     for sql in std::iter::once(&step.sql).chain(&step.also) {
-        let retry = if run.link.tracker.holds_strong_lock() { Retry::Never } else { Retry::Savepoint };
+        let retry = if run.link.tracker.holds_strong_lock() { Retry::Replay } else { Retry::Savepoint };
         let guard = Guard { targets: targets.clone(), retry, waits: Waits::Briefly, first: first.clone() };
         outcome = guard::run(run, guard::Work::Statement(sql), &guard).await?;
         if matches!(outcome, Outcome::Failed(_)) {
             return Ok(outcome);
         }
+        note(run.link, &first, sql);
         let mut past = run.link.tracker.past();
         past.hold_beyond();
         run.link.tracker.remember(past);
     }
     Ok(outcome)
+}
+
+/// Notes what was run for a step, in case the transaction has to be sent once more.
+fn note(link: &mut Link, first: &[String], sql: &[u8]) {
+    let dialect = link.tracker.reading().dialect();
+    for sql in first.iter().map(String::as_bytes).chain([sql]) {
+        let script = parse(sql, dialect);
+        match script.statements.as_slice() {
+            [statement] if is_told_by_its_name(statement.tag) => link.tracker.ran_instead(sql, statement.tag),
+            _ => return link.tracker.lose_journal(Unfit::Answered),
+        }
+    }
+}
+
+/// Whether the server answers such a statement by its very name (`cmdtaglist.h`).
+fn is_told_by_its_name(tag: &str) -> bool {
+    const TAGS: [&str; 8] = [
+        "ALTER INDEX",
+        "ALTER SEQUENCE",
+        "ALTER TABLE",
+        "COMMENT",
+        "CREATE SEQUENCE",
+        "CREATE TABLE",
+        "LOCK TABLE",
+        "DROP INDEX",
+    ];
+    TAGS.contains(&tag)
 }
 
 /// Puts statements into the session's queue. With the first of them, everything that the client has prepared is watched, since it

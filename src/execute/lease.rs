@@ -3,6 +3,7 @@
 //!
 //! Invariant: nobody looks for a session whose transaction holds no strong lock.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Lease {
     pub policy: Policy,
     /// The transaction was rolled back upstream, unseen by its client.
     pub lapsed: Option<Lapsed>,
+    /// Who waits.
+    pub seen: Rc<RefCell<Seen>>,
 }
 
 /// A transaction that was rolled back while its client was silent.
@@ -59,7 +62,13 @@ impl Overdue {
 impl Lease {
     /// On the terms of the last guarded statement.
     pub fn new(session: &SessionSettings, policy: &Policy) -> Self {
-        Self { session: session.clone(), policy: policy.clone(), lapsed: None }
+        let seen = Rc::new(RefCell::new(Seen::new()));
+        Self { session: session.clone(), policy: policy.clone(), lapsed: None, seen }
+    }
+
+    /// The same transaction on the terms of another guarded statement.
+    pub fn again(&mut self, session: &SessionSettings, policy: &Policy) {
+        (self.session, self.policy) = (session.clone(), policy.clone());
     }
 
     /// What the client of a transaction hears that cannot be brought back.
@@ -88,37 +97,84 @@ impl Lease {
 const HINT: &str = "Run the whole transaction again. Let what takes long, and pauses, come before the statements that lock, or SET \
                     lockkeeper.max_stall to let others wait longer.";
 
+/// What was seen of those who wait behind a session's strong locks; kept while its transaction is open, whatever it does between.
+#[derive(Debug)]
+pub struct Seen {
+    /// Those who wait, each with the last moment at which it was not seen to.
+    waiting: HashMap<i32, Moment>,
+    /// When it was looked last.
+    at: Moment,
+    longest: Duration,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self { waiting: HashMap::new(), at: Moment::now(), longest: Duration::ZERO }
+    }
+}
+
+/// A look at those who wait: whether that was for too long.
+async fn look(
+    seen: &RefCell<Seen>,
+    (control, live): (&Control, &Live),
+    (place, stall): (&Place, &Stall),
+) -> Option<Overdue> {
+    let at = Moment::now();
+    let Some(behind) = control.behind(&place.database, place.pid, Blocking::StrongOnRelations).await else {
+        seen.borrow_mut().at = at;
+        return None;
+    };
+    let ours = live.ledger().processes();
+    let mut seen = seen.borrow_mut();
+    let (mut now, mut longest) = (HashMap::new(), Duration::ZERO);
+    for victim in &behind.victims {
+        if u32::try_from(victim.pid).is_ok_and(|pid| ours.contains(&pid)) {
+            continue;
+        }
+        let unseen = seen.waiting.get(&victim.pid).copied().unwrap_or(seen.at);
+        longest = longest.max(victim.waited.unwrap_or_else(|| unseen.elapsed()));
+        now.insert(victim.pid, unseen);
+    }
+    *seen = Seen { waiting: now, at, longest };
+    let over = matches!(stall.next(&Sample { longest }), Next::Cancel);
+    over.then_some(Overdue { victims: seen.waiting.len(), longest })
+}
+
 /// Waits until others have waited for too long behind a session's strong locks.
 pub async fn until_overdue(
+    seen: Rc<RefCell<Seen>>,
     (control, live): (Rc<Control>, &Live),
     place: &Place,
     max_stall: Duration,
 ) -> Overdue {
     let stall = Stall::new(max_stall);
-    let mut waiting: HashMap<i32, Moment> = HashMap::new();
-    let (mut last, mut longest) = (Moment::now(), Duration::ZERO);
     loop {
-        match stall.next(&Sample { longest }) {
-            Next::Look { after } => clock::pause(after).await,
-            Next::Cancel => return Overdue { victims: waiting.len(), longest },
-        }
-        let at = Moment::now();
-        longest = Duration::ZERO;
-        let Some(behind) = control.behind(&place.database, place.pid, Blocking::StrongOnRelations).await
-        else {
-            continue;
+        let (longest, at) = {
+            let seen = seen.borrow();
+            (seen.longest, seen.at)
         };
-        let ours = live.ledger().processes();
-        let mut now = HashMap::new();
-        for victim in &behind.victims {
-            if u32::try_from(victim.pid).is_ok_and(|pid| ours.contains(&pid)) {
-                continue;
-            }
-            let unseen = waiting.get(&victim.pid).copied().unwrap_or(last);
-            longest = longest.max(victim.waited.unwrap_or_else(|| unseen.elapsed()));
-            now.insert(victim.pid, unseen);
+        if let Next::Look { after } = stall.next(&Sample { longest }) {
+            clock::pause(after.saturating_sub(at.elapsed())).await;
         }
-        (waiting, last) = (now, at);
+        if let Some(overdue) = look(&seen, (&control, live), (place, &stall)).await {
+            return overdue;
+        }
+    }
+}
+
+impl Lease {
+    /// Whether others have waited for too long, where it is time to look: a session that never rests between its messages is watched
+    /// by none but itself.
+    pub async fn overdue(&self, (control, live): (&Control, &Live), place: &Place) -> Option<Overdue> {
+        let stall = Stall::new(self.policy.max_stall);
+        let (longest, at) = {
+            let seen = self.seen.borrow();
+            (seen.longest, seen.at)
+        };
+        match stall.next(&Sample { longest }) {
+            Next::Look { after } if at.elapsed() < after => None,
+            Next::Look { .. } | Next::Cancel => look(&self.seen, (control, live), (place, &stall)).await,
+        }
     }
 }
 

@@ -107,6 +107,9 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     let portal_text = take_string(&body).and_then(|(portal, _)| prepared.portal(portal));
     come_to_rest(desk.link, desk.scratch).await?;
     message::settle(desk.link).await?;
+    if lease::gives_way(desk).await? {
+        return lease::resume(desk).await;
+    }
     let total = crate::wire::frame::HEADER_BYTES + body.len();
     let expected = &desk.link.tracker.expected;
     if expected.is_skipping() || expected.is_copying_in() {

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::base::SqlState;
@@ -32,8 +33,30 @@ use super::worker_state::WorkerState;
 
 /// Notes on which terms a transaction holds strong locks, after a guarded statement in it.
 pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
-    let leased = case.policy.mode == Mode::Enforce && desk.link.tracker.holds_strong_lock();
-    *desk.lease = leased.then(|| Box::new(Lease::new(&case.session, &case.policy)));
+    if case.policy.mode != Mode::Enforce || !desk.link.tracker.holds_strong_lock() {
+        *desk.lease = None;
+        return;
+    }
+    match desk.lease.as_mut() {
+        Some(lease) => lease.again(&case.session, &case.policy),
+        None => *desk.lease = Some(Box::new(Lease::new(&case.session, &case.policy))),
+    }
+}
+
+/// Lets go of the locks before the client's next message, if others have waited for them for too long; the transaction is brought back
+/// for it. A session that never rests is looked at nowhere else.
+pub(super) async fn gives_way(desk: &mut Desk<'_>) -> Result<bool, Lost> {
+    let Surroundings { live, place, control, .. } = *desk.surroundings;
+    // Whoever ends the transaction lets go of them anyway.
+    let held = desk.link.tracker.holds_strong_lock()
+        && desk.link.tracker.is_idle_in_transaction()
+        && ends(desk.link).is_none();
+    let Some(lease) = desk.lease.as_ref().filter(|_| held && control.is_configured()) else {
+        return Ok(false);
+    };
+    let Some(overdue) = lease.overdue((control, live), place).await else { return Ok(false) };
+    over(desk, overdue).await?;
+    Ok(has_lapsed(desk))
 }
 
 /// The watch over a session's strong locks while its messages are relayed.
@@ -48,9 +71,10 @@ pub(super) fn watch<'a>(
     if !tracker.holds_strong_lock() {
         *lease = None;
     }
-    let max_stall = lease.as_ref().filter(|lease| lease.lapsed.is_none())?.policy.max_stall;
+    let lease = lease.as_ref().filter(|lease| lease.lapsed.is_none())?;
+    let (max_stall, seen) = (lease.policy.max_stall, Rc::clone(&lease.seen));
     let control = Some(state.control_now()).filter(|control| control.is_configured())?;
-    Some(Box::pin(lease::until_overdue((control, state.live()), place, max_stall)))
+    Some(Box::pin(lease::until_overdue(seen, (control, state.live()), place, max_stall)))
 }
 
 /// Whether others have waited for too long.

@@ -181,7 +181,8 @@ async fn act(
         match &case.judgement.decision {
             // It was never sent.
             Decision::Defer(deferral) if deferral.now.is_empty() => desk.link.tracker.answered_apart(),
-            Decision::Defer(_) => desk.link.tracker.lose_journal(Unfit::Answered),
+            // Its steps are noted one by one.
+            Decision::Defer(_) => {}
             _ => desk.link.tracker.ran(&frame),
         }
         lease::begin(desk, &case);

@@ -124,3 +124,56 @@ fn who_may_hold_them_keeps_them() {
     client.all(&["COMMIT"]);
     assert!(!stage.cluster.log().contains("pg_blocking_pids"), "row locks are nobody's business");
 }
+
+/// What is done in part now and in part later comes back, too, with what is queued.
+#[test]
+fn what_is_deferred_in_part_comes_back() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let before = [
+            "ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0)",
+            "ALTER TABLE orders ALTER note SET NOT NULL",
+            "CREATE INDEX later ON orders (customer)",
+        ];
+        let mut client = thinking(&stage, way, &before);
+        let committed = client.ask(way, "COMMIT");
+        assert_eq!(committed.tag(), "COMMIT", "{committed:?}");
+        assert_eq!(client.table(ADDED), "1");
+        assert_eq!(stage.indexes(), "later+");
+        let proved = "SELECT convalidated FROM pg_constraint WHERE conname = 'positive'";
+        assert_eq!(stage.now(proved), "t");
+        let nulls =
+            "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'";
+        assert_eq!(stage.now(nulls), "t");
+        client.all(&[
+            "ALTER TABLE orders DROP added, DROP CONSTRAINT positive, ALTER note DROP NOT NULL",
+            "DROP INDEX later",
+        ]);
+    }
+}
+
+/// A client that sends one statement right behind the other keeps nobody waiting either.
+#[test]
+fn who_never_rests_gives_way_too() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE other (id int)"]);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", ALTER]);
+        let mut reader = stage.straight();
+        reader.send(Way::Simple, "SELECT count(*) FROM orders");
+        let waits =
+            format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}", reader.pid());
+        stage.until(&waits);
+        let answered = format!("SELECT state = 'idle' FROM pg_stat_activity WHERE pid = {}", reader.pid());
+        let is_answered = (0..1000).any(|number| {
+            client.each(way, &[&format!("ALTER TABLE other ALTER id SET DEFAULT {number}")]);
+            stage.now(&answered) == "t"
+        });
+        assert!(is_answered, "the reader waited to the end");
+        reader.answer();
+        assert_eq!(client.ask(way, "COMMIT").tag(), "COMMIT");
+        assert_eq!(stage.now(ADDED), "1");
+        client.all(&["ALTER TABLE orders DROP added"]);
+    }
+}

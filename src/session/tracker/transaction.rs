@@ -10,9 +10,9 @@ use crate::session::repeat::{Repeat, Unfit};
 use crate::sql::triage;
 use crate::wire::Header;
 use crate::wire::client::Bind;
-use crate::wire::frame::take_string;
+use crate::wire::frame::{put, put_string, take_string};
 use crate::wire::kind::client;
-use crate::wire::server::Status;
+use crate::wire::server::{self, Status};
 
 use super::{Attention, Tracker};
 
@@ -30,6 +30,9 @@ impl Tracker {
     pub fn forwarded(&mut self, frame: &[u8]) {
         if let Ok(Some(header)) = Header::peek(frame) {
             let body = frame.get(crate::wire::frame::HEADER_BYTES..).unwrap_or_default();
+            if header.kind == client::EXECUTE {
+                self.execute(body);
+            }
             self.begin_journal(header, body, 0);
             self.sent(header.kind);
         }
@@ -39,6 +42,19 @@ impl Tracker {
     /// Notes a message that was run in its own place, so that it would be sent like any other.
     pub fn ran(&mut self, frame: &[u8]) {
         self.record(frame);
+    }
+
+    /// Notes a statement of ours that was run in the place of the client's message, whose own answer the client gets from us: sent once
+    /// more, it is a simple Query that is answered by this tag.
+    pub fn ran_instead(&mut self, sql: &[u8], tag: &str) {
+        let Some(journal) = &mut self.journal else { return };
+        let (mut sent, mut told) = (Vec::new(), Vec::new());
+        put(&mut sent, client::QUERY, |out| put_string(out, sql));
+        server::command_complete(&mut told, tag);
+        server::ready(&mut told, Status::InTransaction);
+        journal.sent(&sent);
+        journal.told(&told);
+        journal.shut_ear();
     }
 
     /// Notes that the client's message is answered by the proxy, and that the answer stands whatever becomes of the transaction:
