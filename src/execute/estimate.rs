@@ -141,7 +141,7 @@ fn without_explain(text: &[u8]) -> &[u8] {
         return text;
     }
     let lower = text.to_ascii_lowercase();
-    let words: [&[u8]; 7] = [b"update", b"delete", b"merge", b"insert", b"with", b"execute", b"create"];
+    let words: [&[u8]; 5] = [b"update", b"delete", b"merge", b"insert", b"with"];
     let at = |word: &[u8]| lower.windows(word.len()).position(|window| window == word);
     let start = words.into_iter().filter_map(at).min().unwrap_or(0);
     text.get(start..).unwrap_or(text)

@@ -58,9 +58,6 @@ impl Subject<'_> {
         match self.statement.tag {
             "UPDATE" | "DELETE" if own => {}
             "EXPLAIN" => return Err("it is explained while it runs as a whole.".to_owned()),
-            "EXECUTE" | "PREPARE" => {
-                return Err("it is prepared in SQL, so that its text is not known.".to_owned());
-            }
             "MERGE" => return Err("MERGE has no batches that together do the same.".to_owned()),
             _ => return Err("it writes in its WITH, and would do so with each batch.".to_owned()),
         }

@@ -17,7 +17,12 @@ pub fn goes_on(script: &Script) -> bool {
 
 /// Whether any statement of a message writes rows of which its text does not tell how many.
 pub fn may_write_many(script: &Script) -> bool {
-    script.statements.iter().any(|statement| statement.writes.iter().any(is_unbounded))
+    script.statements.iter().any(|statement| runs(statement) && statement.writes.iter().any(is_unbounded))
+}
+
+/// Whether it writes its rows now, and the planner can be asked about it.
+fn runs(statement: &Statement) -> bool {
+    matches!(statement.tag, "UPDATE" | "DELETE" | "MERGE" | "INSERT" | "SELECT" | "EXPLAIN")
 }
 
 /// Where the statements stand whose rows are to be estimated, given what is known of their tables.
@@ -27,7 +32,13 @@ pub fn suspects(script: &Script, facts: &Facts, policy: &Policy) -> Vec<Range<us
         let unbounded = statement.writes.iter().filter(|write| is_unbounded(write));
         unbounded.into_iter().any(|write| goes_on || may_be_many(write, facts, policy))
     };
-    script.statements.iter().filter(many).map(|statement| statement.span.clone()).collect()
+    script
+        .statements
+        .iter()
+        .filter(|statement| runs(statement))
+        .filter(many)
+        .map(|statement| statement.span.clone())
+        .collect()
 }
 
 /// Whether a message writes tables that only its session sees, or sees yet: what is found out of it is nothing for others.

@@ -19,7 +19,7 @@ use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
-const FOUND: [&str; 11] = [
+const FOUND: [&str; 12] = [
     // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
     "simple: BEGIN
     pipeline: SELECT count(*) FROM c
@@ -64,6 +64,10 @@ const FOUND: [&str; 11] = [
     "simple: BEGIN
     named: ALTER TABLE c ADD CONSTRAINT k UNIQUE (n) ;; ALTER INDEX i RENAME TO i
     again:",
+    // The planner was asked about what is only prepared.
+    "simple: BEGIN
+    pipeline: PREPARE q AS UPDATE p SET n = 4 WHERE id = 7 ;; CREATE TABLE a (id int)
+    simple: COMMIT",
 ];
 
 /// Hazards that refuse what the model wants to see done.
