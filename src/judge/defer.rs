@@ -11,9 +11,9 @@ use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::columns_in_name;
 use crate::effects::facts::{IndexFacts, Oid};
 use crate::hazard::{self, Finding, HazardSetting, Remedy, detach_partition_blocking};
-use crate::plan::{Deferral, Later, Pace, Plan, Sight};
+use crate::plan::{Deferral, Later, Pace, Pending, Plan, Sight};
 use crate::sql::form::{Action, Form, Index};
-use crate::sql::statement::{Kind, Lock, Readable, Script, Statement};
+use crate::sql::statement::{CreateIndex, Kind, Lock, Readable, Script, Statement};
 use crate::sql::{edit, parse};
 
 /// A message of more statements is not run one by one.
@@ -151,6 +151,17 @@ impl Case<'_> {
             last.is_some_and(|pending| pending.made.contains(name))
         };
         names.find(queued).cloned()
+    }
+
+    /// The name of an index that is made unless it exists, where it is queued: once that is committed it exists.
+    pub(super) fn is_queued_unless_exists(&self) -> Option<String> {
+        let [statement] = self.script.statements.as_slice() else { return None };
+        let Kind::CreateIndex(CreateIndex { unless_exists: Some(name), .. }) = &statement.kind else {
+            return None;
+        };
+        let named = |it: &&Pending| it.made.contains(&name.name) || it.gone.contains(&name.name);
+        let last = self.queued.iter().rev().find(named)?;
+        last.made.contains(&name.name).then(|| name.name.clone())
     }
 
     /// Names an index as Postgres would, so that it is known again.

@@ -12,7 +12,7 @@ use crate::hazard::{
     Finding, Remedy, create_index_blocking, different_index, opaque_ddl, several_alters, validate_under_lock,
     work_under_strong_lock,
 };
-use crate::plan::{Plan, Target};
+use crate::plan::{Deferral, Plan, Target};
 use crate::sql::Calls;
 use crate::sql::statement::{Kind, Opaque};
 
@@ -84,6 +84,12 @@ impl Case<'_> {
     pub(super) fn enforce(&self, seen: Seen, before: &Past, mut judgement: Judgement) -> Judgement {
         if let Some((plan, notice)) = self.unless_exists() {
             return self.over_existing(plan, notice, &seen.found, judgement);
+        }
+        if let Some(name) = self.is_queued_unless_exists() {
+            let nothing = Deferral { now: Vec::new(), later: Vec::new(), tag: "CREATE INDEX" };
+            judgement.notices.push(explain::there(&name));
+            let decision = Decision::Defer(Box::new(nothing));
+            return Judgement { decision, past: before.clone(), ..judgement };
         }
         let mut weighed = Weighed::new(self.may_lock(&seen));
         let Seen { found, targets, exposed, apart: beside, dependence, touched, .. } = seen;

@@ -19,7 +19,7 @@ use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
-const FOUND: [&str; 12] = [
+const FOUND: [&str; 13] = [
     // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
     "simple: BEGIN
     pipeline: SELECT count(*) FROM c
@@ -67,6 +67,11 @@ const FOUND: [&str; 12] = [
     // The planner was asked about what is only prepared.
     "simple: BEGIN
     pipeline: PREPARE q AS UPDATE p SET n = 4 WHERE id = 7 ;; CREATE TABLE a (id int)
+    simple: COMMIT",
+    // What is made unless it exists was queued behind what makes it.
+    "simple: BEGIN
+    simple: CREATE INDEX i ON a (n)
+    simple: CREATE INDEX IF NOT EXISTS i ON c (id)
     simple: COMMIT",
 ];
 
