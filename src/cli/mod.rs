@@ -67,7 +67,7 @@ enum Command {
     Status(operator::StatusArgs),
     /// Stop schema changes at once, until somebody thaws.
     ///
-    /// What would be felt is held or refused, as `operator.frozen_work` says. What is being carried out ends with the step that it is at, and is taken back. Ordinary traffic passes.
+    /// What would be felt is held or refused, as `operator.frozen_work` says. What is being carried out ends with the step that it is at, and is taken back; what goes in batches waits. Ordinary traffic passes.
     Freeze(operator::FreezeArgs),
     /// Change the pace of a statement of many rows while it runs.
     ///

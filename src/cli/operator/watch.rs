@@ -20,7 +20,7 @@ use crate::event::clock;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Letters of a bar.
-const BAR: usize = 30;
+const BAR: usize = 50;
 
 /// Shows what runs until somebody stops it.
 pub(super) fn watch(args: &StatusArgs) -> anyhow::Result<ExitCode> {
@@ -146,7 +146,7 @@ fn statement(out: &mut String, entry: &Value) {
         return;
     };
     let bar = bar(at(entry, "/progress/percent").as_u64());
-    let _ = writeln!(out, "  {}\n    {bar} {progress}", title(entry));
+    let _ = writeln!(out, "  {}\n    {bar}\n    {progress}", title(entry));
     for why in held_back(entry) {
         let _ = writeln!(out, "    held back: {why}");
     }
@@ -206,7 +206,8 @@ mod tests {
         lockkeeper on 127.0.0.1:6432, sessions: 2, FROZEN by ann: incident 7
           9 ALTER TABLE held by m on shop: since 2026-11-27 10:00:00 UTC
           7 UPDATE t running by m on shop
-            [###############---------------] 50 rows, 51 %, 5 rows/s, at 50 % of its speed, about 2 h left
+            [#########################-------------------------]
+            50 rows, 51 %, 5 rows/s, at 50 % of its speed, about 2 h left
             held back: it was paused by ann
           3 DELETE done by m on shop, 7 rows
         ");
