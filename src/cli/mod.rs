@@ -67,8 +67,16 @@ enum Command {
     Status(operator::StatusArgs),
     /// Stop schema changes at once, until somebody thaws.
     ///
-    /// What would be felt is held or refused, as `operator.frozen_work` says. What is being carried out ends with the step that it is at, and is taken back. Ordinary traffic passes.
+    /// What would be felt is held or refused, as `operator.frozen_work` says. What is being carried out ends with the step that it is at, and is taken back; what goes in batches waits. Ordinary traffic passes.
     Freeze(operator::FreezeArgs),
+    /// Change the pace of a statement of many rows while it runs.
+    ///
+    /// An `UPDATE` or `DELETE` that goes in batches: stop it, let it go on, faster, slower, or no faster than so many rows a second. What it waits for, `lockkeeper status` shows.
+    Bulk(operator::BulkArgs),
+    /// Cancel one statement that is held or runs.
+    ///
+    /// Its client gets an error, as after Ctrl-C. What was written in batches stays so, and can be gone on with.
+    Cancel(operator::CancelArgs),
     /// End a freeze; what was held goes on in the order of its arrival.
     Thaw(operator::ThawArgs),
     /// Ask whether a proxy answers, for health checks.
@@ -88,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => resume::run(&args),
         Command::Status(args) => operator::status(&args),
         Command::Freeze(args) => operator::freeze(&args),
+        Command::Bulk(args) => operator::bulk(&args),
+        Command::Cancel(args) => operator::cancel(&args),
         Command::Thaw(args) => operator::thaw(&args),
         Command::Ping(args) => ping::run(&args),
     };

@@ -224,7 +224,7 @@ section! {
 }
 
 section! {
-    /// What people may do while the proxy runs: `lockkeeper status`, `freeze`, `thaw`, and overrides.
+    /// What people may do while the proxy runs: `lockkeeper status`, `freeze`, `thaw`, `bulk`, `cancel`, and overrides.
     ["operator"] Operator {
         /// The directory of the control socket, `lockkeeper.<port>.sock` (with `reuse_port` also the process
         /// is in its name), which is the owner's only. Without it there is none, and

@@ -13,7 +13,7 @@ mod trouble;
 pub use clean::Clean;
 pub use process::{
     Accepting, ConfigurationRefused, ConfigurationReloaded, ControlSocket, FileLimitLow, Frozen, LoginAdvice,
-    NeedsRestart, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
+    NeedsRestart, Ordered, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
 pub use statement::{ClientLeft, Judged, LeaseOver, Overridden, PortalFreed, SessionBroken, StallCut, step};
 pub use task::{TaskBegun, TaskEnded, TaskWaits, TasksUnseen};

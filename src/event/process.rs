@@ -88,6 +88,27 @@ impl Thawed<'_> {
     }
 }
 
+/// Somebody has ordered something of a statement that runs.
+#[derive(Debug)]
+pub struct Ordered<'a> {
+    /// Its number.
+    pub id: u64,
+    /// What it is called.
+    pub statement: &'a str,
+    /// `pause`, `cancel`, ..
+    pub order: &'a str,
+    /// Who.
+    pub by: &'a str,
+}
+
+impl Ordered<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { id, order, .. } = self;
+        tracing::warn!(id, statement = %Clean(self.statement), order, by = %Clean(self.by), "ordered");
+    }
+}
+
 /// The process was told to stop.
 #[derive(Debug)]
 pub struct Stopping {

@@ -124,6 +124,14 @@ pub fn stopped(curb: &Curb) -> Notice {
     refusal(format!("stopped: {}", in_force(curb)), curb).hint(later(curb))
 }
 
+/// Why a statement does not go on with its next batch, as a clause.
+pub fn pausing(curb: &Curb) -> String {
+    match &curb.cause {
+        Cause::Peak { .. } => in_force(curb),
+        Cause::Freeze { reason, by } => format!("{} (by {by}: {reason})", in_force(curb)),
+    }
+}
+
 const OVERRIDE: &str =
     "Roles named in operator.override_roles may SET lockkeeper.override = 'ticket: why' to pass.";
 

@@ -22,7 +22,7 @@ pub mod setting;
 mod together;
 mod unless_exists;
 
-pub use curb::{still_held, stopped};
+pub use curb::{pausing, still_held, stopped};
 pub use decide::{decide, policy_for, review};
 pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry, Waits};
 pub use defer::can_be_told_apart;

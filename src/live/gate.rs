@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::effects::facts::Oid;
 use crate::judge::Mode;
-use crate::peak::{Cause, Curb, Force, InForce, Loads, Schedule, Treatment, Treatments};
+use crate::peak::{Cause, Curb, Force, InForce, Load, Loads, Schedule, Treatment, Treatments};
 
 /// The orders that hold, and those who wait.
 #[derive(Debug, Default)]
@@ -137,6 +137,15 @@ impl Gate {
         locked(&self.orders).freeze_curb(now).filter(|curb| curb.treatments.strong >= Treatment::Hold)
     }
 
+    /// What holds a statement back between two of its batches. It has begun, so that it waits where a new one would be refused.
+    pub fn pauses(&self, now: Timestamp, mode: Mode) -> Option<Curb> {
+        let mut loads = Loads::NONE;
+        loads.add(Load::Bulk);
+        let in_force = self.in_force(now, mode);
+        let (treatment, curb) = in_force.verdict(loads, false)?;
+        (treatment >= Treatment::Hold && curb.force == Force::Binding).then(|| curb.clone())
+    }
+
     /// Goes to the end of the line.
     pub fn line_up(&self, waiting: Waiting) -> Ticket<'_> {
         let mut line = locked(&self.line);
@@ -223,7 +232,7 @@ mod tests {
     use jiff::ToSpan as _;
 
     use super::*;
-    use crate::peak::{Load, Window};
+    use crate::peak::Window;
 
     fn monday(time: &str) -> Timestamp {
         format!("2026-11-23T{time}Z").parse().expect("a moment")
@@ -288,6 +297,20 @@ mod tests {
         gate.freeze(freeze.clone());
         assert_eq!(gate.thaw(noon), Some(freeze));
         assert_eq!(gate.frozen(noon), None);
+    }
+
+    #[test]
+    fn what_has_begun_waits_where_a_new_one_is_refused() {
+        let (noon, evening) = (monday("12:00:00"), monday("20:00:00"));
+        let pauses = |bulk, at, mode| gate(bulk).pauses(at, mode).is_some();
+        for bulk in [Treatment::Hold, Treatment::Refuse] {
+            assert!(pauses(bulk, noon, Mode::Enforce) && !pauses(bulk, evening, Mode::Enforce), "{bulk:?}");
+            assert!(!pauses(bulk, noon, Mode::Observe), "{bulk:?}");
+        }
+        assert!(!pauses(Treatment::Warn, noon, Mode::Enforce));
+        let frozen = Gate::default();
+        frozen.freeze(Freeze { reason: "r".into(), by: "b".into(), since: noon, until: None });
+        assert!(frozen.pauses(noon, Mode::Observe).is_some() && frozen.pauses(noon, Mode::Off).is_none());
     }
 
     #[test]

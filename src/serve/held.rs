@@ -82,6 +82,11 @@ impl<'a> Entry<'a> {
             self.end(State::Failed);
             return outcome.amended(shutting_down().detail.as_deref(), None);
         }
+        if let Some(by) = self.record.cancelled_by() {
+            self.end(State::Failed);
+            return outcome
+                .amended(Some(&format!("It was cancelled by {by}, who operates the proxy.")), None);
+        }
         let freeze = stopped.then(|| self.live.gate().stops(clock::wall())).flatten();
         self.end(State::Failed);
         match freeze {

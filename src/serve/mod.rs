@@ -21,6 +21,7 @@ pub mod listener;
 pub mod login;
 pub mod oversize;
 pub mod operate;
+pub mod orders;
 mod portal;
 mod queued;
 pub mod refuse;

@@ -1,4 +1,4 @@
-//! The control socket: people of this machine ask what is going on, freeze and thaw. One JSON object a line, each way.
+//! The control socket: people of this machine ask what is going on, freeze and thaw, and order what runs. One JSON object a line, each way.
 //!
 //! Only the owner of the process and root get in: by the mode of the file, and by what the kernel says of the peer.
 
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::event::{Frozen, Thawed, clock};
 use crate::live::gate::Freeze;
 
+use super::orders;
 use super::settings::Serving;
 use super::status::{self, Process};
 use super::unix_socket::{SocketFile, Taken};
@@ -159,7 +160,11 @@ impl Desk {
             "status" => Ok(json!({ "ok": status::report(&self.serving.live, &self.process, now) })),
             "freeze" => self.freeze(question, now).await,
             "thaw" => Ok(self.thaw(&text(question, "by"), now)),
-            other => Err(format!("there is nothing to ask by {other:?}: expected status, freeze or thaw")),
+            "order" => orders::order(question, &text(question, "by"), &self.serving),
+            "cancel" => orders::cancel(question, &text(question, "by"), &self.serving).await,
+            other => Err(format!(
+                "there is nothing to ask by {other:?}: expected status, freeze, thaw, order or cancel"
+            )),
         }
     }
 

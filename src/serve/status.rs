@@ -9,6 +9,7 @@ use crate::live::Live;
 use crate::live::gate::Freeze;
 use crate::live::ledger::{Entry, State, StepEntry};
 use crate::live::left_overs::LeftOver;
+use crate::pace::bulk::{Account, Effect, Hold};
 use crate::peak::{Schedule, Window};
 
 /// More statements that have not ended than these are only counted.
@@ -101,6 +102,26 @@ fn step(entry: &StepEntry) -> Value {
     })
 }
 
+/// How far a statement is that goes in batches, and what holds it back.
+fn progress(account: &Account) -> Value {
+    let hold = |hold: &Hold| {
+        json!({
+            "signal": hold.signal.word(),
+            "stops": hold.effect == Effect::Stops,
+            "words": hold.words,
+        })
+    };
+    json!({
+        "rows": account.progress.rows,
+        "percent": account.progress.percent,
+        "rows_per_second": account.progress.rows_per_second,
+        "rows_per_second_max": account.rows_per_second_max,
+        "seconds_left": account.progress.left.map(|left| left.as_secs()),
+        "speed_percent": account.speed_percent,
+        "held_back": account.holds.iter().map(hold).collect::<Vec<_>>(),
+    })
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -121,8 +142,12 @@ fn statement(entry: &Entry) -> Value {
         "steps": entry.step.map(|(_, of)| of),
         "begun_steps": entry.steps.iter().map(step).collect::<Vec<_>>(),
         "at": entry.at,
+        "paced": entry.paced,
+        "paused_by": entry.paused_by,
+        "progress": entry.account.as_ref().map(progress),
         "stall_at_most_ms": millis(entry.stall),
         "override": entry.overridden,
         "stopped": entry.stopped,
+        "cancelled_by": entry.cancelled_by,
     })
 }

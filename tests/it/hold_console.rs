@@ -164,7 +164,7 @@ fn what_is_wrong_is_said_precisely() {
         ("FREEZE 'x' CANCEL RUNNING FOR '2m'", "in this order"),
         ("THAW orders", "nothing stands behind THAW"),
         ("SHOW", "SHOW wants to know what"),
-        ("SHOW POOLS", "SHOW knows HELP, STATUS, STEPS, FREEZE and PEAK, not POOLS"),
+        ("SHOW POOLS", "SHOW knows HELP, STATUS, STEPS, BULK, FREEZE and PEAK, not POOLS"),
     ] {
         let ran = consoled.ann(&[command]);
         assert!(ran.code == 1 && ran.stderr.contains(told), "{command}: {}", ran.stderr);

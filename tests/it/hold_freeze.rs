@@ -3,73 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
 
-use tempfile::TempDir;
-
 use crate::support::eventually;
-use crate::support::programs::{Ran, run, without_variables};
+use crate::support::operated::{Operated, ask};
+use crate::support::programs::{run, without_variables};
 use crate::support::proxy::Setup;
 use crate::support::raw::Frame;
-use crate::support::stage::{Person, Stage, Way};
-
-/// A stage whose proxy has a control socket.
-struct Operated {
-    stage: Stage,
-    folder: TempDir,
-}
-
-impl Operated {
-    fn new() -> Self {
-        Self::with("", "")
-    }
-
-    /// With more keys of `[operator]`, and more sections.
-    fn with(keys: &str, more: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = format!(
-            "[operator]\nsocket_directory = {:?}\n{keys}\n{more}",
-            folder.path().display().to_string()
-        );
-        Self { stage: Stage::with(&config), folder }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join(format!("lockkeeper.{}.sock", self.stage.proxy.addr().port()))
-    }
-
-    fn run(&self, words: &[&str]) -> Ran {
-        ask(&self.folder, words)
-    }
-
-    /// A command that must succeed; what it prints.
-    fn tell(&self, words: &[&str]) -> String {
-        self.run(words).ok()
-    }
-
-    fn status(&self) -> serde_json::Value {
-        serde_json::from_str(&self.tell(&["status", "--format", "json"])).expect("JSON")
-    }
-
-    /// One line to the socket, and the answer.
-    fn line(&self, line: &[u8]) -> String {
-        let mut socket = UnixStream::connect(self.socket()).expect("it is served");
-        socket.write_all(line).expect("written");
-        socket.shutdown(std::net::Shutdown::Write).expect("shut down");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("an answer");
-        answer
-    }
-}
-
-fn ask(folder: &TempDir, words: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
-    command.args(words).arg("--socket").arg(folder.path());
-    without_variables(&mut command);
-    command.env("USER", "ann").env_remove("SUDO_USER");
-    run(command)
-}
+use crate::support::stage::{Person, Way};
 
 fn until_held(client: &mut Person) -> Frame {
     eventually("the word that it is held", || {

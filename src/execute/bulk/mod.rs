@@ -9,7 +9,7 @@ use crate::effects::facts::{Leaf, Oid, answer};
 use crate::event::clock::{self, Moment};
 use crate::judge;
 use crate::live::Stop;
-use crate::pace::bulk::{Alone, Batch, Controller, Next};
+use crate::pace::bulk::{Account, Alone, Batch, Controller, Effect, Hold, Next, Signal};
 use crate::plan::Bulk;
 use crate::plan::bulk::{Batches, Extent};
 use crate::upstream::Lost;
@@ -32,7 +32,7 @@ pub(super) async fn run(run: &mut Run<'_>, bulk: &Bulk) -> Result<Settled, Lost>
         Ok(course) => course,
         Err(outcome) => return Ok(Settled::Failed(outcome)),
     };
-    run.record.paced();
+    run.record.paced(&bulk.title());
     let mut unended = Unended { surroundings: run.surroundings, over: false };
     let mut work = Work::new(run, bulk, course);
     let ended = work.all(run).await?;
@@ -188,19 +188,31 @@ impl<'b> Work<'b> {
                 return Ok(Err(outcome));
             }
             self.look(run).await;
-            for order in run.record.orders() {
-                self.pace.order(order);
-            }
+            self.obey(run).await;
             let hours = hours(run);
             match self.pace.next(self.began.elapsed(), hours.as_deref()) {
                 Next::Batch { .. } => return Ok(Ok(())),
                 Next::Wait { time } => {
+                    if self.pace.is_stopped() {
+                        // Whoever is in the way of the next batch is waited for from then on.
+                        self.going = Moment::now();
+                    }
                     self.tell(run).await;
                     if let Err(failed) = sleep(run, time).await? {
                         return Ok(Err(Outcome::server_error(&failed, None, None)));
                     }
                 }
             }
+        }
+    }
+
+    /// Does what people have ordered, and tells the client who it was.
+    async fn obey(&mut self, run: &mut Run<'_>) {
+        for (by, order) in run.record.orders() {
+            self.pace.order(&by, &order);
+            let speed = self.pace.speed_percent();
+            let said = words::ordered(self.bulk, (&by, &order), (run.record.id(), speed));
+            tell(run.link, &[said]).await;
         }
     }
 
@@ -252,21 +264,24 @@ impl<'b> Work<'b> {
 
     /// Says how far it is: to whoever asks at once, to the client at intervals.
     async fn tell(&mut self, run: &mut Run<'_>) {
-        let words = self.words();
-        run.record.is_at(Some(words.clone()));
+        let account = self.account();
+        let words = words::progress(&account);
+        run.record.goes(account, words.clone());
         if self.told.elapsed() >= run.surroundings.progress_every {
             self.told = Moment::now();
-            tell(run.link, &[Notice::info(words)]).await;
+            tell(run.link, &[Notice::info(format!("{}: {words}", self.bulk.title()))]).await;
         }
     }
 
-    fn words(&self) -> String {
-        let progress = self.pace.progress(self.began.elapsed());
-        let held_up = self.held_up.map(|why| why.words().to_owned());
-        let holds = self.pace.holds().iter().map(|hold| hold.words.clone());
-        let holds: Vec<String> = held_up.into_iter().chain(holds).collect();
-        let why = if holds.is_empty() { String::new() } else { format!("; held back: {}", holds.join(", ")) };
-        format!("{}: {progress}{why}", self.bulk.title())
+    /// Who stands in the way of the batch that is tried is known better here than by the pace.
+    fn account(&self) -> Account {
+        let mut account = self.pace.account(self.began.elapsed());
+        if let Some(why) = self.held_up {
+            account.holds.retain(|hold| hold.signal != Signal::Waiting);
+            let words = why.words().to_owned();
+            account.holds.insert(0, Hold { signal: Signal::Waiting, effect: Effect::Shrinks, words });
+        }
+        account
     }
 
     /// Ends its task, and says what is done.
@@ -322,6 +337,6 @@ fn hours(run: &Run<'_>) -> Option<String> {
     if run.policy.override_for.is_some() {
         return None;
     }
-    let curb = run.surroundings.live.gate().stops(clock::wall())?;
-    Some(judge::stopped(&curb).message)
+    let curb = run.surroundings.live.gate().pauses(clock::wall(), run.policy.mode)?;
+    Some(judge::pausing(&curb))
 }

@@ -3,8 +3,39 @@
 use crate::base::{Notice, Severity, SqlState};
 use crate::execute::course::{Course, Own};
 use crate::execute::outcome::Outcome;
+use crate::pace::bulk::{Account, Order};
 use crate::plan::Bulk;
 use crate::upstream::call::Failed;
+
+/// How far it is, and what holds it back.
+pub(super) fn progress(account: &Account) -> String {
+    let holds: Vec<&str> = account.holds.iter().map(|hold| hold.words.as_str()).collect();
+    let why = if holds.is_empty() { String::new() } else { format!("; held back: {}", holds.join(", ")) };
+    format!("{}{why}", account.progress)
+}
+
+/// Somebody has ordered something of it; its number, and its speed since, in hundredths of its own.
+pub(super) fn ordered(bulk: &Bulk, (by, order): (&str, &Order), (id, speed): (u64, u64)) -> Notice {
+    let title = bulk.title();
+    match order {
+        Order::Pause => {
+            let goes_on = format!(
+                "It goes on by: lockkeeper bulk resume {id}. Ctrl-C ends it; what is written stays so."
+            );
+            Notice::info(format!("{title} was paused by {by}")).hint(goes_on)
+        }
+        Order::Resume => Notice::info(format!("{title} goes on, as {by} has ordered")),
+        Order::Faster(_) | Order::Slower(_) => {
+            Notice::info(format!("{title} goes at {speed} % of its own speed, as {by} has ordered"))
+        }
+        Order::RowsPerSecond(Some(most)) => {
+            Notice::info(format!("{title} changes no more than {most} rows a second, as {by} has ordered"))
+        }
+        Order::RowsPerSecond(None) => {
+            Notice::info(format!("{title} has no bound on rows a second any more, as {by} has ordered"))
+        }
+    }
+}
 
 /// A partition that was attached meanwhile is not as the others.
 pub(super) fn unfit(bulk: &Bulk, why: &str) -> Outcome {

@@ -26,7 +26,7 @@ mod tests;
 use std::time::Duration;
 
 pub use pressure::{Kind, Pressure, Sight, Standby};
-pub use progress::Progress;
+pub use progress::{Account, Progress};
 pub use settings::{Alone, Missing, Settings};
 pub use signal::{Effect, Hold, Signal};
 
@@ -70,6 +70,10 @@ pub struct Controller {
     way: Way,
     paused: Option<String>,
     speed: u64,
+    /// Who has changed the speed last, ..
+    speed_by: String,
+    /// .. and who the rows for each second; nobody has where the configuration says it.
+    rows_by: Option<String>,
     last: Option<Last>,
     looked: Option<Duration>,
     holds: Vec<Hold>,
@@ -117,10 +121,7 @@ pub enum Next {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// Stop between two batches.
-    Pause {
-        /// Who, in words that follow "by".
-        by: String,
-    },
+    Pause,
     /// Go on.
     Resume,
     /// So many times as fast: shorter pauses, and longer batches as far as `max_stall` allows.
@@ -129,6 +130,19 @@ pub enum Order {
     Slower(u32),
     /// No more rows in a second than these; with none, as many as may be.
     RowsPerSecond(Option<u64>),
+}
+
+impl Order {
+    /// The word for it, by which people give it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Faster(_) => "faster",
+            Self::Slower(_) => "slower",
+            Self::RowsPerSecond(_) => "rate",
+        }
+    }
 }
 
 impl Controller {
@@ -144,6 +158,8 @@ impl Controller {
             way: Way::default(),
             paused: None,
             speed: SPEED,
+            speed_by: String::new(),
+            rows_by: None,
             last: None,
             looked: None,
             holds: Vec::new(),
@@ -184,7 +200,8 @@ impl Controller {
         if let Some((most, allowed)) = allowed
             && allowed > ready
         {
-            let words = format!("no more than {most} rows a second are allowed");
+            let by = self.rows_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            let words = format!("no more than {most} rows a second are allowed{by}");
             holds.push(Hold::new(Signal::RowsPerSecond, Effect::Until(allowed), words));
         }
         holds.sort_by_key(|hold| hold.effect != Effect::Stops);
@@ -218,14 +235,35 @@ impl Controller {
         self.last = Some(Last { ended: at, took, others_waited: Duration::ZERO, held_up: true });
     }
 
-    /// Takes an order of somebody.
-    pub fn order(&mut self, order: Order) {
-        match order {
-            Order::Pause { by } => self.paused = Some(by),
+    /// Takes an order of somebody, whose name follows "by".
+    pub fn order(&mut self, by: &str, order: &Order) {
+        match *order {
+            Order::Pause => self.paused = Some(by.to_owned()),
             Order::Resume => self.paused = None,
-            Order::Faster(times) => self.set_speed(self.speed.saturating_mul(times.max(1).into())),
-            Order::Slower(times) => self.set_speed(self.speed / u64::from(times.max(1))),
-            Order::RowsPerSecond(most) => self.set_rows_per_second(most.map(|most| most.max(1))),
+            Order::Faster(times) => self.set_speed(by, self.speed.saturating_mul(times.max(1).into())),
+            Order::Slower(times) => self.set_speed(by, self.speed / u64::from(times.max(1))),
+            Order::RowsPerSecond(most) => {
+                self.rows_by = Some(by.to_owned());
+                self.set_rows_per_second(most.map(|most| most.max(1)));
+            }
+        }
+    }
+
+    /// Whether nothing goes on until something is gone that is no fault of its own.
+    pub fn is_stopped(&self) -> bool {
+        self.holds.iter().any(|hold| hold.effect == Effect::Stops)
+    }
+
+    /// How far it is, how fast it goes, and why not faster.
+    pub fn account(&self, at: Duration) -> Account {
+        let progress = self.progress(at);
+        // Nobody knows when what stops it is gone.
+        let left = progress.left.filter(|_| !self.is_stopped());
+        Account {
+            progress: Progress { left, ..progress },
+            holds: self.holds.clone(),
+            speed_percent: self.speed_percent(),
+            rows_per_second_max: self.settings.rows_per_second,
         }
     }
 
@@ -261,7 +299,8 @@ impl Controller {
         self.speed / 10
     }
 
-    fn set_speed(&mut self, speed: u64) {
+    fn set_speed(&mut self, by: &str, speed: u64) {
+        by.clone_into(&mut self.speed_by);
         self.speed = speed.clamp(*SPEEDS.start(), *SPEEDS.end());
     }
 
@@ -308,7 +347,8 @@ impl Controller {
         let paused =
             paused.map(|by| Hold::new(Signal::Order, Effect::Stops, format!("it was paused by {by}")));
         let slower = (self.speed < SPEED).then(|| {
-            let words = format!("it was told to go at {} % of its speed", self.speed_percent());
+            let words =
+                format!("it was told by {} to go at {} % of its speed", self.speed_by, self.speed_percent());
             Hold::new(Signal::Order, Effect::Slows(0), words)
         });
         paused.into_iter().chain(slower)

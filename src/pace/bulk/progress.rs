@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::quota;
+use super::signal::Hold;
 use crate::pace::blocker;
 
 /// How fast it goes is told by so much of the past, pauses and all.
@@ -23,6 +24,28 @@ pub struct Progress {
     pub rows_per_second: u64,
     /// The time that is left, at the speed of late; none while nothing goes on.
     pub left: Option<Duration>,
+}
+
+/// What a bulk statement is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// How far it is.
+    pub progress: Progress,
+    /// What holds it back, what stops it first.
+    pub holds: Vec<Hold>,
+    /// Its speed in hundredths of the ordinary one, as people have ordered it.
+    pub speed_percent: u64,
+    /// No more rows are changed in a second, by configuration or order.
+    pub rows_per_second_max: Option<u64>,
+}
+
+impl Account {
+    /// What is left of it at its end: the rows.
+    #[must_use]
+    pub fn ended(self) -> Self {
+        let progress = Progress { percent: None, left: None, ..self.progress };
+        Self { progress, holds: Vec::new(), ..self }
+    }
 }
 
 impl std::fmt::Display for Progress {

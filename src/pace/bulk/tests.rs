@@ -88,22 +88,22 @@ fn people_pause_it_and_set_its_speed() {
     };
     rows_in_10_s(&mut pace);
     let ordinary = rows_in_10_s(&mut pace);
-    pace.order(Order::Slower(4));
+    pace.order("ann", &Order::Slower(4));
     let slower = rows_in_10_s(&mut pace);
     assert!((slower * 3..slower * 5).contains(&ordinary), "{ordinary} {slower}");
-    assert_eq!(said(&pace), "order Slows(0): it was told to go at 25 % of its speed");
-    pace.order(Order::Pause { by: "ann".into() });
+    assert_eq!(said(&pace), "order Slows(0): it was told by ann to go at 25 % of its speed");
+    pace.order("ann", &Order::Pause);
     assert_eq!(rows_in_10_s(&mut pace), 0);
-    pace.order(Order::Resume);
-    pace.order(Order::Faster(4));
+    pace.order("ann", &Order::Resume);
+    pace.order("ann", &Order::Faster(4));
     let again = rows_in_10_s(&mut pace);
     assert!(again.abs_diff(ordinary) < ordinary / 10, "{again} {ordinary}");
-    pace.order(Order::Faster(2));
+    pace.order("ann", &Order::Faster(2));
     assert!(rows_in_10_s(&mut pace) > ordinary * 105 / 100);
-    pace.order(Order::RowsPerSecond(Some(70)));
+    pace.order("ann", &Order::RowsPerSecond(Some(70)));
     assert!((600..=800).contains(&rows_in_10_s(&mut pace)));
-    assert!(said(&pace).contains("no more than 70 rows a second are allowed"));
-    pace.order(Order::RowsPerSecond(None));
+    assert!(said(&pace).contains("no more than 70 rows a second are allowed by ann"));
+    pace.order("ann", &Order::RowsPerSecond(None));
     assert!(rows_in_10_s(&mut pace) > ordinary / 2);
 }
 
@@ -195,15 +195,15 @@ fn every_signal_has_its_words() {
     pace.see(s(0), Some(pressure(100 << 30, 7)));
     pace.see(s(1), Some(pressure((100 << 30) + (80 << 20), 8)));
     pace.done(s(1), &Batch { visited: 900, changed: 900, took: ms(80), others_waited: ms(70) });
-    pace.order(Order::Slower(2));
-    pace.order(Order::Pause { by: "ann".into() });
+    pace.order("ann", &Order::Slower(2));
+    pace.order("ann", &Order::Pause);
     assert_eq!(pace.next(s(1), Some("peak hours until 20:00")), Next::Wait { time: LOOK_EVERY });
     insta::assert_snapshot!(said(&pace), @r#"
     order Stops: it was paused by ann
     hours Stops: peak hours until 20:00
     replay_lag Stops: standby "delayed" is 12 s behind (max 5 s)
     replay_bytes Stops: standby "far" is 3 GB of WAL behind (max 1 GB)
-    order Slows(0): it was told to go at 50 % of its speed
+    order Slows(0): it was told by ann to go at 50 % of its speed
     replay_lag Slows(250): standby "near" is 3.0 s behind (max 5 s)
     active Slows(6250): 40 sessions are at work (max 16 on 8 cores)
     wal Until(1.6s): WAL is written at 80 MB/s (max 50 MB/s)

@@ -1,6 +1,7 @@
 //! What may be said in the console.
 
 use crate::base::{Notice, Period, SqlState};
+use crate::pace::bulk::Order;
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) enum Command {
     ShownFreeze,
     /// `SHOW PEAK`
     Peak,
+    /// `SHOW BULK`
+    Bulk,
     /// `FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING]`
     Freeze {
         /// Why.
@@ -26,6 +29,18 @@ pub(super) enum Command {
     },
     /// `THAW`
     Thaw,
+    /// `PAUSE 7`, `RATE 7 '5000'`, ..
+    Order {
+        /// The number of the statement.
+        id: u64,
+        /// What it is to do.
+        order: Order,
+    },
+    /// `CANCEL 7`
+    Cancel {
+        /// The number of the statement.
+        id: u64,
+    },
 }
 
 /// What a freeze does to what runs.
@@ -38,13 +53,20 @@ pub(super) enum Running {
 }
 
 /// Every command with what it does.
-pub(super) const HELP: [(&str, &str); 7] = [
+pub(super) const HELP: [(&str, &str); 14] = [
     ("SHOW STATUS", "what is held, what runs, and what has run"),
     ("SHOW STEPS", "the steps of what runs and has run, with the longest stall of each"),
     ("SHOW FREEZE", "the freeze, if there is one"),
+    ("SHOW BULK", "what goes in batches: how far it is, how fast, and what holds it back"),
     ("SHOW PEAK", "the windows that are open, and the next one"),
     ("FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING]", "hold schema changes back at once"),
     ("THAW", "end the freeze"),
+    ("PAUSE 7", "stop statement 7 between two of its batches"),
+    ("RESUME 7", "let it go on"),
+    ("FASTER 7 [4]", "let it go twice, or four times, as fast"),
+    ("SLOWER 7 [4]", "the same for slower"),
+    ("RATE 7 '5000'", "let it change no more than 5000 rows a second; 'off' lifts that"),
+    ("CANCEL 7", "end statement 7, in batches or not"),
     ("SHOW HELP", "this list"),
 ];
 
@@ -88,10 +110,11 @@ fn command(tokens: &[Token]) -> Result<Command, Notice> {
         ["SHOW", "STEPS"] => Command::Steps,
         ["SHOW", "FREEZE"] => Command::ShownFreeze,
         ["SHOW", "PEAK"] => Command::Peak,
-        ["SHOW"] => return Err(wrong("SHOW wants to know what: HELP, STATUS, STEPS, FREEZE or PEAK")),
+        ["SHOW", "BULK"] => Command::Bulk,
+        ["SHOW"] => return Err(wrong("SHOW wants to know what: HELP, STATUS, STEPS, BULK, FREEZE or PEAK")),
         ["SHOW", other, ..] => {
             return Err(wrong(&format!(
-                "SHOW knows HELP, STATUS, STEPS, FREEZE and PEAK, not {}",
+                "SHOW knows HELP, STATUS, STEPS, BULK, FREEZE and PEAK, not {}",
                 quoted(other)
             )));
         }
@@ -100,8 +123,64 @@ fn command(tokens: &[Token]) -> Result<Command, Notice> {
             return Err(wrong("nothing stands behind THAW: it ends the one freeze that there is"));
         }
         ["FREEZE", rest @ ..] => freeze(rest, texts)?,
+        ["CANCEL", rest @ ..] => Command::Cancel { id: only_id("CANCEL", rest)? },
+        [verb @ ("PAUSE" | "RESUME" | "FASTER" | "SLOWER" | "RATE"), rest @ ..] => order(verb, rest, texts)?,
         _ => return Err(wrong("the console does not know this command")),
     })
+}
+
+/// Reads what stands behind the word for an order: the number of a statement, and for some a value, in quotes or without.
+fn order(verb: &str, rest: &[&str], mut texts: impl Iterator<Item = String>) -> Result<Command, Notice> {
+    let texts = texts.next().map(|text| text.trim().to_uppercase());
+    let (id, value) = match rest {
+        [id, "'"] => (*id, texts.as_deref()),
+        [id, value] => (*id, Some(*value)),
+        _ => (only(verb, rest)?, None),
+    };
+    let times = || match value {
+        None => Ok(2),
+        Some(value) => value.parse::<u32>().ok().filter(|times| (1..=100).contains(times)).ok_or_else(|| {
+            wrong(&format!("behind the number of the statement {verb} takes how many times: {verb} 7 4"))
+        }),
+    };
+    let order = match (verb, value) {
+        ("PAUSE", None) => Order::Pause,
+        ("RESUME", None) => Order::Resume,
+        ("FASTER", _) => Order::Faster(times()?),
+        ("SLOWER", _) => Order::Slower(times()?),
+        ("RATE", Some("OFF")) => Order::RowsPerSecond(None),
+        ("RATE", Some(value)) => match value.parse() {
+            Ok(rows @ 1..) => Order::RowsPerSecond(Some(rows)),
+            _ => return Err(wrong(RATE)),
+        },
+        ("RATE", None) => return Err(wrong(RATE)),
+        _ => {
+            return Err(wrong(&format!("{verb} takes the number of a statement and nothing else: {verb} 7")));
+        }
+    };
+    Ok(Command::Order { id: read_id(verb, id)?, order })
+}
+
+const RATE: &str = "RATE takes the number of a statement and how many rows a second it may change: RATE 7 '5000', or RATE 7 'off'";
+
+fn only_id(verb: &str, rest: &[&str]) -> Result<u64, Notice> {
+    read_id(verb, only(verb, rest)?)
+}
+
+/// The one word that stands there.
+fn only<'a>(verb: &str, rest: &[&'a str]) -> Result<&'a str, Notice> {
+    match rest {
+        [id] => Ok(id),
+        _ => Err(no_id(verb)),
+    }
+}
+
+fn read_id(verb: &str, id: &str) -> Result<u64, Notice> {
+    id.parse().map_err(|_| no_id(verb))
+}
+
+fn no_id(verb: &str) -> Notice {
+    wrong(&format!("{verb} takes the number of a statement, which SHOW STATUS tells: {verb} 7"))
 }
 
 /// Reads what stands behind FREEZE: words, `'` for a text, and the texts.
@@ -143,7 +222,7 @@ fn freeze(rest: &[&str], mut texts: impl Iterator<Item = String>) -> Result<Comm
 
 fn wrong(what: &str) -> Notice {
     Notice::error(SqlState::SYNTAX_ERROR, what)
-        .hint("SHOW HELP lists what there is: SHOW STATUS, SHOW STEPS, SHOW FREEZE, SHOW PEAK, FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING], THAW.")
+        .hint("SHOW HELP lists what there is: SHOW STATUS, SHOW STEPS, SHOW BULK, SHOW FREEZE, SHOW PEAK, FREEZE 'reason' [FOR '2h'] [CANCEL RUNNING], THAW, PAUSE, RESUME, FASTER, SLOWER, RATE, CANCEL.")
 }
 
 /// What is shown of a word that is not known: a short beginning.
@@ -193,12 +272,23 @@ mod tests {
             time,
             running,
         };
+        let order = |order| Command::Order { id: 7, order };
         for (text, command) in [
             ("show Status;", Command::Status),
             (" SHOW  FREEZE ; ", Command::ShownFreeze),
             ("SHOW PEAK", Command::Peak),
             ("show steps", Command::Steps),
             ("thaw", Command::Thaw),
+            ("show bulk", Command::Bulk),
+            ("pause 7", order(Order::Pause)),
+            ("RESUME 7;", order(Order::Resume)),
+            ("faster 7", order(Order::Faster(2))),
+            ("slower 7 '4'", order(Order::Slower(4))),
+            ("RATE 7 5000", order(Order::RowsPerSecond(Some(5000)))),
+            ("RATE 7 '5000'", order(Order::RowsPerSecond(Some(5000)))),
+            ("rate 7 off", order(Order::RowsPerSecond(None))),
+            ("rate 7'off'", order(Order::RowsPerSecond(None))),
+            ("CANCEL 7", Command::Cancel { id: 7 }),
             ("freeze 'it''s on fire'", freeze("it's on fire", None, Running::EndsItsStep)),
             ("FREEZE 'x' for '2h'", freeze("x", Some(Period::hours(2)), Running::EndsItsStep)),
             ("FREEZE'x'FOR'90s'CANCEL RUNNING", freeze("x", Some(Period::seconds(90)), Running::Cancelled)),
@@ -219,6 +309,17 @@ mod tests {
             "THAW; FREEZE",
             "SHOW",
             "SHOW 'x'",
+            "PAUSE",
+            "PAUSE '7'",
+            "PAUSE 7 8",
+            "RESUME all",
+            "FASTER 7 0",
+            "SLOWER 7 1000",
+            "RATE 7",
+            "RATE 7 0",
+            "RATE 7 'many'",
+            "CANCEL",
+            "CANCEL 7 8",
             "é",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -1,5 +1,5 @@
 //! The console: psql on the database `lockkeeper` speaks to the proxy itself. Users of its own log in by SCRAM-SHA-256; it takes
-//! simple queries and knows `SHOW`, `FREEZE` and `THAW`.
+//! simple queries and knows `SHOW`, `FREEZE`, `THAW`, and orders for what runs.
 //!
 //! It needs no server, and takes no seat of a session: it is there when everything else is full or broken.
 
@@ -9,6 +9,7 @@ mod table;
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::base::{Notice, SqlState};
@@ -23,6 +24,7 @@ use crate::wire::{Frame, frame, notice};
 use super::greet::Greeted;
 use super::login::VerifierSource;
 use super::operate::Desk;
+use super::orders;
 use super::refuse::{close, refuse};
 use super::settings::{Ready, Serving};
 use super::status::Process;
@@ -196,36 +198,63 @@ async fn answer(text: &str, desk: &Desk, user: &str, out: &mut Vec<u8>) {
     };
     for command in commands {
         match carry_out(&command, desk, user).await {
-            Ok((table, tag)) => {
+            Ok(Done { table, said, tag }) => {
                 if let Some(table) = table {
                     table.encode(out);
                 }
-                server::command_complete(out, tag);
+                if let Some(said) = said {
+                    notice::encode(&Notice::info(said), out);
+                }
+                server::command_complete(out, &tag);
             }
             Err(why) => return notice::encode(&why, out),
         }
     }
 }
 
-type Done = Result<(Option<table::Table>, &'static str), Notice>;
+/// What has come of a command.
+struct Done {
+    table: Option<table::Table>,
+    said: Option<String>,
+    tag: String,
+}
 
-async fn carry_out(command: &Command, desk: &Desk, user: &str) -> Done {
+impl Done {
+    fn shown(table: table::Table) -> Self {
+        Self { table: Some(table), ..Self::with("SHOW") }
+    }
+
+    fn with(tag: &str) -> Self {
+        Self { table: None, said: None, tag: tag.to_owned() }
+    }
+
+    /// What the answer to an order says.
+    fn said(tag: &str, answer: &Value) -> Self {
+        let said = answer.pointer("/ok/said").and_then(Value::as_str).map(str::to_owned);
+        Self { said, ..Self::with(tag) }
+    }
+}
+
+async fn carry_out(command: &Command, desk: &Desk, user: &str) -> Result<Done, Notice> {
     let ask = |question| async move {
         let answer = desk.answer(&question).await;
         answer.map_err(|why| Notice::error(SqlState::INVALID_PARAMETER_VALUE, why))
     };
+    let status = || ask(json!({ "ask": "status" }));
     Ok(match command {
-        Command::Help => (Some(table::help()), "SHOW"),
-        Command::Steps => (Some(table::steps(&ask(serde_json::json!({ "ask": "status" })).await?)), "SHOW"),
-        Command::Status => {
-            (Some(table::statements(&ask(serde_json::json!({ "ask": "status" })).await?)), "SHOW")
+        Command::Help => Done::shown(table::help()),
+        Command::Steps => Done::shown(table::steps(&status().await?)),
+        Command::Status => Done::shown(table::statements(&status().await?)),
+        Command::Bulk => Done::shown(table::bulk(&status().await?)),
+        Command::ShownFreeze => Done::shown(table::freeze(&status().await?)),
+        Command::Peak => Done::shown(table::peak(&status().await?)),
+        Command::Order { id, order } => {
+            let answer = ask(orders::question(*id, order, user)).await?;
+            Done::said(&order.word().to_uppercase(), &answer)
         }
-        Command::ShownFreeze => {
-            (Some(table::freeze(&ask(serde_json::json!({ "ask": "status" })).await?)), "SHOW")
-        }
-        Command::Peak => (Some(table::peak(&ask(serde_json::json!({ "ask": "status" })).await?)), "SHOW"),
+        Command::Cancel { id } => Done::said("CANCEL", &ask(orders::cancel_question(*id, user)).await?),
         Command::Freeze { reason, time, running } => {
-            let question = serde_json::json!({
+            let question = json!({
                 "ask": "freeze",
                 "reason": reason,
                 "for_ms": time.map(|time| u64::try_from(time.duration().as_millis()).unwrap_or(u64::MAX)),
@@ -233,11 +262,11 @@ async fn carry_out(command: &Command, desk: &Desk, user: &str) -> Done {
                 "by": user,
             });
             ask(question).await?;
-            (None, "FREEZE")
+            Done::with("FREEZE")
         }
         Command::Thaw => {
-            ask(serde_json::json!({ "ask": "thaw", "by": user })).await?;
-            (None, "THAW")
+            ask(json!({ "ask": "thaw", "by": user })).await?;
+            Done::with("THAW")
         }
     })
 }

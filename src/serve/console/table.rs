@@ -90,6 +90,35 @@ pub(super) fn steps(status: &Value) -> Table {
     Table { columns: &COLUMNS, rows: rows.collect() }
 }
 
+/// What goes in batches.
+pub(super) fn bulk(status: &Value) -> Table {
+    const COLUMNS: [&str; 11] = [
+        "id",
+        "statement",
+        "user",
+        "database",
+        "rows",
+        "percent",
+        "rows_per_second",
+        "rows_per_second_max",
+        "speed_percent",
+        "seconds_left",
+        "held_back",
+    ];
+    let running = at(status, "running").as_array().cloned().unwrap_or_default();
+    let row = |entry: &Value| {
+        let progress = entry.get("progress").filter(|progress| !progress.is_null())?;
+        let holds = progress.get("held_back").and_then(Value::as_array).cloned().unwrap_or_default();
+        let words: Vec<&str> =
+            holds.iter().filter_map(|hold| hold.get("words").and_then(Value::as_str)).collect();
+        let known = fields(entry, COLUMNS.get(..4).unwrap_or_default()).into_iter();
+        let measured = fields(progress, COLUMNS.get(4..10).unwrap_or_default());
+        let why = Some(words.join(", ").replace('\0', "")).filter(|words| !words.is_empty());
+        Some(known.chain(measured).chain([why]).collect())
+    };
+    Table { columns: &COLUMNS, rows: running.iter().filter_map(row).collect() }
+}
+
 /// The freeze, if there is one.
 pub(super) fn freeze(status: &Value) -> Table {
     const COLUMNS: [&str; 4] = ["reason", "by", "since", "until"];

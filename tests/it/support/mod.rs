@@ -4,6 +4,7 @@
 
 pub(crate) mod application;
 pub(crate) mod certificates;
+pub(crate) mod operated;
 pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod raw;

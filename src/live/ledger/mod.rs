@@ -2,17 +2,19 @@
 //!
 //! It holds what statements are called and whom they concern, never their text: a text may hold what is nobody's business.
 
+mod entry;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Cancel;
 use crate::base::LockMode;
-use crate::event::clock::Moment;
-use crate::pace::bulk::Order;
+use crate::pace::bulk::{Account, Order};
 use crate::plan::WayOut;
+
+pub use entry::{Entry, Reach, State, StepEntry, Whose};
 
 /// So many that have ended are remembered.
 pub const RECENT_MAX: usize = 100;
@@ -30,148 +32,38 @@ pub struct Ledger {
 struct Book {
     next: u64,
     open: BTreeMap<u64, (Entry, Reach)>,
-    /// What people have ordered of statements that are carried out in batches.
-    orders: BTreeMap<u64, Vec<Order>>,
+    /// What people have ordered of statements that are carried out in batches, and who it was.
+    orders: BTreeMap<u64, Vec<(String, Order)>>,
     ended: VecDeque<Entry>,
 }
 
-/// Whose statement it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Whose {
-    /// The session's user.
-    pub user: String,
-    /// Its database.
-    pub database: String,
-    /// What its client calls itself.
-    pub application_name: String,
-    /// Its server process.
-    pub pid: u32,
+fn short(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
-/// How somebody else can cancel it.
-#[derive(Clone, Default)]
-pub struct Reach {
-    /// The session's flag.
-    pub cancel: Option<Arc<Cancel>>,
-    /// The upstream host.
-    pub host: usize,
-    /// The whole `CancelRequest`; empty when the server gave no key.
-    pub packet: Vec<u8>,
-}
-
-impl std::fmt::Debug for Reach {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The packet is a secret.
-        f.debug_struct("Reach").field("host", &self.host).finish_non_exhaustive()
-    }
-}
-
-/// What a statement is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is being carried out.
-    Running,
-    /// It runs as sent, and is cancelled if others wait behind it.
-    Watched,
-    /// Peak hours or a freeze hold it.
-    Held,
-    /// It was sent on as it is; how it ends is between client and server.
-    Passed,
-    /// It has done what it should.
-    Done,
-    /// The client has got an error.
-    Failed,
-    /// Its session ended before it.
-    Lost,
-}
-
-impl State {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Watched => "watched",
-            Self::Held => "held",
-            Self::Passed => "passed",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Lost => "lost",
-        }
-    }
-}
-
-/// One step of a statement that is carried out in another way.
+/// Why an order changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepEntry {
-    /// `CREATE INDEX`
-    pub what: String,
-    /// The strongest lock that it takes.
-    pub lock: LockMode,
-    /// Running, done, failed or lost.
-    pub state: State,
-    /// It was done, and then undone.
-    pub taken_back: bool,
-    /// How long it took, waiting included; `None` while it runs.
-    pub took: Option<Duration>,
-    /// The longest that anybody can have waited for it, as far as is known.
-    pub stall: Duration,
-    began: Moment,
-}
-
-impl StepEntry {
-    fn new(what: &str, lock: LockMode) -> Self {
-        Self {
-            what: what.to_owned(),
-            lock,
-            state: State::Running,
-            taken_back: false,
-            took: None,
-            stall: Duration::ZERO,
-            began: Moment::now(),
-        }
-    }
-
-    fn end(&mut self, state: State) {
-        if self.took.is_none() {
-            (self.state, self.took) = (state, Some(self.began.elapsed()));
-        }
-    }
-}
-
-/// One statement.
-#[expect(clippy::struct_excessive_bools, reason = "what is said of it, independent of each other")]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Counted from 1.
-    pub id: u64,
-    /// `ALTER TABLE`
-    pub what: String,
-    /// Whose it is.
-    pub whose: Whose,
-    /// Hazards found in it.
-    pub hazards: Vec<&'static str>,
-    /// What it is at.
-    pub state: State,
-    /// When it came.
-    pub began: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// The step that is being done, counted from 1, and of how many.
-    pub step: Option<(usize, usize)>,
-    /// The steps that were begun, in that order.
-    pub steps: Vec<StepEntry>,
-    /// What is to be done if its plan is cut off; `None` while it has done nothing.
-    pub way_out: Option<WayOut>,
-    /// What it waits for, or how far its step is.
-    pub at: Option<String>,
-    /// The longest that anybody can have waited for it, as far as is known.
-    pub stall: Duration,
-    /// Why it passed peak hours or a freeze.
-    pub overridden: Option<String>,
-    /// A freeze has cancelled it, or somebody else.
-    pub stopped: bool,
-    /// It is carried out in batches, so that it takes orders.
-    pub paced: bool,
+pub enum Unheard {
+    /// No statement has this number, as far as is remembered.
+    Unknown,
+    /// It has ended.
+    Ended {
+        /// What it is called.
+        what: String,
+        /// How it ended.
+        state: State,
+    },
+    /// It is not carried out in batches, or not yet.
+    NotPaced {
+        /// What it is called.
+        what: String,
+        /// What it is at.
+        state: State,
+    },
+    /// It was paused before, by that one.
+    PausedBy(String),
+    /// It cannot be resumed, since nobody has paused it.
+    NotPaused,
 }
 
 /// One open entry; dropping it without an end means that its session ended first.
@@ -193,7 +85,6 @@ impl Ledger {
         let mut book = self.book();
         book.next += 1;
         let id = book.next;
-        let short = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
         let whose = Whose {
             user: short(&whose.user),
             database: short(&whose.database),
@@ -215,7 +106,10 @@ impl Ledger {
             stall: Duration::ZERO,
             overridden: None,
             stopped: false,
+            cancelled_by: None,
             paced: false,
+            paused_by: None,
+            account: None,
         };
         book.open.insert(id, (entry, reach));
         Record { ledger: self, id }
@@ -255,29 +149,51 @@ impl Ledger {
         running.map(stop).collect()
     }
 
-    /// Orders something of a statement that is carried out in batches; false where there is none of that number.
-    pub fn order(&self, id: u64, order: Order) -> bool {
+    /// Orders something of a statement that is carried out in batches; what it is called.
+    pub fn order(&self, id: u64, by: &str, order: Order) -> Result<String, Unheard> {
         let mut book = self.book();
-        let there = book.open.get(&id).is_some_and(|(entry, _)| entry.state == State::Running && entry.paced);
-        if there {
-            book.orders.entry(id).or_default().push(order);
+        let Some((entry, _)) = book.open.get_mut(&id) else { return Err(book.gone(id)) };
+        if entry.state != State::Running || !entry.paced {
+            return Err(Unheard::NotPaced { what: entry.what.clone(), state: entry.state });
         }
-        there
+        match order {
+            Order::Pause => {
+                if let Some(by) = &entry.paused_by {
+                    return Err(Unheard::PausedBy(by.clone()));
+                }
+                entry.paused_by = Some(by.to_owned());
+            }
+            Order::Resume if entry.paused_by.take().is_none() => return Err(Unheard::NotPaused),
+            Order::Resume | Order::Faster(_) | Order::Slower(_) | Order::RowsPerSecond(_) => {}
+        }
+        let what = entry.what.clone();
+        book.orders.entry(id).or_default().push((by.to_owned(), order));
+        Ok(what)
     }
 
-    /// Cancels one statement: whoever asks sends the cancel request that is returned, with its host.
-    pub fn cancel(&self, id: u64) -> Option<(usize, Vec<u8>)> {
+    /// Cancels one statement: whoever asks sends the cancel request that is returned. What it is called, and its reach.
+    pub fn cancel(&self, id: u64, by: &str) -> Result<(String, Reach), Unheard> {
         let mut book = self.book();
-        let (entry, reach) = book.open.get_mut(&id)?;
+        let Some((entry, reach)) = book.open.get_mut(&id) else { return Err(book.gone(id)) };
         entry.stopped = true;
+        entry.cancelled_by = Some(by.to_owned());
         if let Some(cancel) = &reach.cancel {
             cancel.raise();
         }
-        Some((reach.host, reach.packet.clone()))
+        Ok((entry.what.clone(), reach.clone()))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Why a statement that is not open cannot be reached.
+    fn gone(&self, id: u64) -> Unheard {
+        let ended = self.ended.iter().find(|entry| entry.id == id);
+        ended
+            .map_or(Unheard::Unknown, |entry| Unheard::Ended { what: entry.what.clone(), state: entry.state })
     }
 }
 
@@ -303,13 +219,18 @@ impl Record<'_> {
         self.change(|entry| entry.overridden = Some(why.to_owned()));
     }
 
-    /// It is carried out in batches from now on.
-    pub fn paced(&self) {
-        self.change(|entry| entry.paced = true);
+    /// It is carried out in batches from now on, and called so.
+    pub fn paced(&self, what: &str) {
+        self.change(|entry| (entry.what, entry.paced) = (short(what), true));
     }
 
-    /// What people have ordered since the last time somebody asked.
-    pub fn orders(&self) -> Vec<Order> {
+    /// The number by which people call it.
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What people have ordered since the last time somebody asked, each with who it was.
+    pub fn orders(&self) -> Vec<(String, Order)> {
         self.ledger.book().orders.remove(&self.id).unwrap_or_default()
     }
 
@@ -352,6 +273,11 @@ impl Record<'_> {
         self.change(|entry| entry.at = what);
     }
 
+    /// How far it is, where it is carried out in batches, and the words for it.
+    pub fn goes(&self, account: Account, words: String) {
+        self.change(|entry| (entry.at, entry.account) = (Some(words), Some(account)));
+    }
+
     /// Somebody may have waited so long for it, and for the step that was begun last.
     pub fn stalled(&self, time: Duration) {
         self.change(|entry| {
@@ -368,6 +294,11 @@ impl Record<'_> {
     /// Whether a freeze has cancelled it.
     pub fn is_stopped(&self) -> bool {
         self.ledger.book().open.get(&self.id).is_some_and(|(entry, _)| entry.stopped)
+    }
+
+    /// Who has cancelled it from outside.
+    pub fn cancelled_by(&self) -> Option<String> {
+        self.ledger.book().open.get(&self.id).and_then(|(entry, _)| entry.cancelled_by.clone())
     }
 
     /// It has ended.
@@ -388,7 +319,8 @@ impl Record<'_> {
         if book.ended.len() == RECENT_MAX {
             book.ended.pop_front();
         }
-        book.ended.push_back(Entry { state, ended: now, at: None, ..entry });
+        let account = entry.account.map(Account::ended);
+        book.ended.push_back(Entry { state, ended: now, at: None, account, paused_by: None, ..entry });
     }
 }
 
@@ -400,7 +332,10 @@ impl Drop for Record<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::live::Cancel;
 
     #[test]
     fn entries_are_kept_and_bounded() {
@@ -446,5 +381,31 @@ mod tests {
         assert_eq!(ledger.stop_running(), [(0, vec![1])]);
         assert!(running.is_stopped() && flag.take() && !held.is_stopped() && !passes.is_stopped());
         assert_eq!(ledger.stop_running(), []);
+    }
+
+    #[test]
+    fn only_what_goes_in_batches_takes_orders() {
+        let ledger = Ledger::default();
+        let record = ledger.begin("UPDATE", &[], Default::default(), Timestamp::UNIX_EPOCH);
+        let order = |order| ledger.order(record.id(), "ann", order);
+        let not_yet = Unheard::NotPaced { what: "UPDATE".into(), state: State::Running };
+        let what = "UPDATE t".to_owned();
+        assert_eq!(order(Order::Pause), Err(not_yet));
+        record.paced("UPDATE t");
+        assert_eq!(order(Order::Resume), Err(Unheard::NotPaused));
+        assert_eq!(order(Order::Pause), Ok(what.clone()));
+        assert_eq!(order(Order::Pause), Err(Unheard::PausedBy("ann".into())));
+        assert_eq!(order(Order::Resume), Ok(what.clone()));
+        let all = [Order::Pause, Order::Resume].map(|order| ("ann".to_owned(), order));
+        assert_eq!((record.orders(), record.orders()), (all.to_vec(), vec![]), "each is handed out once");
+        let id = record.id();
+        assert!(ledger.cancel(id, "bob").is_ok());
+        assert_eq!((record.is_stopped(), record.cancelled_by()), (true, Some("bob".into())));
+        record.end(State::Failed, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            ledger.order(id, "ann", Order::Resume),
+            Err(Unheard::Ended { what, state: State::Failed })
+        );
+        assert_eq!(ledger.cancel(99, "ann").map(drop), Err(Unheard::Unknown));
     }
 }

@@ -1,6 +1,9 @@
-//! `lockkeeper status`, `freeze` and `thaw`: words to the proxies of this machine, by their control sockets.
+//! `lockkeeper status`, `freeze`, `thaw`, `bulk` and `cancel`: words to the proxies of this machine, by their control sockets.
 
-use std::fmt::Write as _;
+mod orders;
+mod status;
+mod watch;
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,9 @@ use crate::event::Clean;
 
 use super::sources::SourceArgs;
 
+pub(super) use orders::{BulkArgs, CancelArgs, bulk, cancel};
+pub(super) use status::{StatusArgs, status};
+
 /// Cancel requests are sent before a freeze is answered.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -30,19 +36,6 @@ pub(super) struct Which {
     /// The control socket, or a directory of them; without it that of `operator.socket_directory`.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-}
-
-/// Arguments of `lockkeeper status`.
-#[derive(Debug, clap::Args)]
-pub(super) struct StatusArgs {
-    #[command(flatten)]
-    which: Which,
-    /// `text` for people, `json`: one line for each proxy.
-    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
-    format: String,
-    /// Also each step of what runs and has run: its lock, how it ended, how long it took and the longest stall.
-    #[arg(long)]
-    steps: bool,
 }
 
 /// Arguments of `lockkeeper freeze`.
@@ -65,14 +58,6 @@ pub(super) struct FreezeArgs {
 pub(super) struct ThawArgs {
     #[command(flatten)]
     which: Which,
-}
-
-/// Prints what each proxy is doing.
-pub(super) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let steps: fn(&mut String, &Value) = if args.steps { steps_of } else { |_, _| () };
-    each(&args.which, &json!({ "ask": "status" }), |socket, answer| {
-        if args.format == "json" { format!("{answer}\n") } else { described(socket, answer, steps) }
-    })
 }
 
 /// Freezes each proxy.
@@ -204,124 +189,6 @@ fn seconds(moment: &str) -> String {
     format!("{} UTC", whole.replace('T', " "))
 }
 
-fn described(socket: &Path, answer: &Value, steps: fn(&mut String, &Value)) -> String {
-    let mut out = format!(
-        "{}: lockkeeper {}, process {}, sessions: {}\n",
-        socket.display(),
-        word(at(answer, "/version")),
-        at(answer, "/process"),
-        at(answer, "/sessions")
-    );
-    let freeze = at(answer, "/freeze");
-    let _ = match word(at(freeze, "/by")).as_str() {
-        "" => writeln!(out, "  not frozen"),
-        by => {
-            let until = at(freeze, "/until")
-                .as_str()
-                .map_or_else(String::new, |until| format!(", until {}", seconds(until)));
-            writeln!(
-                out,
-                "  FROZEN by {by} since {}{until}: {}",
-                seconds(&word(at(freeze, "/since"))),
-                word(at(freeze, "/reason"))
-            )
-        }
-    };
-    for open in list(at(answer, "/peak/open")) {
-        let _ = writeln!(
-            out,
-            "  peak hours until {}: {}",
-            seconds(&word(at(open, "/until"))),
-            word(at(open, "/window"))
-        );
-    }
-    if let Some(opens) = at(answer, "/peak/next/opens").as_str() {
-        let _ = writeln!(
-            out,
-            "  next peak hours at {}: {}",
-            seconds(opens),
-            word(at(answer, "/peak/next/window"))
-        );
-    }
-    for name in ["held", "running", "recent"] {
-        let entries = list(at(answer, &format!("/{name}")));
-        if !entries.is_empty() {
-            let _ = writeln!(out, "  {name}:");
-        }
-        for entry in entries {
-            statement(&mut out, entry);
-            steps(&mut out, entry);
-        }
-    }
-    left_overs(&mut out, list(at(answer, "/unfinished_in_databases")));
-    out
-}
-
-/// What looks unfinished in the databases, and what to do about it.
-fn left_overs(out: &mut String, found: &[Value]) {
-    if !found.is_empty() {
-        out.push_str(
-            "  looks unfinished; run the statement, straight or through the proxy, unless it is meant to be so:\n",
-        );
-    }
-    for one in found {
-        let _ = writeln!(
-            out,
-            "    {} in {}: {}\n      {};",
-            word(at(one, "/name")),
-            word(at(one, "/database")),
-            word(at(one, "/what")),
-            word(at(one, "/statement")),
-        );
-    }
-}
-
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn statement(out: &mut String, entry: &Value) {
-    let _ = write!(
-        out,
-        "    {} {} {} by {} on {}, process {}, since {}",
-        at(entry, "/id"),
-        word(at(entry, "/statement")),
-        word(at(entry, "/state")),
-        word(at(entry, "/user")),
-        word(at(entry, "/database")),
-        at(entry, "/process"),
-        seconds(&word(at(entry, "/began"))),
-    );
-    if let (Some(step), Some(of)) = (at(entry, "/step").as_u64(), at(entry, "/steps").as_u64()) {
-        let _ = write!(out, ", step {step} of {of}");
-    }
-    if let Some(now) = at(entry, "/at").as_str() {
-        let _ = write!(out, ", {}", Clean(now));
-    }
-    if let Some(stall) = at(entry, "/stall_at_most_ms").as_u64().filter(|stall| *stall > 0) {
-        let _ = write!(out, ", stall at most {stall} ms");
-    }
-    if let Some(why) = at(entry, "/override").as_str() {
-        let _ = write!(out, ", by override: {}", Clean(why));
-    }
-    out.push('\n');
-}
-
-/// The steps of a statement that were begun.
-fn steps_of(out: &mut String, entry: &Value) {
-    for (number, step) in list(at(entry, "/begun_steps")).iter().enumerate() {
-        let told = |name: &str| word(step.get(name).unwrap_or(&Value::Null));
-        let _ = write!(
-            out,
-            "      step {}: {}, {}, {}",
-            number + 1,
-            told("statement"),
-            told("lock"),
-            told("state")
-        );
-        if let Some(took) = at(step, "/took_ms").as_u64() {
-            let _ = write!(out, " after {took} ms");
-        }
-        let _ = writeln!(out, ", stall at most {} ms", at(step, "/stall_at_most_ms"));
-    }
 }

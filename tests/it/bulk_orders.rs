@@ -1,0 +1,292 @@
+//! Orders for statements that go in batches, from the shell and from the console, and what else holds them back while they run.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use lockkeeper::cluster::Cluster;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::eventually;
+use crate::support::operated::Operated;
+use crate::support::programs::{Owned, Ran, psql, run, without_variables};
+use crate::support::proxy::Setup;
+use crate::support::stage::{Person, Way};
+
+const ROWS: u32 = 3000;
+
+/// A table of many rows, and somebody whose statements take some seconds for it.
+fn slow(operated: &Operated) -> Person {
+    operated.stage.straight().all(&[
+        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)",
+        &format!("INSERT INTO t SELECT i, 0 FROM generate_series(1, {ROWS}) i"),
+        "ANALYZE t",
+    ]);
+    let mut person = operated.stage.through();
+    person.all(&["SET lockkeeper.bulk_rows = 40", "SET lockkeeper.rows_per_second = 500"]);
+    person
+}
+
+fn written(operated: &Operated) -> u32 {
+    operated.stage.now("SELECT sum(n) FROM t").parse().expect("a number")
+}
+
+/// The one statement that runs, when a part of its rows is written.
+fn under_way(operated: &Operated) -> Value {
+    eventually("some rows are written", || {
+        let running = operated.status()["running"][0].clone();
+        running["progress"]["rows"].as_u64().filter(|rows| *rows > 0).map(|_| running)
+    })
+}
+
+/// Waits until such a signal stops the statement that runs; its words.
+fn stopped_by(operated: &Operated, signal: &str) -> String {
+    eventually(&format!("{signal} stops it"), || {
+        let running = operated.status()["running"][0].clone();
+        let holds = running["progress"]["held_back"].as_array().cloned().unwrap_or_default();
+        let hold = holds.into_iter().find(|hold| hold["signal"] == signal && hold["stops"] == true)?;
+        hold["words"].as_str().map(str::to_owned)
+    })
+}
+
+/// Nothing is written while it asks some times more whether it may go on.
+fn stands_still(operated: &Operated) {
+    let asked = || operated.stage.cluster.log().matches("pg_sleep($1").count();
+    let (rows, before) = (written(operated), asked());
+    eventually("it has asked again", || (asked() >= before + 3).then_some(()));
+    assert_eq!(written(operated), rows);
+    assert!(rows < ROWS);
+}
+
+/// It goes on and writes each row once.
+fn goes_on(operated: &Operated, mut person: Person) -> Vec<String> {
+    let answer = person.answer();
+    assert_eq!(answer.tag(), format!("UPDATE {ROWS}"), "{answer:?}");
+    assert_eq!(operated.stage.now("SELECT min(n), max(n) FROM t"), "1|1");
+    answer.notices()
+}
+
+#[test]
+fn by_the_shell() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let running = under_way(&operated);
+    assert_eq!((&running["paced"], &running["progress"]["speed_percent"]), (&true.into(), &100.into()));
+    let id = running["id"].to_string();
+    let bulk = |words: &[&str]| operated.tell(&[&["bulk"], words].concat());
+    assert!(bulk(&["resume", &id]).ends_with(&format!("statement {id} was not paused: it goes on")));
+    let paused =
+        format!("statement {id} (UPDATE t) stops behind the batch that it is at, until somebody resumes it");
+    assert!(bulk(&["pause", &id]).ends_with(&paused));
+    assert_eq!(stopped_by(&operated, "order"), "it was paused by ann");
+    assert!(bulk(&["pause", &id]).ends_with("was paused already, by ann"));
+    stands_still(&operated);
+    let text = operated.tell(&["status"]);
+    assert!(text.contains(" %, ") && text.contains("      held back: it was paused by ann\n"), "{text}");
+    assert!(bulk(&["slower", &id, "4"]).contains("goes 4 times as slow"));
+    assert!(bulk(&["faster", &id]).contains("goes 2 times as fast"));
+    assert!(bulk(&["faster", &id, "10"]).contains("goes 10 times as fast"));
+    assert!(bulk(&["rate", &id, "700"]).contains("changes no more than 700 rows a second"));
+    eventually("the orders are heard", || {
+        let progress = operated.status()["running"][0]["progress"].clone();
+        let heard = progress["speed_percent"] == 500 && progress["rows_per_second_max"] == 700;
+        heard.then_some(())
+    });
+    assert!(bulk(&["rate", &id, "off"]).contains("has no bound on rows a second"));
+    assert!(bulk(&["resume", &id]).contains("goes on with its next batch"));
+    let told = goes_on(&operated, person).join("\n");
+    for said in [
+        "NOTICE: UPDATE t was paused by ann",
+        "NOTICE: UPDATE t goes at 25 % of its own speed, as ann has ordered",
+        "NOTICE: UPDATE t goes at 500 % of its own speed, as ann has ordered",
+        "NOTICE: UPDATE t changes no more than 700 rows a second, as ann has ordered",
+        "NOTICE: UPDATE t has no bound on rows a second any more, as ann has ordered",
+        "NOTICE: UPDATE t goes on, as ann has ordered",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    let recent = operated.status()["recent"][0].clone();
+    assert_eq!((&recent["state"], &recent["progress"]["rows"]), (&"done".into(), &ROWS.into()));
+    let late = operated.run(&["bulk", "pause", &id]);
+    assert!(late.code == 1 && late.stderr.contains(&format!("statement {id} (UPDATE t) has ended: done")));
+    assert!(
+        operated.run(&["cancel", "99"]).stderr.contains("no statement has the number 99: lockkeeper status")
+    );
+    let log = operated.stage.proxy.log();
+    assert!(log.contains("ordered") && log.contains("pause"), "{log}");
+}
+
+#[test]
+fn by_the_console() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users.txt");
+    std::fs::write(&users, "").expect("written");
+    let operated = Operated::with(&format!("console_users = {:?}", users.display().to_string()), "");
+    let mut admin = operated.stage.straight();
+    admin.all(&["CREATE ROLE bob PASSWORD 'right'"]);
+    let verifier = admin.table("SELECT rolpassword FROM pg_authid WHERE rolname = 'bob'");
+    std::fs::write(&users, format!("\"bob\" \"{verifier}\"\n")).expect("written");
+    let port = operated.stage.proxy.addr().port();
+    let bob = |text: &str| -> Ran {
+        let conninfo = format!(
+            "host=localhost hostaddr=127.0.0.1 port={port} dbname=lockkeeper user=bob password=right"
+        );
+        let mut command = psql(&operated.stage.cluster, &conninfo);
+        command.args(["-c", text]);
+        run(command)
+    };
+    let mut person = slow(&operated);
+    person.send(Way::Extended, "UPDATE t SET n = n + 1");
+    let id = under_way(&operated)["id"].to_string();
+    let said = bob(&format!("PAUSE {id}; SLOWER {id} 4; RATE {id} '200'"));
+    assert!(
+        said.stderr.contains(&format!("NOTICE:  statement {id} (UPDATE t) stops behind the batch")),
+        "{said:?}"
+    );
+    assert!(
+        said.stderr.contains("4 times as slow") && said.stderr.contains("no more than 200 rows"),
+        "{said:?}"
+    );
+    assert_eq!(stopped_by(&operated, "order"), "it was paused by bob");
+    let shown = bob("SHOW BULK").ok();
+    assert!(shown.starts_with(&format!("{id}|UPDATE t|postgres|postgres|")), "{shown}");
+    assert!(shown.contains("|200|25|"), "{shown}");
+    let why = "|it was paused by bob, it was told by bob to go at 25 % of its speed";
+    assert!(shown.contains(why), "{shown}");
+    stands_still(&operated);
+    assert!(bob(&format!("RESUME {id}")).stderr.contains("goes on with its next batch"));
+    let rows = written(&operated);
+    eventually("it goes on", || (written(&operated) > rows).then_some(()));
+    for wrong in ["PAUSE", "FASTER 7 0", "RATE 7"] {
+        assert!(bob(wrong).stderr.contains("takes"), "{wrong}");
+    }
+    let ended = bob(&format!("CANCEL {id}"));
+    assert!(
+        ended.code == 0 && ended.stderr.contains("the error that its client gets says what is done"),
+        "{ended:?}"
+    );
+    let cancelled = person.answer();
+    assert_eq!(cancelled.failure(), "57014");
+    let rows = written(&operated);
+    let detail = cancelled.detail();
+    assert!(detail.starts_with(&format!("{rows} rows are updated and stay so")), "{cancelled:?}");
+    assert!(detail.ends_with("It was cancelled by bob, who operates the proxy."), "{cancelled:?}");
+    assert!(cancelled.hint().starts_with("Go on: lockkeeper resume "), "{cancelled:?}");
+    let late = bob(&format!("CANCEL {id}"));
+    assert!(late.code == 1 && late.stderr.contains("has ended: failed"), "{late:?}");
+    assert!(bob("SHOW HELP").ok().contains("PAUSE 7|"));
+    // The session goes on.
+    assert_eq!(person.query("UPDATE t SET n = 0 WHERE id = 1").tag(), "UPDATE 1");
+}
+
+/// What goes in no batches takes no orders, but can be cancelled, whatever it is at.
+#[test]
+fn others_can_only_be_cancelled() {
+    let operated = Operated::new();
+    let mut report = operated.stage.straight();
+    report.all(&["BEGIN", "SELECT count(*) FROM orders"]);
+    let mut person = operated.stage.through();
+    person.send(Way::Simple, "ALTER TABLE orders ADD c int");
+    let id = eventually("it waits", || {
+        let running = operated.status()["running"][0].clone();
+        running["at"].as_str().map(|_| running["id"].to_string())
+    });
+    let refused = operated.run(&["bulk", "pause", &id]);
+    assert!(refused.code == 1 && refused.stderr.contains("does not go in batches"), "{refused:?}");
+    assert!(operated.tell(&["cancel", &id]).contains(&format!("statement {id} (ALTER TABLE) is cancelled")));
+    let cancelled = person.answer();
+    assert_eq!(cancelled.failure(), "57014");
+    assert!(cancelled.detail().contains("It was cancelled by ann"), "{cancelled:?}");
+    // One that is held; there are two proxies, and each counts for itself.
+    let directory = operated.folder.path().display().to_string();
+    let config = format!("[operator]\nsocket_directory = {directory:?}");
+    let second = Setup::new(&operated.stage.cluster.addr()).config(&config).start();
+    operated.tell(&["freeze", "incident"]);
+    let mut other = Person::called(second.addr(), &[]);
+    other.send(Way::Simple, "ALTER TABLE orders ADD c int");
+    eventually("it is held", || operated.tell(&["status"]).contains("held:").then_some(()));
+    let ambiguous = operated.tell(&["cancel", "1"]);
+    assert!(
+        ambiguous.contains(&second.addr().port().to_string()),
+        "in the other one 1 has ended: {ambiguous}"
+    );
+    assert_eq!(other.answer().failure(), "57014");
+    person.send(Way::Extended, "ALTER TABLE orders ADD c int");
+    eventually("it is held", || operated.tell(&["status"]).contains("held:").then_some(()));
+    let refused = operated.run(&["bulk", "slower", "2"]);
+    assert!(refused.stderr.contains("is held and has not begun"), "{refused:?}");
+    other.send(Way::Simple, "ALTER TABLE orders ADD d int");
+    let both = || operated.tell(&["status"]).matches("held:").count() == 2;
+    eventually("both are held", || both().then_some(()));
+    let refused = operated.run(&["cancel", "2"]);
+    assert!(refused.stderr.contains("2 proxies run a statement with the number 2"), "{refused:?}");
+    operated.tell(&["thaw"]);
+    report.all(&["COMMIT"]);
+    assert_eq!((person.answer().tag(), other.answer().tag()), ("ALTER TABLE".into(), "ALTER TABLE".into()));
+}
+
+#[test]
+fn a_standby_that_is_behind_holds_it() {
+    let mut operated = Operated::with("", "[bulk]\nreplay_lag_max = \"300ms\"");
+    let standby = Cluster::standby_of(&mut operated.stage.cluster).expect("a standby");
+    let mut there = Person::called(standby.addr(), &[]);
+    operated.stage.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'");
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    under_way(&operated);
+    there.all(&["SELECT pg_wal_replay_pause()"]);
+    let words = stopped_by(&operated, "replay_lag");
+    assert!(words.starts_with("standby \"") && words.ends_with(" (max 300 ms)"), "{words}");
+    stands_still(&operated);
+    there.all(&["SELECT pg_wal_replay_resume()"]);
+    goes_on(&operated, person);
+}
+
+#[test]
+fn a_freeze_and_peak_hours_hold_it() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    under_way(&operated);
+    operated.tell(&["freeze", "incident 7"]);
+    assert_eq!(stopped_by(&operated, "hours"), "the proxy is frozen (by ann: incident 7)");
+    stands_still(&operated);
+    operated.tell(&["thaw"]);
+    let rows = written(&operated);
+    eventually("it goes on", || (written(&operated) > rows).then_some(()));
+    let control = format!("[control]\nurl = \"{}\"", operated.stage.cluster.url("postgres"));
+    let reload = |more: &str| {
+        operated.stage.proxy.write_config(&format!("{control}\n{more}"));
+        operated.stage.proxy.signal(Signal::HUP);
+    };
+    reload("[[peak]]\nfrom = \"00:00\"\nto = \"24:00\"\nbulk = \"refuse\"");
+    assert!(stopped_by(&operated, "hours").starts_with("peak hours are in force until "));
+    stands_still(&operated);
+    reload("");
+    goes_on(&operated, person);
+}
+
+/// Into a pipe it writes lines, as people read them or as programs do.
+#[test]
+fn it_is_watched() {
+    let operated = Operated::new();
+    let watch = |format: &str, until: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+        without_variables(&mut command);
+        command.args(["status", "--watch", "--format", format, "--socket"]).arg(operated.socket());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = Owned(command.spawn().expect("it starts"));
+        let lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
+        let mut lines = lines.map(|line| line.expect("text"));
+        lines.find(|line| line.contains(until)).unwrap_or_else(|| panic!("no line with {until}"))
+    };
+    assert_eq!(watch("text", "nothing"), "nothing is held, nothing runs");
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let line = watch("text", " rows/s");
+    assert!(line.contains(" UPDATE t running by postgres on postgres: "), "{line}");
+    let line: Value = serde_json::from_str(&watch("json", "rows_per_second")).expect("JSON");
+    assert!(line["running"][0]["progress"]["percent"].as_u64().is_some(), "{line}");
+    goes_on(&operated, person);
+}
