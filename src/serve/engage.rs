@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::base::{Notice, SqlState};
-use crate::execute::catalogue;
 use crate::execute::lease::Lease;
 use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, message};
@@ -235,7 +234,7 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         return finish(link, Way::Extended, outcome).await;
     }
     let waits = !matters && !calls && may_want(parse.sql);
-    let room = (matters || calls || waits || queued) && has_room(link, parse).await?;
+    let room = (matters || calls || waits || queued) && portal::has_room_for(link, parse).await?;
     let why = match (matters, calls) {
         (true, _) => Why::Matters,
         (false, true) => Why::Calls,
@@ -267,22 +266,6 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         }
         return Ok(());
     }
-}
-
-/// Whether one more statement can be watched, once those are forgotten that the client has closed: a Close that the
-/// server ignores looks like any other, so it is not believed.
-async fn has_room(link: &mut Link, parse: Parse<'_>) -> Result<bool, Lost> {
-    if !link.tracker.prepared.has_room(parse.name, parse.sql) {
-        if link.tracker.status() == Status::Idle {
-            link.batch = Batch::Clients;
-        }
-        let names = catalogue::prepared_statements(link).await?;
-        link.batch = Batch::None;
-        if let Some(names) = names {
-            link.tracker.prepared.keep(&names);
-        }
-    }
-    Ok(link.tracker.prepared.has_room(parse.name, parse.sql))
 }
 
 /// Where the statement stands: in a transaction block, in an implicit transaction with others, or alone.

@@ -3,13 +3,14 @@
 
 use crate::base::{Notice, SqlState};
 use crate::event::PortalFreed;
-use crate::execute::fail;
 use crate::execute::outcome::Outcome;
+use crate::execute::{catalogue, fail};
 use crate::upstream::call::{Call, Item, pass, pass_news};
 use crate::upstream::link::{Arrival, Batch, Link, Lost};
-use crate::wire::client::{self, Bind};
+use crate::wire::client::{self, Bind, Parse};
 use crate::wire::frame::HEADER_BYTES;
 use crate::wire::kind::server;
+use crate::wire::server::Status;
 
 /// What became of a portal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,22 @@ pub(super) enum State {
 pub(super) fn has_room(link: &mut Link) -> bool {
     let body = link.held.get(HEADER_BYTES..).unwrap_or_default();
     Bind::read(body).is_none_or(|bind| link.tracker.prepared.bind(bind.portal, bind.statement))
+}
+
+/// Whether one more statement can be watched, once those are forgotten that the client has closed: a Close that the
+/// server ignores looks like any other, so it is not believed.
+pub(super) async fn has_room_for(link: &mut Link, parse: Parse<'_>) -> Result<bool, Lost> {
+    if !link.tracker.prepared.has_room(parse.name, parse.sql) {
+        if link.tracker.status() == Status::Idle {
+            link.batch = Batch::Clients;
+        }
+        let names = catalogue::prepared_statements(link).await?;
+        link.batch = Batch::None;
+        if let Some(names) = names {
+            link.tracker.prepared.keep(&names);
+        }
+    }
+    Ok(link.tracker.prepared.has_room(parse.name, parse.sql))
 }
 
 /// What a client hears that makes more of them than are watched.
