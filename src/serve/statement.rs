@@ -74,10 +74,7 @@ pub(super) async fn run_held(
         let policy = judge::policy_for(script, desk.policy);
         return Ok(Ended::With(Box::pin(apart::run(desk, &policy, script, sent)).await?));
     }
-    // Rows that are written in batches are handed out by us.
-    let cut =
-        bulk::may_write_many(script) && sent.way == Way::ExtendedRows && takes_all_rows(desk.link, sent);
-    let way = if cut { Way::Extended } else { sent.way };
+    let way = way_of(desk.link, script, sent);
     let standing = match standing(desk.link, way, sent.total).await {
         // It commits by itself, and what follows in its batch is a transaction of its own.
         Standing::Implicit
@@ -90,6 +87,9 @@ pub(super) async fn run_held(
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
+    }
+    if is_first_lock(desk.link, script, sent) {
+        return forward(desk.link, sent.total, answer).await;
     }
     let considered = consider(desk, script, (standing, sent.portal)).await?;
     let (considered, entry) = held::settle(desk, considered, (script, sent, standing)).await?;
@@ -118,6 +118,19 @@ pub(super) async fn run_held(
     };
     let sent = if matches!(case.judgement.decision, Decision::Run(_)) { Sent { way, ..sent } } else { sent };
     Box::pin(act(desk, case, entry, (script, sent, standing, answer))).await
+}
+
+/// The way of an answer: rows that are written in batches are handed out by us.
+fn way_of(link: &Link, script: &Script, sent: Sent<'_>) -> Way {
+    let cut = bulk::may_write_many(script) && sent.way == Way::ExtendedRows && takes_all_rows(link, sent);
+    if cut { Way::Extended } else { sent.way }
+}
+
+/// Whether a LOCK TABLE is the first of a batch without a block, where the server refuses it: behind questions of ours it would not.
+fn is_first_lock(link: &Link, script: &Script, sent: Sent<'_>) -> bool {
+    let first = link.tracker.status() == Status::Idle && !link.tracker.ran_in_batch();
+    let locks = matches!(script.statements.as_slice(), [Statement { kind: Kind::Lock { .. }, .. }]);
+    sent.way == Way::Extended && first && locks
 }
 
 /// Whether an Execute asks for all rows at once.

@@ -191,11 +191,12 @@ fn failure(answer: &[Frame]) -> Option<String> {
     answer.iter().find(|frame| frame.tag == b'E').map(Frame::sqlstate)
 }
 
-/// Whether this SQLSTATE is given as the reason why deferred work could not be done; up to 17 a NOT NULL that is to come is a CHECK
-/// first.
+/// Whether this SQLSTATE is given as the reason why deferred work could not be done; of rows that offend in several ways, as a null
+/// and a duplicate do to a primary key, either may be told.
 fn is_reason(told: &Frame, code: &str) -> bool {
-    let codes = [code, if code == "23502" { "23514" } else { code }];
-    codes.iter().any(|code| told.message().ends_with(&format!("({code})")))
+    let text = told.message();
+    let given = text.strip_suffix(')').and_then(|text| text.rsplit_once('(')).map(|(_, given)| given);
+    given.is_some_and(|given| given == code || [given, code].iter().all(|code| code.starts_with("23")))
 }
 
 /// Of a message's statements, how many had been answered before the one that failed.
