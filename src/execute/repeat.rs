@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use crate::base::SqlState;
+use crate::plan::task::MEANT;
+use crate::session::deferred::Queue;
 use crate::session::expected::Expected;
 use crate::session::repeat::{Patience, Repeat, Unfit};
 use crate::session::tracker::Transaction;
-use crate::upstream::call::{Call, Failed, Item, is_fatal, pass_news};
+use crate::upstream::call::{Call, Failed, Item, Row, is_fatal, pass_news};
 use crate::upstream::link::Arrival;
 use crate::upstream::{Link, Lost};
 use crate::wire::Frame;
@@ -19,8 +21,8 @@ use crate::wire::kind::{client as client_kind, server};
 use crate::wire::server::Status;
 
 use super::attempt::{is_lock_timeout, restore};
-use super::fail;
 use super::stall::StallWatch;
+use super::{fail, outbox};
 
 /// How it went when a transaction was sent once more.
 #[derive(Debug)]
@@ -137,6 +139,29 @@ pub async fn send(
         Some(failed) => Again::Differs(format!("Then {what} failed: {}.", message(&failed.body))),
         None => Again::Differs(format!("Then {what} was answered differently.")),
     })
+}
+
+/// Tells the queue of a transaction that was sent once more the numbers of what it has made.
+pub async fn renumber(link: &mut Link) -> Result<(), Lost> {
+    let tasks = link.tracker.deferred().map(Queue::tasks).unwrap_or_default();
+    let about: Vec<String> = tasks.iter().map(|task| outbox::about_text(&task.about)).collect();
+    if about.is_empty() {
+        return Ok(());
+    }
+    let items: Vec<Item<'_>> = about.iter().map(|about| Item::ours(MEANT).with(vec![about])).collect();
+    let answer = Call::run(link, &items).await?;
+    let rows = (0..items.len()).flat_map(|at| answer.rows_of(at));
+    let made_again = |row: &Row| match row.as_slice() {
+        [_, Some(then), Some(now), Some(there)] if there == "false" => {
+            Some((then.parse().ok()?, now.parse().ok()?))
+        }
+        _ => None,
+    };
+    let now = rows.filter_map(made_again).collect();
+    if let Some(queue) = link.tracker.deferred_mut() {
+        queue.renumber(&now);
+    }
+    Ok(())
 }
 
 /// Statements that the transaction has prepared are still there, and would be in the way of themselves.

@@ -229,6 +229,7 @@ impl Replay<'_> {
             Again::Same => {
                 if let Some(transaction) = self.aside.take() {
                     run.link.tracker.put_transaction(transaction);
+                    repeat::renumber(run.link).await?;
                 }
                 Ok(Back::Here)
             }

@@ -1,5 +1,8 @@
 //! What the open transaction has queued for the time behind its COMMIT; savepoints take parts of it back.
 
+use std::collections::BTreeMap;
+
+use crate::effects::facts::Oid;
 use crate::plan::task::Named;
 use crate::plan::{Later, Pending};
 
@@ -44,6 +47,16 @@ impl Queue {
     /// What none of it has changed yet.
     pub fn pending(&self) -> Vec<Pending> {
         self.tasks.iter().map(|task| task.later.pending.clone()).collect()
+    }
+
+    /// Relations have other numbers than when they were named.
+    pub fn renumber(&mut self, now: &BTreeMap<Oid, Oid>) {
+        for task in &mut self.tasks {
+            let named = task.about.iter_mut().map(|it| &mut it.oid);
+            for oid in named.chain(&mut task.later.pending.oids) {
+                *oid = *now.get(oid).unwrap_or(oid);
+            }
+        }
     }
 
     /// Queues more.

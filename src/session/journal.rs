@@ -113,11 +113,22 @@ pub(super) struct Answers {
     header_have: usize,
     /// What is still to come of its body.
     left: usize,
+    /// The body of a `RowDescription` that has not come to its end.
+    columns: Vec<u8>,
 }
 
 impl Answers {
     pub(super) const fn new(digest: Digest, marks: Vec<u64>) -> Self {
-        Self { digest, marks, failed: false, bytes: 0, header: [0; HEADER_BYTES], header_have: 0, left: 0 }
+        Self {
+            digest,
+            marks,
+            failed: false,
+            bytes: 0,
+            header: [0; HEADER_BYTES],
+            header_have: 0,
+            left: 0,
+            columns: Vec::new(),
+        }
     }
 
     /// The digest of all answers.
@@ -161,10 +172,16 @@ impl Answers {
             if !counts(self.kind()) {
                 from = at;
             }
+            if self.kind() == server::ROW_DESCRIPTION {
+                self.columns.extend_from_slice(bytes.get(at - here..at).unwrap_or_default());
+            }
             if self.left > 0 {
                 break;
             }
             self.header_have = 0;
+            if self.kind() == server::ROW_DESCRIPTION {
+                self.mix_columns();
+            }
             if self.kind() == server::READY {
                 self.digest.write(bytes.get(from..at).unwrap_or_default());
                 from = at;
@@ -176,6 +193,24 @@ impl Answers {
         }
         self.digest.write(bytes.get(from..at).unwrap_or_default());
         None
+    }
+
+    /// Mixes in a `RowDescription` but for the numbers of the tables: what the transaction has made gets another one when it is made
+    /// once more.
+    fn mix_columns(&mut self) {
+        let Self { digest, columns, .. } = self;
+        digest.write(&[server::ROW_DESCRIPTION]);
+        let (count, mut rest) = columns.split_at(columns.len().min(size_of::<u16>()));
+        digest.write(count);
+        while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+            let (name, behind) = rest.split_at(end + 1);
+            digest.write(name);
+            let (column, next) = behind.split_at(behind.len().min(COLUMN_BYTES));
+            digest.write(column.get(TABLE_BYTES..).unwrap_or_default());
+            rest = next;
+        }
+        digest.write(rest);
+        columns.clear();
     }
 
     const fn kind(&self) -> u8 {
@@ -202,8 +237,14 @@ impl Answers {
     }
 }
 
+/// Of a column in a `RowDescription`, what stands behind its name: the number of its table, and 14 bytes more
+/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
+const COLUMN_BYTES: usize = TABLE_BYTES + 14;
+const TABLE_BYTES: usize = size_of::<u32>();
+
+/// Whether messages of this kind are mixed in as they are.
 const fn counts(kind: u8) -> bool {
-    !matches!(kind, server::NOTICE | server::NOTIFICATION)
+    !matches!(kind, server::NOTICE | server::NOTIFICATION | server::ROW_DESCRIPTION)
 }
 
 /// Why an answer of this kind cannot be asked for again.
@@ -254,6 +295,24 @@ mod tests {
             let single: Vec<prop::sample::Index> = Vec::new();
             prop_assert_eq!(of(&whole, &single), of(&counted, &cuts));
         }
+    }
+
+    #[test]
+    fn the_numbers_of_tables_do_not_matter_and_all_else_does() {
+        let digest = Digest::new();
+        let of = |columns: &[(&[u8], u32, [u8; 14])]| {
+            let mut body = vec![0, 2];
+            for (name, table, more) in columns {
+                body.extend([*name, &table.to_be_bytes(), more].concat());
+            }
+            let mut answers = Answers::new(digest.clone(), Vec::new());
+            assert_eq!(answers.read(&frames(&[(b'T', body)])), None);
+            answers.value()
+        };
+        let described = of(&[(b"id\0", 16_384, [1; 14]), (b"word\0", 16_384, [2; 14])]);
+        assert_eq!(of(&[(b"id\0", 7, [1; 14]), (b"word\0", 0, [2; 14])]), described);
+        assert_ne!(of(&[(b"id\0", 16_384, [1; 14]), (b"words\0", 16_384, [2; 14])]), described);
+        assert_ne!(of(&[(b"id\0", 16_384, [1; 14]), (b"word\0", 16_384, [3; 14])]), described);
     }
 
     #[test]

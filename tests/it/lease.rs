@@ -152,6 +152,34 @@ fn what_is_deferred_in_part_comes_back() {
     }
 }
 
+/// A table that the transaction has made is another one to the server when it is made once more.
+#[test]
+fn what_is_deferred_finds_the_table_that_is_made_once_more() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        under_traffic(&stage, || {
+            for sql in [
+                "BEGIN",
+                ALTER,
+                "ALTER TABLE orders ADD token uuid NOT NULL DEFAULT gen_random_uuid()",
+                "CREATE TABLE tags (id int, of int)",
+                "CREATE TABLE words (word text)",
+                "INSERT INTO words VALUES ('new') RETURNING word",
+                "ALTER TABLE tags ADD CONSTRAINT tagged FOREIGN KEY (of) REFERENCES orders",
+            ] {
+                let answer = client.ask(way, sql);
+                assert!(answer.error().is_none(), "{sql}: {answer:?}");
+            }
+            until_lapsed(&stage, &client);
+        });
+        let committed = client.ask(way, "COMMIT");
+        assert_eq!(committed.tag(), "COMMIT", "{committed:?}");
+        assert_eq!(stage.now("SELECT convalidated FROM pg_constraint WHERE conname = 'tagged'"), "t");
+        client.all(&["ALTER TABLE orders DROP added, DROP token", "DROP TABLE tags, words"]);
+    }
+}
+
 /// A client that sends one statement right behind the other keeps nobody waiting either.
 #[test]
 fn who_never_rests_gives_way_too() {
