@@ -111,7 +111,18 @@ pub enum Looked {
 ///
 /// Where the names cannot be looked up (a schema without USAGE, say) the settings alone are known.
 pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
-    let failed = match ask(link, need, &SETTINGS).await? {
+    look(link, need, Asked::Everything).await
+}
+
+/// The same for a statement that may write many rows, which is most likely an ordinary one: no more than tells whether it can.
+///
+/// With what this brings nothing can be judged, and no settings are put back.
+pub async fn targets(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
+    look(link, need, Asked::Targets).await
+}
+
+async fn look(link: &mut Link, need: &Need, asked: Asked) -> Result<Looked, Lost> {
+    let failed = match ask(link, need, asked).await? {
         Ok((settings, facts)) => return Ok(Looked::Known(settings, facts)),
         Err(failed) => failed,
     };
@@ -123,7 +134,7 @@ pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
         let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
         Call::run(link, &undo).await?;
     }
-    Ok(match ask(link, &Need::default(), &SETTINGS).await? {
+    Ok(match ask(link, &Need::default(), asked).await? {
         Ok((settings, facts)) => Looked::Known(settings, facts),
         Err(failed) => Looked::Stopped(failed),
     })
@@ -131,27 +142,52 @@ pub async fn look_up(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
 
 /// Asks for the settings of what runs under them as they are.
 pub async fn settings(link: &mut Link) -> Result<Looked, Lost> {
-    Ok(match ask(link, &Need::default(), DIRECTIVES).await? {
+    Ok(match ask(link, &Need::default(), Asked::Targets).await? {
         Ok((settings, facts)) => Looked::Known(settings, facts),
         Err(failed) => Looked::Stopped(failed),
     })
 }
 
+/// How much is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Everything,
+    Targets,
+}
+
+impl Asked {
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Everything => &SETTINGS,
+            Self::Targets => DIRECTIVES,
+        }
+    }
+
+    fn relations(self) -> &'static str {
+        match self {
+            Self::Everything => &answer::RELATIONS,
+            Self::Targets => &answer::TARGETS,
+        }
+    }
+}
+
 async fn ask(
     link: &mut Link,
     need: &Need,
-    settings: &str,
+    asked: Asked,
 ) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
     let (relations, types) = (answer::relation_names(need), answer::type_names(need));
     let [schemas, functions] = answer::function_names(need);
     let beside = answer::names_beside(need);
-    let mut items = vec![Item::ours(settings)];
+    let mut items = vec![Item::ours(asked.settings())];
     if !need.is_empty() {
         items.push(Item::ours(UNCOMPILED));
-        items.push(Item::ours(&answer::RELATIONS).with(vec![&relations]));
-        items.push(Item::ours(&answer::TYPES).with(vec![&types]));
-        items.push(Item::ours(&answer::FUNCTIONS).with(vec![&schemas, &functions]));
-        items.push(Item::ours(&answer::NAMES).with(vec![&beside]));
+        items.push(Item::ours(asked.relations()).with(vec![&relations]));
+        if asked == Asked::Everything {
+            items.push(Item::ours(&answer::TYPES).with(vec![&types]));
+            items.push(Item::ours(&answer::FUNCTIONS).with(vec![&schemas, &functions]));
+            items.push(Item::ours(&answer::NAMES).with(vec![&beside]));
+        }
         items.push(Item::ours(COMPILED));
     }
     let in_block = link.tracker.status() == Status::InTransaction;
@@ -171,12 +207,16 @@ async fn ask(
     };
     let (settings, mut facts) = session_settings(answer.row(first));
     if !need.is_empty() {
-        let texts = || (2..6).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
+        let last = if asked == Asked::Everything { 5 } else { 2 };
+        let texts = || (2..=last).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
         if texts().any(is_garbled) {
             facts.texts = Texts::Garbled;
         }
         let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));
         facts.relations = objects(2).filter_map(|object| answer::relation(object, need)).collect();
+        if asked == Asked::Targets {
+            return Ok(Ok((settings, facts)));
+        }
         facts.types = objects(3).filter_map(|object| answer::ty(object, need)).collect();
         facts.functions = objects(4).filter_map(|object| answer::function(object, need)).collect();
         facts.taken = objects(5).filter_map(|object| answer::names(object, need)).collect();

@@ -14,7 +14,7 @@ use crate::upstream::{Link, Lost};
 use crate::wire::client::Values;
 use crate::wire::server::Status;
 
-use super::catalogue::{self, Looked};
+use super::catalogue::{self, Looked, SessionSettings};
 use super::course;
 
 /// Numbers without a rounding, before the question for values.
@@ -114,13 +114,17 @@ pub async fn estimates(
 }
 
 /// Asks once more, for all that has to be known to cut the statement.
-pub async fn to_cut(link: &mut Link, script: &Script, facts: Facts) -> Result<Facts, Lost> {
+pub async fn to_cut(
+    link: &mut Link,
+    script: &Script,
+    (settings, facts): (SessionSettings, Facts),
+) -> Result<(SessionSettings, Facts), Lost> {
     let need = bulk::need(script);
     let Facts { estimates, calls, .. } = facts;
     Ok(match catalogue::look_up(link, &need).await? {
-        Looked::Known(_, known) => Facts { estimates, calls, ..known },
+        Looked::Known(settings, known) => (settings, Facts { estimates, calls, ..known }),
         // The statement itself will meet what has stopped the question.
-        Looked::Stopped(_) => Facts { estimates, calls, offline: true, ..Facts::default() },
+        Looked::Stopped(_) => (settings, Facts { estimates, calls, offline: true, ..Facts::default() }),
     })
 }
 

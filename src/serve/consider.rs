@@ -83,7 +83,11 @@ pub(super) async fn consider(
     if let Some(considered) = before_its_snapshot(desk, script, standing).await? {
         return Ok(considered);
     }
-    let looked = if ordinary && !writes && calls != Calls::Nothing || is_call(script) {
+    let queued = desk.link.tracker.deferred().is_some();
+    let passes_if_few = writes && calls == Calls::Nothing && !queued;
+    let looked = if passes_if_few {
+        catalogue::targets(desk.link, &effects::need(script)).await?
+    } else if ordinary && !writes && calls != Calls::Nothing || is_call(script) {
         settings_of_calls(desk, script).await?
     } else {
         catalogue::look_up(desk.link, &effects::need(script)).await?
@@ -99,23 +103,22 @@ pub(super) async fn consider(
             return Ok(Considered::Over(Outcome::own_error(&error)));
         }
     };
-    let rows = match rows::look(desk, script, (&policy, facts), portal).await? {
+    let rows = match rows::look(desk, script, (&policy, (session, facts)), portal).await? {
         Ok(rows) => rows,
         Err(outcome) => return Ok(Considered::Over(outcome)),
     };
-    let queued = desk.link.tracker.deferred().is_some();
-    if writes && calls == Calls::Nothing && !queued && rows.are_few() {
+    if passes_if_few && rows.are_few() {
         return Ok(Considered::Forward);
     }
-    judged(desk, (script, standing), (session, policy), rows).await
+    judged(desk, (script, standing), policy, rows).await
 }
 
 /// The judgement, given all that is known.
 async fn judged(
     desk: &mut Desk<'_>,
     (script, standing): (&Script, Standing),
-    (session, policy): (SessionSettings, Policy),
-    Rows { facts, fixed, formats }: Rows,
+    policy: Policy,
+    Rows { session, facts, fixed, formats }: Rows,
 ) -> Result<Considered, Lost> {
     let script = fixed.as_deref().unwrap_or(script);
     let pending = desk.link.tracker.deferred().map(Queue::pending).unwrap_or_default();

@@ -37,6 +37,9 @@ const ONE_FOR: Duration = Duration::from_mins(1);
 /// What depends on values holds for less.
 const FEW_FOR: Duration = Duration::from_secs(10);
 
+/// One session asks anew, and the others go on with what was known, for no longer than this.
+const RENEWED_WITHIN: Duration = Duration::from_secs(1);
+
 impl<'a> Shaped<'a> {
     /// For a session of that place.
     pub const fn new(shapes: &'a RefCell<Shapes>, place: u64, since: Moment) -> Self {
@@ -56,6 +59,19 @@ impl<'a> Shaped<'a> {
     fn known(&self, text: &[u8], reading: &Reading) -> Option<Known> {
         let shape = self.shape(text, reading)?;
         self.shapes.borrow().know(shape, self.now())
+    }
+
+    /// The same for who would be the one to find out.
+    fn known_or_asked(&self, text: &[u8], reading: &Reading) -> Option<Known> {
+        let shape = self.shape(text, reading)?;
+        self.shapes.borrow_mut().know_or_ask(shape, self.now(), millis(RENEWED_WITHIN))
+    }
+
+    /// A text turns out to write many rows.
+    pub fn forget(&self, text: &[u8], reading: &Reading) {
+        if let Some(shape) = self.shape(text, reading) {
+            self.shapes.borrow_mut().forget(shape);
+        }
     }
 
     /// Remembers of a text what was found out about it.
@@ -131,7 +147,7 @@ impl Eye for Watcher<'_> {
 
     fn writes_few(&mut self, text: &[u8], reading: &Reading) -> bool {
         match self {
-            Self::Seeing(_, _, Some(shaped)) => shaped.known(text, reading).is_some(),
+            Self::Seeing(_, _, Some(shaped)) => shaped.known_or_asked(text, reading).is_some(),
             Self::Seeing(_, _, None) | Self::SeeingSql(_) | Self::Blind => true,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::base::{Notice, SqlState};
 use crate::effects::facts::Facts;
+use crate::execute::catalogue::SessionSettings;
 use crate::execute::estimate::{self, Fixed};
 use crate::execute::fail;
 use crate::execute::outcome::Outcome;
@@ -16,6 +17,8 @@ use super::portal;
 
 /// What was found out.
 pub(super) struct Rows {
+    /// The session's settings, as they are known by now.
+    pub(super) session: SessionSettings,
     /// What is known, with the estimates.
     pub(super) facts: Facts,
     /// The message as it may be run again later, where that is another text.
@@ -30,8 +33,8 @@ impl Rows {
         self.facts.estimates.iter().all(|it| !it.many && !it.goes_on)
     }
 
-    const fn of(facts: Facts) -> Self {
-        Self { facts, fixed: None, formats: None }
+    fn of((session, facts): (SessionSettings, Facts)) -> Self {
+        Self { session, facts, fixed: None, formats: None }
     }
 }
 
@@ -39,15 +42,15 @@ impl Rows {
 pub(super) async fn look(
     desk: &mut Desk<'_>,
     script: &Script,
-    (policy, mut facts): (&Policy, Facts),
+    (policy, (session, mut facts)): (&Policy, (SessionSettings, Facts)),
     portal: &[u8],
 ) -> Result<Result<Rows, Outcome>, Lost> {
     if policy.mode == Mode::Off || !bulk::may_write_many(script) {
-        return Ok(Ok(Rows::of(facts)));
+        return Ok(Ok(Rows::of((session, facts))));
     }
     if bulk::suspects(script, &facts, policy).is_empty() {
         learn(desk, script, (&facts, Known::One));
-        return Ok(Ok(Rows::of(facts)));
+        return Ok(Ok(Rows::of((session, facts))));
     }
     let values = values(desk, portal).await?;
     let sent = estimate::Sent { values: values.as_ref().map(|(values, types)| (values, types.as_slice())) };
@@ -55,7 +58,7 @@ pub(super) async fn look(
         Fixed::Script(fixed) => Some(fixed),
         Fixed::AsSent => None,
         // The server says what is wrong with it, or nobody knows what it writes.
-        Fixed::Not => return Ok(Ok(Rows::of(facts))),
+        Fixed::Not => return Ok(Ok(Rows::of((session, facts)))),
         Fixed::Stopped(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
     let meant = fixed.as_deref().unwrap_or(script);
@@ -65,10 +68,12 @@ pub(super) async fn look(
     };
     if facts.estimates.iter().all(|it| it.rows.saturating_mul(FEW_PART) <= policy.bulk_rows) {
         learn(desk, script, (&facts, Known::Few));
+    } else {
+        desk.shaped.forget(script.text.as_bytes(), desk.link.tracker.reading());
     }
-    let mut rows = Rows { facts, fixed: None, formats: None };
+    let mut rows = Rows::of((session, facts));
     if !rows.are_few() {
-        rows.facts = estimate::to_cut(desk.link, meant, rows.facts).await?;
+        (rows.session, rows.facts) = estimate::to_cut(desk.link, meant, (rows.session, rows.facts)).await?;
     }
     Ok(Ok(Rows { fixed, formats: values.map(|(values, _)| values.results), ..rows }))
 }

@@ -30,6 +30,14 @@ pub enum Escapes {
     Everywhere,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    known: Known,
+    until: u64,
+    /// Somebody finds out anew, and has up to this moment.
+    renewed: u64,
+}
+
 /// So many shapes are remembered by a core.
 const SHAPES_MAX: usize = 8_192;
 
@@ -38,7 +46,7 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// What is known of shapes, each up to a moment; the least used is forgotten first. One per core, so that nothing is locked.
 pub struct Shapes {
-    known: Cache<Shape, (Known, u64)>,
+    known: Cache<Shape, Held>,
     hasher: RandomState,
 }
 
@@ -65,12 +73,29 @@ impl Shapes {
 
     /// What is known of a shape at a moment (in any unit, counted up).
     pub fn know(&self, shape: Shape, now: u64) -> Option<Known> {
-        self.known.get(&shape).filter(|(_, until)| *until > now).map(|(known, _)| *known)
+        self.known.get(&shape).filter(|held| now < held.until.max(held.renewed)).map(|held| held.known)
+    }
+
+    /// The same for who finds out what is not known. Where that is to be found out anew, one does so, and the others go on for a
+    /// while with what was known: all at once would be felt.
+    pub fn know_or_ask(&mut self, shape: Shape, now: u64, for_as_long: u64) -> Option<Known> {
+        let known = self.know(shape, now);
+        if known.is_none()
+            && let Some(mut held) = self.known.get_mut(&shape)
+        {
+            held.renewed = now.saturating_add(for_as_long);
+        }
+        known
     }
 
     /// Remembers it up to a moment.
     pub fn learn(&mut self, shape: Shape, known: Known, until: u64) {
-        self.known.insert(shape, (known, until));
+        self.known.insert(shape, Held { known, until, renewed: 0 });
+    }
+
+    /// What was known does not hold any more.
+    pub fn forget(&mut self, shape: Shape) {
+        self.known.remove(&shape);
     }
 }
 
@@ -240,6 +265,23 @@ mod tests {
         assert_eq!(shapes.know(shape, 0), None);
         shapes.learn(shape, Known::Few, 10);
         assert_eq!((shapes.know(shape, 9), shapes.know(shape, 10)), (Some(Known::Few), None));
+    }
+
+    #[test]
+    fn one_finds_out_anew_while_the_others_go_on() {
+        let mut shapes = Shapes::default();
+        let shape = shapes.of(b"DELETE FROM t", Escapes::Marked, 1).unwrap();
+        assert_eq!([shapes.know_or_ask(shape, 0, 5), shapes.know_or_ask(shape, 0, 5)], [None, None]);
+        shapes.learn(shape, Known::Few, 10);
+        let asked = [9, 10, 10, 14, 15, 16].map(|now| shapes.know_or_ask(shape, now, 5));
+        let few = Some(Known::Few);
+        // The one of 10 has not come back by 15: another asks.
+        assert_eq!(asked, [few, None, few, few, None, few]);
+        assert_eq!(shapes.know(shape, 16), few);
+        shapes.learn(shape, Known::One, 30);
+        assert_eq!((shapes.know(shape, 29), shapes.know(shape, 30)), (Some(Known::One), None));
+        shapes.forget(shape);
+        assert_eq!(shapes.know(shape, 16), None);
     }
 
     #[test]

@@ -22,6 +22,11 @@ fn looked(stage: &Stage) -> usize {
     stage.cluster.log().matches("lockkeeper.max_stall").count()
 }
 
+/// How often it was asked for all that a plan needs, which takes longer than most statements of an application.
+fn looked_closely(stage: &Stage) -> usize {
+    stage.cluster.log().matches("truncated_with").count()
+}
+
 #[test]
 fn one_row_is_looked_at_once() {
     let stage = Stage::new();
@@ -46,6 +51,7 @@ fn one_row_is_looked_at_once() {
         assert_eq!(Some(looked(&stage)), before);
     }
     assert_eq!(asked(&stage), 0, "a key is no matter of estimates");
+    assert_eq!(looked_closely(&stage), 0);
 }
 
 #[test]
@@ -65,6 +71,11 @@ fn few_rows_are_estimated_once_in_a_while() {
     assert_eq!(asked(&stage), 2);
     assert_eq!(bound(&mut person, "1"), "UPDATE 10");
     assert_eq!(asked(&stage), 2, "it is remembered");
+    assert_eq!(looked_closely(&stage), 0);
+    assert_eq!(bound(&mut person, "99"), "UPDATE 990", "what is remembered holds for other values, too");
+    assert_eq!(asked(&stage), 2);
+    assert!(person.query("DELETE FROM t WHERE b > 20").notices()[0].contains("in batches"));
+    assert_eq!(looked_closely(&stage), 1, "only of what is cut all is to be known");
 }
 
 fn bound(person: &mut Person, below: &str) -> String {

@@ -22,6 +22,10 @@ use crate::sql::form::{ConstraintKind, FunctionName, TypeName};
 /// Asks for relations; `$1` is an array of quoted names.
 pub static RELATIONS: LazyLock<String> = LazyLock::new(|| with_fill(include_str!("relations.sql")));
 
+/// Asks of relations what tells whether a write of their rows can be a big one; `$1` is an array of quoted names.
+pub static TARGETS: LazyLock<String> =
+    LazyLock::new(|| qualified(include_str!("targets.sql")).replace("{new}", &new()));
+
 /// Asks for the leaves of a partitioned table; `$1` is its oid.
 pub static LEAVES: LazyLock<String> = LazyLock::new(|| with_fill(include_str!("leaves.sql")));
 
@@ -38,6 +42,11 @@ fn with_fill(text: &str) -> String {
     qualified(text)
         .replace("{fill}", &qualified(include_str!("fill.sql")))
         .replace("{publications}", &qualified(include_str!("publications.sql")))
+        .replace("{new}", &new())
+}
+
+fn new() -> String {
+    qualified(include_str!("new.sql"))
 }
 
 /// The text without comments, its operators out of reach of a hostile search path.
@@ -396,7 +405,7 @@ mod tests {
 
     #[test]
     fn no_operator_is_left_to_the_search_path() {
-        for text in [&RELATIONS, &TYPES, &FUNCTIONS, &NAMES] {
+        for text in [&RELATIONS, &TARGETS, &TYPES, &FUNCTIONS, &NAMES] {
             assert!(!text.contains(" = ") && !text.contains(" <> ") && !text.contains("--"), "{}", **text);
         }
     }

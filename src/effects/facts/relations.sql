@@ -1,8 +1,6 @@
 -- One JSON object for each name of $1 that means a relation. Operators are qualified when the text is read, since the
 -- search path that is in force is not ours.
 --
--- A relation is new in this transaction when the oldest row of its columns was written by a transaction that is visible
--- here and still in progress: ALTER TABLE rewrites the pg_class row, but never the rows of the system columns.
 -- Builds of other roles are shown without their tables, so that any of them may be the one.
 --
 -- Asking for a size, or for an expression as SQL, waits for an AccessExclusiveLock: where somebody has or wants one (busy),
@@ -61,18 +59,7 @@ SELECT pg_catalog.json_build_object(
         SELECT t.spcname FROM pg_catalog.pg_tablespace t
         WHERE t.oid = CASE WHEN named.reltablespace <> 0::pg_catalog.oid THEN named.reltablespace ELSE (
             SELECT d.dattablespace FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) END),
-    'new', coalesce((
-        SELECT pg_catalog.pg_xact_status(x.xid::text::pg_catalog.xid8) = 'in progress'
-        FROM (
-            SELECT CASE WHEN y.near > (y.xid + 2147483648) THEN y.near - 4294967296 ELSE y.near END AS xid
-            FROM (
-                SELECT top.xid, ((top.xid >> 32) << 32) + a.xmin::text::bigint AS near
-                FROM top, (
-                    SELECT a.xmin FROM pg_catalog.pg_attribute a WHERE a.attrelid = named.oid ORDER BY a.attnum LIMIT 1
-                ) a
-            ) y
-        ) x
-        WHERE x.xid >= 0), false),
+    'new', {new},
     'system', named.nspname = ANY ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[]),
     'plain_reindex_only', coalesce(i.indisexclusion, false) OR EXISTS (
         SELECT 1 FROM pg_catalog.pg_index t
