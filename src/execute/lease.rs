@@ -164,9 +164,9 @@ pub async fn until_overdue(
 
 impl Lease {
     /// Whether others have waited for too long, where it is time to look: a session that never rests between its messages is watched
-    /// by none but itself.
+    /// by none but itself. What comes next may take as long again without a look.
     pub async fn overdue(&self, (control, live): (&Control, &Live), place: &Place) -> Option<Overdue> {
-        let stall = Stall::new(self.policy.max_stall);
+        let stall = Stall::new(self.policy.max_stall / 2);
         let (longest, at) = {
             let seen = self.seen.borrow();
             (seen.longest, seen.at)

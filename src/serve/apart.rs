@@ -15,9 +15,9 @@ use crate::upstream::call::{Call, Item, Voice};
 use crate::upstream::link::Lost;
 use crate::wire::server::Status;
 
-use super::engage::{Desk, Sent, drop_held};
-use super::queued;
+use super::engage::{Desk, Sent, take_held};
 use super::statement::{Answer, Ended, run_held};
+use super::{lease, queued};
 
 /// Runs the statements of the message at the front of `link.held` one by one until one fails. `policy`: with what the message's
 /// comments say, which hold for all of it.
@@ -27,7 +27,7 @@ pub(super) async fn run(
     script: &Script,
     sent: Sent<'_>,
 ) -> Result<Outcome, Lost> {
-    drop_held(desk.link, sent.total);
+    take_held(desk.link, sent.total);
     if !judge::can_be_told_apart(script) {
         fail::transaction(desk.link).await?;
         return Ok(Outcome::own_error(&judge::inseparable()));
@@ -131,6 +131,13 @@ async fn one(desk: &mut Desk<'_>, text: &[u8], from: usize, to: usize) -> Result
     let frame = text_of::query(text, from, to);
     let total = frame.len();
     desk.link.held.splice(..0, frame);
+    if from > 0 {
+        desk.link.tracker.next_of_message();
+        if let Some(outcome) = lease::between(desk).await? {
+            take_held(desk.link, total);
+            return Ok(outcome);
+        }
+    }
     let script = sql::parse(&part, desk.link.tracker.reading().dialect());
     let sent = Sent::query(&part, total);
     match Box::pin(run_held(desk, &script, sent, Answer::Awaited)).await? {
@@ -151,6 +158,7 @@ async fn implicit(
     if let Some(failed) = begun.failed {
         return Ok(Outcome::server_error(&failed, None, None));
     }
+    desk.link.tracker.began();
     let last = statements.len().saturating_sub(1);
     for (at, statement) in statements.iter().enumerate() {
         let end = if at == last { to } else { statement.span.end };

@@ -141,16 +141,36 @@ async fn tell_in_place(link: &mut Link, words: &[u8]) -> Result<(), Lost> {
     Ok(())
 }
 
-/// Brings the transaction back before the client's next message, which stands at the front of `link.held`.
-pub(super) async fn resume(desk: &mut Desk<'_>) -> Result<(), Lost> {
-    let Some(kind) = desk.link.held.first().copied() else { return Ok(()) };
-    let Some(lapsed) = desk.lease.as_mut().and_then(|lease| lease.lapsed.take()) else { return Ok(()) };
+/// The same before the next statement of one message, which stands at the front of `link.held`: what its client is to hear where the
+/// transaction cannot be brought back.
+pub(super) async fn between(desk: &mut Desk<'_>) -> Result<Option<Outcome>, Lost> {
+    if !gives_way(desk).await? {
+        return Ok(None);
+    }
+    let Some(lapsed) = taken_up(desk) else { return Ok(None) };
+    let outcome = bring_back(desk, lapsed).await?;
+    if outcome.is_some() {
+        *desk.lease = None;
+    }
+    Ok(outcome)
+}
+
+/// What has lapsed, which is to be brought back now.
+fn taken_up(desk: &mut Desk<'_>) -> Option<Lapsed> {
+    let lapsed = desk.lease.as_mut().and_then(|lease| lease.lapsed.take())?;
     desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
     if desk.link.owed.is_some() {
         desk.link.tracker.stop_at_next();
     } else {
         desk.link.tracker.stop_at_watched();
     }
+    Some(lapsed)
+}
+
+/// Brings the transaction back before the client's next message, which stands at the front of `link.held`.
+pub(super) async fn resume(desk: &mut Desk<'_>) -> Result<(), Lost> {
+    let Some(kind) = desk.link.held.first().copied() else { return Ok(()) };
+    let Some(lapsed) = taken_up(desk) else { return Ok(()) };
     if kind == from_client::TERMINATE {
         return Ok(());
     }

@@ -263,10 +263,17 @@ async fn forward(link: &mut Link, total: usize, answer: Answer) -> Result<Ended,
         Answer::Awaited => {
             let rest = link.held.split_off(total.min(link.held.len()));
             let frame = std::mem::replace(&mut link.held, rest);
+            link.tracker.runs(&frame);
             Ok(Ended::With(match message::pass(link, &frame).await? {
-                message::Passed::Done => Outcome::Answered,
+                message::Passed::Done => {
+                    link.tracker.ran(&frame);
+                    Outcome::Answered
+                }
                 // The client has heard why.
-                message::Passed::Failed => Outcome::Failed(Vec::new()),
+                message::Passed::Failed => {
+                    link.tracker.lose_journal(Unfit::Answered);
+                    Outcome::Failed(Vec::new())
+                }
             }))
         }
     }

@@ -205,3 +205,41 @@ fn who_never_rests_gives_way_too() {
         client.all(&["ALTER TABLE orders DROP added"]);
     }
 }
+
+/// Nor does a message of many statements, whichever transaction they stand in; sent once more, each gets the answer that it had.
+#[test]
+fn a_long_message_gives_way_too() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE other (id int)", "CREATE TABLE words (word text)"]);
+    let defaults: Vec<String> =
+        (0..60).map(|number| format!("ALTER TABLE other ALTER id SET DEFAULT {number}")).collect();
+    let parts =
+        [ALTER, "INSERT INTO words VALUES ('new') RETURNING word", "CREATE INDEX later ON orders (customer)"];
+    let text = format!("{}; {}; TABLE words", parts.join("; "), defaults.join("; "));
+    let whole = format!("BEGIN; {text}; COMMIT");
+    let none: &[&str] = &[];
+    for (before, long, behind) in
+        [(none, &text, none), (&["BEGIN"], &text, &["COMMIT"]), (none, &whole, none)]
+    {
+        let mut client = stage.through();
+        client.all(before);
+        client.send(Way::Simple, long);
+        stage.until(
+            "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'orders'::regclass AND granted \
+                AND mode = 'AccessExclusiveLock'",
+        );
+        let mut reader = stage.straight();
+        let added = reader.table("SELECT bool_or(to_jsonb(orders) ? 'added') FROM orders");
+        // What it sees is what was before, since the transaction has let go of the table.
+        assert_eq!(added, "f", "the reader waited to the end");
+        let answer = client.answer();
+        assert!(answer.error().is_none(), "{answer:?}");
+        let rows: Vec<_> = answer.0.iter().filter(|frame| frame.tag == b'D').map(Frame::columns).collect();
+        assert_eq!(rows, [[Some("new".to_owned())], [Some("new".to_owned())]]);
+        client.all(behind);
+        assert_eq!(stage.now(ADDED), "1");
+        assert_eq!(stage.indexes(), "later+");
+        assert_eq!(stage.now("SELECT count(*) FROM words"), "1");
+        client.all(&["ALTER TABLE orders DROP added", "DROP INDEX later", "DELETE FROM words WHERE true"]);
+    }
+}

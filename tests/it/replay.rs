@@ -89,6 +89,32 @@ fn two_tables_are_altered_while_a_reader_holds_the_second() {
     }
 }
 
+/// A whole file as one message: its statements are looked after one by one, and sent once more so.
+#[test]
+fn both_are_altered_in_one_message() {
+    let stage = stage();
+    let text = "ALTER TABLE orders ADD added int; INSERT INTO other VALUES (2) RETURNING a; \
+                CREATE INDEX later ON orders (customer); ALTER TABLE other ADD added int; DELETE FROM other WHERE a = 2";
+    let whole = format!("BEGIN; {text}; COMMIT");
+    let none: &[&str] = &[];
+    for (before, sql, behind) in
+        [(none, text, none), (&["BEGIN", "SELECT 1"], text, &["COMMIT"]), (none, &whole, none)]
+    {
+        let mut client = stage.through();
+        client.all(before);
+        let answer = under_traffic(&stage, || behind_reader(&stage, &mut client, (Way::Simple, sql), || {}));
+        assert!(answer.error().is_none(), "{answer:?}");
+        let mut tags = answer.tags();
+        tags.retain(|tag| !matches!(tag.as_str(), "BEGIN" | "COMMIT"));
+        assert_eq!(tags, ["ALTER TABLE", "INSERT 0 1", "CREATE INDEX", "ALTER TABLE", "DELETE 1"]);
+        assert!(answer.told().iter().any(|it| it == SET_ASIDE), "{answer:?}");
+        client.all(behind);
+        assert_eq!(stage.now(ADDED), "orders.added other.added");
+        assert_eq!(stage.indexes(), "later+");
+        client.all(&["DROP INDEX later", "ALTER TABLE orders DROP added", "ALTER TABLE other DROP added"]);
+    }
+}
+
 #[test]
 fn what_was_answered_otherwise_is_told_and_nothing_stays() {
     let stage = stage();

@@ -39,6 +39,25 @@ impl Tracker {
         self.record(frame);
     }
 
+    /// Notes that a message that is about to be run in its own place may begin a transaction.
+    pub fn runs(&mut self, frame: &[u8]) {
+        if let Ok(Some(header)) = Header::peek(frame) {
+            self.begin_journal(header, frame.get(crate::wire::frame::HEADER_BYTES..).unwrap_or_default(), 0);
+        }
+    }
+
+    /// Notes that a transaction of ours has begun, in which the client's statements are run.
+    pub fn began(&mut self) {
+        self.journal = Some(Box::new(Journal::beginning(0)));
+    }
+
+    /// Notes that another statement of the same message comes: sent once more, each is a message of its own.
+    pub fn next_of_message(&mut self) {
+        let mut ready = Vec::new();
+        server::ready(&mut ready, Status::InTransaction);
+        self.told(&ready);
+    }
+
     /// Notes a message that was run in its own place, so that it would be sent like any other.
     pub fn ran(&mut self, frame: &[u8]) {
         self.record(frame);
