@@ -69,6 +69,9 @@ pub(super) fn settings(file: &File) -> bulk::Settings {
         active_per_core: *bulk.active_per_core,
         wal_per_second: bulk.wal_per_second.map(Size::as_u64),
         checkpoints: *bulk.checkpoints,
+        dead_rows_max: bulk.dead_rows_max.map(u64::from),
+        vacuum_every: bulk.vacuum_every.map(u64::from),
+        old_snapshot: bulk.old_snapshot.map(Period::duration),
         without_client: match *bulk.without_client {
             AloneWord::GoOn => bulk::Alone::GoesOn,
             AloneWord::Stop => bulk::Alone::Stops,

@@ -217,6 +217,14 @@ section! {
         wal_per_second: Option<Size> = None, in Size::kilobytes(64)..=Size::megabytes(1 << 20);
         /// Whether batches come more slowly when checkpoints come before their time, as they do when WAL outgrows `max_wal_size`.
         checkpoints: bool = true;
+        /// The most dead rows of the table, as the server's statistics count them; beyond it batches come more slowly.
+        dead_rows_max: Option<Count> = None, in 1_000..=1_000_000_000;
+        /// After so many rows of a statement its table is vacuumed before the next batch. It has to read all indexes each time: give it
+        /// a tenth of the table or more. Where the role is not the table's owner, it is left to autovacuum.
+        vacuum_every: Option<Count> = None, in 1_000..=1_000_000_000;
+        /// Whoever has kept dead rows from being cleaned for so long is told in a WARNING: a transaction, a prepared one, a
+        /// replication slot, a standby with `hot_standby_feedback`.
+        old_snapshot: Option<Period> = Some(Period::minutes(5)), in Period::seconds(1)..=Period::hours(24);
         /// What becomes of a statement whose client is lost, or whose proxy is: `go_on` (a proxy goes on with it, as Postgres itself
         /// would), `stop` (behind the batch that it was at; `lockkeeper resume` goes on). One that is cancelled always stops.
         without_client: AloneWord = AloneWord::GoOn;

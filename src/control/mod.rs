@@ -217,20 +217,20 @@ impl Control {
         }
     }
 
-    /// How much the server and its standbys have to do, apart from this backend; `None` when nobody may know. A server that cannot say
+    /// How much the server and its standbys have to do, apart from this backend, which writes this table; `None` when nobody may know. A server that cannot say
     /// that may be asked everything else.
-    pub async fn pressure(&self, database: &str, pid: u32) -> Option<Pressure> {
+    pub async fn pressure(&self, database: &str, (pid, table): (u32, Oid)) -> Option<Pressure> {
         if self.servers.refuses(database) {
             return None;
         }
         let pid = i32::try_from(pid).unwrap_or(-1);
         // What is asked seldom is not to make every session bigger.
-        Box::pin(self.ask_pressure(database, pid)).await
+        Box::pin(self.ask_pressure(database, (pid, table))).await
     }
 
-    async fn ask_pressure(&self, database: &str, pid: i32) -> Option<Pressure> {
+    async fn ask_pressure(&self, database: &str, about: (i32, Oid)) -> Option<Pressure> {
         let client = self.client(database).await?;
-        match clock::within(ANSWER_WITHIN, self.servers.ask(&client, database, pid)).await {
+        match clock::within(ANSWER_WITHIN, self.servers.ask(&client, database, about)).await {
             Some(Ok(pressure)) => Some(pressure),
             Some(Err(error)) if error.as_db_error().is_some() => {
                 self.servers.refused(database);

@@ -8,8 +8,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::TRY_AGAIN_AFTER;
+use crate::effects::facts::Oid;
 use crate::event::clock::Moment;
-use crate::pace::bulk::{Kind, Pressure, Sight, Standby};
+use crate::pace::bulk::{Keeper, Kind, Pressure, Sight, Standby};
 
 /// Requested checkpoints are counted by the checkpointer's own statistics from this version on.
 const CHECKPOINTER: i32 = 170_000;
@@ -20,14 +21,33 @@ const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')::
 /// The figures, beside each that receives WAL and says how far it is. Who takes a base backup or only keeps WAL has replayed nothing;
 /// nor is anything but its process shown of anyone to roles that are no members of `pg_read_all_stats`. Sessions that wait for a lock,
 /// for their client or for time to pass need no core.
-const SQL: &str = "SELECT f.wal, f.sees, f.active, f.requested, s.name, s.replayed, s.lag, s.logical, s.pid FROM ( \
+///
+/// Dead rows of a table are kept by the snapshots and open transactions of its database, and by those of standbys and slots wherever
+/// they are (`ComputeXidHorizons` in `procarray.c`).
+const SQL: &str = "SELECT f.wal, f.sees, f.active, f.requested, s.name, s.replayed, s.lag, s.logical, s.pid, \
+     f.dead, k.who, k.xmin::pg_catalog.text, k.age FROM ( \
      SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 \
         ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), '0/0') END::pg_catalog.int8 AS wal, \
      pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees, \
      (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.state = 'active' \
         AND a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> $1 AND a.pid <> pg_catalog.pg_backend_pid() \
         AND coalesce(a.wait_event_type, '') NOT IN ('Lock', 'Client', 'Timeout')) AS active, \
-     /*requested*/ AS requested) f \
+     /*requested*/ AS requested, pg_catalog.pg_stat_get_dead_tuples($2) AS dead) f \
+     LEFT JOIN (SELECT * FROM ( \
+        SELECT pg_catalog.format('process %s of user \"%s\"', a.pid, a.usename) AS who, \
+            CASE WHEN coalesce(pg_catalog.age(a.backend_xmin), -1) >= coalesce(pg_catalog.age(a.backend_xid), -1) \
+                THEN a.backend_xmin ELSE a.backend_xid END AS xmin, \
+            extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::pg_catalog.float8 AS age \
+        FROM pg_catalog.pg_stat_activity a WHERE a.datname = pg_catalog.current_database() \
+        AND a.backend_type = 'client backend' AND a.pid <> $1 AND a.pid <> pg_catalog.pg_backend_pid() \
+        UNION ALL SELECT pg_catalog.format('prepared transaction \"%s\"', p.gid), p.transaction, \
+            extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::pg_catalog.float8 \
+        FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database() \
+        UNION ALL SELECT pg_catalog.format('replication slot \"%s\"', o.slot_name), o.xmin, NULL \
+        FROM pg_catalog.pg_replication_slots o \
+        UNION ALL SELECT pg_catalog.format('standby \"%s\"', r.application_name), r.backend_xmin, NULL \
+        FROM pg_catalog.pg_stat_replication r) k \
+        WHERE k.xmin IS NOT NULL ORDER BY pg_catalog.age(k.xmin) DESC LIMIT 1) k ON true \
      LEFT JOIN (SELECT r.pid, r.application_name::pg_catalog.text AS name, \
         pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0')::pg_catalog.int8 AS replayed, \
         extract(epoch FROM r.replay_lag)::pg_catalog.float8 AS lag, \
@@ -65,14 +85,19 @@ impl Known {
         self.0.borrow_mut().insert(database.to_owned(), Server::Refused(Moment::now()));
     }
 
-    /// What is seen, but for the session of this process; which version it is is asked once.
-    pub(super) async fn ask(&self, client: &Client, database: &str, pid: i32) -> Result<Pressure, Error> {
+    /// What is seen, but for the session of this process that writes this table; which version it is is asked once.
+    pub(super) async fn ask(
+        &self,
+        client: &Client,
+        database: &str,
+        (pid, table): (i32, Oid),
+    ) -> Result<Pressure, Error> {
         let known = self.0.borrow().get(database).copied();
         let version = match known {
             Some(Server::Version(version)) => version,
             _ => client.query_one(VERSION, &[]).await?.try_get(0)?,
         };
-        let values: [(&(dyn ToSql + Sync), Type); 1] = [(&pid, Type::INT4)];
+        let values: [(&(dyn ToSql + Sync), Type); 2] = [(&pid, Type::INT4), (&table, Type::OID)];
         let rows = client.query_typed(&sql(version), &values).await?;
         self.0.borrow_mut().insert(database.to_owned(), Server::Version(version));
         pressure(&rows)
@@ -86,12 +111,24 @@ fn pressure(rows: &[Row]) -> Result<Pressure, Error> {
         sight: if first.try_get(1)? { Sight::Clear } else { Sight::Dim },
         active: count(first, 2)?,
         checkpoints_requested: count(first, 3)?,
+        dead_rows: count(first, 9)?,
+        keeper: keeper(first)?,
         standbys: rows.iter().filter_map(|row| standby(row).transpose()).collect::<Result<_, _>>()?,
     })
 }
 
 fn count(row: &Row, at: usize) -> Result<u64, Error> {
     row.try_get::<_, i64>(at).map(|count| u64::try_from(count).unwrap_or(0))
+}
+
+fn keeper(row: &Row) -> Result<Option<Keeper>, Error> {
+    let Some(who) = row.try_get(10)? else { return Ok(None) };
+    let age: Option<f64> = row.try_get(12)?;
+    Ok(Some(Keeper { who, xmin: row.try_get(11)?, age: age.map(seconds) }))
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 /// None stands in the only row of a server that sends no WAL.
@@ -102,7 +139,7 @@ fn standby(row: &Row) -> Result<Option<Standby>, Error> {
         pid: row.try_get(8)?,
         name,
         replayed: count(row, 5)?,
-        lag: lag.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+        lag: lag.map(seconds),
         kind: if row.try_get(7)? { Kind::Logical } else { Kind::Physical },
     }))
 }

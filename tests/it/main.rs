@@ -13,6 +13,7 @@ mod bulk_interrupted;
 mod bulk_orders;
 mod bulk_refused;
 mod bulk_seen;
+mod bulk_vacuum;
 mod calls;
 mod check;
 mod check_formats;

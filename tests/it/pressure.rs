@@ -33,7 +33,7 @@ fn person(cluster: &Cluster) -> Person {
 }
 
 async fn seen(control: &Control) -> Pressure {
-    control.pressure("postgres", NOBODY).await.expect("an answer")
+    control.pressure("postgres", (NOBODY, 0)).await.expect("an answer")
 }
 
 /// Runs what needs a place for the driver of a connection.
@@ -52,6 +52,7 @@ async fn every_version_answers() {
             let first = seen(&control).await;
             assert_eq!((first.sight, first.standbys.len(), first.active), (Sight::Clear, 0, 0), "{major}");
             admin.all(&["CREATE TABLE t AS SELECT 1", "CHECKPOINT"]);
+            assert_eq!((first.dead_rows, &first.keeper), (0, &None), "{major}");
             let place = admin.table("SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')");
             let counted = eventually_async("the checkpoint is counted", async || {
                 Some(seen(&control).await).filter(|it| it.checkpoints_requested > first.checkpoints_requested)
@@ -81,7 +82,7 @@ async fn sessions_at_work_are_counted_but_for_the_statement() {
         .await;
         let clear = control(&cluster, "clear");
         assert_eq!(seen(&clear).await.active, 1);
-        let apart = clear.pressure("postgres", pid.parse().expect("a number")).await.expect("an answer");
+        let apart = clear.pressure("postgres", (pid.parse().expect("a number"), 0)).await.expect("an answer");
         assert_eq!((apart.active, apart.sight), (0, Sight::Clear));
         let dim = seen(&control(&cluster, "dim")).await;
         assert_eq!((dim.active, dim.sight), (0, Sight::Dim));
@@ -101,9 +102,9 @@ async fn nobody_is_asked_again_at_once_who_cannot_say() {
             "REVOKE EXECUTE ON FUNCTION pg_current_wal_flush_lsn() FROM PUBLIC",
         ]);
         let control = control(&cluster, "keeper");
-        assert_eq!(control.pressure("postgres", NOBODY).await, None);
+        assert_eq!(control.pressure("postgres", (NOBODY, 0)).await, None);
         admin.all(&["GRANT EXECUTE ON FUNCTION pg_current_wal_flush_lsn() TO keeper"]);
-        assert_eq!(control.pressure("postgres", NOBODY).await, None, "not yet");
+        assert_eq!(control.pressure("postgres", (NOBODY, 0)).await, None, "not yet");
         assert!(
             control.behind("postgres", NOBODY, Blocking::Whatever).await.is_some(),
             "everything else goes on"
@@ -120,7 +121,7 @@ async fn until(
     is: impl Fn(&Next, &[Hold]) -> bool,
 ) {
     eventually_async(what, async || {
-        let seen = control.pressure("postgres", NOBODY).await;
+        let seen = control.pressure("postgres", (NOBODY, 0)).await;
         pace.see(since.elapsed(), seen);
         let next = pace.next(since.elapsed(), None);
         is(&next, pace.holds()).then_some(())
@@ -234,6 +235,47 @@ async fn a_subscriber_is_told_from_a_standby() {
         });
         let standby = seen.await.standbys.remove(0);
         assert_eq!((standby.name.as_str(), standby.kind, standby.replayed), ("capture", Kind::Logical, 1));
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn whose_snapshot_is_the_oldest_is_seen_whoever_it_is() {
+    at_home(Box::pin(async {
+        for installation in each_major() {
+            let options = Options::new().installation(installation).conf("max_prepared_transactions = 2");
+            let cluster = cluster_with(&options);
+            let mut admin = person(&cluster);
+            admin.all(&["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1), (2)", "DELETE FROM t"]);
+            let table = admin.table("SELECT 't'::regclass::oid").parse().expect("an oid");
+            let control = control(&cluster, "postgres");
+            let look = async || control.pressure("postgres", (NOBODY, table)).await.expect("an answer");
+            eventually_async("they are counted", async || {
+                // Up to 14 a session tells what it has done with its next statement.
+                admin.all(&["SELECT 1"]);
+                (look().await.dead_rows == 2).then_some(())
+            })
+            .await;
+            assert_eq!(look().await.keeper, None);
+            let who = async |who: &str| {
+                let keeper = look().await.keeper.expect("somebody");
+                assert_eq!(keeper.who, who);
+                assert!(keeper.xmin.parse::<u32>().is_ok(), "{keeper:?}");
+                keeper.age
+            };
+            let mut other = person(&cluster);
+            other.all(&["BEGIN", "INSERT INTO t VALUES (3)"]);
+            assert!(who(&format!("process {} of user \"postgres\"", other.pid())).await.is_some());
+            other.all(&["PREPARE TRANSACTION 'it is'"]);
+            assert!(who("prepared transaction \"it is\"").await.is_some());
+            other.all(&["COMMIT PREPARED 'it is'", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1"]);
+            assert!(who(&format!("process {} of user \"postgres\"", other.pid())).await.is_some());
+            other.all(&["COMMIT"]);
+            assert_eq!(look().await.keeper, None);
+            let mine =
+                control.pressure("postgres", (u32::try_from(other.pid()).expect("a pid"), table)).await;
+            assert_eq!(mine.expect("an answer").keeper, None);
+        }
     }))
     .await;
 }

@@ -2,6 +2,7 @@
 //! transaction. The pace is that of `pace::bulk`; what somebody has to wait for is cut off and tried again with fewer rows.
 
 mod batch;
+mod vacuum;
 mod words;
 
 use crate::base::Notice;
@@ -23,6 +24,7 @@ use super::tell::tell;
 use super::{Run, Surroundings, shutting_down};
 
 use batch::Tried;
+use vacuum::Vacuum;
 
 type Ended<T> = Result<T, Outcome>;
 
@@ -70,6 +72,9 @@ struct Work<'b> {
     described: bool,
     /// What was last said of what cannot be seen.
     warned: bool,
+    /// Who was last said to keep dead rows.
+    kept: Option<String>,
+    vacuum: Vacuum,
     /// Why the batch that is tried does not come to its end.
     held_up: Option<super::batch::HeldUp>,
 }
@@ -93,6 +98,8 @@ impl<'b> Work<'b> {
             batches: 0,
             described,
             warned: false,
+            kept: None,
+            vacuum: Vacuum::default(),
             held_up: None,
         }
     }
@@ -177,6 +184,7 @@ impl<'b> Work<'b> {
                 return Ok(Err(outcome));
             }
             self.tell(run).await;
+            self.vacuum.between(run, self.bulk, (oid, self.pace.vacuum_every())).await?;
         }
         Ok(Ok(()))
     }
@@ -223,13 +231,20 @@ impl<'b> Work<'b> {
             return;
         }
         let place = run.surroundings.place;
-        let pressure = control.pressure(&place.database, place.pid).await;
+        let table = self.course.at.place.as_ref().map_or(self.bulk.oid, |place| place.oid);
+        let pressure = control.pressure(&place.database, (place.pid, table)).await;
         self.pace.see(self.began.elapsed(), pressure);
         if !self.warned
             && let Some(unseen) = self.pace.unseen()
         {
             self.warned = true;
             tell(run.link, &[words::unseen(self.bulk, &unseen)]).await;
+        }
+        if let Some(keeper) = self.pace.kept()
+            && self.kept.as_deref() != Some(&keeper.who)
+        {
+            tell(run.link, &[words::kept(self.bulk, &keeper, run.record.id())]).await;
+            self.kept = Some(keeper.who);
         }
     }
 
@@ -249,6 +264,7 @@ impl<'b> Work<'b> {
                 (self.going, self.held_up) = (Moment::now(), None);
                 self.batches += 1;
                 let visited = range.rows.unwrap_or(changed);
+                self.vacuum.written(changed);
                 self.pace.done(at, &Batch { visited, changed, took, others_waited: waited });
                 Ok(Ok(()))
             }

@@ -3,7 +3,7 @@
 use crate::base::{Notice, Severity, SqlState};
 use crate::execute::course::{Course, Own};
 use crate::execute::outcome::Outcome;
-use crate::pace::bulk::{Account, Order};
+use crate::pace::bulk::{Account, Kept, Order};
 use crate::plan::Bulk;
 use crate::upstream::call::Failed;
 
@@ -48,6 +48,22 @@ pub(super) fn unfit(bulk: &Bulk, why: &str) -> Outcome {
 pub(super) fn unseen(bulk: &Bulk, why: &str) -> Notice {
     let what = format!("{} goes on without all that should hold it back", bulk.title());
     Notice::new(Severity::Warning, SqlState::WARNING, what).detail(why.to_owned())
+}
+
+/// Somebody keeps the dead rows that it leaves; its number comes with it.
+pub(super) fn kept(bulk: &Bulk, keeper: &Kept, id: u64) -> Notice {
+    let what = format!("dead rows that {} leaves cannot be cleaned at present", bulk.title());
+    Notice::new(Severity::Warning, SqlState::WARNING, what)
+        .detail(format!("{} has kept them for {}.", capital(&keeper.who), keeper.time))
+        .hint(format!(
+            "The table and its indexes grow with each batch until that has ended. Meanwhile: lockkeeper bulk pause {id}"
+        ))
+}
+
+/// With a capital at its beginning.
+fn capital(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
 /// The server's own words. Where in the text something stands is told of a text that nobody has sent.

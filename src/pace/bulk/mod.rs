@@ -10,6 +10,7 @@
 //! Deliberately not here: time, which is given as the time since the beginning; who waits behind a batch (`pace::stall`), which
 //! is cut off there and is told here as `held_up`.
 
+mod dead;
 mod follower;
 mod pressure;
 mod progress;
@@ -25,7 +26,8 @@ mod tests;
 
 use std::time::Duration;
 
-pub use pressure::{Kind, Pressure, Sight, Standby};
+pub use dead::Kept;
+pub use pressure::{Keeper, Kind, Pressure, Sight, Standby};
 pub use progress::{Account, Progress};
 pub use settings::{Alone, Missing, Settings};
 pub use signal::{Effect, Hold, Signal};
@@ -275,6 +277,16 @@ impl Controller {
     /// What is to be heeded and cannot be seen, and what helps: a sentence for a WARNING.
     pub fn unseen(&self) -> Option<String> {
         self.sense.unseen(&self.settings)
+    }
+
+    /// Who has kept dead rows from being cleaned for too long.
+    pub fn kept(&self) -> Option<Kept> {
+        self.sense.kept(&self.settings)
+    }
+
+    /// After so many rows of its own the table is vacuumed.
+    pub const fn vacuum_every(&self) -> Option<u64> {
+        self.settings.vacuum_every
     }
 
     /// How far it is.

@@ -17,6 +17,28 @@ pub struct Pressure {
     /// Checkpoints that somebody has asked for since the figures were reset; most often the server itself, when WAL was about to
     /// outgrow `max_wal_size`.
     pub checkpoints_requested: u64,
+    /// Dead rows of the table that is written, as the statistics count them.
+    pub dead_rows: u64,
+    /// Whose snapshot is the oldest of all that keep dead rows of this database from being cleaned, the statement's own apart.
+    pub keeper: Option<Keeper>,
+}
+
+/// Somebody whose snapshot, or whose open transaction, keeps dead rows from being cleaned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeper {
+    /// For people: `process 4711 of user "report"`.
+    pub who: String,
+    /// The oldest transaction that it may still see.
+    pub xmin: String,
+    /// How long ago its transaction began; `None` where no server tells.
+    pub age: Option<Duration>,
+}
+
+impl Keeper {
+    /// Whether it has not moved.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.who, &self.xmin) == (&other.who, &other.xmin)
+    }
 }
 
 /// A session to which WAL is sent, and that says how far it is.

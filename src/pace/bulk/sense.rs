@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dead::{Kept, Oldest};
 use super::follower::Follower;
 use super::pressure::{Kind, Pressure, Sight, Standby};
 use super::quota::Wal;
@@ -32,6 +33,7 @@ pub(super) struct Sense {
     early: Early,
     /// Thousandths of sessions at work.
     active: Option<u64>,
+    oldest: Oldest,
     seen: Seen,
 }
 
@@ -75,6 +77,7 @@ impl Sense {
         }
         self.wal.add(at, pressure.wal, settings.wal_per_second.unwrap_or(u64::MAX));
         self.early.add(at, pressure.checkpoints_requested);
+        self.oldest.see(at, pressure.keeper.as_ref());
         let active = pressure.active.saturating_mul(1000);
         let before = self.active.unwrap_or(active);
         self.active = Some((before.saturating_mul(MEMORY - 1).saturating_add(active)) / MEMORY);
@@ -98,6 +101,7 @@ impl Sense {
         holds.extend(self.active(settings));
         holds.extend(self.wal(at, settings));
         holds.extend(self.early.hold(at).filter(|_| settings.checkpoints));
+        holds.extend(self.dead_rows(at, pressure, settings));
         holds
     }
 
@@ -111,6 +115,22 @@ impl Sense {
             (false, false) => return None,
         };
         Some(format!("the role of the control connection may not see {what}: GRANT pg_monitor to it"))
+    }
+
+    /// Who has kept dead rows from being cleaned for too long.
+    pub(super) fn kept(&self, settings: &Settings) -> Option<Kept> {
+        let Seen::Pressure(_, at) = &self.seen else { return None };
+        self.oldest.kept(*at, settings.old_snapshot?)
+    }
+
+    fn dead_rows(&self, at: Duration, pressure: &Pressure, settings: &Settings) -> Option<Hold> {
+        let (dead, most) = (pressure.dead_rows, settings.dead_rows_max?);
+        let effect = signal::beyond(dead, most)?;
+        let kept = settings.old_snapshot.and_then(|old| self.oldest.kept(at, old));
+        let why =
+            kept.map_or_else(String::new, |kept| format!(": {} has kept them for {}", kept.who, kept.time));
+        let words = format!("{dead} dead rows are to be cleaned (max {most}){why}");
+        Some(Hold::new(Signal::DeadRows, effect, words))
     }
 
     fn behind_in_time(

@@ -33,6 +33,12 @@ pub struct Settings {
     pub wal_per_second: Option<u64>,
     /// Whether checkpoints that come before their time are a reason to go slower.
     pub checkpoints: bool,
+    /// More dead rows of the table are a reason to go slower.
+    pub dead_rows_max: Option<u64>,
+    /// After so many rows the table is vacuumed.
+    pub vacuum_every: Option<u64>,
+    /// Whoever keeps dead rows from being cleaned for so long is told.
+    pub old_snapshot: Option<Duration>,
     /// What becomes of a statement whose client is lost.
     pub without_client: Alone,
 }
@@ -72,6 +78,9 @@ impl Default for Settings {
             active_per_core: 2,
             wal_per_second: None,
             checkpoints: true,
+            dead_rows_max: None,
+            vacuum_every: None,
+            old_snapshot: Some(Duration::from_mins(5)),
             without_client: Alone::GoesOn,
         }
     }
@@ -85,7 +94,12 @@ impl Settings {
 
     /// Whether anything is asked that the control connection has to answer.
     pub(super) const fn looks(&self) -> bool {
-        self.heeds_standbys() || self.cores.is_some() || self.wal_per_second.is_some() || self.checkpoints
+        self.heeds_standbys()
+            || self.cores.is_some()
+            || self.wal_per_second.is_some()
+            || self.checkpoints
+            || self.dead_rows_max.is_some()
+            || self.old_snapshot.is_some()
     }
 
     /// The number of sessions at work that is too many.

@@ -23,6 +23,8 @@ pub enum Signal {
     Wal,
     /// Checkpoints come before their time.
     Checkpoints,
+    /// Too many dead rows of the table are to be cleaned.
+    DeadRows,
     /// No more rows are allowed in a second.
     RowsPerSecond,
     /// The control connection does not answer.
@@ -42,6 +44,7 @@ impl Signal {
             Self::Active => "active",
             Self::Wal => "wal",
             Self::Checkpoints => "checkpoints",
+            Self::DeadRows => "dead_rows",
             Self::RowsPerSecond => "rows_per_second",
             Self::Control => "control",
         }

@@ -6,7 +6,8 @@ mod server;
 use std::time::Duration;
 
 use super::{
-    Batch, Controller, Kind, LOOK_EVERY, Missing, Next, Order, Pressure, Settings, Sight, Signal, Standby,
+    Batch, Controller, Keeper, Kind, LOOK_EVERY, Missing, Next, Order, Pressure, Settings, Sight, Signal,
+    Standby,
 };
 use server::Server;
 
@@ -191,6 +192,7 @@ fn every_signal_has_its_words() {
         sight: Sight::Clear,
         active: 40,
         checkpoints_requested,
+        ..Pressure::default()
     };
     pace.see(s(0), Some(pressure(100 << 30, 7)));
     pace.see(s(1), Some(pressure((100 << 30) + (80 << 20), 8)));
@@ -235,12 +237,31 @@ fn standbys_of_one_name_are_told_apart() {
 }
 
 #[test]
+fn dead_rows_slow_it_down_and_never_stop_it() {
+    let keeper = Keeper { who: "process 7 of user \"report\"".into(), xmin: "1".into(), age: Some(s(720)) };
+    let mut pace = pace(Settings { dead_rows_max: Some(1000), ..Settings::default() });
+    let mut see = |dead_rows, keeper: &Option<Keeper>| {
+        pace.see(s(1), Some(Pressure { dead_rows, keeper: keeper.clone(), ..Pressure::default() }));
+        assert!(matches!(pace.next(s(1), None), Next::Batch { .. }));
+        said(&pace)
+    };
+    assert_eq!(see(1000, &None), "");
+    assert_eq!(see(2000, &None), "dead_rows Slows(4000): 2000 dead rows are to be cleaned (max 1000)");
+    assert_eq!(
+        see(1 << 40, &Some(keeper)),
+        "dead_rows Slows(20000): 1099511627776 dead rows are to be cleaned (max 1000): process 7 of user \"report\" has kept them for \
+         12 min"
+    );
+}
+
+#[test]
 fn signals_can_be_switched_off() {
     let off = Settings {
         replay_lag_max: None,
         replay_bytes_max: None,
         waiting_max: None,
         checkpoints: false,
+        old_snapshot: None,
         ..Settings::default()
     };
     let mut pace = pace(off);
@@ -252,7 +273,8 @@ fn signals_can_be_switched_off() {
             standbys: vec![standby.clone()],
             active: 1000,
             checkpoints_requested: requested,
-            sight: Sight::Clear,
+            dead_rows: 1 << 40,
+            ..Pressure::default()
         };
         pace.see(s(requested), Some(pressure));
     }

@@ -104,6 +104,7 @@ impl Server {
             sight: Sight::Clear,
             active: self.active,
             checkpoints_requested: self.wal / self.checkpoint_bytes,
+            ..Pressure::default()
         }
     }
 
