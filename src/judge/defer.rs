@@ -125,6 +125,7 @@ impl Case<'_> {
         };
         for later in &mut deferral.later {
             self.name(later);
+            self.add_who_sees(&mut later.pending);
         }
         if matches!(statement.kind, Kind::DropIndex(_)) && !self.may_forbid_rows(statement) {
             deferral.later.iter_mut().for_each(|later| later.pending.sight = Sight::Hidden);
@@ -133,6 +134,19 @@ impl Case<'_> {
             return judgement;
         }
         Judgement { decision: Decision::Defer(Box::new(deferral)), ..judgement }
+    }
+
+    /// Rows that are only queued are looked at under other names, too.
+    fn add_who_sees(&self, pending: &mut Pending) {
+        if pending.sight != Sight::Rows {
+            return;
+        }
+        let known = pending.names.iter().filter_map(|name| self.facts.relation(name)?.table.as_ref());
+        let seen_by: Vec<_> = known.flat_map(|table| table.seen_by.iter().cloned()).collect();
+        for (name, oid) in seen_by {
+            pending.names.push(name);
+            pending.oids.push(oid);
+        }
     }
 
     /// Whether an index that is dropped may forbid rows that may be once it is gone.

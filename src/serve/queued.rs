@@ -1,5 +1,7 @@
 //! A session whose transaction has queued work: its savepoints and its end, and what may run in between.
 
+use std::collections::BTreeSet;
+
 use crate::base::{Notice, SqlState};
 use crate::execute::outcome::Outcome;
 use crate::execute::{fail, message};
@@ -56,13 +58,36 @@ pub(super) enum Bearing {
 pub(super) async fn bearing(link: &mut Link, script: &Script) -> Result<Bearing, Lost> {
     let Some(pending) = link.tracker.deferred().map(Queue::pending) else { return Ok(Bearing::None) };
     Ok(match judge::before(&pending, script) {
-        None => Bearing::None,
+        None => match written_by_people(link, &judge::calls_behind(&pending, script)).await? {
+            Some(function) => refused(link, &judge::calls_blindly(script, &function)).await?,
+            None => Bearing::None,
+        },
         Some(None) => Bearing::Judged,
-        Some(Some(why)) => {
-            fail::transaction(link).await?;
-            Bearing::Refused(Outcome::own_error(&why))
-        }
+        Some(Some(why)) => refused(link, &why).await?,
     })
+}
+
+async fn refused(link: &mut Link, why: &Notice) -> Result<Bearing, Lost> {
+    fail::transaction(link).await?;
+    Ok(Bearing::Refused(Outcome::own_error(why)))
+}
+
+/// One of these functions whose code people have written and that may read tables: an immutable one says that it does not.
+async fn written_by_people(link: &mut Link, names: &BTreeSet<String>) -> Result<Option<String>, Lost> {
+    const READS: &str = "SELECT p.proname FROM pg_catalog.pg_proc p \
+         JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang \
+         WHERE pg_catalog.lower(p.proname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) \
+         AND p.provolatile OPERATOR(pg_catalog.<>) 'i' AND l.lanname NOT IN ('internal', 'c') \
+         AND p.pronamespace NOT IN ( \
+            'pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace) LIMIT 1";
+    // What is not ASCII is not told in lower case by every server; it is no word of an array either.
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.is_ascii()).collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let names = format!("{{{}}}", names.join(","));
+    let answer = Call::run(link, &[Item::ours(READS).with(vec![&names])]).await?;
+    Ok(answer.row(0).and_then(|row| row.first().cloned().flatten()))
 }
 
 /// Lets the server do it, and follows.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::sql::called::{called, words};
 use crate::sql::statement::{Kind, Opaque, Readable, Statement, Transaction};
 use crate::sql::{self, Dialect, triage};
 use crate::wire::client::{Bind, Parse, query_text};
@@ -338,26 +339,6 @@ fn holds(text: &[u8], begins: &str) -> bool {
     words(text).any(|(_, word)| {
         word.get(..begins.len()).is_some_and(|head| head.eq_ignore_ascii_case(begins.as_bytes()))
     })
-}
-
-/// Words that stand before a parenthesis, in lower case.
-fn called(text: &[u8]) -> impl Iterator<Item = String> {
-    words(text).filter_map(|(end, word)| {
-        let behind = text.get(end..)?.iter().find(|byte| !byte.is_ascii_whitespace() && **byte != b'"');
-        (behind == Some(&b'(')).then(|| String::from_utf8_lossy(word).to_lowercase())
-    })
-}
-
-/// Runs of letters, digits and underscores, each with its end.
-fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = 0;
-    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && byte.is_ascii()).filter_map(
-        move |word| {
-            let end = at + word.len();
-            at = end + 1;
-            (!word.is_empty()).then_some((end, word))
-        },
-    )
 }
 
 #[cfg(test)]

@@ -307,6 +307,70 @@ fn nothing_runs_against_a_state_that_is_not_there_yet() {
     }
 }
 
+/// Rows that are queued, and who looks at them under another name, or not at all.
+const ELSEWHERE: [(&str, &str, &str); 22] = [
+    ("UPDATE rows SET n = n + 1", "SELECT sum(n) FROM seen_rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "SELECT sum(n) FROM public.seen_again", "0A000"),
+    ("UPDATE rows SET n = n + 1", "SELECT summed()", "0A000"),
+    ("UPDATE rows SET n = n + 1", "SELECT \"summed\" ()", "0A000"),
+    ("UPDATE rows SET n = n + 1", "INSERT INTO other SELECT summed()", "0A000"),
+    ("UPDATE rows SET n = n + 1", "SELECT doubled(1)", "SELECT 1"),
+    ("UPDATE rows SET n = n + 1", "SELECT max(n) FROM other", "SELECT 1"),
+    ("UPDATE rows SET n = n + 1", "SELECT count(*) FROM unseen", "SELECT 1"),
+    ("UPDATE other SET n = n + 1", "SELECT sum(n) FROM seen_rows", "SELECT 1"),
+    ("UPDATE whole SET n = n + 1", "SELECT sum(n) FROM part", "0A000"),
+    ("UPDATE whole SET n = n + 1", "SELECT sum(n) FROM part_of_part", "0A000"),
+    ("UPDATE whole SET n = n + 1", "SELECT sum(n) FROM seen_part", "0A000"),
+    ("UPDATE whole SET n = n + 1", "SELECT sum(n) FROM seen_whole", "0A000"),
+    ("UPDATE part_of_part SET n = n + 1", "SELECT sum(n) FROM whole", "0A000"),
+    ("UPDATE part_of_part SET n = n + 1", "SELECT sum(n) FROM seen_whole", "0A000"),
+    ("UPDATE part_of_part SET n = n + 1", "INSERT INTO whole VALUES (1000, 1)", "0A000"),
+    ("UPDATE part_of_part SET n = n + 1", "SELECT sum(n) FROM part_beside", "SELECT 1"),
+    ("ALTER TABLE rows ADD u uuid DEFAULT gen_random_uuid()", "SELECT count(*) FROM seen_rows", "0A000"),
+    ("ALTER TABLE rows ADD u uuid DEFAULT gen_random_uuid()", "SELECT summed()", "0A000"),
+    ("CREATE INDEX ix ON rows (n)", "SELECT sum(n) FROM seen_rows", "SELECT 1"),
+    ("CREATE INDEX ix ON rows (n)", "SELECT summed()", "SELECT 1"),
+    ("CREATE INDEX ix ON whole (n)", "SELECT sum(n) FROM part", "SELECT 1"),
+];
+
+#[test]
+fn rows_that_are_queued_are_not_seen_by_other_names() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE TABLE rows (id int PRIMARY KEY, n int)",
+        "CREATE TABLE other (id int PRIMARY KEY, n int)",
+        "CREATE TABLE unseen (id int)",
+        "CREATE VIEW seen_rows AS SELECT id, n FROM rows WHERE n > 0",
+        "CREATE VIEW seen_again AS SELECT n FROM seen_rows",
+        "CREATE FUNCTION summed() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(n) FROM rows'",
+        "CREATE FUNCTION doubled(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2'",
+        "CREATE TABLE whole (id int PRIMARY KEY, n int) PARTITION BY RANGE (id)",
+        "CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (200) PARTITION BY RANGE (id)",
+        "CREATE TABLE part_of_part PARTITION OF part FOR VALUES FROM (0) TO (200)",
+        "CREATE TABLE part_beside PARTITION OF whole DEFAULT",
+        "CREATE VIEW seen_part AS SELECT n FROM part",
+        "CREATE VIEW seen_whole AS SELECT n FROM whole",
+        "INSERT INTO rows SELECT i, i FROM generate_series(1, 150) i",
+        "INSERT INTO other SELECT * FROM rows",
+        "INSERT INTO whole SELECT * FROM rows",
+        "ANALYZE",
+    ]);
+    for (queued, then, outcome) in ELSEWHERE {
+        for way in Way::BOTH {
+            let mut client = stage.through();
+            client.all(&["SET lockkeeper.bulk_rows = 40"]);
+            client.each(way, &["BEGIN", queued]);
+            let answer = client.ask(way, then);
+            let got = if answer.error().is_some() { answer.failure() } else { answer.tag() };
+            assert_eq!(got, outcome, "{queued}; {then}: {answer:?}");
+            if outcome == "0A000" {
+                assert!(answer.hint().contains("autocommit_block"), "{answer:?}");
+            }
+            client.all(&["ROLLBACK"]);
+        }
+    }
+}
+
 const BUILD: &str = "CREATE INDEX ix ON orders (customer)";
 
 /// Messages, and the index that is there behind them.

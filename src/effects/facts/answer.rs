@@ -201,6 +201,7 @@ fn table(value: &Value) -> TableFacts {
                 columns: texts(view, "columns"),
             })
         }),
+        seen_by: list(value, "seen_by", relation_with_oid),
         reads: list(value, "reads", relation_with_oid),
         heirs: list(value, "heirs", |heir| {
             let bytes = heir.get("bytes").and_then(Value::as_u64);

@@ -263,6 +263,32 @@ SELECT pg_catalog.json_build_object(
                 AND a.attnum IN (SELECT reached.number FROM reached WHERE reached.oid = r.oid))) ORDER BY r.oid)
         FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
         WHERE r.oid IN (SELECT reached.oid FROM reached) AND r.relkind = ANY (ARRAY['v', 'm']::"char"[])),
+    'seen_by', (
+        -- Who sees its rows: what it inherits from and what inherits from it, partitions among them, and views on any of these.
+        WITH RECURSIVE above(oid) AS (
+            SELECT named.oid WHERE named.relkind = ANY (ARRAY['r', 'p']::"char"[])
+            UNION
+            SELECT h.inhparent FROM above JOIN pg_catalog.pg_inherits h ON h.inhrelid = above.oid
+        ),
+        below(oid) AS (
+            SELECT named.oid WHERE named.relkind = ANY (ARRAY['r', 'p']::"char"[])
+            UNION
+            SELECT h.inhrelid FROM below JOIN pg_catalog.pg_inherits h ON h.inhparent = below.oid
+        ),
+        seen(oid) AS (
+            (SELECT above.oid FROM above UNION SELECT below.oid FROM below)
+            UNION
+            SELECT v.oid FROM seen JOIN pg_catalog.pg_depend d ON d.refobjid = seen.oid
+            JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+            JOIN pg_catalog.pg_class v ON v.oid = w.ev_class AND v.relkind = 'v'
+            WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+        )
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', ARRAY[s.nspname, r.relname], 'oid', r.oid::bigint) ORDER BY r.oid)
+        FROM seen JOIN pg_catalog.pg_class r ON r.oid = seen.oid
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+        WHERE r.oid <> named.oid),
     'reads', (
         WITH RECURSIVE reached(oid) AS (
             SELECT named.oid WHERE named.relkind = ANY (ARRAY['v', 'm']::"char"[])

@@ -25,6 +25,8 @@ pub struct TableFacts {
     pub truncated_with: Vec<(RelationName, Oid)>,
     /// Views that read it, and those that read these.
     pub views: Vec<ViewFacts>,
+    /// Who sees its rows under another name: what it inherits from and what inherits from it, partitions among them, and views on these.
+    pub seen_by: Vec<(RelationName, Oid)>,
     /// For a view or materialized view: what it reads, and what the views among that read.
     pub reads: Vec<(RelationName, Oid)>,
     /// The whole tree below it, parents before children.

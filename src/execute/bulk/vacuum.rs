@@ -65,7 +65,7 @@ impl Vacuum {
         let sql = format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {name}");
         let eased = Call::run(run.link, &[Item::ours(AT_EASE)]).await?;
         let watch = StallWatch::new(run, Retry::Transaction);
-        let work = unhurried(run, (Item::ours(&sql), Some(table)), WhenAlone::Cancelled);
+        let work = Box::pin(unhurried(run, (Item::ours(&sql), Some(table)), WhenAlone::Cancelled));
         let answer = watch.over(work).await?;
         if eased.failed.is_none() {
             restore(run.link, &[back]).await?;
