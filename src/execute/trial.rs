@@ -17,18 +17,20 @@ use super::attempt::{UNDO, restore};
 use super::outcome::Outcome;
 use super::{Run, catalogue};
 
-/// The name of a table with and without its schema, and whether it has columns that are computed when they are read; nothing where a
-/// copy cannot be made for sure, would be noticed by somebody, or is no plain table as this is:
+/// The name of a table with and without its schema, whether it has columns that are computed when they are read, and how it is stored or
+/// partitioned; nothing where a copy cannot be made for sure, would be noticed by somebody, or is no table as this is:
 /// an event trigger may refuse either, a method of an extension may do more than build, and a session that has made a temporary table
 /// cannot prepare its transaction, not even when that is gone.
 const COPIED: &str = "SELECT c.oid, pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
      OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname), pg_catalog.quote_ident(c.relname), \
      EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid \
-        AND a.attgenerated OPERATOR(pg_catalog.=) 'v') \
+        AND a.attgenerated OPERATOR(pg_catalog.=) 'v'), \
+     CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' \
+        THEN 'PARTITION BY ' OPERATOR(pg_catalog.||) pg_catalog.pg_get_partkeydef(c.oid) ELSE 'USING heap' END \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)::pg_catalog.oid \
-     AND c.relkind IN ('r', 'm') AND c.relpersistence OPERATOR(pg_catalog.<>) 't' \
-     AND c.relam OPERATOR(pg_catalog.=) 2::pg_catalog.oid AND c.reloftype OPERATOR(pg_catalog.=) 0::pg_catalog.oid \
+     AND c.relkind IN ('r', 'm', 'p') AND c.relpersistence OPERATOR(pg_catalog.<>) 't' \
+     AND (c.relam OPERATOR(pg_catalog.=) 2::pg_catalog.oid OR c.relkind OPERATOR(pg_catalog.=) 'p') AND c.reloftype OPERATOR(pg_catalog.=) 0::pg_catalog.oid \
      AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
      AND pg_catalog.has_database_privilege(pg_catalog.current_database()::pg_catalog.text, 'TEMP') \
      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid \
@@ -84,10 +86,9 @@ async fn copy(link: &mut Link, on_copy: &OnCopy) -> Result<Option<String>, Lost>
     let names = array(&names);
     let question = Item::ours(COPIED).with(vec![&name, &names, &on_copy.method]);
     let answer = Call::run(link, &[question]).await?;
-    let Some([Some(oid), Some(whole), Some(own), Some(computed)]) = answer.row(0).map(Vec::as_slice) else {
-        return Ok(None);
-    };
-    if catalogue::is_garbled(whole) {
+    let row = answer.row(0).map(Vec::as_slice);
+    let Some([Some(oid), Some(whole), Some(own), Some(computed), Some(kind)]) = row else { return Ok(None) };
+    if catalogue::is_garbled(whole) || catalogue::is_garbled(kind) {
         return Ok(None);
     }
     let queued = link.tracker.deferred().map(Queue::pending).unwrap_or_default();
@@ -95,7 +96,7 @@ async fn copy(link: &mut Link, on_copy: &OnCopy) -> Result<Option<String>, Lost>
         return Ok(None);
     }
     let more = if computed == "t" { " INCLUDING GENERATED" } else { "" };
-    Ok(Some(format!("CREATE TEMPORARY TABLE pg_temp.{own} (LIKE {whole}{more}) USING heap")))
+    Ok(Some(format!("CREATE TEMPORARY TABLE pg_temp.{own} (LIKE {whole}{more}) {kind}")))
 }
 
 /// Whether the table has other columns once something that is queued has run.

@@ -13,7 +13,7 @@ const NOT_IMMUTABLE: &str = "CREATE INDEX ix ON orders (to_char(made, 'YYYY'))";
 const BAD: &str = "CREATE INDEX ix ON theirs (to_char(made, 'YYYY'))";
 
 /// Statements that are queued, and that no server takes.
-const REFUSED: [&str; 24] = [
+const REFUSED: [&str; 29] = [
     NOT_IMMUTABLE,
     "CREATE INDEX größe ON public.orders (nothing)",
     "/* ä */ create unique index if not exists ix on only \"orders\" (id, customer, nothing)",
@@ -38,13 +38,22 @@ const REFUSED: [&str; 24] = [
     "ALTER TABLE orders ADD COLUMN u uuid DEFAULT nothing()",
     "ALTER TABLE orders ADD COLUMN u int DEFAULT gen_random_uuid()",
     "ALTER TABLE orders ADD COLUMN u uuid DEFAULT gen_random_uuid() CHECK (nothing > 1)",
+    "ALTER TABLE whole ADD PRIMARY KEY (note)",
+    "ALTER TABLE whole ADD CONSTRAINT u UNIQUE (note)",
+    "CREATE UNIQUE INDEX ix ON whole (note)",
+    "CREATE INDEX ON whole (note, nothing)",
+    "CREATE UNIQUE INDEX ix ON by_words (note)",
 ];
 
 /// The columns and tables that they are about.
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 8] = [
     "ALTER TABLE orders ADD doc json, ADD made timestamptz",
     "CREATE SCHEMA a_long_name",
     "CREATE TABLE a_long_name.\"Some Table\" (id int)",
+    "CREATE TABLE whole (id int, note text) PARTITION BY RANGE (id)",
+    "CREATE TABLE part PARTITION OF whole DEFAULT",
+    "CREATE TABLE by_words (id int, note text) PARTITION BY LIST (lower(note))",
+    "CREATE TABLE by_word PARTITION OF by_words DEFAULT",
     "CREATE FUNCTION full_name(orders) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1.note'",
 ];
 
