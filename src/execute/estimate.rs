@@ -97,13 +97,10 @@ pub async fn estimates(
     let begun = goes_on && is_begun(link).await?;
     for span in bulk::suspects(script, facts, policy) {
         let Some(text) = script.text.as_bytes().get(span.clone()) else { continue };
-        let question = [b"EXPLAIN (FORMAT JSON) ", without_explain(text)].concat();
-        let item = Item { sql: &question, ..Item::ours("") };
-        let (answer, first) = undone(link, vec![item]).await?;
-        if let Some(failed) = stopped(link, &answer) {
-            return Ok(Err(failed));
-        }
-        let rows = if answer.failed.is_some() { None } else { answer.row(first).and_then(planned) };
+        let rows = match rows(link, without_explain(text)).await? {
+            Ok(rows) => rows,
+            Err(failed) => return Ok(Err(failed)),
+        };
         // What cannot be planned the server refuses, or it waits for what is only queued.
         let rows = rows.unwrap_or_default();
         // A task whose first part is done is not measured by what is left of it.
@@ -111,6 +108,18 @@ pub async fn estimates(
         found.push(Estimate { at: span.start, rows, many, goes_on });
     }
     Ok(Ok(found))
+}
+
+/// The rows that a statement would write; `None` where the planner says nothing. The failure of the question is the client's where it was
+/// part of its batch.
+pub async fn rows(link: &mut Link, text: &[u8]) -> Result<Result<Option<u64>, Failed>, Lost> {
+    let question = [b"EXPLAIN (FORMAT JSON) ", text].concat();
+    let item = Item { sql: &question, ..Item::ours("") };
+    let (answer, first) = undone(link, vec![item]).await?;
+    if let Some(failed) = stopped(link, &answer) {
+        return Ok(Err(failed));
+    }
+    Ok(Ok(if answer.failed.is_some() { None } else { answer.row(first).and_then(planned) }))
 }
 
 /// Asks once more, for all that has to be known to cut the statement.

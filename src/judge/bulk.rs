@@ -20,6 +20,17 @@ pub fn may_write_many(script: &Script) -> bool {
     script.statements.iter().any(|statement| runs(statement) && statement.writes.iter().any(is_unbounded))
 }
 
+/// Whether a message prepares in SQL what may write many rows when it is executed.
+pub fn prepares_many(script: &Script) -> bool {
+    let prepares = |statement: &&Statement| statement.tag == "PREPARE";
+    script.statements.iter().filter(prepares).any(|it| it.writes.iter().any(is_unbounded))
+}
+
+/// Whether a message executes what was prepared in SQL.
+pub fn executes(script: &Script) -> bool {
+    script.statements.iter().any(|statement| statement.tag == "EXECUTE")
+}
+
 /// Whether it writes its rows now, and the planner can be asked about it.
 fn runs(statement: &Statement) -> bool {
     matches!(statement.tag, "UPDATE" | "DELETE" | "MERGE" | "INSERT" | "SELECT" | "EXPLAIN")

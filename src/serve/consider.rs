@@ -20,7 +20,7 @@ use crate::wire::server::Status;
 use super::engage::Desk;
 use super::lockers::note_made;
 use super::rows::{self, Rows};
-use super::{held, queued};
+use super::{executed, held, queued};
 
 /// A statement that has been judged, with what the judgement stands on.
 pub(super) struct Case {
@@ -72,10 +72,12 @@ pub(super) async fn consider(
     let writes = ordinary && bulk::may_write_many(script);
     if ordinary && calls == Calls::Nothing {
         if !writes {
-            desk.shaped.learn(script.text.as_bytes(), desk.link.tracker.reading(), Known::One);
+            writes_nothing(desk, script);
         }
         match queued::bearing(desk.link, script).await? {
-            queued::Bearing::None if !writes => return Ok(Considered::Forward),
+            queued::Bearing::None if !writes => {
+                return executed::consider(desk, script, (standing, portal)).await;
+            }
             queued::Bearing::Refused(outcome) => return Ok(Considered::Over(outcome)),
             queued::Bearing::None | queued::Bearing::Judged => {}
         }
@@ -111,6 +113,15 @@ pub(super) async fn consider(
         return Ok(Considered::Forward);
     }
     judged(desk, (script, standing), policy, rows).await
+}
+
+/// Remembers that a message of ordinary statements writes no rows by itself.
+fn writes_nothing(desk: &Desk<'_>, script: &Script) {
+    if bulk::prepares_many(script) {
+        desk.shaped.prepares();
+    } else if !bulk::executes(script) {
+        desk.shaped.learn(script.text.as_bytes(), desk.link.tracker.reading(), Known::One);
+    }
 }
 
 /// The judgement, given all that is known.

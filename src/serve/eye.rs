@@ -1,12 +1,12 @@
 //! Judges texts on the hot path: triage first, then the memory of this core, then a parse.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::event::clock::Moment;
 use crate::live::lockers::Known as Functions;
 use crate::session::{Eye, Glance, Reading};
-use crate::sql::shape::{Escapes, Known, may_write};
+use crate::sql::shape::{Escapes, Known, executes, may_write};
 use crate::sql::{self, Calls, Memory, Shape, Shapes, Triage};
 use crate::wire::startup::Replication;
 
@@ -23,6 +23,8 @@ pub struct Shaped<'a> {
     place: u64,
     /// From where moments are counted.
     since: Moment,
+    /// Whether the session has prepared in SQL what may write many rows.
+    prepares: &'a Cell<bool>,
 }
 
 impl std::fmt::Debug for Shaped<'_> {
@@ -42,8 +44,17 @@ const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 
 impl<'a> Shaped<'a> {
     /// For a session of that place.
-    pub const fn new(shapes: &'a RefCell<Shapes>, place: u64, since: Moment) -> Self {
-        Self { shapes, place, since }
+    pub const fn new(
+        shapes: &'a RefCell<Shapes>,
+        (place, since): (u64, Moment),
+        prepares: &'a Cell<bool>,
+    ) -> Self {
+        Self { shapes, place, since, prepares }
+    }
+
+    /// The session prepares in SQL what may write many rows: what it executes is looked at from now on.
+    pub fn prepares(&self) {
+        self.prepares.set(true);
     }
 
     #[inline]
@@ -172,6 +183,9 @@ impl Watcher<'_> {
     #[inline]
     fn writes(&self, text: &[u8], reading: &Reading) -> Glance {
         let Self::Seeing(_, _, Some(shaped)) = self else { return Glance::Ordinary };
+        if executes(text) && !shaped.prepares.get() {
+            return Glance::Ordinary;
+        }
         match shaped.known(text, reading) {
             Some(Known::One) => Glance::Ordinary,
             Some(Known::Few) | None => Glance::Writes,

@@ -8,6 +8,7 @@ mod consider;
 pub mod console;
 pub mod drain;
 pub mod engage;
+mod executed;
 pub mod eye;
 mod failed;
 mod farewell;

@@ -122,7 +122,8 @@ pub(super) async fn run_held(
 
 /// The way of an answer: rows that are written in batches are handed out by us.
 fn way_of(link: &Link, script: &Script, sent: Sent<'_>) -> Way {
-    let cut = bulk::may_write_many(script) && sent.way == Way::ExtendedRows && takes_all_rows(link, sent);
+    let may_be_cut = bulk::may_write_many(script) || bulk::executes(script);
+    let cut = may_be_cut && sent.way == Way::ExtendedRows && takes_all_rows(link, sent);
     if cut { Way::Extended } else { sent.way }
 }
 

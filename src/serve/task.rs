@@ -1,5 +1,6 @@
 //! One session from its first byte to its last.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -66,6 +67,8 @@ struct About {
     cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
+    /// It has prepared in SQL what may write many rows.
+    prepares: Cell<bool>,
     _seat: crate::live::Seat,
 }
 
@@ -123,6 +126,7 @@ fn begun(
     state.serving.live.tasks().ask_once(&identity.database);
     let about = About {
         lockers: state.serving.live.lockers().of(&identity.database),
+        prepares: Cell::new(false),
         place: Place {
             user: identity.user,
             database: identity.database,
@@ -344,8 +348,9 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
 }
 
 impl About {
-    fn shaped<'a>(&self, state: &'a WorkerState) -> Shaped<'a> {
-        Shaped::new(&state.shapes, state.place_of(&self.place.database, &self.place.user), state.since)
+    fn shaped<'a>(&'a self, state: &'a WorkerState) -> Shaped<'a> {
+        let place = state.place_of(&self.place.database, &self.place.user);
+        Shaped::new(&state.shapes, (place, state.since), &self.prepares)
     }
 
     fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {

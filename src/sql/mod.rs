@@ -13,6 +13,7 @@ pub mod called;
 pub mod directive;
 pub mod edit;
 pub mod encoding;
+pub mod executed;
 pub mod fixed;
 pub mod form;
 pub(crate) mod lex;

@@ -106,6 +106,11 @@ pub fn may_write(text: &[u8]) -> bool {
     first_word(text).is_some_and(|word| WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
+/// Whether a text begins with `EXECUTE`: what that runs is another thing in each session.
+pub fn executes(text: &[u8]) -> bool {
+    first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"execute"))
+}
+
 /// So much is handed to the hasher at once.
 const BARE_BYTES: usize = 128;
 

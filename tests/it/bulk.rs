@@ -271,3 +271,48 @@ fn a_failure_tells_what_stays() {
     assert_eq!((nothing.failure().as_str(), nothing.detail().as_str()), ("22012", "Nothing was changed."));
     assert_eq!(stage.now("SELECT string_agg(state, ',' ORDER BY id) FROM lockkeeper.task"), "failed,dropped");
 }
+
+/// What SQL's PREPARE has named is judged by what it writes with its values.
+#[test]
+fn what_is_executed_is_seen_through() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    for way in Way::BOTH {
+        let mut person = stage.through();
+        let mut other = stage.through();
+        person.all(&[MANY, "UPDATE t SET n = 0 WHERE id = 1"]);
+        let up = "PREPARE \"Up\" (int, text) AS UPDATE t SET n = n + $1, note = $2 WHERE id <= $1 * 100 RETURNING id";
+        assert!(person.ask(way, up).error().is_none());
+        other.each(way, &[MANY, "PREPARE \"Up\" (int, text) AS SELECT $1, $2"]);
+        let before: i64 = stage.now("SELECT sum(n) FROM t").parse().expect("a number");
+        let few = person.ask(way, "EXECUTE \"Up\" (0, 'few')");
+        assert!(few.tag() == "UPDATE 0" && few.notices().is_empty(), "{few:?}");
+        let many = person.ask(way, "/* all */ EXECUTE \"Up\" (abs(-5), 'it''s $1');");
+        assert_eq!(many.tag(), "UPDATE 500", "{many:?}");
+        assert!(many.notices()[0].contains("in batches"), "{many:?}");
+        assert_eq!(many.0.iter().filter(|frame| frame.tag == b'D').count(), 500);
+        let after: i64 = stage.now("SELECT sum(n) FROM t").parse().expect("a number");
+        assert_eq!(after, before + 2500);
+        assert_eq!(stage.now("SELECT count(*) FROM t WHERE note = 'it''s $1'"), "500");
+        let select = other.ask(way, "EXECUTE \"Up\" (5, 'a')");
+        assert!(select.tag() == "SELECT 1" && select.notices().is_empty(), "another one of that name");
+        for (wrong, code) in [
+            ("EXECUTE \"Up\" ('a', 'b')", "22P02"),
+            ("EXECUTE \"Up\" (true, 'b')", "42804"),
+            ("EXECUTE \"Up\" (1)", "42601"),
+            ("EXECUTE up (1, 'b')", "26000"),
+        ] {
+            assert_eq!(person.ask(way, wrong).failure(), code, "{wrong}");
+        }
+        person.each(way, &["PREPARE all_rows AS DELETE FROM t WHERE n > 1000000 OR id > 0", "BEGIN"]);
+        let deferred = person.ask(way, "EXECUTE all_rows");
+        assert_eq!(deferred.tag(), "DELETE 0", "{deferred:?}");
+        assert_eq!(stage.now("SELECT count(*) FROM t"), "500");
+        assert_eq!(person.ask(way, "COMMIT").tag(), "COMMIT");
+        assert_eq!(stage.now("SELECT count(*) FROM t"), "0");
+        stage.straight().all(&[SETUP[1], "ANALYZE t"]);
+        person.each(way, &["PREPARE whole (int) AS MERGE INTO t USING o ON o.t_id = t.id + $1 WHEN MATCHED THEN UPDATE SET n = 1"]);
+        let refused = person.ask(way, "EXECUTE whole (0)");
+        assert_eq!(refused.failure(), "0A000", "{refused:?}");
+    }
+}
