@@ -72,6 +72,8 @@ pub(super) fn settings(file: &File) -> bulk::Settings {
         dead_rows_max: bulk.dead_rows_max.map(u64::from),
         vacuum_every: bulk.vacuum_every.map(u64::from),
         old_snapshot: bulk.old_snapshot.map(Period::duration),
+        copy: *bulk.copy,
+        copy_bytes_per_second: bulk.copy_bytes_per_second.map(Size::as_u64),
         without_client: match *bulk.without_client {
             AloneWord::GoOn => bulk::Alone::GoesOn,
             AloneWord::Stop => bulk::Alone::Stops,

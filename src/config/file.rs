@@ -225,6 +225,11 @@ section! {
         /// Whoever has kept dead rows from being cleaned for so long is told in a WARNING: a transaction, a prepared one, a
         /// replication slot, a standby with `hot_standby_feedback`.
         old_snapshot: Option<Period> = Some(Period::minutes(5)), in Period::seconds(1)..=Period::hours(24);
+        /// Whether the rows of a `COPY .. FROM STDIN` beyond the first 8 MB are held back by the same signals, peak hours apart: what
+        /// its client sends is not read meanwhile, and its transaction stays open.
+        copy: bool = true;
+        /// The most that is read of a `COPY .. FROM STDIN` in a second.
+        copy_bytes_per_second: Option<Size> = None, in Size::kilobytes(64)..=Size::megabytes(1 << 20);
         /// What becomes of a statement whose client is lost, or whose proxy is: `go_on` (a proxy goes on with it, as Postgres itself
         /// would), `stop` (behind the batch that it was at; `lockkeeper resume` goes on). One that is cancelled always stops.
         without_client: AloneWord = AloneWord::GoOn;

@@ -15,7 +15,9 @@ pub use process::{
     Accepting, ConfigurationRefused, ConfigurationReloaded, ControlSocket, FileLimitLow, Frozen, LoginAdvice,
     NeedsRestart, Ordered, SessionPanicked, Started, Stopped, Stopping, Thawed, Unaccepted, VariableUnknown,
 };
-pub use statement::{ClientLeft, Judged, LeaseOver, Overridden, PortalFreed, SessionBroken, StallCut, step};
+pub use statement::{
+    ClientLeft, CopyHeld, Judged, LeaseOver, Overridden, PortalFreed, SessionBroken, StallCut, step,
+};
 pub use task::{TaskBegun, TaskEnded, TaskWaits, TasksUnseen};
 pub use trouble::{
     ControlAbsent, ControlBlind, ControlSilent, LeftBehind, LoginFailed, PlanCutOff, PressureUnseen,

@@ -132,6 +132,22 @@ impl LeaseOver {
     }
 }
 
+/// The rows of a COPY are not read for a while.
+#[derive(Debug)]
+pub struct CopyHeld<'a> {
+    /// What holds them back.
+    pub why: &'a str,
+    /// The session's backend.
+    pub pid: u32,
+}
+
+impl CopyHeld<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        tracing::info!(why = self.why, pid = self.pid, "COPY is held back");
+    }
+}
+
 /// The span of one step of a plan: its command, which of how many it is, and what it locks. No literal is in it.
 pub fn step(name: &str, (at, of): (usize, usize), lock: LockMode, relation: Option<u32>) -> tracing::Span {
     tracing::info_span!("step", name, step = at, of, lock = lock.name(), relation)

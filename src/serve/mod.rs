@@ -6,6 +6,7 @@ mod apart;
 mod commit;
 mod consider;
 pub mod console;
+mod copies;
 pub mod drain;
 pub mod engage;
 mod executed;

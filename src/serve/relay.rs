@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use crate::session::{Eye, Stop};
 use crate::upstream::link::{Link, Lost, Reading};
 
+use super::copies::Copies;
+
 /// Bytes read at once.
 pub const SCRATCH_BYTES: usize = 64 << 10;
 
@@ -55,14 +57,19 @@ pub struct Relay<'a, E> {
     link: &'a mut Link,
     eye: &'a mut E,
     scratch: &'a Scratch,
+    copies: Option<Copies<'a>>,
     held: Held,
     ending: Ending,
 }
 
 impl<'a, E: Eye> Relay<'a, E> {
-    /// A relay over `link`; `eye` judges statements' texts.
-    pub fn new(link: &'a mut Link, eye: &'a mut E, scratch: &'a Scratch) -> Self {
-        Self { link, eye, scratch, held: Held::Fresh, ending: Ending::No }
+    /// A relay over `link`; `eye` judges statements' texts, and `copies` lets the rows of COPYs by, where they are held back.
+    pub(super) fn new(
+        link: &'a mut Link,
+        (eye, copies): (&'a mut E, Option<Copies<'a>>),
+        scratch: &'a Scratch,
+    ) -> Self {
+        Self { link, eye, scratch, copies, held: Held::Fresh, ending: Ending::No }
     }
 
     /// Relays until something stops it.
@@ -95,9 +102,30 @@ impl<'a, E: Eye> Relay<'a, E> {
                 ready!(self.poll_end(cx));
                 return Poll::Pending;
             }
+            if self.link.tracker.expected.is_copying_in() {
+                ready!(self.poll_copy(cx))?;
+            } else if let Some(copies) = &mut self.copies {
+                copies.over();
+            }
             if let Some(halt) = ready!(self.poll_chunk(cx))? {
                 return Poll::Ready(Ok(halt));
             }
+        }
+    }
+
+    /// Ready when more of the rows of a COPY may be read.
+    #[cold]
+    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        match &mut self.copies {
+            Some(copies) => copies.poll(cx, self.link),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    #[cold]
+    fn copied(&mut self, bytes: usize) {
+        if let Some(copies) = &mut self.copies {
+            copies.passed(bytes);
         }
     }
 
@@ -111,12 +139,17 @@ impl<'a, E: Eye> Relay<'a, E> {
             self.held = Held::Fresh;
             return Poll::Ready(Ok(None));
         }
+        let copying = self.link.tracker.expected.is_copying_in();
         let seen = self.link.tracker.client(chunk, self.eye).map_err(Lost::ClientMalformed)?;
         let (forward, rest) = chunk.split_at_checked(seen.forward).unwrap_or((chunk, &[]));
         self.link.offer_upstream(cx, forward);
         if !rest.is_empty() {
             self.link.held.extend_from_slice(rest);
             self.held = Held::Judged;
+        }
+        drop(scratch);
+        if copying {
+            self.copied(read);
         }
         Poll::Ready(Ok(halt(seen.stop)))
     }

@@ -26,6 +26,7 @@ use crate::wire::notice;
 use crate::wire::startup::Replication;
 
 use super::console;
+use super::copies::Copies;
 use super::engage::{self, Desk};
 use super::eye::{Shaped, Watcher};
 use super::farewell::{idle_too_long, shutdown, without_a_word};
@@ -215,10 +216,13 @@ enum Wake {
 }
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
+    let ready = state.serving.now();
+    let enforces = begun.about.policy(&ready, begun.link.tracker.renamed()).mode == Mode::Enforce;
+    let copies = enforces.then(|| Copies::new(&ready.settings.bulk, &begun.about.place, state));
     let (mut eye, idle_timeout) = watcher(&begun.about, state, begun.link.tracker.renamed());
     let mut leased = lease::watch(&mut begun.lease, &begun.link.tracker, (&begun.about.place, state));
     let mut stop = state.serving.live.stop();
-    let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
+    let mut relay = Relay::new(&mut begun.link, (&mut eye, copies), &state.scratch);
     let mut last_active = Moment::now();
     let mut idle_limit = idle_timeout.map(|limit| Box::pin(clock::pause(limit)));
     let nudge = begun.about.cancel.as_ref().map(|entry| Arc::clone(entry.nudge()));

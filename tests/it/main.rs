@@ -9,6 +9,7 @@ mod alembic;
 mod auth;
 mod by_hand;
 mod bulk;
+mod bulk_copy;
 mod bulk_interrupted;
 mod bulk_orders;
 mod bulk_refused;

@@ -11,6 +11,7 @@
 //! is cut off there and is told here as `held_up`.
 
 mod dead;
+mod flow;
 mod follower;
 mod pressure;
 mod progress;
@@ -27,6 +28,7 @@ mod tests;
 use std::time::Duration;
 
 pub use dead::Kept;
+pub use flow::Flow;
 pub use pressure::{Keeper, Kind, Pressure, Sight, Standby};
 pub use progress::{Account, Progress};
 pub use settings::{Alone, Missing, Settings};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 /// What makes a statement bulk, how big its batches are, and what holds them back. A signal without a threshold is off.
+#[expect(clippy::struct_excessive_bools, reason = "each switches something by itself")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// A statement that may touch more rows is bulk.
@@ -39,6 +40,10 @@ pub struct Settings {
     pub vacuum_every: Option<u64>,
     /// Whoever keeps dead rows from being cleaned for so long is told.
     pub old_snapshot: Option<Duration>,
+    /// Whether COPY .. FROM STDIN is held back by the same signals.
+    pub copy: bool,
+    /// No more of its bytes are read in a second.
+    pub copy_bytes_per_second: Option<u64>,
     /// What becomes of a statement whose client is lost.
     pub without_client: Alone,
 }
@@ -81,6 +86,8 @@ impl Default for Settings {
             dead_rows_max: None,
             vacuum_every: None,
             old_snapshot: Some(Duration::from_mins(5)),
+            copy: true,
+            copy_bytes_per_second: None,
             without_client: Alone::GoesOn,
         }
     }

@@ -76,11 +76,20 @@ pub(crate) fn tags(frames: &[Frame]) -> String {
 pub(crate) trait Socket: Read + Write + Send {
     /// Sends no more, and goes on reading.
     fn half_close(&self);
+
+    /// The same socket, for somebody who only sends.
+    fn writer(&self) -> Box<dyn Write + Send> {
+        panic!("a plain TCP connection only")
+    }
 }
 
 impl Socket for TcpStream {
     fn half_close(&self) {
         self.shutdown(Shutdown::Write).expect("shut down");
+    }
+
+    fn writer(&self) -> Box<dyn Write + Send> {
+        Box::new(self.try_clone().expect("another handle"))
     }
 }
 
@@ -214,6 +223,11 @@ impl Raw {
         let frames = self.query(sql);
         assert!(frames.iter().all(|frame| frame.tag != b'E'), "{sql}: {frames:?}");
         frames.iter().filter(|frame| frame.tag == b'D').map(Frame::columns).collect()
+    }
+
+    /// For somebody who sends meanwhile.
+    pub(crate) fn writer(&self) -> Box<dyn Write + Send> {
+        self.socket.writer()
     }
 
     /// Sends no more, and goes on reading.

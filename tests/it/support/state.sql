@@ -16,8 +16,8 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 UNION ALL
 SELECT 'constraint', coalesce(name, contypid::regtype::text) || '.' || conname, pg_get_constraintdef(k.oid),
     concat_ws(' ', contype, convalidated, condeferrable, condeferred, conislocal, coninhcount, 
-        -- Of a key that is attached it stays as it was; it means nothing there, and of a foreign key nowhere.
-        connoinherit AND contype <> 'f' AND NOT (contype IN ('p', 'u') AND conparentid <> 0), conkey, confkey,
+        -- Of keys it means nothing, and says only how they were made.
+        connoinherit AND contype NOT IN ('f', 'p', 'u'), conkey, confkey,
     conindid::regclass, (SELECT conname FROM pg_constraint p WHERE p.oid = k.conparentid)), obj_description(k.oid, 'pg_constraint')
 FROM pg_constraint k JOIN own ON own.oid = connamespace LEFT JOIN relation ON relation.oid = conrelid
 UNION ALL

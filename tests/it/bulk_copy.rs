@@ -1,0 +1,82 @@
+//! `COPY .. FROM STDIN`: its rows are held back where standbys fall behind, and where a bound on bytes says so.
+
+use lockkeeper::cluster::Cluster;
+
+use crate::support::eventually;
+use crate::support::raw::{copy_data, copy_done, query};
+use crate::support::stage::{Person, Stage};
+
+const MEGABYTE: usize = 1 << 20;
+
+/// Begins a COPY; what the server says to it.
+fn begin(person: &mut Person) {
+    person.raw.send(&query("COPY t FROM STDIN"));
+    assert_eq!(person.raw.frame().tag, b'G');
+}
+
+/// Sends so many megabytes of rows from another thread, and the end; counts the rows.
+fn send(person: &Person, megabytes: usize) -> (std::thread::JoinHandle<()>, usize) {
+    let line = format!("{}\n", "x".repeat(1023));
+    let rows = MEGABYTE / line.len();
+    let piece: Vec<u8> = (0..rows).flat_map(|_| copy_data(line.as_bytes())).collect();
+    let mut socket = person.raw.writer();
+    let sending = std::thread::spawn(move || {
+        use std::io::Write as _;
+        // Who is cancelled closes its connection.
+        let sent = (0..megabytes).all(|_| socket.write_all(&piece).is_ok());
+        let _ = sent && socket.write_all(&copy_done()).is_ok();
+    });
+    (sending, rows * megabytes)
+}
+
+#[test]
+fn a_standby_that_is_behind_holds_its_rows_back() {
+    let mut stage = Stage::with("[bulk]\nreplay_lag_max = \"off\"\nreplay_bytes_max = \"1MB\"");
+    stage.straight().all(&["CREATE TABLE t (a text)", "CREATE TABLE other (a int)"]);
+    let standby = Cluster::standby_of(&mut stage.cluster).expect("a standby");
+    let mut there = Person::called(standby.addr(), &[]);
+    there.all(&["SELECT pg_wal_replay_pause()"]);
+    let mut person = stage.through();
+    begin(&mut person);
+    stage.straight().all(&["INSERT INTO other VALUES (1)"]);
+    let (sending, rows) = send(&person, 64);
+    let told = person.raw.frame();
+    assert_eq!(told.tag, b'N');
+    assert!(told.message().starts_with("COPY waits: standby \""), "{told:?}");
+    assert!(!sending.is_finished(), "64 MB do not fit between");
+    // Its client can end it all the same.
+    person.cancel();
+    let error = person.answer();
+    assert_eq!(error.failure(), "57014");
+    drop(person);
+    let _ = sending.join();
+    let mut person = stage.through();
+    begin(&mut person);
+    let (sending, _) = send(&person, 64);
+    assert!(person.raw.frame().message().starts_with("COPY waits: standby \""));
+    there.all(&["SELECT pg_wal_replay_resume()"]);
+    assert_eq!(person.answer().tag(), format!("COPY {rows}"));
+    sending.join().expect("sent");
+    assert_eq!(stage.now("SELECT count(*) FROM t"), rows.to_string());
+    eventually("the standby has it", || {
+        (there.table("SELECT count(*) FROM t") == rows.to_string()).then_some(())
+    });
+}
+
+#[test]
+fn a_bound_on_bytes_is_kept() {
+    let stage = Stage::with("[bulk]\ncopy_bytes_per_second = \"4MB\"");
+    stage.straight().all(&["CREATE TABLE t (a text)"]);
+    let mut person = stage.through();
+    for _ in 0..2 {
+        let began = lockkeeper::event::clock::Moment::now();
+        begin(&mut person);
+        let (sending, rows) = send(&person, 8);
+        let answer = person.answer();
+        assert_eq!(answer.tag(), format!("COPY {rows}"), "{answer:?}");
+        assert!(answer.notices().is_empty(), "{answer:?}");
+        sending.join().expect("sent");
+        // The last tenth of a second's share is not waited for.
+        assert!(began.elapsed() >= std::time::Duration::from_millis(1700), "{:?}", began.elapsed());
+    }
+}
