@@ -3,7 +3,7 @@
 use crate::base::{Notice, Severity, SqlState};
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
-use crate::execute::{catalogue, outbox};
+use crate::execute::{catalogue, fail, outbox};
 use crate::judge::{self, Deferred};
 use crate::plan::task::{self, Meaning};
 use crate::session::deferred::Task;
@@ -59,6 +59,10 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
     };
     if let Some(begin) = again {
         Call::run(desk.link, &[Item::ours(&begin)]).await?;
+        if failed.is_some() {
+            // What stands behind an error is not run, whichever protocol it comes by.
+            fail::transaction(desk.link).await?;
+        }
     }
     Ok(failed.unwrap_or(committed))
 }
