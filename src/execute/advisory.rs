@@ -20,6 +20,7 @@ use crate::wire::fields::sqlstate;
 
 use super::attempt::{client_timeout, restore};
 use super::catalogue::SessionSettings;
+use super::nap::does_not_idle;
 use super::outcome::Outcome;
 use super::{Surroundings, fail, hold, shutting_down};
 
@@ -136,6 +137,7 @@ pub async fn in_transaction(
         return Ok(Had::AsSent);
     }
     let mut waiting = Waiting::new(&value(1), &value(2));
+    does_not_idle(link).await;
     loop {
         if let Some(why) = waiting.interrupted(link, surroundings) {
             fail::transaction(link).await?;

@@ -1,12 +1,13 @@
-//! Waiting outside the queue of a lock, inside the server.
+//! Waiting outside the queue of a lock, inside the server; and what the server has to know where that is not possible.
 
 use std::time::Duration;
 
 use crate::base::Notice;
 use crate::event::clock::{self, Moment};
 use crate::pace::blocker::Blocker;
-use crate::upstream::Lost;
 use crate::upstream::call::{Call, Failed, Item, Progress};
+use crate::upstream::{Link, Lost};
+use crate::wire::client;
 
 use super::Run;
 use super::guard::Wait;
@@ -61,4 +62,12 @@ pub(super) async fn nap(
         Some(failed) => Nap::Ended(failed),
         None => Nap::Over(blockers),
     })
+}
+
+/// Tells the server that its session does not idle, though nothing is asked of it: its client waits. Any message ends the time of
+/// `idle_in_transaction_session_timeout` until the next `ReadyForQuery` (`PostgresMain` in `postgres.c`), and a Flush does nothing else.
+pub(super) async fn does_not_idle(link: &mut Link) {
+    let mut out = Vec::new();
+    client::flush(&mut out);
+    link.send(&out).await;
 }

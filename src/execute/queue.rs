@@ -17,6 +17,7 @@ use crate::upstream::{Link, Lost};
 use crate::wire::server::Status;
 
 use super::attempt::client_timeout;
+use super::nap::does_not_idle;
 use super::outcome::Outcome;
 use super::tell::tell;
 use super::{Run, fail, hold};
@@ -43,6 +44,9 @@ pub enum Turn {
 pub async fn turn(run: &mut Run<'_>, on: On, work: Work) -> Result<Turn, Lost> {
     let permit = run.surroundings.live.queues().line_up(want(run, on, work));
     let mut waiting = Waiting { began: Moment::now(), told: None, ground: Ground::of(run.link), work };
+    if waiting.ground == Ground::Proxy && permit.in_front().is_some() {
+        does_not_idle(run.link).await;
+    }
     while let Some(front) = permit.in_front() {
         if let Some(why) = waiting.interrupted(run, &front) {
             fail::transaction(run.link).await?;

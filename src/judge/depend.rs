@@ -14,7 +14,7 @@ use crate::sql::form::{
     Action, Body, Constraint, ConstraintKind, Dropped, DroppedObject, Form, Inner, Read, Reading, Rename,
     Renamed, Runs,
 };
-use crate::sql::statement::{Kind, Opaque, Script, Statement};
+use crate::sql::statement::{Kind, Opaque, Script, Setting, Statement};
 
 /// The tag of what asks for checks at once, or later: nothing has to be done about constraints that are only queued.
 pub(super) const SET_CONSTRAINTS: &str = "SET CONSTRAINTS";
@@ -34,6 +34,9 @@ pub(super) enum Dependence {
 /// What `queued` means for the statement of a message that is the only one in it; `effects` where they are known.
 pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>) -> Dependence {
     let [statement] = script.statements.as_slice() else { return Dependence::None };
+    if !queued.is_empty() && statement.kind == Kind::Setting(Setting::ReadOnly) {
+        return Dependence::Refused(Box::new(would_write_nothing(statement)));
+    }
     if queued.is_empty() || matches!(statement.kind, Kind::Transaction(_) | Kind::Setting(_)) {
         return Dependence::None;
     }
@@ -127,6 +130,17 @@ fn shadowed(queued: &[Pending], statement: &Statement) -> Option<String> {
     };
     let unqualified = |known: &&RelationName| known.schema.is_none() && known.name == *name;
     queued.iter().flat_map(|pending| &pending.names).find(unqualified).map(|known| known.name.clone())
+}
+
+/// What is done about a transaction that could not write down what it has queued.
+pub const STAYS_READ_WRITE: &str = "A transaction with deferred work stays READ WRITE to its end: make it READ ONLY before anything is \
+     deferred, or not at all.";
+
+fn would_write_nothing(statement: &Statement) -> Notice {
+    let message = format!("{} makes a transaction with deferred work read-only", statement.tag);
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("What it has deferred is written down in it, right before its COMMIT.")
+        .hint(STAYS_READ_WRITE)
 }
 
 fn shadows(statement: &Statement, name: &str) -> Notice {

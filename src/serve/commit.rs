@@ -3,8 +3,8 @@
 use crate::base::{Notice, Severity, SqlState};
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
-use crate::execute::{catalogue, outbox};
-use crate::judge::Deferred;
+use crate::execute::{catalogue, fail, outbox};
+use crate::judge::{self, Deferred};
 use crate::plan::task::{self, Meaning};
 use crate::session::deferred::Task;
 use crate::sql::statement::Transaction;
@@ -37,7 +37,12 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
         Err(failed) => {
             Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
             let detail = "The work that the transaction has deferred could not be written down, so that nothing was committed.";
-            return Ok(Outcome::server_error(&failed, Some(detail), None));
+            let read_only = fields::sqlstate(&failed.body) == SqlState::READ_ONLY_TRANSACTION;
+            return Ok(Outcome::server_error(
+                &failed,
+                Some(detail),
+                read_only.then_some(judge::STAYS_READ_WRITE),
+            ));
         }
     };
     desk.surroundings.live.tasks().ask_once(&desk.surroundings.place.database);
@@ -54,6 +59,10 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
     };
     if let Some(begin) = again {
         Call::run(desk.link, &[Item::ours(&begin)]).await?;
+        if failed.is_some() {
+            // What stands behind an error is not run, whichever protocol it comes by.
+            fail::transaction(desk.link).await?;
+        }
     }
     Ok(failed.unwrap_or(committed))
 }

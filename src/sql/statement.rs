@@ -93,7 +93,10 @@ impl Statement {
             return false;
         }
         match &self.kind {
-            Kind::Ordinary | Kind::Transaction(_) | Kind::CopyIn | Kind::Setting(Setting::Timeout) => true,
+            Kind::Ordinary
+            | Kind::Transaction(_)
+            | Kind::CopyIn
+            | Kind::Setting(Setting::Timeout | Setting::ReadOnly) => true,
             Kind::Setting(Setting::Ours(_) | Setting::All)
             | Kind::Opaque(_)
             | Kind::CreateIndex(_)
@@ -206,6 +209,8 @@ pub enum Setting {
     Ours(OurSetting),
     /// `lock_timeout`, `statement_timeout`
     Timeout,
+    /// `SET TRANSACTION READ ONLY`, however it is written: the open transaction writes nothing from here on.
+    ReadOnly,
     /// `RESET ALL`, `DISCARD ALL`
     All,
 }

@@ -105,6 +105,22 @@ fn a_statement_that_runs_meanwhile_is_cancelled() {
     }
 }
 
+/// Who thinks for longer than the server lets it idle in a transaction is ended, unless that has lapsed: then nobody waits for it.
+#[test]
+fn what_has_lapsed_does_not_idle_in_a_transaction() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        let mut client = thinking(&stage, way, &["SET LOCAL idle_in_transaction_session_timeout = '1500ms'"]);
+        stage.until(&format!(
+            "SELECT coalesce((SELECT clock_timestamp() - state_change > '2s' FROM pg_stat_activity WHERE pid = {}), true)",
+            client.pid()
+        ));
+        assert_eq!(client.ask(way, "COMMIT").tag(), "COMMIT");
+        assert_eq!(client.table(ADDED), "1");
+        client.all(&["ALTER TABLE orders DROP added"]);
+    }
+}
+
 /// Where others may wait for longer, and where nothing is enforced, nobody looks.
 #[test]
 fn who_may_hold_them_keeps_them() {

@@ -24,6 +24,7 @@ mod corpus;
 mod deferred;
 mod deferred_blocks;
 mod deferred_crashes;
+mod deferred_edges;
 mod deferred_encodings;
 mod deferred_kinds;
 mod deferred_tried;

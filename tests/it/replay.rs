@@ -136,6 +136,8 @@ fn what_was_answered_otherwise_is_told_and_nothing_stays() {
             "SELECT 1",
             "Then message 3 of the transaction (INSERT) was answered differently.",
         ),
+        // The transaction that is sent once more has begun later.
+        ("SELECT now()", "SELECT 1", "Then message 3 of the transaction (SELECT) was answered differently."),
         (
             "SELECT clock_timestamp()",
             "SELECT 1",
@@ -238,6 +240,30 @@ fn savepoints_errors_levels_and_settings_come_back_too() {
         (stage.now(ADDED), stage.now("SELECT count(*) FROM numbered")),
         ("orders.added".to_owned(), "0".to_owned())
     );
+}
+
+/// What its client has not seen may be another the second time: the row has the time of the transaction that is committed.
+#[test]
+fn a_time_that_nobody_was_told_is_that_of_the_second_time() {
+    let stage = stage();
+    stage.straight().all(&["CREATE TABLE logged (note text, at timestamptz DEFAULT now())"]);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        ask_all(
+            &mut client,
+            way,
+            &["BEGIN", "ALTER TABLE orders ADD added int", "INSERT INTO logged VALUES ('x')"],
+        );
+        let answer = behind_reader(&stage, &mut client, (way, "ALTER TABLE other ADD added int"), || {
+            stage.straight().all(&["INSERT INTO logged VALUES ('meanwhile')"]);
+        });
+        assert_eq!(answer.tag(), "ALTER TABLE", "{answer:?}");
+        assert_eq!(client.table("SELECT at = now() FROM logged WHERE note = 'x'"), "t");
+        client.all(&["COMMIT"]);
+        assert_eq!(stage.now("SELECT string_agg(note, ' ' ORDER BY at) FROM logged"), "meanwhile x");
+        client.all(&["ALTER TABLE orders DROP added", "ALTER TABLE other DROP added"]);
+        stage.straight().all(&["DELETE FROM logged WHERE true"]);
+    }
 }
 
 /// Named statements outlive a rollback, and an open batch goes on where it stood.

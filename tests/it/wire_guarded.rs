@@ -239,6 +239,12 @@ fn rows_of_a_statement_that_is_looked_after() {
         talk.send(&[execute("", 0), sync(), bind("", "s", &[Some("8")]), execute("", 0), sync()].concat());
         talk.ready();
         talk.ready();
+        // Row by row: the first Execute is not told that there are no more.
+        talk.send(&[bind("", "s", &[Some("11")]), execute("", 1), execute("", 1), sync()].concat());
+        talk.ready();
+        talk.send(&[bind("", "s", &[Some("12")]), execute("", 1), sync(), query("SELECT 1")].concat());
+        talk.ready();
+        talk.ready();
         talk.send(&[bind("", "s", &[Some("no number")]), execute("", 0), sync()].concat());
         talk.ready();
         talk.query("BEGIN");

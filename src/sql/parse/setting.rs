@@ -23,7 +23,26 @@ pub(super) fn classify(statement: &VariableSetStmt) -> Found {
     if ["lock_timeout", "statement_timeout"].contains(&name.as_str()) {
         return Found::new("SET", Kind::Setting(Setting::Timeout));
     }
+    if makes_read_only(statement, &name) {
+        return Found::new("SET", Kind::Setting(Setting::ReadOnly));
+    }
     Found::ordinary("SET")
+}
+
+/// Whether the open transaction may write nothing behind it (`variable.c`); a value that cannot be told counts.
+fn makes_read_only(statement: &VariableSetStmt, name: &str) -> bool {
+    const NAME: &str = "transaction_read_only";
+    let is_on = |value: &str| !["0", "f", "false", "n", "no", "of", "off"].contains(&value);
+    match name {
+        NAME => is_on(&value(&statement.args).to_ascii_lowercase()),
+        "transaction" => statement.args.iter().any(|arg| match &arg.node {
+            Some(NodeEnum::DefElem(mode)) if mode.defname == NAME => {
+                is_on(&mode.arg.as_deref().and_then(constant).unwrap_or_default())
+            }
+            _ => false,
+        }),
+        _ => false,
+    }
 }
 
 /// The value as `SHOW` would print it: several are a list.

@@ -277,7 +277,7 @@ fn the_rest() {
         statement | Ordinary
     SET search_path TO a; SET TRANSACTION READ ONLY; RESET search_path
         SET | Ordinary
-        SET | Ordinary
+        SET | Setting(ReadOnly)
         SET | Ordinary
     COPY t FROM STDIN; COPY t FROM '/tmp/x'; COPY t TO STDOUT
         COPY | CopyIn
