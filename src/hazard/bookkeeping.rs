@@ -72,6 +72,15 @@ const IN_SCHEMAS: [(&str, &[&str]); 3] = [
     ("pgroll", &["migrations", "pgroll_version"]),
 ];
 
+/// All of these tables, each with its schema where it counts only there.
+pub fn tables() -> impl Iterator<Item = (Option<&'static str>, &'static str)> {
+    let in_schemas = IN_SCHEMAS.iter().flat_map(|(schema, tables)| {
+        let of_schema = |table: &&'static str| (Some(*schema), *table);
+        tables.iter().map(of_schema)
+    });
+    TABLES.iter().map(|table| (None, *table)).chain(in_schemas)
+}
+
 /// Whether a statement is what a tool does with such tables, and does nothing else: makes them, widens them, keeps its books in
 /// them, locks them against other runs. Taking them away is as grave as with any table, and may take others with it.
 pub(crate) fn is_about(statement: &Statement) -> bool {

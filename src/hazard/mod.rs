@@ -34,6 +34,7 @@ use crate::plan::{HandStep, Target};
 use crate::sql::form::{Column, Constraint, Form, Part, Write, WriteVerb};
 use crate::sql::{Encoding, edit};
 
+pub use self::bookkeeping::tables as tables_of_tools;
 pub use self::finding::{Finding, Remedy};
 pub use self::setting::HazardSetting;
 use crate::sql::statement::{Kind, Script, Statement};

@@ -15,11 +15,16 @@ use crate::support::{cluster_with, eventually};
 const TABLES: &str = "
     CREATE TABLE t (a int, b text, c int);
     INSERT INTO t SELECT n, 'b', n FROM generate_series(1, 100) n;
+    CREATE TABLE many (id int PRIMARY KEY, n int NOT NULL);
+    INSERT INTO many SELECT n, 0 FROM generate_series(1, 300) n;
     CREATE TABLE seen (version int)";
 
-/// A migration: brief parts, an index, proofs, a key.
-const STATEMENTS: [&str; 8] = [
+/// A migration: brief parts, an index, proofs, a key, rows that are written in batches, a column that is filled.
+const STATEMENTS: [&str; 11] = [
     "BEGIN",
+    "SET LOCAL lockkeeper.bulk_rows = 40",
+    "UPDATE many SET n = n + 1",
+    "ALTER TABLE many ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()",
     "ALTER TABLE t ADD COLUMN extra int",
     "CREATE INDEX ix ON t (a)",
     "ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 0)",
@@ -29,6 +34,24 @@ const STATEMENTS: [&str; 8] = [
     "COMMIT",
 ];
 
+/// What became of the rows: each is written once, and has a token of its own.
+const ROWS: &str = "SELECT min(n), max(n), count(*), count(DISTINCT to_jsonb(many) ->> 'token') FROM many";
+
+/// The same halt for what is written down of the queue; of what is done range by range the first note counts of how far it is.
+const HALT_IN_BOOKS: &str = "
+    CREATE FUNCTION halt_in_books() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF TG_OP = 'UPDATE' AND NEW.state = OLD.state AND OLD.at IS NOT NULL THEN RETURN NEW; END IF;
+        IF nextval('public.strokes') = (SELECT stroke FROM public.target) THEN
+            PERFORM pg_advisory_xact_lock(1);
+            WHILE NOT pg_try_advisory_xact_lock(3) LOOP PERFORM pg_sleep(0.005); END LOOP;
+        END IF;
+        RETURN NEW;
+    END $$";
+
+const HALT_BEFORE_ENTRIES: &str = "CREATE TRIGGER halt BEFORE INSERT OR UPDATE ON lockkeeper.task FOR EACH ROW EXECUTE FUNCTION halt_in_books()";
+
+const HALT_BEFORE_COMMANDS: &str = "CREATE EVENT TRIGGER halt ON ddl_command_start EXECUTE FUNCTION halt()";
+
 const VICTIM: &str = "victim";
 
 /// What ends.
@@ -37,6 +60,15 @@ enum Strike {
     Client,
     Proxy,
     Server,
+}
+
+/// Where it is struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Commands that change the schema.
+    Commands,
+    /// What is written down of the queue: that there is a task, that it is begun, how far it is, that it is done.
+    Entries,
 }
 
 struct Stage {
@@ -86,13 +118,19 @@ impl Stage {
     /// The state that the plain transaction reaches.
     fn outcome(&self) -> String {
         let mut plain = Self::called(&self.cluster, "plain");
-        plain.all(&["DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public", TABLES, HALT]);
+        plain.all(&[
+            "DROP SCHEMA IF EXISTS public CASCADE",
+            "CREATE SCHEMA public",
+            TABLES,
+            HALT,
+            HALT_IN_BOOKS,
+        ]);
         plain.all(&STATEMENTS);
         plain.table(STATE)
     }
 
-    /// The transaction goes on up to this command, counted from 1; nothing where it ends before.
-    fn begin(&self, stroke: usize, way: Way) -> Option<(Person, Person)> {
+    /// The transaction goes on up to this command or entry, counted from 1; nothing where it ends before.
+    fn begin(&self, before: Before, stroke: usize, way: Way) -> Option<(Person, Person)> {
         let mut beside = self.beside();
         beside.all(&[
             "DROP EVENT TRIGGER IF EXISTS halt",
@@ -100,11 +138,15 @@ impl Stage {
             "CREATE SCHEMA public",
             TABLES,
             HALT,
+            HALT_IN_BOOKS,
         ]);
         beside.all(&[
             "DELETE FROM lockkeeper.task",
             &format!("UPDATE target SET stroke = {stroke}"),
-            "CREATE EVENT TRIGGER halt ON ddl_command_start EXECUTE FUNCTION halt()",
+            match before {
+                Before::Commands => HALT_BEFORE_COMMANDS,
+                Before::Entries => HALT_BEFORE_ENTRIES,
+            },
         ]);
         let mut gate = self.beside();
         gate.all(&["SELECT pg_advisory_lock(3)"]);
@@ -113,13 +155,12 @@ impl Stage {
         for sql in STATEMENTS {
             client.send(way, sql);
         }
-        let halted = format!(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND pid = {}",
-            client.pid()
-        );
+        // Whoever it is: after a crash the proxy may be the first to take up what the session has queued.
+        let halted =
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND objsubid = 1";
         let ended = "SELECT count(*) FROM lockkeeper.task WHERE state = 'done' HAVING count(*) > 0 AND count(*) = (SELECT count(*) FROM lockkeeper.task)";
         let halts = eventually("it halts or ends", || {
-            if beside.table(&halted) == "1" {
+            if beside.table(halted) == "1" {
                 return Some(true);
             }
             (!beside.table(ended).is_empty()).then_some(false)
@@ -140,39 +181,51 @@ impl Stage {
         let mut beside = self.beside();
         let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{VICTIM}'");
         eventually("its backend ends", || (beside.table(&gone) == "0").then_some(()));
-        beside.all(&["DROP EVENT TRIGGER halt"]);
+        beside.all(&["DROP EVENT TRIGGER IF EXISTS halt"]);
+    }
+}
+
+/// Where a fill was taken back the column that is added again has a later number.
+fn without_number(line: &str) -> String {
+    let filled = "column|public.many.token|";
+    match line.strip_prefix(filled).and_then(|rest| rest.split_once(' ')) {
+        Some((_, rest)) => format!("{filled}{rest}"),
+        None => line.to_owned(),
     }
 }
 
 fn unlike(now: &str, end: &str) -> Vec<String> {
-    let (now, end) = (kept(now), kept(end));
+    let lines = |state| kept(state).into_iter().map(without_number).collect::<Vec<_>>();
+    let (now, end) = (lines(now), lines(end));
     let more = now.iter().filter(|line| !end.contains(line)).map(|line| format!("+ {line}"));
     more.chain(end.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}"))).collect()
 }
 
-fn struck(strike: Strike) {
+fn struck(strike: Strike, before: Before) {
     let mut stage = Stage::new();
     let asked = stage.outcome();
     let mut strokes = 0;
     for stroke in 1.. {
         let way = Way::BOTH[stroke % 2];
-        let Some((client, gate)) = stage.begin(stroke, way) else { break };
+        let Some((client, gate)) = stage.begin(before, stroke, way) else { break };
         strokes = stroke;
         stage.strike(strike, client, gate);
         let mut beside = stage.beside();
         let committed = beside.table("SELECT count(*) FROM seen") == "1";
         stage.resume();
-        let name = format!("{strike:?} {way:?} before command {stroke}");
+        let name = format!("{strike:?} {way:?}, {before:?}, {stroke}");
         if committed {
             let differs = unlike(&beside.table(STATE), &asked);
             assert!(differs.is_empty(), "{name}: {differs:#?}");
             let open = beside.table("SELECT title FROM lockkeeper.task WHERE state <> 'done'");
             assert_eq!(open, "", "{name}");
+            assert_eq!(beside.table(ROWS), "1|1|300|300", "{name}");
         } else {
             let left = beside.table("SELECT (SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass) || ' ' || \
                  (SELECT count(*) FROM pg_constraint WHERE conrelid = 't'::regclass) || ' ' || (SELECT count(*) FROM pg_attribute \
                  WHERE attrelid = 't'::regclass AND attnum > 0) || ' ' || (SELECT count(*) FROM lockkeeper.task)");
             assert_eq!(left, "0 0 3 0", "{name}");
+            assert_eq!(beside.table(ROWS), "0|0|300|0", "{name}");
         }
         stage.start_proxy();
     }
@@ -181,15 +234,30 @@ fn struck(strike: Strike) {
 
 #[test]
 fn the_client_leaves_in_the_midst() {
-    struck(Strike::Client);
+    struck(Strike::Client, Before::Commands);
 }
 
 #[test]
 fn the_proxy_is_killed_in_the_midst() {
-    struck(Strike::Proxy);
+    struck(Strike::Proxy, Before::Commands);
 }
 
 #[test]
 fn the_server_crashes_in_the_midst() {
-    struck(Strike::Server);
+    struck(Strike::Server, Before::Commands);
+}
+
+#[test]
+fn the_client_leaves_while_it_is_written_down() {
+    struck(Strike::Client, Before::Entries);
+}
+
+#[test]
+fn the_proxy_is_killed_while_it_is_written_down() {
+    struck(Strike::Proxy, Before::Entries);
+}
+
+#[test]
+fn the_server_crashes_while_it_is_written_down() {
+    struck(Strike::Server, Before::Entries);
 }

@@ -246,6 +246,96 @@ fn a_text_that_no_transaction_defers_is_not_run() {
     assert_eq!(admin.table("SELECT to_regclass('shop.orders') IS NOT NULL"), "t");
 }
 
+/// How the server was asked for statements that begin so: by a simple Query, or by the extended protocol.
+fn asked(cluster: &Cluster, begins: &str) -> Vec<&'static str> {
+    let way = |line: &str| {
+        let (way, sql) = line.split_once(" LOG:  ")?.1.split_once(": ")?;
+        let simple = way == "statement";
+        let asks = (simple || way.starts_with("execute ")) && sql.starts_with(begins);
+        asks.then_some(if simple { "simple" } else { "extended" })
+    };
+    cluster.log().lines().filter_map(way).collect()
+}
+
+/// In the extended protocol a text that has become several statements is refused by the server itself.
+#[test]
+fn a_text_is_sent_as_one_statement() {
+    let cluster = stage(&Options::new().conf("log_statement = all"));
+    let mut admin = called(&cluster, "postgres");
+    let tasks: &[(&str, Settings<'_>)] = &[
+        ("CREATE INDEX CONCURRENTLY IF NOT EXISTS one ON orders (id)", PATH),
+        ("ALTER TABLE orders ADD CONSTRAINT sound CHECK (id > 0)", PATH),
+        ("UPDATE orders SET customer = customer + 1", PATH),
+        ("DROP INDEX CONCURRENTLY IF EXISTS one", PATH),
+        ("CREATE VIEW seen AS SELECT id FROM orders", PATH),
+    ];
+    let begins = [
+        "CREATE INDEX CONCURRENTLY",
+        "ALTER TABLE orders ADD",
+        "UPDATE orders",
+        "DROP INDEX CONCURRENTLY",
+        "CREATE VIEW",
+    ];
+    let mut expected = 0;
+    let again =
+        "DROP VIEW shop.seen; ALTER TABLE shop.orders DROP CONSTRAINT sound; DELETE FROM lockkeeper.task";
+    for runner in ["resume", "proxy"] {
+        queue(&mut called(&cluster, "app"), tasks);
+        if runner == "resume" {
+            lockkeeper(&cluster, "app", &["resume"]).ok();
+        } else {
+            let _proxy = proxy(&cluster).start();
+            until(&mut admin, STATES, "done done done done done");
+        }
+        expected += 1;
+        for begins in begins {
+            let asked = asked(&cluster, begins);
+            assert_eq!(asked, vec!["extended"; expected], "{runner}: {begins}");
+        }
+        admin.all(&[again]);
+    }
+}
+
+/// What somebody mighty has put in the place of a task's text gets no further than what nobody may queue.
+#[test]
+fn a_text_that_has_become_two_statements_is_not_run() {
+    let cluster = stage(&Options::new());
+    let mut admin = called(&cluster, "postgres");
+    let index = "CREATE INDEX CONCURRENTLY IF NOT EXISTS one ON shop.orders (id)";
+    let tampered =
+        "UPDATE lockkeeper.task SET sql = 'CREATE INDEX one ON shop.orders (id); DROP TABLE shop.orders'";
+    let left = "SELECT to_regclass('shop.orders') IS NOT NULL, to_regclass('shop.one') IS NULL, \
+         (SELECT string_agg(state || ': ' || failure, ', ') FROM lockkeeper.task)";
+    let refused = "t|t|failed: its text is not one statement that can be read";
+    queue(&mut called(&cluster, "app"), &[(index, &[])]);
+    admin.all(&[tampered]);
+    let ran = lockkeeper(&cluster, "app", &["resume"]);
+    assert!(
+        ran.code == 1 && ran.stdout.contains("failed: its text is not one statement that can be read"),
+        "{ran:?}"
+    );
+    assert_eq!(admin.table(left), refused);
+    admin.all(&["UPDATE lockkeeper.task SET state = 'queued', failure = NULL, ended_at = NULL"]);
+    let proxy = proxy(&cluster).start();
+    until(&mut admin, STATES, "failed");
+    assert_eq!(admin.table(left), refused);
+    // The session that commits runs what it has queued itself, whatever became of the row.
+    admin.all(&[
+        "DELETE FROM lockkeeper.task",
+        "CREATE FUNCTION shop.tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            NEW.sql := 'CREATE INDEX one ON shop.orders (id); DROP TABLE shop.orders'; RETURN NEW; END $$",
+        "CREATE TRIGGER tamper BEFORE INSERT ON lockkeeper.task FOR EACH ROW EXECUTE FUNCTION shop.tamper()",
+    ]);
+    let mut client = Person::called(proxy.addr(), &[("user", "app"), ("database", "postgres")]);
+    client.all(&["BEGIN", "CREATE INDEX two ON shop.orders (customer)"]);
+    let answer = client.query("COMMIT");
+    assert_eq!(answer.failure_if_any(), "", "{answer:?}");
+    assert_eq!(
+        admin.table("SELECT to_regclass('shop.orders') IS NOT NULL, to_regclass('shop.two') IS NOT NULL"),
+        "t|t"
+    );
+}
+
 #[test]
 fn resume_runs_what_is_left_and_drop_gives_it_up() {
     let cluster = stage(&Options::new());

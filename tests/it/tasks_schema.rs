@@ -79,10 +79,72 @@ fn init_installs_once_and_says_so() {
         assert_eq!(
             admin.table(
                 "SELECT count(*) FROM pg_proc WHERE pronamespace = 'lockkeeper'::regnamespace \
-                 AND NOT proconfig @> '{\"search_path=pg_catalog, pg_temp\"}'"
+                 AND proconfig IS DISTINCT FROM '{\"search_path=pg_catalog, pg_temp\"}'"
             ),
             "0"
         );
+        // What clients call has the rights of the owner, and nothing else has.
+        assert_eq!(
+            admin.table(
+                "SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p WHERE p.pronamespace = 'lockkeeper'::regnamespace \
+                 AND p.prosecdef IS DISTINCT FROM has_function_privilege('public', p.oid, 'EXECUTE')"
+            ),
+            ""
+        );
+    }
+}
+
+/// Lets no more than all but the last function be made.
+const NO_TASKS: &[&str] = &[
+    "CREATE FUNCTION no_tasks() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+        IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'lockkeeper.tasks()') THEN \
+            RAISE 'no tasks today'; END IF; END $$",
+    "CREATE EVENT TRIGGER no_tasks ON ddl_command_end WHEN TAG IN ('CREATE FUNCTION') EXECUTE FUNCTION no_tasks()",
+];
+
+/// Everything that is in the schema, with the transactions that have written it.
+const WHOLE: &str = "
+    SELECT concat_ws(' ', 'function', p.xmin, p.oid::regprocedure, p.prosecdef, p.proconfig, p.proacl, md5(p.prosrc)) AS it
+        FROM pg_proc p WHERE p.pronamespace = to_regnamespace('lockkeeper')
+    UNION ALL SELECT concat_ws(' ', 'column', a.xmin, a.attrelid::regclass, a.attname, a.atttypid::regtype, c.relacl)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = to_regnamespace('lockkeeper')
+    UNION ALL SELECT concat_ws(' ', 'schema', n.xmin, n.nspacl) FROM pg_namespace n WHERE n.nspname = 'lockkeeper'
+    ORDER BY 1";
+
+/// It is one transaction: whatever fails, what was there is there as it was.
+#[test]
+fn an_installation_that_fails_leaves_everything_as_it_was() {
+    for installation in two() {
+        let cluster = cluster_with(&Options::new().installation(installation));
+        let mut admin = called(&cluster, "postgres");
+        let fails = || {
+            let ran = init(&cluster, "postgres");
+            assert!(ran.code == 1 && ran.stderr.contains("no tasks today"), "{}", ran.stderr);
+        };
+        admin.all(NO_TASKS);
+        fails();
+        assert_eq!(admin.table(WHOLE), "");
+        admin.all(&["ALTER EVENT TRIGGER no_tasks DISABLE"]);
+        init(&cluster, "postgres").ok();
+        // As the first version has made it.
+        admin.all(&[
+            "DROP FUNCTION lockkeeper.tasks, lockkeeper.my_task, lockkeeper.advance_task",
+            "CREATE FUNCTION lockkeeper.tasks() RETURNS TABLE (id bigint) LANGUAGE sql AS 'SELECT id FROM lockkeeper.task'",
+            QUEUE,
+            "ALTER TABLE lockkeeper.task DROP COLUMN about, DROP COLUMN at",
+            "UPDATE lockkeeper.meta SET version = 1",
+        ]);
+        let rows = "SELECT t.xmin, t.*, (SELECT m.xmin || ' ' || m::text FROM lockkeeper.meta m) FROM lockkeeper.task t ORDER BY id";
+        let before = [WHOLE, rows].map(|sql| admin.table(sql));
+        admin.all(&["ALTER EVENT TRIGGER no_tasks ENABLE"]);
+        fails();
+        assert_eq!([WHOLE, rows].map(|sql| admin.table(sql)), before);
+        assert_eq!(admin.table("SELECT string_agg(id::text, ' ') FROM lockkeeper.tasks()"), "1 2");
+        assert_eq!(admin.table("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0");
+        admin.all(&["ALTER EVENT TRIGGER no_tasks DISABLE"]);
+        let said = init(&cluster, "postgres").ok();
+        assert!(said.contains("is brought from version 1 to version 2"), "{said}");
+        assert_eq!(admin.table(SHOWN), "1|queued|one|SELECT 1|f\n2|queued|two|SELECT 2|f");
     }
 }
 

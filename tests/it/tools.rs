@@ -55,9 +55,12 @@ const TABLES: &str = "SELECT format('SELECT %L, (SELECT jsonb_object_agg(key, CA
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE relkind = 'r' AND nspname <> 'lockkeeper' \
          AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' ORDER BY 1";
 
-/// Whether the proxy lets somebody wait for the report, or a statement stands in its queue.
-const WAITS: &str = "SELECT count(*) > 0 FROM pg_stat_activity \
-     WHERE datname = 'online' AND (wait_event = 'PgSleep' OR wait_event_type = 'Lock')";
+/// Whether the proxy lets somebody wait for the report, or a statement stands in its queue; the application sleeps by itself.
+const WAITS: &str = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'online' AND application_name <> 'application' \
+     AND (wait_event = 'PgSleep' OR wait_event_type = 'Lock')";
+
+/// What was put off and is not done.
+const LEFT: &str = "SELECT id, state, title, failure FROM lockkeeper.task WHERE state <> 'done' ORDER BY 1";
 
 /// A migration tool with a project, and what people know of it.
 pub(crate) struct Tool {
@@ -147,9 +150,15 @@ impl Ground {
         assert_eq!(rows(&mut self.twins.beside), rows(&mut self.twins.plain), "{when}");
     }
 
+    /// Nothing that was put off is left.
+    #[track_caller]
+    fn all_is_done(&mut self, when: &str) {
+        assert_eq!(self.twins.beside.table(LEFT), "", "{when}");
+    }
+
     /// Runs it through the proxy while a report has read `orders` and holds it still, and an application reads and writes it. Only
     /// when that was served, none of it beyond the bound, the report ends.
-    fn beside_a_report(&self, tool: &Tool) -> Ran {
+    fn beside_a_report(&self, tool: &Tool, to: Move) -> Ran {
         let stage = &self.twins.stage;
         let person = || Person::called(stage.cluster.addr(), &[("database", "online")]);
         let mut report = person();
@@ -157,7 +166,7 @@ impl Ground {
         let application = Application::begin(stage.cluster.addr(), "online");
         std::thread::scope(|scope| {
             let site = self.through();
-            let tool = scope.spawn(move || (tool.run)(&site, Move::Up));
+            let tool = scope.spawn(move || (tool.run)(&site, to));
             let mut looking = person();
             eventually("the tool waits", || {
                 (tool.is_finished() || looking.table(WAITS) == "t").then_some(())
@@ -188,18 +197,17 @@ fn rows(person: &mut Person) -> String {
 pub(crate) fn keeps_its_word(tool: &Tool, installation: Installation) {
     let mut ground = Ground::on(installation);
     (tool.run)(&ground.straight(), Move::Up).ok();
-    ground.beside_a_report(tool).ok();
+    ground.beside_a_report(tool, Move::Up).ok();
     ground.compare("up");
-    // Nothing that was put off is left.
-    let left = "SELECT count(*) FROM lockkeeper.task WHERE state <> 'done'";
-    assert_eq!(ground.twins.beside.table(left), "0");
+    ground.all_is_done("up");
     if let Some((table, entries)) = tool.books {
         assert_eq!(ground.twins.beside.table(&format!("SELECT count(*) FROM {table}")), entries);
     }
     if tool.back == Back::Known {
         (tool.run)(&ground.straight(), Move::Down).ok();
-        (tool.run)(&ground.through(), Move::Down).ok();
+        ground.beside_a_report(tool, Move::Down).ok();
         ground.compare("down");
+        ground.all_is_done("down");
     }
     begin(&mut ground.twins);
     let before = ground.twins.state();
@@ -209,6 +217,7 @@ pub(crate) fn keeps_its_word(tool: &Tool, installation: Installation) {
     }
     ground.both(&VIEWS_AGAIN);
     ground.compare("a failing migration");
+    ground.all_is_done("a failing migration");
     if tool.leaves == Leaves::Nothing {
         let orders = |state: &str| {
             kept(state).into_iter().filter(|line| line.contains("orders")).map(str::to_owned).collect()

@@ -1,8 +1,12 @@
 //! What tools do in one transaction behind work that is only queued.
 
 use lockkeeper::cluster::Installation;
+use lockkeeper::hazard::tables_of_tools;
+use rustix::process::Signal;
 
-use crate::support::stage::{Stage, Way};
+use crate::support::eventually;
+use crate::support::operated::Operated;
+use crate::support::stage::{Person, Stage, Way};
 use crate::support::twins::Twins;
 use crate::tools::begin;
 
@@ -101,4 +105,111 @@ fn books_are_kept_in_peak_hours() {
         "DELETE FROM app.\"__EFMigrationsHistory\"",
         "COMMIT",
     ]);
+}
+
+/// What keeps work back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InForce {
+    Peak(&'static str),
+    Freeze(&'static str),
+}
+
+impl InForce {
+    const ALL: [Self; 4] =
+        [Self::Peak("hold"), Self::Peak("refuse"), Self::Freeze("hold"), Self::Freeze("refuse")];
+
+    /// A proxy for which nothing is in force yet, and its configuration.
+    fn stage(self) -> Operated {
+        match self {
+            Self::Peak(_) => Operated::new(),
+            Self::Freeze(how) => Operated::with(&format!("frozen_work = \"{how}\""), ""),
+        }
+    }
+
+    fn begins(self, operated: &Operated) {
+        let Self::Peak(how) = self else {
+            operated.tell(&["freeze", "incident 7"]);
+            return;
+        };
+        let stage = &operated.stage;
+        stage.proxy.write_config(&format!(
+            "[[peak]]\nfrom = \"00:00\"\nto = \"24:00\"\nstrong = {how:?}\nbulk = {how:?}\ndestructive = {how:?}\n\
+             [operator]\nsocket_directory = {:?}\n[control]\nurl = {:?}\n",
+            operated.folder.path().display().to_string(),
+            stage.cluster.url("postgres")
+        ));
+        stage.proxy.signal(Signal::HUP);
+        eventually("the reload", || stage.proxy.log().contains("configuration reloaded").then_some(()));
+    }
+
+    /// Neither schema changes nor writes to other tables have their way.
+    fn is_felt(self, operated: &Operated, sql: &str) {
+        let mut other = operated.stage.through();
+        other.all(&["SET lockkeeper.bulk_rows = 1"]);
+        if let Self::Peak("refuse") | Self::Freeze("refuse") = self {
+            assert_eq!(other.query(sql).failure(), "55000", "{self:?}: {sql}");
+            return;
+        }
+        other.send(Way::Simple, sql);
+        eventually("the word that it is held", || {
+            let frame = other.raw.frame();
+            assert!(frame.tag == b'N', "{self:?}: {sql}: {frame:?}");
+            frame.message().contains(" is held: ").then_some(())
+        });
+        other.cancel();
+        assert_eq!(other.answer().failure(), "57014", "{self:?}: {sql}");
+    }
+}
+
+/// Keeps books in every table of the tools, by both protocols: each statement is run as it is, and nothing is said of it.
+#[track_caller]
+fn keeps_books(tool: &mut Person, tables: &[String], when: &str) {
+    for (at, table) in tables.iter().enumerate() {
+        let way = Way::BOTH[at % 2];
+        for (sql, tag) in [
+            (format!("INSERT INTO {table} SELECT n, 0 FROM generate_series(1, 300) n"), "INSERT 0 300"),
+            (format!("UPDATE {table} SET n = n + 1"), "UPDATE 300"),
+            (format!("DELETE FROM {table}"), "DELETE 300"),
+        ] {
+            let answer = tool.ask(way, &sql);
+            assert_eq!(
+                (answer.tag().as_str(), answer.notices().len()),
+                (tag, 0),
+                "{when}: {sql}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn books_of_every_tool_are_kept_whatever_is_in_force() {
+    let named = |(schema, table): (Option<&str>, &str)| format!("{}.\"{table}\"", schema.unwrap_or("public"));
+    let tables: Vec<String> = tables_of_tools().map(named).collect();
+    assert!(
+        tables.len() > 50 && tables.contains(&"public.\"__EFMigrationsHistory\"".to_owned()),
+        "{tables:?}"
+    );
+    let made: Vec<String> =
+        tables.iter().map(|table| format!("CREATE TABLE {table} (id int PRIMARY KEY, n int)")).collect();
+    for in_force in InForce::ALL {
+        let operated = in_force.stage();
+        let mut straight = operated.stage.straight();
+        straight.all(&["CREATE SCHEMA sqitch", "CREATE SCHEMA graphile_migrate", "CREATE SCHEMA pgroll"]);
+        straight.all(&made.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut tool = operated.stage.through();
+        tool.all(&["SET lockkeeper.bulk_rows = 1"]);
+        // So few rows are many in other tables.
+        let batched = tool.query("UPDATE orders SET note = 'm'").notices();
+        assert!(batched.iter().any(|notice| notice.contains("in batches")), "{batched:?}");
+        tool.all(&["BEGIN"]);
+        let queued = tool.query("CREATE INDEX by_note ON orders (note)").notices();
+        assert!(queued.iter().any(|notice| notice.contains(" is deferred: ")), "{queued:?}");
+        in_force.begins(&operated);
+        keeps_books(&mut tool, &tables, &format!("{in_force:?}, behind queued work"));
+        tool.all(&["ROLLBACK"]);
+        keeps_books(&mut tool, &tables, &format!("{in_force:?}"));
+        in_force.is_felt(&operated, "ALTER TABLE orders ADD COLUMN a int");
+        in_force.is_felt(&operated, "UPDATE orders SET note = 'x'");
+        assert_eq!(operated.stage.now("SELECT count(*) FROM orders WHERE note = 'x'"), "0");
+    }
 }

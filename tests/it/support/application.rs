@@ -66,7 +66,8 @@ impl Application {
     pub(crate) fn was_never_stalled(mut self, cluster: &Cluster) {
         self.over.store(true, Ordering::Relaxed);
         self.working.take().expect("once").join().expect("the application was served");
-        assert_eq!(stalls(cluster), [""; 0]);
+        let stalls = stalls(cluster);
+        assert!(stalls.is_empty(), "{stalls:#?}\n{}", around(cluster, &stalls));
     }
 
     fn has_ended(&self) -> bool {
@@ -85,6 +86,20 @@ fn stalls(cluster: &Cluster) -> Vec<String> {
     let log = cluster.log();
     let waits = log.lines().filter(|line| line.contains(" still waiting for "));
     waits.filter(|line| line.contains(&format!("{NAME} LOG:"))).map(str::to_owned).collect()
+}
+
+/// What the server was asked for by the others before and after the first stall.
+fn around(cluster: &Cluster, stalls: &[String]) -> String {
+    let log = cluster.log();
+    let others: Vec<&str> = log
+        .lines()
+        .filter(|line| {
+            stalls.first().is_some_and(|first| first == line) || !line.contains(&format!("{NAME} LOG:"))
+        })
+        .collect();
+    let at =
+        others.iter().position(|line| stalls.first().is_some_and(|first| first == line)).unwrap_or_default();
+    others.iter().skip(at.saturating_sub(60)).take(90).copied().collect::<Vec<_>>().join("\n")
 }
 
 /// What holds the others to their bound sees what they would do without the proxy.
