@@ -23,7 +23,7 @@ const TABLES: &str = "DROP TABLE IF EXISTS orders, events; \
      CREATE INDEX events_customer ON events (customer)";
 
 /// How far the standby is behind, in bytes.
-pub(crate) const BEHIND: &str = "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_flush_lsn(), replay_lsn)), 0)::int8 \
+pub(crate) const BEHIND: &str = "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_flush_lsn(), replay_lsn)), 0)::int8::text \
      FROM pg_stat_replication";
 
 /// The servers, and what is the same for all measurements.

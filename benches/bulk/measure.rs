@@ -27,8 +27,8 @@ const QUERIES: [&str; 4] = [
 ];
 
 /// What is told by the catalogue: WAL in all, and bytes of both tables with their indexes.
-const WAL: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::int8";
-const SIZE: &str = "SELECT pg_total_relation_size('orders') + pg_total_relation_size('events')";
+const WAL: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::int8::text";
+const SIZE: &str = "SELECT (pg_total_relation_size('orders') + pg_total_relation_size('events'))::text";
 
 /// A statement, and what is left for it to do.
 #[derive(Debug)]
@@ -47,13 +47,13 @@ pub(crate) const STATEMENTS: [Statement; 2] = [
         tag: "UPDATE",
         sql: "UPDATE orders SET currency = 'EUR' WHERE currency = 'DEM'",
         part: "UPDATE orders SET currency = 'EUR' WHERE currency = 'DEM' AND id > $from AND id <= $to",
-        left: "SELECT count(*) FROM orders WHERE currency <> 'EUR'",
+        left: "SELECT count(*)::text FROM orders WHERE currency <> 'EUR'",
     },
     Statement {
         tag: "DELETE",
         sql: "DELETE FROM events WHERE what = 'happened'",
         part: "DELETE FROM events WHERE what = 'happened' AND id > $from AND id <= $to",
-        left: "SELECT count(*) FROM events WHERE what = 'happened'",
+        left: "SELECT count(*)::text FROM events WHERE what = 'happened'",
     },
 ];
 

@@ -9,7 +9,6 @@ use crate::base::relation::quote_literal;
 use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
 use crate::effects::facts::{Facts, Oid, Texts, answer};
-use crate::plan::Scope;
 use crate::plan::task::{MEANT, Meaning, Named};
 use crate::upstream::call::{Call, Failed, Item, Row};
 use crate::upstream::link::Batch;
@@ -54,22 +53,6 @@ pub const UNCOMPILED: &str = "SELECT pg_catalog.set_config('lockkeeper.own_jit',
 /// Behind it, for what comes later in the transaction.
 pub const COMPILED: &str =
     "SELECT pg_catalog.set_config('jit', pg_catalog.current_setting('lockkeeper.own_jit'), true)";
-
-/// Invalid indexes of a table (oid 0: of any) that nobody is building at this moment. Of the builds of roles that the client may not
-/// look at the server tells no more than the process: those are known by their lock on the table.
-const INVALID_INDEXES: &str = "SELECT i.indexrelid, pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
-     OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname) \
-     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
-     JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace \
-     WHERE NOT i.indisvalid AND c.relkind OPERATOR(pg_catalog.=) 'i' \
-     AND ($1::pg_catalog.oid OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR i.indrelid OPERATOR(pg_catalog.=) $1::pg_catalog.oid \
-        OR i.indrelid OPERATOR(pg_catalog.=) (SELECT t.reltoastrelid FROM pg_catalog.pg_class t \
-            WHERE t.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid)) \
-     AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p \
-        WHERE p.index_relid OPERATOR(pg_catalog.=) i.indexrelid OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks l \
-            WHERE l.pid OPERATOR(pg_catalog.=) p.pid AND l.database OPERATOR(pg_catalog.=) p.datid \
-            AND l.relation OPERATOR(pg_catalog.=) i.indrelid \
-            AND l.mode OPERATOR(pg_catalog.=) 'ShareUpdateExclusiveLock'))";
 
 /// The session's own settings, as the server spells them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -224,15 +207,6 @@ async fn ask(
     Ok(Ok((settings, facts)))
 }
 
-/// An index that is invalid and that nobody is building.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidIndex {
-    /// Its oid.
-    pub oid: Oid,
-    /// Its name, quoted and with its schema.
-    pub name: String,
-}
-
 /// The names of the prepared statements that the server has now; `None` when it would not say.
 pub async fn prepared_statements(link: &mut Link) -> Result<Option<Vec<String>>, Lost> {
     let answer = Call::run(link, &[Item::ours("SELECT name FROM pg_catalog.pg_prepared_statements")]).await?;
@@ -264,23 +238,6 @@ pub async fn refresh_reading(link: &mut Link) -> Result<(), Lost> {
     }
     link.batch = Batch::None;
     Ok(())
-}
-
-/// The invalid indexes of a table or of the whole database; an error of the server is given as it came.
-pub async fn invalid_indexes(
-    link: &mut Link,
-    scope: Scope,
-) -> Result<Result<Vec<InvalidIndex>, Failed>, Lost> {
-    let table = match scope {
-        Scope::Table(oid) => oid.to_string(),
-        Scope::Database => "0".to_owned(),
-    };
-    let answer = Call::run(link, &[Item::ours(INVALID_INDEXES).with(vec![&table])]).await?;
-    if let Some(failed) = answer.failed {
-        return Ok(Err(failed));
-    }
-    let index = |row: &Row| Some(InvalidIndex { oid: number(row, 0)?, name: text(row, 1)?.to_owned() });
-    Ok(Ok(answer.rows_of(0).filter_map(index).collect()))
 }
 
 /// Whether a text has lost what it was when it was decoded.

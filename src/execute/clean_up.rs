@@ -7,7 +7,8 @@ use crate::upstream::call::Item;
 use crate::upstream::{Link, Lost};
 
 use super::Run;
-use super::catalogue::{self, InvalidIndex};
+use super::catalogue;
+use super::invalid::{self, InvalidIndex};
 use super::take_back::undone_by;
 use super::tell::tell;
 use super::unhurried::{WhenAlone, unhurried};
@@ -18,10 +19,10 @@ pub(super) async fn new_invalid(
     scope: Scope,
     before: &[InvalidIndex],
 ) -> Result<Vec<InvalidIndex>, Lost> {
-    let mut now = catalogue::invalid_indexes(link, scope).await?;
+    let mut now = invalid::invalid_indexes(link, scope).await?;
     if now.is_err() {
         // A cancel request that came late strikes the first statement after the one it was meant for.
-        now = catalogue::invalid_indexes(link, scope).await?;
+        now = invalid::invalid_indexes(link, scope).await?;
     }
     let now = now.unwrap_or_default();
     Ok(now.into_iter().filter(|index| !before.iter().any(|old| old.oid == index.oid)).collect())
@@ -93,6 +94,6 @@ async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex, what: String) -> Re
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.
 async fn half_dropped(run: &mut Run<'_>, oid: Oid) -> Result<Vec<InvalidIndex>, Lost> {
-    let all = catalogue::invalid_indexes(run.link, Scope::Database).await?.unwrap_or_default();
+    let all = invalid::invalid_indexes(run.link, Scope::Database).await?.unwrap_or_default();
     Ok(all.into_iter().filter(|index| index.oid == oid).collect())
 }

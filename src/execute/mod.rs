@@ -17,6 +17,7 @@ pub mod detach;
 pub mod estimate;
 pub mod fail;
 mod gathering;
+mod invalid;
 pub mod guard;
 pub mod hold;
 pub mod lease;

@@ -20,11 +20,12 @@ use crate::wire::fields::{field, sqlstate};
 use super::attempt::is_lock_timeout;
 use super::backfill;
 use super::bulk;
-use super::catalogue::{self, InvalidIndex};
+use super::catalogue;
 use super::clean_up::{Cleaned, clean_up, new_invalid};
 use super::detach;
 use super::gathering::gathered;
 use super::guard;
+use super::invalid::{self, InvalidIndex};
 use super::outcome::Outcome;
 use super::progress::Watch;
 use super::queue::{self, Turn};
@@ -289,7 +290,7 @@ const fn left_behind(step: &Step) -> Option<Scope> {
 
 async fn invalid_before(link: &mut Link, step: &Step) -> Result<Result<Vec<InvalidIndex>, Failed>, Lost> {
     match left_behind(step) {
-        Some(scope) => catalogue::invalid_indexes(link, scope).await,
+        Some(scope) => invalid::invalid_indexes(link, scope).await,
         None => Ok(Ok(Vec::new())),
     }
 }

@@ -3,13 +3,10 @@
 //! Names are compared without their schemas where one of them has none, and texts are searched for names: what only looks alike
 //! counts as the same.
 
-use std::collections::BTreeSet;
-
 use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::Effects;
 use crate::plan::by_hand::spelled;
 use crate::plan::{Pending, Sight, deferral};
-use crate::sql::called::called;
 use crate::sql::form::{
     Action, Body, Constraint, ConstraintKind, Dropped, DroppedObject, Form, Inner, Read, Reading, Rename,
     Renamed, Runs,
@@ -83,24 +80,6 @@ pub fn before(queued: &[Pending], script: &Script) -> Option<Option<Notice>> {
         (_, Dependence::Behind) => Some(None),
         (worst, Dependence::None) => worst,
     })
-}
-
-/// The functions that an ordinary statement calls and that could tell that rows are only queued, in lower case; what they are the
-/// catalogue has to say.
-pub fn calls_behind(queued: &[Pending], script: &Script) -> BTreeSet<String> {
-    if queued.iter().all(|pending| pending.sight != Sight::Rows) {
-        return BTreeSet::new();
-    }
-    called(script.text.as_bytes()).collect()
-}
-
-/// It calls one that people have written, which may look at whatever it likes.
-pub fn calls_blindly(script: &Script, function: &str) -> Notice {
-    let tag = script.statements.first().map_or("the statement", |statement| statement.tag);
-    let message = format!("{tag} calls {function}(), while rows are only queued that it may look at");
-    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .detail("What this transaction has queued is done behind the COMMIT, and nobody knows what the function reads.")
-        .hint(WAY_OUT)
 }
 
 /// The same for a block that has been looked into.

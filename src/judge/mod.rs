@@ -21,12 +21,13 @@ mod scene;
 pub mod setting;
 mod together;
 mod unless_exists;
+mod unseen;
 
 pub use curb::{pausing, still_held, stopped};
 pub use decide::{decide, policy_for, review};
 pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry, Waits};
 pub use defer::can_be_told_apart;
-pub use depend::{STAYS_READ_WRITE, before, calls_behind, calls_blindly};
+pub use depend::{STAYS_READ_WRITE, before};
 pub use enforce::inseparable;
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};
@@ -34,6 +35,7 @@ pub use policy::{Deferred, InTransaction, Mode, Policy};
 pub use retry::is_repeatable;
 pub use scene::Scene;
 pub use setting::Setting;
+pub use unseen::{calls_behind, calls_blindly};
 
 #[cfg(test)]
 mod tests;
