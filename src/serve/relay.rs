@@ -7,9 +7,8 @@ use std::cell::RefCell;
 use std::task::{Context, Poll, ready};
 
 use crate::session::{Eye, Stop};
+use crate::upstream::brake::Braking;
 use crate::upstream::link::{Link, Lost, Reading};
-
-use super::copies::Copies;
 
 /// Bytes read at once.
 pub const SCRATCH_BYTES: usize = 64 << 10;
@@ -33,6 +32,8 @@ pub enum Halt {
     Unsettled,
     /// What must be looked at begins in `link.held`, in the middle of a message that is too long for it.
     Hidden,
+    /// A COPY has begun, and nobody has asked yet whether its rows are held back.
+    Copying,
     /// The server closed its side and everything it said was passed on.
     ServerEnded,
 }
@@ -57,19 +58,14 @@ pub struct Relay<'a, E> {
     link: &'a mut Link,
     eye: &'a mut E,
     scratch: &'a Scratch,
-    copies: Option<Copies<'a>>,
     held: Held,
     ending: Ending,
 }
 
 impl<'a, E: Eye> Relay<'a, E> {
-    /// A relay over `link`; `eye` judges statements' texts, and `copies` lets the rows of COPYs by, where they are held back.
-    pub(super) fn new(
-        link: &'a mut Link,
-        (eye, copies): (&'a mut E, Option<Copies<'a>>),
-        scratch: &'a Scratch,
-    ) -> Self {
-        Self { link, eye, scratch, copies, held: Held::Fresh, ending: Ending::No }
+    /// A relay over `link`; `eye` judges statements' texts.
+    pub fn new(link: &'a mut Link, eye: &'a mut E, scratch: &'a Scratch) -> Self {
+        Self { link, eye, scratch, held: Held::Fresh, ending: Ending::No }
     }
 
     /// Relays until something stops it.
@@ -103,9 +99,11 @@ impl<'a, E: Eye> Relay<'a, E> {
                 return Poll::Pending;
             }
             if self.link.tracker.expected.is_copying_in() {
-                ready!(self.poll_copy(cx))?;
-            } else if let Some(copies) = &mut self.copies {
-                copies.over();
+                if let Some(halt) = ready!(self.poll_copy(cx))? {
+                    return Poll::Ready(Ok(halt));
+                }
+            } else {
+                self.link.braking = Braking::Unasked;
             }
             if let Some(halt) = ready!(self.poll_chunk(cx))? {
                 return Poll::Ready(Ok(halt));
@@ -115,17 +113,21 @@ impl<'a, E: Eye> Relay<'a, E> {
 
     /// Ready when more of the rows of a COPY may be read.
     #[cold]
-    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        match &mut self.copies {
-            Some(copies) => copies.poll(cx, self.link),
-            None => Poll::Ready(Ok(())),
-        }
+    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Halt>, Lost>> {
+        let mut braking = std::mem::replace(&mut self.link.braking, Braking::Free);
+        let polled = match &mut braking {
+            Braking::Unasked => return Poll::Ready(Ok(Some(Halt::Copying))),
+            Braking::Free => Poll::Ready(Ok(())),
+            Braking::By(brake) => brake.poll(cx, self.link),
+        };
+        self.link.braking = braking;
+        polled.map_ok(|()| None)
     }
 
     #[cold]
     fn copied(&mut self, bytes: usize) {
-        if let Some(copies) = &mut self.copies {
-            copies.passed(bytes);
+        if let Braking::By(brake) = &mut self.link.braking {
+            brake.passed(bytes);
         }
     }
 

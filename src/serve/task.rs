@@ -26,7 +26,7 @@ use crate::wire::notice;
 use crate::wire::startup::Replication;
 
 use super::console;
-use super::copies::Copies;
+use super::copies;
 use super::engage::{self, Desk};
 use super::eye::{Shaped, Watcher};
 use super::farewell::{idle_too_long, shutdown, without_a_word};
@@ -68,7 +68,6 @@ struct About {
     cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
-    /// It has prepared in SQL what may write many rows.
     prepares: Cell<bool>,
     _seat: crate::live::Seat,
 }
@@ -193,6 +192,8 @@ enum Care {
     TooLate,
     /// There is no message: others have waited for too long for strong locks of the open transaction.
     Lease(Overdue),
+    /// There is no message: a COPY has begun.
+    Copying,
     /// There is no message: the session keeps a portal that it does not need, and somebody waits for its end.
     Free,
 }
@@ -216,13 +217,10 @@ enum Wake {
 }
 
 async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn, Lost> {
-    let ready = state.serving.now();
-    let enforces = begun.about.policy(&ready, begun.link.tracker.renamed()).mode == Mode::Enforce;
-    let copies = enforces.then(|| Copies::new(&ready.settings.bulk, &begun.about.place, state));
     let (mut eye, idle_timeout) = watcher(&begun.about, state, begun.link.tracker.renamed());
     let mut leased = lease::watch(&mut begun.lease, &begun.link.tracker, (&begun.about.place, state));
     let mut stop = state.serving.live.stop();
-    let mut relay = Relay::new(&mut begun.link, (&mut eye, copies), &state.scratch);
+    let mut relay = Relay::new(&mut begun.link, &mut eye, &state.scratch);
     let mut last_active = Moment::now();
     let mut idle_limit = idle_timeout.map(|limit| Box::pin(clock::pause(limit)));
     let nudge = begun.about.cancel.as_ref().map(|entry| Arc::clone(entry.nudge()));
@@ -293,6 +291,7 @@ const fn turn(halt: Halt) -> Turn {
         Halt::Oversize => Turn::Care(Care::TooLong),
         Halt::Unsettled => Turn::Care(Care::Rest),
         Halt::Hidden => Turn::Care(Care::TooLate),
+        Halt::Copying => Turn::Care(Care::Copying),
         Halt::ServerEnded => Turn::ServerEnded,
     }
 }
@@ -340,6 +339,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,
         (Care::Lease(overdue), _) => lease::over(&mut desk, overdue).await?,
+        (Care::Copying, _) => copies::begin(&mut desk, &control),
         (Care::Free, _) => portal::free(desk.link, about.place.pid).await?,
         (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,
@@ -410,6 +410,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         assert!(size_of_future(session) <= 512, "{}", size_of_future(session));
-        assert!(size_of::<Begun>() <= 768, "{}", size_of::<Begun>());
+        assert!(size_of::<Begun>() <= 792, "{}", size_of::<Begun>());
     }
 }

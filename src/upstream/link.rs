@@ -14,7 +14,10 @@ use crate::base::Severity;
 use crate::session::Tracker;
 use crate::wire::{Frame, Malformed};
 
+pub use super::batch::Batch;
+
 use super::Stream;
+use super::brake::Braking;
 use super::debt::{LastWords, Owed};
 use super::directives::Directives;
 
@@ -48,15 +51,6 @@ pub enum Reading {
     Open,
     /// It has closed its half.
     Closed,
-}
-
-/// Whether statements of ours would be part of an extended batch of the client's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Batch {
-    /// No batch is open, or a transaction block is, which a Sync does not end.
-    None,
-    /// The client's batch is open and is an implicit transaction.
-    Clients,
 }
 
 /// Bytes that a socket has not taken yet.
@@ -138,6 +132,8 @@ pub struct Link {
     pub directives: Directives,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
     pub least: Severity,
+    /// Whether the rows of the COPY that is under way are held back.
+    pub braking: Braking,
     /// The bookkeeping of frames.
     pub tracker: Tracker,
 }
@@ -168,6 +164,7 @@ impl Link {
             last_words: LastWords::default(),
             directives: Directives::Unasked,
             least: Severity::Notice,
+            braking: Braking::Unasked,
             tracker,
         }
     }

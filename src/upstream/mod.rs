@@ -4,6 +4,8 @@
 //! Invariant: what a server sends before its TLS handshake is never taken for its word.
 
 pub mod ask;
+mod batch;
+pub mod brake;
 pub mod call;
 pub mod cancel;
 pub mod certificate;
