@@ -13,12 +13,16 @@ use super::stage::{Person, Stage, Way};
 
 /// What a proxy is configured with that is held to a bound.
 ///
-/// More than the default: what the proxy does between two looks at who waits takes ten times as long in a build that is not optimized,
-/// on a machine that is busy with other tests.
-pub(crate) const BOUND: &str = "[guard]\nmax_stall = \"1s\"";
+/// More than the default: between the end of ours, a tenth before, and the bound the server has to notice it and to wake who waits,
+/// for which a machine that is busy with other tests may need more than 10 ms.
+pub(crate) const BOUND: &str = "[guard]\nmax_stall = \"250ms\"";
+
+/// In milliseconds: no longer, either, where the proxy parses and judges between two looks at who waits, which in a build that is not
+/// optimized takes ten times as long as in one that is.
+const WHOLE_MS_MAX: f64 = 1000.0;
 
 /// The same for the server, in whose log (`log_lock_waits`) is what waits longer.
-const WATCHED: [&str; 2] = ["SET log_lock_waits = on", "SET deadlock_timeout = '1s'"];
+const WATCHED: [&str; 2] = ["SET log_lock_waits = on", "SET deadlock_timeout = '250ms'"];
 
 /// What it is called.
 const NAME: &str = "application";
@@ -59,6 +63,28 @@ impl Application {
             (self.rounds.load(Ordering::Relaxed) >= wanted || self.has_ended()).then_some(())
         });
         assert!(!self.has_ended(), "the application has failed");
+    }
+
+    /// Fails where a statement of it has waited for a lock beyond the bound by now.
+    #[track_caller]
+    pub(crate) fn was_not_stalled_yet(&self, cluster: &Cluster) {
+        let stalls = stalls(cluster);
+        assert!(stalls.is_empty(), "{stalls:#?}\n{}", around(cluster, &stalls));
+    }
+
+    /// Ends it, and fails unless each of its statements has succeeded, and none has waited for much longer than the bound.
+    #[track_caller]
+    pub(crate) fn was_served_to_the_end(mut self, cluster: &Cluster) {
+        self.over.store(true, Ordering::Relaxed);
+        self.working.take().expect("once").join().expect("the application was served");
+        let log = cluster.log();
+        let ended =
+            log.lines().filter(|line| line.contains(&format!("{NAME} LOG:")) && line.contains(" acquired "));
+        for line in ended {
+            let after = line.split(" after ").nth(1).and_then(|rest| rest.split(" ms").next());
+            let waited: f64 = after.and_then(|ms| ms.parse().ok()).expect("a time");
+            assert!(waited <= WHOLE_MS_MAX, "{line}\n{}", around(cluster, &stalls(cluster)));
+        }
     }
 
     /// Ends it, and fails unless each of its statements has succeeded, and none has waited for a lock beyond the bound.
