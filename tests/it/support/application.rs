@@ -68,6 +68,7 @@ impl Application {
     /// Fails where a statement of it has waited for a lock beyond the bound by now.
     #[track_caller]
     pub(crate) fn was_not_stalled_yet(&self, cluster: &Cluster) {
+        assert!(!self.has_ended(), "the application has failed");
         let stalls = stalls(cluster);
         assert!(stalls.is_empty(), "{stalls:#?}\n{}", around(cluster, &stalls));
     }
