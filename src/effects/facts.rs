@@ -39,7 +39,7 @@ pub struct Facts {
     pub offline: bool,
     /// Whether its names and texts are those of the catalogue.
     pub texts: Texts,
-    /// `default_transaction_isolation`, unless that is READ COMMITTED.
+    /// The isolation of the transaction, or else of those to come, unless both are READ COMMITTED.
     pub isolation: Option<String>,
     /// How many rows the statements of the message write, as far as somebody has asked the planner.
     pub estimates: Vec<Estimate>,

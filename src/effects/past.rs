@@ -237,7 +237,7 @@ impl Past {
 
     fn control(&mut self, control: Transaction) {
         match control {
-            Transaction::Begin => (self.in_transaction, self.implicit) = (true, false),
+            Transaction::Begin { .. } => (self.in_transaction, self.implicit) = (true, false),
             Transaction::Commit | Transaction::Prepare => self.end(true),
             Transaction::CommitAndChain => {
                 self.end(true);

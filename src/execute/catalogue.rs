@@ -40,7 +40,9 @@ const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'
      pg_catalog.current_setting('lockkeeper.rows_per_second', true), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
      pg_catalog.current_setting('transaction_timeout', true), \
-     pg_catalog.current_setting('default_transaction_isolation')";
+     CASE pg_catalog.current_setting('transaction_isolation') WHEN 'read committed' \
+        THEN pg_catalog.current_setting('default_transaction_isolation') \
+        ELSE pg_catalog.current_setting('transaction_isolation') END";
 
 /// The column behind those of `SET lockkeeper.<name>`.
 const BEHIND: usize = 3 + crate::judge::setting::NAMES.len();

@@ -78,6 +78,11 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
         May::Nothing => return Ok(Ready::AsSent),
         May::NotMake(why) => return refused(run.link, &why).await,
     }
+    if let Some(rows) = deferral.later.iter().find(|later| ["UPDATE", "DELETE"].contains(&later.tag))
+        && let Some(why) = outbox::reads_settings(run.link, rows).await?
+    {
+        return refused(run.link, &why).await;
+    }
     if let Some(outcome) = trial::run(run, text).await? {
         return Ok(Ready::Refused(outcome));
     }

@@ -35,7 +35,7 @@ pub mod summary;
 pub mod stall;
 pub mod take_back;
 pub mod tell;
-mod trial;
+pub mod trial;
 pub mod unhurried;
 mod waiter;
 

@@ -7,6 +7,8 @@
 use crate::base::{RelationName, SqlState};
 use crate::plan::{Pending, Sight};
 use crate::session::deferred::Queue;
+use crate::sql::form::Form;
+use crate::sql::statement::{Script, Statement};
 use crate::sql::{self, OnCopy};
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::link::Batch;
@@ -48,11 +50,36 @@ const COPIED: &str = "SELECT c.oid, pg_catalog.quote_ident(n.nspname) OPERATOR(p
 /// no such schema, it is wrong or not allowed, there are too many columns.
 const TELLING: [&[u8]; 5] = [b"0A", b"22", b"3F", b"42", b"54"];
 
-/// Tries a statement as it was sent; the client's error where the server refuses it.
+/// Tries a statement as it was sent, in the client's transaction; the client's error where the server refuses it.
 pub(super) async fn run(run: &mut Run<'_>, text: &[u8]) -> Result<Option<Outcome>, Lost> {
     let script = sql::parse(text, run.link.tracker.reading().dialect());
     let Some(on_copy) = OnCopy::of(&script) else { return Ok(None) };
-    let Some(make) = copy(run.link, &on_copy).await? else { return Ok(None) };
+    tried(run, &on_copy, "SAVEPOINT lockkeeper", &UNDO).await
+}
+
+/// Tries an `ALTER TABLE` of several parts, which are carried out one by one, in a transaction of its own: so that what is wrong with the
+/// last of them is told before the first has read the table.
+pub async fn of_parts(run: &mut Run<'_>, script: &Script) -> Result<Option<Outcome>, Lost> {
+    const UNDO: [&str; 1] = ["ROLLBACK"];
+    let [Statement { form: Form::AlterTable(alter), .. }] = script.statements.as_slice() else {
+        return Ok(None);
+    };
+    let on_copy = OnCopy::of(script).filter(|_| alter.parts.len() > 1);
+    let Some(on_copy) = on_copy else { return Ok(None) };
+    let refused = tried(run, &on_copy, "BEGIN", &UNDO).await?;
+    if refused.is_some() {
+        restore(run.link, &UNDO).await?;
+    }
+    Ok(refused)
+}
+
+async fn tried(
+    run: &mut Run<'_>,
+    on_copy: &OnCopy,
+    begin: &str,
+    undo: &[&str],
+) -> Result<Option<Outcome>, Lost> {
+    let Some(make) = copy(run.link, on_copy).await? else { return Ok(None) };
     // Whoever changes the table keeps it locked. In a batch of the client's an error of ours would be its end: there it waits as long
     // as the client itself would, if nobody waits for it meanwhile.
     let limit = format!("SET LOCAL lock_timeout = {}", run.policy.max_stall.as_millis().max(1));
@@ -60,21 +87,21 @@ pub(super) async fn run(run: &mut Run<'_>, text: &[u8]) -> Result<Option<Outcome
     if !apart && run.link.tracker.holds_strong_lock() {
         return Ok(None);
     }
-    let mut items = vec![Item::ours("SAVEPOINT lockkeeper")];
+    let mut items = vec![Item::ours(begin)];
     items.extend(apart.then(|| Item::ours(&limit)));
     items.push(Item::ours(&make));
     let own = items.len();
     items.push(Item::ours(&on_copy.sql));
-    items.extend(UNDO.map(Item::ours));
+    items.extend(undo.iter().copied().map(Item::ours));
     let Some(failed) = Call::run(run.link, &items).await?.failed else { return Ok(None) };
     let code = fields::sqlstate(&failed.body);
     let told = failed.item == own && TELLING.iter().any(|class| code.0.starts_with(class));
     if !told && apart && failed.item > 0 && code != SqlState::QUERY_CANCELED {
         tracing::debug!(error = fields::message(&failed.body), "a statement could not be tried");
-        restore(run.link, &UNDO).await?;
+        restore(run.link, undo).await?;
         return Ok(None);
     }
-    let failed = if told { as_of_sent(&on_copy, &failed) } else { failed };
+    let failed = if told { as_of_sent(on_copy, &failed) } else { failed };
     Ok(Some(Outcome::server_error(&failed, None, None)))
 }
 

@@ -66,6 +66,9 @@ impl Case<'_> {
             {
                 Elsewhere::Queued(plan.clone(), form)
             }
+            (Remedy::Plan { plan, .. }, Standing::Implicit) if returns_rows(plan) => {
+                Elsewhere::Refused(by_pieces(tag, finding))
+            }
             (Remedy::Plan { .. }, Standing::Implicit) => Elsewhere::Refused(in_a_batch(tag, finding)),
             (Remedy::Plan { .. }, _) => Elsewhere::Refused(in_a_transaction(tag, finding)),
             (Remedy::Refuse(refusal), _) => {
@@ -212,6 +215,15 @@ fn without_its_rows(tag: &str, finding: &Finding) -> Notice {
     Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
         .detail(format!("{} Its rows are not there before the COMMIT.", finding.why))
         .hint(WAY_OUT)
+}
+
+fn by_pieces(tag: &str, finding: &Finding) -> Notice {
+    let message = format!(
+        "{tag} with RETURNING is written in batches only where it stands alone and all its rows are taken at once"
+    );
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail(format!("{} Each batch hands its rows out as it commits.", finding.why))
+        .hint("Execute it without a limit on rows (a fetch size), as the only statement before its Sync, or leave RETURNING out.")
 }
 
 fn in_a_batch(tag: &str, finding: &Finding) -> Notice {

@@ -11,7 +11,7 @@ use crate::sql::form::{
     Action, Body, Constraint, ConstraintKind, Dropped, DroppedObject, Form, Inner, Read, Reading, Rename,
     Renamed, Runs,
 };
-use crate::sql::statement::{Kind, Opaque, Script, Setting, Statement};
+use crate::sql::statement::{Kind, Opaque, Script, Setting, Statement, Transaction};
 
 /// The tag of what asks for checks at once, or later: nothing has to be done about constraints that are only queued.
 pub(super) const SET_CONSTRAINTS: &str = "SET CONSTRAINTS";
@@ -31,7 +31,9 @@ pub(super) enum Dependence {
 /// What `queued` means for the statement of a message that is the only one in it; `effects` where they are known.
 pub(super) fn on(queued: &[Pending], script: &Script, effects: Option<&Effects>) -> Dependence {
     let [statement] = script.statements.as_slice() else { return Dependence::None };
-    if !queued.is_empty() && statement.kind == Kind::Setting(Setting::ReadOnly) {
+    let read_only =
+        [Kind::Setting(Setting::ReadOnly), Kind::Transaction(Transaction::Begin { read_only: true })];
+    if !queued.is_empty() && read_only.contains(&statement.kind) {
         return Dependence::Refused(Box::new(would_write_nothing(statement)));
     }
     if queued.is_empty() || matches!(statement.kind, Kind::Transaction(_) | Kind::Setting(_)) {
@@ -378,6 +380,8 @@ fn refusal(statement: &Statement, sight: Sight, queued: &[Pending], case: &Case<
 }
 
 /// What people do whose transaction cannot be carried out in this form.
-pub(super) const WAY_OUT: &str = "Commit before it. Alembic: \"with op.get_context().autocommit_block():\" around what is queued, or \
-     transaction_per_migration=True. Django: a migration of its own, or atomic = False. To run everything in the transaction as \
+pub const WAY_OUT: &str = "Commit before it. Alembic: \"with op.get_context().autocommit_block():\" around what is queued, or \
+     transaction_per_migration=True. Django: a migration of its own, or atomic = False. Rails: disable_ddl_transaction!. Knex: exports.config \
+     = { transaction: false }. node-pg-migrate: pgm.noTransaction(). Flyway: executeInTransaction=false. sqlx: \"-- no-transaction\". \
+     diesel: run_in_transaction = false. psql: without -1. Others: a migration of its own. To run everything in the transaction as \
      sent: SET lockkeeper.in_transaction = 'warn'.";

@@ -27,7 +27,7 @@ pub use curb::{pausing, still_held, stopped};
 pub use decide::{decide, policy_for, review};
 pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry, Waits};
 pub use defer::can_be_told_apart;
-pub use depend::{STAYS_READ_WRITE, before};
+pub use depend::{STAYS_READ_WRITE, WAY_OUT, before};
 pub use enforce::inseparable;
 pub use exempt::gravity;
 pub use moment::{Moment, Standing};

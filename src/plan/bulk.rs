@@ -241,7 +241,7 @@ fn not_a_table(relation: &Relation, pieces: &Pieces) -> Option<String> {
 
 fn isolated(level: &str) -> String {
     format!(
-        "this session's transactions are {}, in which the batches could not see what was committed between them.",
+        "it is asked for at isolation level {}, where all rows are seen as of one moment, which those of batches are not.",
         level.to_uppercase()
     )
 }

@@ -156,7 +156,7 @@ impl<'a> Fold<'a> {
     fn transactions(&mut self, statement: &Statement, span: &Range<usize>) {
         let Kind::Transaction(control) = statement.kind else { return };
         let begins = match control {
-            Transaction::Begin => true,
+            Transaction::Begin { .. } => true,
             Transaction::CommitAndChain | Transaction::RollbackAndChain
                 if self.begun.is_some() && !self.options.assume_in_transaction =>
             {

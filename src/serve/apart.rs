@@ -92,7 +92,7 @@ enum Next {
 impl Next {
     fn of(statement: Option<&Statement>) -> Self {
         match statement.map(|statement| &statement.kind) {
-            Some(Kind::Transaction(Transaction::Begin)) => Self::Begin,
+            Some(Kind::Transaction(Transaction::Begin { .. })) => Self::Begin,
             None | Some(Kind::Transaction(Transaction::Commit | Transaction::Prepare)) => Self::Nothing,
             Some(_) => Self::Nought,
         }

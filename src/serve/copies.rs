@@ -41,9 +41,10 @@ pub(super) fn begin(desk: &mut Desk<'_>, control: &Rc<Control>) {
     let (settings, place) = (desk.surroundings.bulk, desk.surroundings.place);
     let paced = settings.copy || settings.copy_bytes_per_second.is_some();
     if desk.policy.mode != Mode::Enforce || !paced {
+        desk.link.braking = Some(Box::new(Braking::Free));
         return;
     }
-    desk.link.braking = Braking::By(Box::new(Copying {
+    desk.link.braking = Some(Box::new(Braking::By(Box::new(Copying {
         flow: Flow::new(settings.clone()),
         control: Some(Rc::clone(control)).filter(|control| settings.copy && control.is_configured()),
         database: place.database.clone(),
@@ -52,7 +53,7 @@ pub(super) fn begin(desk: &mut Desk<'_>, control: &Rc<Control>) {
         look: None,
         pause: None,
         told: false,
-    }));
+    }))));
 }
 
 impl Brake for Copying {

@@ -35,6 +35,10 @@ pub(super) async fn look_after(
             Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
             Outcome::own_error(&not_prepared())
         }
+        Transaction::Begin { read_only: true } if !failed => match bearing(desk.link, script).await? {
+            Bearing::Refused(outcome) => outcome,
+            Bearing::None | Bearing::Judged => pass(desk.link, statement, sent).await?,
+        },
         _ => pass(desk.link, statement, sent).await?,
     }))
 }

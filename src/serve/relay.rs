@@ -103,7 +103,7 @@ impl<'a, E: Eye> Relay<'a, E> {
                     return Poll::Ready(Ok(halt));
                 }
             } else {
-                self.link.braking = Braking::Unasked;
+                self.link.braking = None;
             }
             if let Some(halt) = ready!(self.poll_chunk(cx))? {
                 return Poll::Ready(Ok(halt));
@@ -114,19 +114,18 @@ impl<'a, E: Eye> Relay<'a, E> {
     /// Ready when more of the rows of a COPY may be read.
     #[cold]
     fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Halt>, Lost>> {
-        let mut braking = std::mem::replace(&mut self.link.braking, Braking::Free);
-        let polled = match &mut braking {
-            Braking::Unasked => return Poll::Ready(Ok(Some(Halt::Copying))),
+        let Some(mut braking) = self.link.braking.take() else { return Poll::Ready(Ok(Some(Halt::Copying))) };
+        let polled = match &mut *braking {
             Braking::Free => Poll::Ready(Ok(())),
             Braking::By(brake) => brake.poll(cx, self.link),
         };
-        self.link.braking = braking;
+        self.link.braking = Some(braking);
         polled.map_ok(|()| None)
     }
 
     #[cold]
     fn copied(&mut self, bytes: usize) {
-        if let Braking::By(brake) = &mut self.link.braking {
+        if let Some(Braking::By(brake)) = self.link.braking.as_deref_mut() {
             brake.passed(bytes);
         }
     }

@@ -6,7 +6,7 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Rows, Run, defer, fail, guard, message, plan, script, summary};
+use crate::execute::{Rows, Run, defer, fail, guard, message, plan, script, summary, trial};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing, bulk};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
@@ -232,6 +232,9 @@ async fn carry_out(
         Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
         Decision::Run(plan) => {
             let began = clock::Moment::now();
+            if let Some(refused) = trial::of_parts(&mut run, script).await? {
+                return Ok(refused);
+            }
             let outcome = plan::run(&mut run, plan).await?;
             // What was sent in the very form that is run is not remarked upon.
             let told = !case.judgement.notices.is_empty() && !plan.steps.is_empty();

@@ -410,6 +410,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         assert!(size_of_future(session) <= 512, "{}", size_of_future(session));
-        assert!(size_of::<Begun>() <= 792, "{}", size_of::<Begun>());
+        assert!(size_of::<Begun>() <= 768, "{}", size_of::<Begun>());
     }
 }

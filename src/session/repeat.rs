@@ -283,7 +283,10 @@ impl Reader {
         }
         match statement.kind {
             Kind::Transaction(
-                Transaction::Begin | Transaction::Savepoint | Transaction::Release | Transaction::RollbackTo,
+                Transaction::Begin { .. }
+                | Transaction::Savepoint
+                | Transaction::Release
+                | Transaction::RollbackTo,
             ) => {}
             Kind::Transaction(_) => return Err(Unfit::Unknown),
             Kind::CopyIn => return Err(Unfit::Copy),

@@ -99,12 +99,16 @@ fn names(alter: &AlterTable) -> Option<Vec<String>> {
                 names.extend(column.constraints.iter().filter_map(|it| it.name.clone()));
             }
             Action::AddConstraint(constraint) => {
-                let key = matches!(constraint.kind, ConstraintKind::Unique | ConstraintKind::PrimaryKey);
-                if !key || constraint.using_index.is_some() {
+                let kinds = [ConstraintKind::Unique, ConstraintKind::PrimaryKey, ConstraintKind::Check];
+                if !kinds.contains(&constraint.kind) || constraint.using_index.is_some() {
                     return None;
                 }
                 names.extend(constraint.name.clone());
             }
+            Action::SetNotNull(_)
+            | Action::DropNotNull(_)
+            | Action::SetDefault(_)
+            | Action::DropDefault(_) => {}
             _ => return None,
         }
     }

@@ -181,7 +181,10 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transaction {
     /// `BEGIN`, `START TRANSACTION`
-    Begin,
+    Begin {
+        /// With `READ ONLY`: inside a block, too, nothing may be written from here on (`utility.c`).
+        read_only: bool,
+    },
     /// `COMMIT`, `END`
     Commit,
     /// `COMMIT AND CHAIN`: the next transaction begins at once.

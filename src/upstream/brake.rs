@@ -14,11 +14,8 @@ pub trait Brake: Debug {
 }
 
 /// Whether rows of a COPY are held back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub enum Braking {
-    /// Nobody has asked, as in a session that copies nothing.
-    #[default]
-    Unasked,
     /// They are not.
     Free,
     /// By this.

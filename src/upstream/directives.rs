@@ -8,7 +8,7 @@ pub enum Directives {
     /// Nobody has asked.
     Unasked,
     /// It has had these all along.
-    Known(Rc<[(&'static str, String)]>),
+    Known(Rc<Vec<(&'static str, String)>>),
     /// It changes them.
     Changing,
 }

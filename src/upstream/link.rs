@@ -132,8 +132,8 @@ pub struct Link {
     pub directives: Directives,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
     pub least: Severity,
-    /// Whether the rows of the COPY that is under way are held back.
-    pub braking: Braking,
+    /// Whether the rows of the COPY that is under way are held back; `None` where nobody has asked, as in a session that copies nothing.
+    pub braking: Option<Box<Braking>>,
     /// The bookkeeping of frames.
     pub tracker: Tracker,
 }
@@ -164,7 +164,7 @@ impl Link {
             last_words: LastWords::default(),
             directives: Directives::Unasked,
             least: Severity::Notice,
-            braking: Braking::Unasked,
+            braking: None,
             tracker,
         }
     }

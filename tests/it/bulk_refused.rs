@@ -104,6 +104,22 @@ fn other_levels_of_isolation_are_not_cut() {
     person.all(&[MANY, "SET default_transaction_isolation = 'repeatable read'"]);
     let refused = person.query("UPDATE t SET n = 0");
     assert!(refused.detail().contains("REPEATABLE READ"), "{refused:?}");
+    for way in Way::BOTH {
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        for begin in [
+            &["BEGIN ISOLATION LEVEL SERIALIZABLE"][..],
+            &["BEGIN", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"],
+            &["SET default_transaction_isolation = serializable", "BEGIN ISOLATION LEVEL READ COMMITTED"],
+        ] {
+            person.each(way, begin);
+            let refused = person.ask(way, "UPDATE t SET n = 0");
+            assert_eq!(refused.failure(), "0A000", "{begin:?}");
+            assert!(refused.detail().contains("SERIALIZABLE"), "{refused:?}");
+            person.each(way, &["ROLLBACK"]);
+        }
+        person.each(way, &["RESET default_transaction_isolation", "BEGIN", "UPDATE t SET n = 0", "ROLLBACK"]);
+    }
 }
 
 /// Rows that may not be read, locked or found.

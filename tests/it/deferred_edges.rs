@@ -68,6 +68,7 @@ fn rows_of_a_bulk_statement_do_not_come_by_pieces() {
     client.raw.send(&[limited(sql), raw::execute("", 0), raw::sync()].concat());
     let refused = client.answer();
     assert_eq!((refused.failure().as_str(), refused.status()), ("0A000", 'I'), "{refused:?}");
+    assert!(format!("{refused:?}").contains("without a limit on rows"), "{refused:?}");
     assert_eq!(shape(&refused), "12TEZ", "{refused:?}");
     assert_eq!(stage.now("SELECT count(*) FROM many WHERE n > 0"), "0");
     // Few rows are the server's to hand out.
@@ -114,6 +115,8 @@ fn a_transaction_with_a_queue_stays_read_write() {
         let mut client = stage.through();
         for sql in [
             "SET TRANSACTION READ ONLY",
+            "BEGIN READ ONLY",
+            "START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY",
             "set transaction isolation level read committed, read only",
             "SET LOCAL transaction_read_only = on",
             "SET transaction_read_only TO 'yes'",

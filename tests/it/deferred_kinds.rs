@@ -128,6 +128,69 @@ fn work_is_done_under_the_settings_it_was_queued_under() {
     }
 }
 
+/// Rows that are written behind the COMMIT are the ones that would have been written before it, or it is said that they cannot be.
+#[test]
+fn rows_are_written_under_the_settings_of_the_transaction() {
+    const MANY: &str = "SET lockkeeper.bulk_rows = 50";
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE TABLE many (id int PRIMARY KEY, words text DEFAULT 'the houses', found tsvector, moment timestamptz DEFAULT '2026-01-01 \
+         12:00 UTC', fired text)",
+        "INSERT INTO many SELECT i FROM generate_series(1, 300) i",
+        "ANALYZE many",
+        "CREATE FUNCTION tenant() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         new.fired := coalesce(current_setting('app.tenant', true), '') || '!'; RETURN new; END $$",
+    ]);
+    let each_once =
+        |what: &str| stage.now(&format!("SELECT string_agg(DISTINCT {what}, ' ') || count(*) FROM many"));
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.all(&[MANY]);
+        client.each(
+            way,
+            &[
+                "BEGIN",
+                "SET LOCAL default_text_search_config = 'english'",
+                "SET LOCAL TimeZone = 'Asia/Tokyo'",
+            ],
+        );
+        client.each(
+            way,
+            &["UPDATE many SET found = to_tsvector(words), words = to_char(moment, 'HH24')", "COMMIT"],
+        );
+        assert_eq!(
+            (each_once("found::text"), each_once("words")),
+            ("'hous':2300".to_owned(), "21300".to_owned())
+        );
+        client.each(way, &["UPDATE many SET words = 'the houses', found = NULL"]);
+
+        // What nobody can list is looked for in what reads it.
+        for reads in ["current_setting('app.tenant')", "pg_catalog.\"current_setting\" ('app' || '.tenant')"]
+        {
+            client.each(way, &["BEGIN", "SET LOCAL app.tenant = 'x'"]);
+            let refused = client.ask(way, &format!("UPDATE many SET words = {reads}"));
+            assert_eq!(refused.failure(), "0A000", "{refused:?}");
+            assert!(refused.detail().contains("SET LOCAL"), "{refused:?}");
+            assert!(refused.hint().contains("noTransaction"), "{refused:?}");
+            client.each(way, &["ROLLBACK"]);
+        }
+        let fires = "CREATE TRIGGER fires BEFORE UPDATE ON many FOR EACH ROW EXECUTE FUNCTION tenant()";
+        stage.straight().all(&[fires]);
+        client.each(way, &["BEGIN", "SET LOCAL app.tenant = 'x'"]);
+        let refused = client.ask(way, "UPDATE many SET words = 'a'");
+        assert!(format!("{refused:?}").contains("the function tenant of its trigger"), "{refused:?}");
+        client.each(way, &["ROLLBACK", "BEGIN", "UPDATE many SET words = 'a'", "COMMIT"]);
+        assert_eq!(each_once("words || fired"), "a!300");
+        client.each(way, &["BEGIN", "SET LOCAL session_replication_role = replica"]);
+        client.each(way, &["UPDATE many SET fired = NULL", "COMMIT"]);
+        assert_eq!(stage.now("SELECT count(fired) FROM many"), "0");
+        assert_eq!(client.table("SHOW session_replication_role"), "origin");
+        stage
+            .straight()
+            .all(&["DROP TRIGGER fires ON many", "UPDATE many SET words = 'the houses', found = NULL"]);
+    }
+}
+
 /// Where nothing may be queued, the statement is refused, and it is said why; nobody has to defer.
 #[test]
 fn deferring_needs_the_schema_and_can_be_declined() {

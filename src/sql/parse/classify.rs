@@ -200,7 +200,9 @@ fn transaction(statement: &TransactionStmt) -> Found {
     let (tag, kind) = match statement.kind() {
         TransactionStmtKind::TransStmtBegin
         | TransactionStmtKind::TransStmtStart
-        | TransactionStmtKind::Undefined => ("BEGIN", Transaction::Begin),
+        | TransactionStmtKind::Undefined => {
+            ("BEGIN", Transaction::Begin { read_only: setting::are_read_only(&statement.options) })
+        }
         TransactionStmtKind::TransStmtCommit if statement.chain => ("COMMIT", Transaction::CommitAndChain),
         TransactionStmtKind::TransStmtRollback if statement.chain => {
             ("ROLLBACK", Transaction::RollbackAndChain)

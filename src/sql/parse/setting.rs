@@ -7,6 +7,7 @@ use super::found::Found;
 use crate::sql::statement::{Kind, OurSetting, Setting};
 
 const PREFIX: &str = "lockkeeper.";
+const READ_ONLY: &str = "transaction_read_only";
 
 /// What a `SET` or `RESET` changes.
 pub(super) fn classify(statement: &VariableSetStmt) -> Found {
@@ -31,18 +32,25 @@ pub(super) fn classify(statement: &VariableSetStmt) -> Found {
 
 /// Whether the open transaction may write nothing behind it (`variable.c`); a value that cannot be told counts.
 fn makes_read_only(statement: &VariableSetStmt, name: &str) -> bool {
-    const NAME: &str = "transaction_read_only";
-    let is_on = |value: &str| !["0", "f", "false", "n", "no", "of", "off"].contains(&value);
     match name {
-        NAME => is_on(&value(&statement.args).to_ascii_lowercase()),
-        "transaction" => statement.args.iter().any(|arg| match &arg.node {
-            Some(NodeEnum::DefElem(mode)) if mode.defname == NAME => {
-                is_on(&mode.arg.as_deref().and_then(constant).unwrap_or_default())
-            }
-            _ => false,
-        }),
+        READ_ONLY => is_on(&value(&statement.args).to_ascii_lowercase()),
+        "transaction" => are_read_only(&statement.args),
         _ => false,
     }
+}
+
+/// Whether `READ ONLY` is one of these modes of a transaction.
+pub(super) fn are_read_only(modes: &[Node]) -> bool {
+    modes.iter().any(|mode| match &mode.node {
+        Some(NodeEnum::DefElem(mode)) if mode.defname == READ_ONLY => {
+            is_on(&mode.arg.as_deref().and_then(constant).unwrap_or_default())
+        }
+        _ => false,
+    })
+}
+
+fn is_on(value: &str) -> bool {
+    !["0", "f", "false", "n", "no", "of", "off"].contains(&value)
 }
 
 /// The value as `SHOW` would print it: several are a list.
