@@ -209,7 +209,8 @@ impl Control {
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
         let client = self.client(database).await?;
         let strong_only = blocking == Blocking::StrongOnRelations;
-        let values: [(&(dyn ToSql + Sync), Type); 2] = [(&pid, Type::INT4), (&strong_only, Type::BOOL)];
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&pid, Type::INT4), (&strong_only, Type::BOOL), (&*victims::BOOKS, Type::TEXT_ARRAY)];
         match clock::within(ANSWER_WITHIN, client.query_typed(victims::SQL, &values)).await {
             Some(Ok(rows)) => Some(victims::behind(&rows, pid)),
             Some(Err(error)) => self.broken(database, &error.to_string(), None),

@@ -1,11 +1,13 @@
 //! Who waits behind a session, from `pg_locks` and `pg_blocking_pids`.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio_postgres::Row;
 
 use crate::base::{LockMode, RelationName};
 use crate::plan::Target;
+use crate::sql::bookkeeping;
 
 /// Behind which locks of a session somebody is seen to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct Behind {
     pub queues_for: Option<Target>,
 }
 
-/// Clients that wait behind process $1 (behind its strong locks on relations where $2), and the process itself if it waits.
+/// Clients that wait behind process $1 (behind its strong locks on relations but $3 where $2), and the process itself if it waits.
 pub(super) const SQL: &str = "WITH RECURSIVE waiting AS MATERIALIZED ( \
         SELECT l.pid, pg_catalog.pg_blocking_pids(l.pid) AS behind, extract(epoch FROM pg_catalog.clock_timestamp() \
             - (pg_catalog.to_jsonb(l) ->> 'waitstart')::pg_catalog.timestamptz)::pg_catalog.float8 AS waited, \
@@ -48,7 +50,9 @@ pub(super) const SQL: &str = "WITH RECURSIVE waiting AS MATERIALIZED ( \
             SELECT FROM pg_catalog.pg_locks o WHERE o.pid = $1 AND o.locktype = 'relation' \
             AND o.database = w.database AND o.relation = w.relation \
             AND w.mode IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') \
-            AND o.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))) \
+            AND o.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class b JOIN pg_catalog.pg_namespace s ON s.oid = b.relnamespace \
+                WHERE b.oid = o.relation AND (b.relname = ANY ($3) OR s.nspname || '.' || b.relname = ANY ($3))))) \
         UNION SELECT w.pid FROM waiting w JOIN victims v ON v.pid = ANY (w.behind) WHERE w.pid <> $1) \
      SELECT w.pid, w.waited, c.oid, n.nspname::text, c.relname::text, w.mode FROM waiting w \
      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid \
@@ -56,6 +60,15 @@ pub(super) const SQL: &str = "WITH RECURSIVE waiting AS MATERIALIZED ( \
      LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE w.pid = $1 OR (w.pid IN (SELECT pid FROM victims) \
         AND coalesce(a.backend_type, 'client backend') IN ('client backend', 'parallel worker'))";
+
+/// The tables of migration tools, for which who waits is to wait.
+pub(super) static BOOKS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let called = |(schema, table): (Option<&str>, &str)| match schema {
+        Some(schema) => format!("{schema}.{table}"),
+        None => table.to_owned(),
+    };
+    bookkeeping::tables().map(called).collect()
+});
 
 /// Reads the rows of the question about `pid`.
 pub(super) fn behind(rows: &[Row], pid: i32) -> Behind {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Effects;
 use super::names::Names;
 use crate::base::{LockMode, RelationName};
+use crate::sql::bookkeeping;
 use crate::sql::form::{Action, AlterTable, Altered, ConstraintKind, Dropped, DroppedObject, Form, TypeName};
 use crate::sql::statement::{Kind, Opaque, Statement, Transaction};
 
@@ -283,6 +284,10 @@ impl Past {
     }
 
     fn lock(&mut self, statement: &Statement, effects: &Effects) {
+        // Who waits for the books of a migration tool waits for its run, as he is to.
+        if bookkeeping::is_about(statement) {
+            return;
+        }
         self.beyond |= effects.beyond
             || matches!(
                 statement.kind,

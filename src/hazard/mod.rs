@@ -3,7 +3,6 @@
 //! Invariants: a hazard never looks at another one, reads only effects and facts, and never walks a tree. The list
 //! below is the one place where ids are known; a hazard's id is its file's name, and reads well after "allow".
 
-pub(crate) mod bookkeeping;
 mod bounds;
 mod copies;
 mod drops;
@@ -31,10 +30,10 @@ use crate::base::{LockMode, Notice, RelationName, SqlState};
 use crate::effects::facts::{Facts, Relation, RelationKind, Seen, Texts};
 use crate::effects::{Cause, Effects, Past, Work};
 use crate::plan::{HandStep, Target};
+use crate::sql::bookkeeping;
 use crate::sql::form::{Column, Constraint, Form, Part, Write, WriteVerb};
 use crate::sql::{Encoding, edit};
 
-pub use self::bookkeeping::tables as tables_of_tools;
 pub use self::finding::{Finding, Remedy};
 pub use self::setting::HazardSetting;
 use crate::sql::statement::{Kind, Script, Statement};

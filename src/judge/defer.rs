@@ -228,9 +228,9 @@ fn by_pieces(tag: &str, finding: &Finding) -> Notice {
 
 fn in_a_batch(tag: &str, finding: &Finding) -> Notice {
     let message = format!("{tag} cannot be deferred in a pipeline without a transaction block");
-    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .detail(finding.why.clone())
-        .hint("Send a Sync before it, so that it stands alone, or BEGIN and COMMIT around all of it.")
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).detail(finding.why.clone()).hint(
+        "Send a Sync before and behind it, so that it stands alone, or BEGIN and COMMIT around all of it.",
+    )
 }
 
 fn in_a_transaction(tag: &str, finding: &Finding) -> Notice {

@@ -3,9 +3,10 @@
 use super::policy::Policy;
 use super::scene::Scene;
 use crate::base::RelationName;
-use crate::hazard::{Finding, Remedy, bookkeeping, bulk_write, write_without_where};
+use crate::hazard::{Finding, Remedy, bulk_write, write_without_where};
 use crate::peak::{Load, Loads};
 use crate::plan::{Deferral, Pace, Plan, Step};
+use crate::sql::bookkeeping;
 use crate::sql::form::{Body, Form};
 use crate::sql::statement::{Kind, Opaque, Statement};
 

@@ -288,16 +288,21 @@ pub(super) async fn standing(link: &mut Link, way: Way, total: usize) -> Standin
 const LOOKED_OVER_MAX: usize = 16;
 
 /// Whether nothing that runs stands between the statement at the front of `link.held` and its Sync: closing and describing
-/// statements and closing portals make no difference on either side of it.
+/// statements and closing portals make no difference on either side of it. Behind a Flush, which asks for the answers so far, nothing is
+/// waited for.
 async fn ends_its_batch(link: &mut Link, total: usize) -> bool {
     let mut at = total;
+    let mut flushed = false;
     for _ in 0..LOOKED_OVER_MAX {
         let next = loop {
             match link.held.get(at..).map(Frame::peek) {
                 Some(Ok(Some(frame))) => break frame,
                 // What cannot be whole soon is not waited for.
                 Some(Err(_)) => return false,
-                _ if link.held.len() > at + NAMED_MAX || link.client_reading == Reading::Closed => {
+                _ if flushed
+                    || link.held.len() > at + NAMED_MAX
+                    || link.client_reading == Reading::Closed =>
+                {
                     return false;
                 }
                 _ => {}
@@ -306,7 +311,8 @@ async fn ends_its_batch(link: &mut Link, total: usize) -> bool {
         };
         match (next.kind, next.body.first()) {
             (client::SYNC, _) => return true,
-            (client::CLOSE, _) | (client::DESCRIBE, Some(b'S')) => {
+            (client::CLOSE | client::FLUSH, _) | (client::DESCRIBE, Some(b'S')) => {
+                flushed |= next.kind == client::FLUSH;
                 at += crate::wire::frame::HEADER_BYTES + next.body.len();
             }
             _ => return false,

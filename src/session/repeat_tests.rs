@@ -61,6 +61,34 @@ fn what_migrations_do_can_be_repeated() {
 }
 
 #[test]
+fn every_word_that_forbids_it_does() {
+    for command in COMMANDS {
+        let text = match command {
+            "COPY" => continue,
+            "DEALLOCATE" | "EXECUTE" | "MOVE" | "NOTIFY" | "LISTEN" | "UNLISTEN" => format!("{command} a"),
+            "DECLARE" => "DECLARE a CURSOR FOR SELECT 1".to_owned(),
+            "DISCARD" => "DISCARD PLANS".to_owned(),
+            "FETCH" => "FETCH a".to_owned(),
+            "LOAD" => "LOAD 'a'".to_owned(),
+            "PREPARE" => "PREPARE a AS SELECT 1".to_owned(),
+            other => panic!("{other} has no example"),
+        };
+        assert_eq!(of(&text).err(), Some(Unfit::Command(command)), "{text}");
+    }
+    for function in OUTSIDE {
+        for text in [
+            format!("SELECT {function}x(1)"),
+            format!("UPDATE t SET a = pg_catalog.{}b()", function.to_uppercase()),
+        ] {
+            assert_eq!(of(&text).err(), Some(Unfit::Names(function)), "{text}");
+        }
+    }
+    for function in SEQUENCES {
+        assert_eq!(of(&format!("SELECT {function}('s')")).err(), Some(Unfit::Names(function)));
+    }
+}
+
+#[test]
 fn what_outlives_a_rollback_or_differs_cannot() {
     use Unfit::{Command, Copy, Names, Unknown, Unread};
     for (text, why) in [

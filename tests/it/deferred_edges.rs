@@ -79,6 +79,54 @@ fn rows_of_a_bulk_statement_do_not_come_by_pieces() {
     assert_eq!(stage.now("SELECT count(*) FROM many WHERE n > 0"), "3");
 }
 
+/// Who asks for the answers so far gets them, without the end of its batch.
+#[test]
+fn a_flush_is_answered_in_the_midst_of_a_batch() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    let build = "CREATE INDEX ix ON orders (customer)";
+    client.each(Way::Extended, &["BEGIN"]);
+    let flushed = |sql: &str| [run(sql), raw::flush()].concat();
+    for (sql, tag) in [
+        ("INSERT INTO orders VALUES (1000)", "INSERT 0 1"),
+        (build, "CREATE INDEX"),
+        ("ALTER TABLE orders ADD added int", "ALTER TABLE"),
+        ("COMMIT", "COMMIT"),
+        // The server commits at the Sync only, but a block that is over is over.
+        ("SELECT count(*) FROM orders", "SELECT 1"),
+    ] {
+        client.raw.send(&flushed(sql));
+        let complete = client.raw.until(b'C');
+        assert_eq!(complete.last().map(|frame| frame.text()), Some(tag.to_owned()), "{complete:?}");
+        if tag == "COMMIT" {
+            assert_eq!(
+                (stage.indexes().as_str(), stage.now("SELECT count(added) FROM orders").as_str()),
+                ("ix+", "0")
+            );
+        }
+    }
+    client.raw.send(&raw::sync());
+    assert_eq!(client.answer().status(), 'I');
+    // What stands alone before its Sync is built at once; where the Sync has not come, nobody knows that.
+    client.each(Way::Extended, &["DROP INDEX ix"]);
+    client.raw.send(&[flushed(build), raw::sync()].concat());
+    let answer = client.answer();
+    assert_eq!((answer.tag().as_str(), answer.status()), ("CREATE INDEX", 'I'), "{answer:?}");
+    client.each(Way::Extended, &["DROP INDEX ix"]);
+    client.raw.send(&flushed(build));
+    let refused = client.raw.until(b'E');
+    assert_eq!(refused.last().map(|frame| frame.sqlstate()), Some("0A000".to_owned()), "{refused:?}");
+    assert!(
+        refused
+            .last()
+            .and_then(|frame| frame.field(b'H'))
+            .is_some_and(|hint| hint.contains("Sync before and behind it"))
+    );
+    client.raw.send(&raw::sync());
+    assert_eq!(client.answer().status(), 'I');
+    assert_eq!(stage.indexes(), "");
+}
+
 /// Without a block the server commits at the Sync, and nobody sees that coming: nothing of such a pipeline stays.
 #[test]
 fn a_pipeline_without_a_block_is_refused_as_a_whole() {
@@ -92,7 +140,7 @@ fn a_pipeline_without_a_block_is_refused_as_a_whole() {
         assert_eq!(answer.failure_if_any(), "0A000");
         assert_eq!(
             answer.hint(),
-            "Send a Sync before it, so that it stands alone, or BEGIN and COMMIT around all of it."
+            "Send a Sync before and behind it, so that it stands alone, or BEGIN and COMMIT around all of it."
         );
         assert_eq!(stage.now("SELECT count(*) FROM orders"), "100");
         assert_eq!((stage.indexes().as_str(), stage.now(QUEUED).as_str()), ("", "0"));

@@ -2,7 +2,7 @@
 
 use crate::stall::under_traffic;
 use crate::support::raw::Frame;
-use crate::support::stage::{Person, Stage, Way};
+use crate::support::stage::{Answer, Person, Stage, Way};
 
 const ADDED: &str = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'added' AND NOT attisdropped";
 const ALTER: &str = "ALTER TABLE orders ADD added int";
@@ -119,6 +119,36 @@ fn what_has_lapsed_does_not_idle_in_a_transaction() {
         assert_eq!(client.table(ADDED), "1");
         client.all(&["ALTER TABLE orders DROP added"]);
     }
+}
+
+/// Who waits for the books of a migration tool, as its second instance does, waits for its run; others do not, all the same.
+#[test]
+fn who_waits_for_the_books_of_a_tool_is_to_wait() {
+    const BOOK: &str = "\"__EFMigrationsHistory\"";
+    let stage = Stage::new();
+    stage.straight().all(&[&format!("CREATE TABLE {BOOK} (id text PRIMARY KEY)")]);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        let mut second = stage.straight();
+        client.each(way, &["BEGIN", &format!("LOCK TABLE {BOOK} IN ACCESS EXCLUSIVE MODE")]);
+        second.send(way, &format!("SELECT count(*) FROM {BOOK}"));
+        // The work of the run, with no other lock and with one.
+        client.each(way, &["SELECT pg_sleep(0.5)", ALTER, "SELECT pg_sleep(0.5)"]);
+        let held = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = {} AND state = 'idle in transaction' \
+             AND state_change < clock_timestamp() - interval '500 ms'",
+            client.pid()
+        );
+        stage.until(&format!("SELECT ({held}) = 1"));
+        client.each(way, &[&format!("INSERT INTO {BOOK} VALUES (1)"), "COMMIT"]);
+        assert_eq!(raw_rows(&second.answer()), ["1"], "it has waited to the end");
+        stage.straight().all(&["ALTER TABLE orders DROP added", &format!("DELETE FROM {BOOK}")]);
+    }
+}
+
+fn raw_rows(answer: &Answer) -> Vec<String> {
+    let rows = answer.0.iter().filter(|frame| frame.tag == b'D');
+    rows.filter_map(|row| row.columns().into_iter().next().flatten()).collect()
 }
 
 /// Where others may wait for longer, and where nothing is enforced, nobody looks.

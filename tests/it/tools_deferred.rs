@@ -1,7 +1,7 @@
 //! What tools do in one transaction behind work that is only queued.
 
 use lockkeeper::cluster::Installation;
-use lockkeeper::hazard::tables_of_tools;
+use lockkeeper::sql::bookkeeping;
 use rustix::process::Signal;
 
 use crate::support::eventually;
@@ -184,7 +184,7 @@ fn keeps_books(tool: &mut Person, tables: &[String], when: &str) {
 #[test]
 fn books_of_every_tool_are_kept_whatever_is_in_force() {
     let named = |(schema, table): (Option<&str>, &str)| format!("{}.\"{table}\"", schema.unwrap_or("public"));
-    let tables: Vec<String> = tables_of_tools().map(named).collect();
+    let tables: Vec<String> = bookkeeping::tables().map(named).collect();
     assert!(
         tables.len() > 50 && tables.contains(&"public.\"__EFMigrationsHistory\"".to_owned()),
         "{tables:?}"

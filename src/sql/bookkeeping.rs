@@ -1,8 +1,8 @@
 //! The tables in which migration tools keep their own books: nobody's business, whatever is done with them.
 
+use super::form::{Action, ConstraintKind, Form, Part};
+use super::statement::{Kind, Statement};
 use crate::base::RelationName;
-use crate::sql::form::{Action, ConstraintKind, Form, Part};
-use crate::sql::statement::{Kind, Statement};
 
 /// Their names as the tools choose them, in whatever schema. Names that people may have given to tables of their own are not
 /// among them, but for `migrations` and `schema_version`.
@@ -83,7 +83,7 @@ pub fn tables() -> impl Iterator<Item = (Option<&'static str>, &'static str)> {
 
 /// Whether a statement is what a tool does with such tables, and does nothing else: makes them, widens them, keeps its books in
 /// them, locks them against other runs. Taking them away is as grave as with any table, and may take others with it.
-pub(crate) fn is_about(statement: &Statement) -> bool {
+pub fn is_about(statement: &Statement) -> bool {
     let named: Option<&RelationName> = match &statement.form {
         Form::CreateTable(table) => Some(&table.name),
         Form::CreateIndex(index) => Some(&index.table),
