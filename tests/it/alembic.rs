@@ -88,7 +88,7 @@ fn a_migration_waits_for_a_reader_and_the_application_for_nobody() {
     let stage = Stage::with(BOUND);
     let mut reader = stage.straight();
     reader.all(&["BEGIN", "SELECT count(*) FROM orders"]);
-    let application = Application::begin(stage.proxy.addr(), "postgres");
+    let application = Application::begin(stage.proxy.addr(), "postgres", &[]);
     std::thread::scope(|scope| {
         let url = stage.proxy.url("postgres");
         let migration = scope.spawn(move || alembic(&url, &["upgrade", "head"]));
