@@ -6,7 +6,7 @@ use crate::support::programs::{Ran, psql, python, run};
 use crate::tools::{Back, Leaves, Move, Site, Tool, keeps_its_word};
 
 const ALEMBIC: Tool = Tool {
-    run: alembic_psycopg2,
+    run: |site, to| alembic_with("psycopg2", site, to, &[]),
     books: Some(("alembic_version", "1")),
     leaves: Leaves::Nothing,
     back: Back::Known,
@@ -36,31 +36,39 @@ fn alembic_with(driver: &str, site: &Site<'_>, to: Move, variables: &[&str]) -> 
     alembic(&url, variables, &arguments)
 }
 
-fn alembic_psycopg2(site: &Site<'_>, to: Move) -> Ran {
-    alembic_with("psycopg2", site, to, &[])
+/// With one transaction for all revisions, with one for each, and with a block outside of it, in which Alembic builds concurrently
+/// itself.
+fn alembic_in_each_way(ways: [fn(&Site<'_>, Move) -> Ran; 3]) {
+    for (run, leaves) in ways.into_iter().zip([Leaves::Nothing, Leaves::WhatWasDone, Leaves::WhatWasDone]) {
+        keeps_its_word(&Tool { run, leaves, ..ALEMBIC }, preferred());
+    }
 }
 
 #[test]
-fn alembic_in_one_transaction() {
-    keeps_its_word(&ALEMBIC, preferred());
+fn alembic_over_psycopg2() {
+    alembic_in_each_way([
+        |site, to| alembic_with("psycopg2", site, to, &[]),
+        |site, to| alembic_with("psycopg2", site, to, &["PER_MIGRATION"]),
+        |site, to| alembic_with("psycopg2", site, to, &["AUTOCOMMIT"]),
+    ]);
 }
 
 #[test]
-fn alembic_over_psycopg_with_a_transaction_for_each_revision() {
-    let run = |site: &Site<'_>, to: Move| alembic_with("psycopg", site, to, &["PER_MIGRATION"]);
-    keeps_its_word(&Tool { run, leaves: Leaves::WhatWasDone, ..ALEMBIC }, preferred());
+fn alembic_over_psycopg() {
+    alembic_in_each_way([
+        |site, to| alembic_with("psycopg", site, to, &[]),
+        |site, to| alembic_with("psycopg", site, to, &["PER_MIGRATION"]),
+        |site, to| alembic_with("psycopg", site, to, &["AUTOCOMMIT"]),
+    ]);
 }
 
 #[test]
 fn alembic_over_asyncpg() {
-    keeps_its_word(&Tool { run: |site, to| alembic_with("asyncpg", site, to, &[]), ..ALEMBIC }, preferred());
-}
-
-/// asyncpg's portals and a block outside the transaction, in which Alembic builds concurrently itself.
-#[test]
-fn alembic_over_asyncpg_with_an_autocommit_block() {
-    let run = |site: &Site<'_>, to: Move| alembic_with("asyncpg", site, to, &["AUTOCOMMIT"]);
-    keeps_its_word(&Tool { run, leaves: Leaves::WhatWasDone, ..ALEMBIC }, preferred());
+    alembic_in_each_way([
+        |site, to| alembic_with("asyncpg", site, to, &[]),
+        |site, to| alembic_with("asyncpg", site, to, &["PER_MIGRATION"]),
+        |site, to| alembic_with("asyncpg", site, to, &["AUTOCOMMIT"]),
+    ]);
 }
 
 /// What `--sql` writes begins and commits by itself, and is run by psql.
