@@ -33,7 +33,7 @@ pub fn executes(script: &Script) -> bool {
 
 /// Whether it writes its rows now, and the planner can be asked about it.
 fn runs(statement: &Statement) -> bool {
-    matches!(statement.tag, "UPDATE" | "DELETE" | "MERGE" | "INSERT" | "SELECT" | "EXPLAIN")
+    !matches!(statement.tag, "PREPARE" | "COPY")
 }
 
 /// Where the statements stand whose rows are to be estimated, given what is known of their tables.
@@ -50,6 +50,16 @@ pub fn suspects(script: &Script, facts: &Facts, policy: &Policy) -> Vec<Range<us
         .filter(many)
         .map(|statement| statement.span.clone())
         .collect()
+}
+
+/// Whether a message writes no more than a row with each of its statements, whatever the values and however big the tables are.
+pub fn pins_keys(script: &Script, facts: &Facts) -> bool {
+    let pinned = |write: &Write| {
+        let table = facts.relation(&write.table).and_then(|relation| relation.table.as_deref());
+        table.is_some_and(|table| table.is_pinned(&write.pinned))
+    };
+    let writes = script.statements.iter().filter(|statement| runs(statement)).flat_map(|it| &it.writes);
+    writes.filter(|write| is_unbounded(write)).all(pinned)
 }
 
 /// Whether a message writes tables that only its session sees, or sees yet: what is found out of it is nothing for others.

@@ -63,6 +63,7 @@ pub(super) async fn consider(
     note_made(live, &place.database, script);
     if script.statements.iter().any(|it| matches!(it.kind, Kind::Setting(Change::Ours(_) | Change::All))) {
         desk.link.directives = Directives::Changing;
+        desk.shaped.sets(script.text.as_bytes());
     }
     let calls = desk.lockers.called_in(script.text.as_bytes());
     let ordinary = script

@@ -1,12 +1,13 @@
 //! Judges texts on the hot path: triage first, then the memory of this core, then a parse.
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use crate::event::clock::Moment;
 use crate::live::lockers::Known as Functions;
 use crate::session::{Eye, Glance, Reading};
-use crate::sql::shape::{Escapes, Known, executes, may_write};
+use crate::sql::shape::{Escapes, Known, executes, may_write, names_search_path, sets_search_path};
 use crate::sql::{self, Calls, Memory, Shape, Shapes, Triage};
 use crate::wire::startup::Replication;
 
@@ -23,8 +24,41 @@ pub struct Shaped<'a> {
     place: u64,
     /// From where moments are counted.
     since: Moment,
-    /// Whether the session has prepared in SQL what may write many rows.
-    prepares: &'a Cell<bool>,
+    own: &'a Cell<Own>,
+}
+
+/// In what a session differs from others of its user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Own {
+    /// It has prepared in SQL what may write many rows.
+    prepares: bool,
+    /// Its `search_path` changes, and nobody can tell when: what depends on tables' sizes holds for nothing.
+    roams: bool,
+    /// Tells its `search_path` apart.
+    path: u32,
+    /// Tells its settings of ours apart.
+    settings: u16,
+}
+
+impl Own {
+    /// Of a session that begins with these options.
+    pub fn of(options: &str) -> Self {
+        let settings = if options.is_empty() {
+            0
+        } else {
+            u16::try_from(digest((0, options)) & 0xffff).unwrap_or_default()
+        };
+        Self { settings, ..Self::default() }
+    }
+
+    fn salt(self) -> u64 {
+        u64::from(self.path) << u16::BITS | u64::from(self.settings)
+    }
+}
+
+/// The same for the same, in this process.
+fn digest(what: impl std::hash::Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(what)
 }
 
 impl std::fmt::Debug for Shaped<'_> {
@@ -44,17 +78,28 @@ const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 
 impl<'a> Shaped<'a> {
     /// For a session of that place.
-    pub const fn new(
-        shapes: &'a RefCell<Shapes>,
-        (place, since): (u64, Moment),
-        prepares: &'a Cell<bool>,
-    ) -> Self {
-        Self { shapes, place, since, prepares }
+    pub const fn new(shapes: &'a RefCell<Shapes>, (place, since): (u64, Moment), own: &'a Cell<Own>) -> Self {
+        Self { shapes, place, since, own }
     }
 
     /// The session prepares in SQL what may write many rows: what it executes is looked at from now on.
     pub fn prepares(&self) {
-        self.prepares.set(true);
+        self.own.set(Own { prepares: true, ..self.own.get() });
+    }
+
+    /// The session changes settings of ours, by which many rows are another number.
+    pub fn sets(&self, text: &[u8]) {
+        let own = self.own.get();
+        let settings = u16::try_from(digest((own.settings, text)) & 0xffff).unwrap_or_default();
+        self.own.set(Own { settings, ..own });
+    }
+
+    /// The session changes its `search_path`, or may.
+    #[cold]
+    fn moves(&self, text: &[u8]) {
+        let own = self.own.get();
+        let path = u32::try_from(digest(text) & 0xffff_ffff).unwrap_or_default();
+        self.own.set(Own { path, roams: own.roams || !sets_search_path(text), ..own });
     }
 
     #[inline]
@@ -63,19 +108,24 @@ impl<'a> Shaped<'a> {
             return None;
         }
         let escapes = if reading.backslash_escapes { Escapes::Everywhere } else { Escapes::Marked };
-        self.shapes.borrow().of(text, escapes, self.place)
+        self.shapes.borrow().of(text, escapes, self.place ^ self.own.get().salt())
     }
 
     #[inline]
     fn known(&self, text: &[u8], reading: &Reading) -> Option<Known> {
         let shape = self.shape(text, reading)?;
-        self.shapes.borrow().know(shape, self.now())
+        self.shapes.borrow().know(shape, self.now()).filter(|known| self.holds(*known))
     }
 
     /// The same for who would be the one to find out.
     fn known_or_asked(&self, text: &[u8], reading: &Reading) -> Option<Known> {
         let shape = self.shape(text, reading)?;
-        self.shapes.borrow_mut().know_or_ask(shape, self.now(), millis(RENEWED_WITHIN))
+        let known = self.shapes.borrow_mut().know_or_ask(shape, self.now(), millis(RENEWED_WITHIN));
+        known.filter(|known| self.holds(*known))
+    }
+
+    fn holds(&self, known: Known) -> bool {
+        known == Known::One || !self.own.get().roams
     }
 
     /// A text turns out to write many rows.
@@ -133,6 +183,11 @@ impl<'a> Watcher<'a> {
 impl Eye for Watcher<'_> {
     #[inline]
     fn glance(&mut self, text: &[u8], reading: &Reading) -> Glance {
+        if let Self::Seeing(_, _, Some(shaped)) = self
+            && names_search_path(text)
+        {
+            shaped.moves(text);
+        }
         if sql::triage(text) == Triage::Forward {
             return match self {
                 _ if self.sees_call(text) => Glance::Matters,
@@ -183,7 +238,7 @@ impl Watcher<'_> {
     #[inline]
     fn writes(&self, text: &[u8], reading: &Reading) -> Glance {
         let Self::Seeing(_, _, Some(shaped)) = self else { return Glance::Ordinary };
-        if executes(text) && !shaped.prepares.get() {
+        if executes(text) && !shaped.own.get().prepares {
             return Glance::Ordinary;
         }
         match shaped.known(text, reading) {

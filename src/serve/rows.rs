@@ -49,7 +49,8 @@ pub(super) async fn look(
         return Ok(Ok(Rows::of((session, facts))));
     }
     if bulk::suspects(script, &facts, policy).is_empty() {
-        learn(desk, script, (&facts, Known::One));
+        let known = if bulk::pins_keys(script, &facts) { Known::One } else { Known::Few };
+        learn(desk, script, (&facts, known));
         return Ok(Ok(Rows::of((session, facts))));
     }
     let values = values(desk, portal).await?;

@@ -28,7 +28,7 @@ use crate::wire::startup::Replication;
 use super::console;
 use super::copies;
 use super::engage::{self, Desk};
-use super::eye::{Shaped, Watcher};
+use super::eye::{Own, Shaped, Watcher};
 use super::farewell::{idle_too_long, shutdown, without_a_word};
 use super::greet::{Greeting, greet};
 use super::lease;
@@ -64,11 +64,11 @@ struct Begun {
 struct About {
     place: Place,
     replication: Replication,
-    host: usize,
+    host: u16,
     cancel_packet: Box<[u8]>,
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
-    prepares: Cell<bool>,
+    own: Cell<Own>,
     _seat: crate::live::Seat,
 }
 
@@ -99,9 +99,10 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
             return None;
         }
     };
+    let own = Own::of(&[text("options"), text("search_path")].concat());
     let way = Way { upstream: &ready.upstream, verifiers: &ready.verifiers };
     match login::login(greeted, accepted.peer, way).await {
-        Ok(session) => begun(session, seat, state, &ready),
+        Ok(session) => begun(session, (seat, own), state, &ready),
         Err(ended) => {
             if matches!(ended, Ended::Refused(_) | Ended::ClientGone(_)) {
                 tracing::debug!(%ended, "login did not succeed");
@@ -115,7 +116,7 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
 
 fn begun(
     session: Session,
-    seat: crate::live::Seat,
+    (seat, own): (crate::live::Seat, Own),
     state: &WorkerState,
     ready: &Ready,
 ) -> Option<Box<Begun>> {
@@ -126,7 +127,7 @@ fn begun(
     state.serving.live.tasks().ask_once(&identity.database);
     let about = About {
         lockers: state.serving.live.lockers().of(&identity.database),
-        prepares: Cell::new(false),
+        own: Cell::new(own),
         place: Place {
             user: identity.user,
             database: identity.database,
@@ -134,7 +135,7 @@ fn begun(
             pid: key.as_ref().map_or(0, |key| key.pid),
         },
         replication: identity.replication,
-        host,
+        host: u16::try_from(host).unwrap_or(u16::MAX),
         cancel_packet: key.as_ref().map(crate::wire::login::CancelKey::request).unwrap_or_default().into(),
         cancel,
         _seat: seat,
@@ -310,7 +311,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     };
     let canceller = Canceller {
         upstream: Arc::clone(&ready.upstream),
-        host: about.host,
+        host: usize::from(about.host),
         packet: about.cancel_packet.to_vec(),
     };
     let never = AtomicBool::new(false);
@@ -354,7 +355,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
 impl About {
     fn shaped<'a>(&'a self, state: &'a WorkerState) -> Shaped<'a> {
         let place = state.place_of(&self.place.database, &self.place.user);
-        Shaped::new(&state.shapes, (place, state.since), &self.prepares)
+        Shaped::new(&state.shapes, (place, state.since), &self.own)
     }
 
     fn policy(&self, ready: &Ready, renamed: Option<&str>) -> Policy {

@@ -57,7 +57,7 @@ impl Default for Shapes {
 }
 
 impl Shapes {
-    /// The shape of a text; `place` tells databases and users apart. `None` where that cannot be told in one reading.
+    /// The shape of a text; `place` tells databases, users and their settings apart. `None` where that cannot be told in one reading.
     ///
     /// No byte of a long character may be ASCII (`Encoding::is_ascii_sure`).
     pub fn of(&self, text: &[u8], escapes: Escapes, place: u64) -> Option<Shape> {
@@ -109,6 +109,26 @@ pub fn may_write(text: &[u8]) -> bool {
 /// Whether a text begins with `EXECUTE`: what that runs is another thing in each session.
 pub fn executes(text: &[u8]) -> bool {
     first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"execute"))
+}
+
+/// Whether a text names `search_path`, in any case: which tables its session means by their bare names may be others from here on.
+#[inline]
+pub fn names_search_path(text: &[u8]) -> bool {
+    const NAME: &[u8] = b"search_path";
+    const BEFORE: usize = 6;
+    memchr::memchr_iter(b'_', text).any(|at| {
+        let start = at.checked_sub(BEFORE);
+        let found = start.and_then(|start| text.get(start..start + NAME.len()));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(NAME))
+    })
+}
+
+/// Whether a text sets it for as long as the session lasts, to what stands in the text: nothing else is known of when it ends.
+pub fn sets_search_path(text: &[u8]) -> bool {
+    let local = |word: &[u8]| word.eq_ignore_ascii_case(b"local");
+    first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"set"))
+        && !text.contains(&b';')
+        && !text.split(|byte| is_space(*byte) || *byte == b'/').any(local)
 }
 
 /// So much is handed to the hasher at once.
@@ -287,6 +307,24 @@ mod tests {
         assert_eq!((shapes.know(shape, 29), shapes.know(shape, 30)), (Some(Known::One), None));
         shapes.forget(shape);
         assert_eq!(shapes.know(shape, 16), None);
+    }
+
+    #[test]
+    fn search_paths_are_seen_to_change() {
+        for (text, sets) in [
+            ("SET search_path = a", true),
+            ("/* x */ set session Search_Path to a, b", true),
+            ("SET LOCAL search_path = a", false),
+            ("SET/**/LOCAL search_path = a", false),
+            ("SET search_path = a; SELECT 1", false),
+            ("SELECT set_config('search_path', $1, true)", false),
+        ] {
+            assert!(names_search_path(text.as_bytes()), "{text}");
+            assert_eq!(sets_search_path(text.as_bytes()), sets, "{text}");
+        }
+        for text in ["SELECT search_pat", "_path", "SELECT search-path", "SELECT research_paths_", ""] {
+            assert_eq!(names_search_path(text.as_bytes()), text.contains("search_path"), "{text}");
+        }
     }
 
     #[test]

@@ -78,6 +78,61 @@ fn few_rows_are_estimated_once_in_a_while() {
     assert_eq!(looked_closely(&stage), 1, "only of what is cut all is to be known");
 }
 
+/// The same words mean another table where the `search_path` is another, and are many rows where those are fewer.
+#[test]
+fn what_is_found_out_holds_for_the_same_tables() {
+    let stage = Stage::with_variables(
+        "",
+        &[("LOCKKEEPER_GUARD_SMALL_TABLE", "64kB"), ("LOCKKEEPER_BULK_ROWS", "100")],
+    );
+    for (schema, rows) in [("little", 20), ("much", 20_000)] {
+        stage.straight().all(&[
+            &format!("CREATE SCHEMA {schema}; CREATE TABLE {schema}.t (id int PRIMARY KEY, b int)"),
+            &format!("INSERT INTO {schema}.t SELECT i, i % 10 FROM generate_series(1, {rows}) i; ANALYZE {schema}.t"),
+        ]);
+    }
+    let (update, pinned) = ("UPDATE t SET b = b WHERE b = 3", "UPDATE t SET b = b WHERE id = 3");
+    for way in Way::BOTH {
+        for (little, much) in [
+            ("SET search_path = little", "SET search_path TO much"),
+            ("BEGIN; SET LOCAL search_path = little", "BEGIN; SET LOCAL search_path = much"),
+            (
+                "SELECT set_config('search_path', 'little', false)",
+                "SELECT set_config('search_path', 'much', false)",
+            ),
+        ] {
+            let mut person = stage.through();
+            for _ in 0..2 {
+                person.all(&[little]);
+                assert_eq!(person.ask(way, update).notices(), [""; 0], "{little}");
+                assert_eq!(person.ask(way, pinned).notices(), [""; 0], "{little}");
+                person.all(&["COMMIT", much]);
+                let told = person.ask(way, update).told();
+                assert!(told.iter().any(|notice| notice.contains("in batches")), "{much}: {told:?}");
+                person.all(&["ROLLBACK"]);
+            }
+        }
+    }
+    // By the options that a session begins with.
+    for (schema, tag) in [("little", 0), ("much", 1)] {
+        let path = format!("-c search_path={schema}");
+        let mut person = Person::called(stage.proxy.addr(), &[("options", &path)]);
+        let told = person.query(update).told();
+        assert_eq!(
+            told.iter().filter(|notice| notice.contains("in batches")).count().min(1),
+            tag,
+            "{schema}: {told:?}"
+        );
+    }
+    // Of other sessions' many, whatever they are.
+    let mut person = stage.through();
+    person.all(&["SET search_path = much", "SET lockkeeper.bulk_rows = 100000"]);
+    assert_eq!(person.query(update).notices(), [""; 0]);
+    let mut other = stage.through();
+    other.all(&["SET search_path = much"]);
+    assert!(other.query(update).told().iter().any(|notice| notice.contains("in batches")));
+}
+
 fn bound(person: &mut Person, below: &str) -> String {
     let batch = [raw::bind("", "s", &[Some(below), Some("n")]), raw::execute("", 0), raw::sync()].concat();
     person.raw.send(&batch);

@@ -202,7 +202,10 @@ pub(crate) fn keeps_its_word(tool: &Tool, installation: Installation) {
     ground.compare("up");
     ground.all_is_done("up");
     let log = ground.twins.stage.cluster.log();
-    assert!(!log.contains("upper(note)") || log.contains("UPDATE ONLY public.orders"), "rows are written in batches");
+    assert!(
+        !log.contains("upper(note)") || log.contains("UPDATE ONLY public.orders"),
+        "rows are written in batches"
+    );
     if let Some((table, entries)) = tool.books {
         assert_eq!(ground.twins.beside.table(&format!("SELECT count(*) FROM {table}")), entries);
     }

@@ -50,7 +50,8 @@ pg_catalog.json_build_object(
                         AND NOT pg_catalog.starts_with(pg_catalog.current_setting('DateStyle'), 'ISO'))) AS rounded
                 FROM parts JOIN pg_catalog.pg_type y ON y.oid = parts.oid) t
             WHERE u.place <= x.indnkeyatts AND NOT (
-                a.attnotnull AND u.sort = 0::int2 AND u.collated = a.attcollation AND o.opcdefault
+                -- What is computed moves with what it is computed from.
+                a.attnotnull AND a.attgenerated = '' AND u.sort = 0::int2 AND u.collated = a.attcollation AND o.opcdefault
                 AND t.read_as_written AND NOT t.rounded
                 -- An operator of another schema is not what the search path finds.
                 AND NOT EXISTS (
