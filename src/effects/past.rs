@@ -313,7 +313,7 @@ impl Past {
         };
         let lasts = match form {
             Form::CreateTable(table) => table.temporary && !table.until_commit,
-            Form::CreateTableAs { temporary, .. } => *temporary,
+            Form::CreateTableAs { temporary, until_commit, .. } => *temporary && !until_commit,
             _ => false,
         };
         if lasts {

@@ -114,12 +114,13 @@ pub async fn estimates(
 /// part of its batch.
 pub async fn rows(link: &mut Link, text: &[u8]) -> Result<Result<Option<u64>, Failed>, Lost> {
     let question = [b"EXPLAIN (FORMAT JSON) ", text].concat();
+    let makes = sql::triage::first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"create"));
     let item = Item { sql: &question, ..Item::ours("") };
     let (answer, first) = undone(link, vec![item]).await?;
     if let Some(failed) = stopped(link, &answer) {
         return Ok(Err(failed));
     }
-    Ok(Ok(if answer.failed.is_some() { None } else { answer.row(first).and_then(planned) }))
+    Ok(Ok(if answer.failed.is_some() { None } else { answer.row(first).and_then(|row| planned(row, makes)) }))
 }
 
 /// Asks once more, for all that has to be known to cut the statement.
@@ -176,11 +177,16 @@ async fn undone(link: &mut Link, mut items: Vec<Item<'_>>) -> Result<(Answer, us
     Ok((answer, usize::from(in_block)))
 }
 
-/// The rows that the plan's own writes get from below them.
-fn planned(row: &Row) -> Option<u64> {
+/// The rows that the plan's own writes get from below them; of a table that is made, those that come out.
+fn planned(row: &Row, makes: bool) -> Option<u64> {
     let json: Json = serde_json::from_str(row.first()?.as_deref()?).ok()?;
+    let made = |plan: &Json| plan.get("Plan Rows").and_then(Json::as_u64).filter(|_| makes);
     // A rule makes several of one.
-    json.as_array()?.iter().filter_map(|one| written(one.get("Plan")?)).max()
+    json.as_array()?
+        .iter()
+        .filter_map(|one| one.get("Plan"))
+        .filter_map(|plan| written(plan).max(made(plan)))
+        .max()
 }
 
 /// The rows that reach the writes of a plan, the most of any.
@@ -201,7 +207,7 @@ mod tests {
 
     #[test]
     fn rows_are_those_below_the_writes() {
-        let plan = |text: &str| planned(&vec![Some(text.to_owned())]);
+        let plan = |text: &str| planned(&vec![Some(text.to_owned())], false);
         assert_eq!(
             plan(
                 r#"[{"Plan": {"Node Type": "ModifyTable", "Plan Rows": 0, "Plans": [
@@ -221,6 +227,8 @@ mod tests {
         );
         assert_eq!(plan(r#"[{"Plan": {"Node Type": "Seq Scan", "Plan Rows": 7}}]"#), None);
         assert_eq!(plan("nonsense"), None);
+        let made = r#"[{"Plan": {"Node Type": "Seq Scan", "Plan Rows": 7}}]"#;
+        assert_eq!(planned(&vec![Some(made.to_owned())], true), Some(7));
     }
 
     #[test]

@@ -10,12 +10,21 @@ use crate::sql;
 
 use super::Run;
 
-/// What is said when all is done.
+/// What is said when all of a plan is done.
 pub fn of(run: &Run<'_>, plan: &Plan, took: Duration) -> Notice {
     let steps = match plan.steps.len() {
         1 => String::new(),
         several => format!(" in {several} steps"),
     };
+    of_all(run, plan.tag, took, &steps)
+}
+
+/// What is said when a statement that writes many rows at once is done.
+pub fn of_whole(run: &Run<'_>, tag: &str, took: Duration) -> Notice {
+    of_all(run, tag, took, " as sent")
+}
+
+fn of_all(run: &Run<'_>, tag: &str, took: Duration, how: &str) -> Notice {
     let stall = run.record.stall();
     let felt = if stall.is_zero() {
         "it stopped neither reads nor writes".to_owned()
@@ -27,7 +36,7 @@ pub fn of(run: &Run<'_>, plan: &Plan, took: Duration) -> Notice {
             stall.as_millis().max(1)
         )
     };
-    Notice::info(format!("{} took {}{steps}: {felt}", plan.tag, blocker::age(took)))
+    Notice::info(format!("{tag} took {}{how}: {felt}", blocker::age(took)))
 }
 
 /// What a step is called; nothing that anybody has sent.

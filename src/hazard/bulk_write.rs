@@ -25,7 +25,21 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
         .iter()
         .filter(bulk)
         .filter_map(|write| subject.of_many_rows(write, found(write)))
+        .chain(filled_table(subject))
         .collect()
+}
+
+/// A table that is made with many rows, as far as anybody has counted them.
+fn filled_table(subject: &Subject<'_>) -> Option<Finding> {
+    let statement = subject.statement;
+    let estimate = subject.facts.estimates.iter().find(|it| it.at == statement.span.start)?;
+    (statement.makes_filled_table() && estimate.many).then(|| {
+        let message = format!("{} makes a table of about {} rows at once", statement.tag, estimate.rows);
+        let why = "While they are read, no row that anybody deletes meanwhile can be cleaned away, in any table; replicas fall back while they are \
+                   replayed.";
+        let steps = vec![HandStep::words("make the table empty, and fill it in ranges of a key, with a COMMIT behind each")];
+        Finding::warning(ID, message, why).by_hand(steps)
+    })
 }
 
 fn found(write: &Write) -> Finding {

@@ -17,7 +17,10 @@ pub fn goes_on(script: &Script) -> bool {
 
 /// Whether any statement of a message writes rows of which its text does not tell how many.
 pub fn may_write_many(script: &Script) -> bool {
-    script.statements.iter().any(|statement| runs(statement) && statement.writes.iter().any(is_unbounded))
+    script
+        .statements
+        .iter()
+        .any(|it| runs(it) && (it.writes.iter().any(is_unbounded) || it.makes_filled_table()))
 }
 
 /// Whether a message prepares in SQL what may write many rows when it is executed.
@@ -41,7 +44,8 @@ pub fn suspects(script: &Script, facts: &Facts, policy: &Policy) -> Vec<Range<us
     let goes_on = goes_on(script);
     let many = |statement: &&Statement| {
         let unbounded = statement.writes.iter().filter(|write| is_unbounded(write));
-        unbounded.into_iter().any(|write| goes_on || may_be_many(write, facts, policy))
+        let filled = statement.makes_filled_table();
+        filled || unbounded.into_iter().any(|write| goes_on || may_be_many(write, facts, policy))
     };
     script
         .statements
@@ -58,8 +62,9 @@ pub fn pins_keys(script: &Script, facts: &Facts) -> bool {
         let table = facts.relation(&write.table).and_then(|relation| relation.table.as_deref());
         table.is_some_and(|table| table.is_pinned(&write.pinned))
     };
-    let writes = script.statements.iter().filter(|statement| runs(statement)).flat_map(|it| &it.writes);
-    writes.filter(|write| is_unbounded(write)).all(pinned)
+    let runs = || script.statements.iter().filter(|statement| runs(statement));
+    let writes = runs().flat_map(|it| &it.writes).filter(|write| is_unbounded(write));
+    !runs().any(Statement::makes_filled_table) && writes.into_iter().all(pinned)
 }
 
 /// Whether a message writes tables that only its session sees, or sees yet: what is found out of it is nothing for others.

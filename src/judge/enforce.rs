@@ -4,7 +4,7 @@ use super::decide::{Case, Found, Seen, Stands};
 use super::decision::{Decision, Guard, Judgement, Waits};
 use super::defer::Elsewhere;
 use super::depend::Dependence;
-use super::{as_sent, explain, retry, together, unless_exists};
+use super::{Retry, as_sent, explain, retry, together, unless_exists};
 use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::Past;
 use crate::effects::facts::Oid;
@@ -125,7 +125,7 @@ impl Case<'_> {
         judgement.decision = match weighed.chosen {
             Some(plan) => Decision::Run(plan),
             None if weighed.guarded => self.guarded(targets),
-            None => self.as_sent(exposed > 0).or(watched).unwrap_or(Decision::Forward),
+            None => self.as_sent(exposed > 0).or(watched).or(self.copying()).unwrap_or(Decision::Forward),
         };
         if !matches!(judgement.decision, Decision::Run(_)) {
             judgement.apart = beside;
@@ -255,6 +255,14 @@ impl Case<'_> {
         }
         let retry = retry::of_call(self.transaction, self.script);
         Some(Decision::Guard(Guard { targets: Vec::new(), retry, waits: Waits::AsSent, first: Vec::new() }))
+    }
+
+    /// What writes many rows as sent is seen while it runs, can be cancelled, and is reported.
+    fn copying(&self) -> Option<Decision> {
+        let many = self.facts.estimates.iter().any(|it| it.many);
+        let guard =
+            Guard { targets: Vec::new(), retry: Retry::Never, waits: Waits::AsSent, first: Vec::new() };
+        many.then_some(Decision::Guard(guard))
     }
 
     /// Concurrent index work as sent is verified and cleaned up like that which lockkeeper makes.

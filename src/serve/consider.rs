@@ -29,6 +29,8 @@ pub(super) struct Case {
     pub(super) judgement: Judgement,
     /// The message with what it means at this moment, where its own text would mean something else later.
     pub(super) fixed: Option<Box<Script>>,
+    /// It writes many rows, as the planner sees it.
+    pub(super) writes_many: bool,
     /// How the client wants its rows, where it has said so.
     pub(super) formats: Option<Vec<u8>>,
 }
@@ -59,12 +61,7 @@ pub(super) async fn consider(
         fail::transaction(desk.link).await?;
         return Ok(Considered::Over(Outcome::own_error(&error)));
     }
-    let Surroundings { live, place, .. } = desk.surroundings;
-    note_made(live, &place.database, script);
-    if script.statements.iter().any(|it| matches!(it.kind, Kind::Setting(Change::Ours(_) | Change::All))) {
-        desk.link.directives = Directives::Changing;
-        desk.shaped.sets(script.text.as_bytes());
-    }
+    note_what_changes(desk, script);
     let calls = desk.lockers.called_in(script.text.as_bytes());
     let ordinary = script
         .statements
@@ -116,6 +113,16 @@ pub(super) async fn consider(
     judged(desk, (script, standing), policy, rows).await
 }
 
+/// Notes what a message makes or sets that bears on what comes later.
+fn note_what_changes(desk: &mut Desk<'_>, script: &Script) {
+    let Surroundings { live, place, .. } = desk.surroundings;
+    note_made(live, &place.database, script);
+    if script.statements.iter().any(|it| matches!(it.kind, Kind::Setting(Change::Ours(_) | Change::All))) {
+        desk.link.directives = Directives::Changing;
+        desk.shaped.sets(script.text.as_bytes());
+    }
+}
+
 /// Remembers that a message of ordinary statements writes no rows by itself.
 fn writes_nothing(desk: &Desk<'_>, script: &Script) {
     if bulk::prepares_many(script) {
@@ -137,10 +144,11 @@ async fn judged(
     let moment = Moment::after(standing, &desk.link.tracker.past()).behind(pending).under(in_force(desk));
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
+    let writes_many = facts.estimates.iter().any(|it| it.many);
     if let Some(outcome) = rows::would_begin_anew(desk, script, &judgement.decision).await? {
         return Ok(Considered::Over(outcome));
     }
-    Ok(Considered::Judged(Box::new(Case { session, policy, judgement, fixed, formats })))
+    Ok(Considered::Judged(Box::new(Case { session, policy, judgement, fixed, writes_many, formats })))
 }
 
 /// What becomes of a LOCK TABLE that is to come before its transaction's snapshot; `None` where the message is none.

@@ -29,6 +29,7 @@ pub struct Shaped<'a> {
 
 /// In what a session differs from others of its user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they have nothing to do with each other")]
 pub struct Own {
     /// It has prepared in SQL what may write many rows.
     prepares: bool,

@@ -124,7 +124,8 @@ async fn wait_out(
     loop {
         note(&entry.record, &case.judgement);
         let Decision::Hold(hold) = &case.judgement.decision else {
-            entry.record.is(if case.is_watched() { State::Watched } else { State::Running });
+            let calls = case.is_watched() && !case.writes_many;
+            entry.record.is(if calls { State::Watched } else { State::Running });
             return Ok(Considered::Judged(Box::new(case)));
         };
         log(desk, &case.judgement);

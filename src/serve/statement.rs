@@ -229,7 +229,16 @@ async fn carry_out(
         Decision::Guard(guard) if !case.is_watched() && script::is_file(run.link, script, work) => {
             script::run(&mut run, script, guard).await
         }
-        Decision::Guard(guard) => guard::run(&mut run, work, guard).await,
+        Decision::Guard(guard) => {
+            let began = clock::Moment::now();
+            let outcome = guard::run(&mut run, work, guard).await?;
+            if case.writes_many && !matches!(outcome, Outcome::Failed(_)) {
+                let tag = script.statements.first().map_or("", |statement| statement.tag);
+                let notice = summary::of_whole(&run, tag, began.elapsed());
+                tell(run.link, &[notice]).await;
+            }
+            Ok(outcome)
+        }
         Decision::Run(plan) => {
             let began = clock::Moment::now();
             if let Some(refused) = trial::of_parts(&mut run, script).await? {

@@ -14,10 +14,9 @@ use crate::event::clock::{self, Moment};
 use crate::event::{LoginFailed, SessionBroken};
 use crate::execute::lease::{Lease, Overdue};
 use crate::execute::{Canceller, Place, Surroundings};
-use crate::judge::Mode;
-use crate::judge::Policy;
+use crate::judge::{Mode, Policy};
 use crate::live::lockers::Known;
-use crate::live::{Aim, CancelEntry, Live, Stop};
+use crate::live::{Aim, CancelEntry, Live, Seat, Stop};
 use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
 use crate::upstream::link::Reading;
@@ -69,7 +68,7 @@ struct About {
     cancel: Option<CancelEntry>,
     lockers: Arc<Known>,
     own: Cell<Own>,
-    _seat: crate::live::Seat,
+    _seat: Seat,
 }
 
 async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
@@ -116,7 +115,7 @@ async fn begin(accepted: Accepted, state: &WorkerState) -> Option<Box<Begun>> {
 
 fn begun(
     session: Session,
-    (seat, own): (crate::live::Seat, Own),
+    (seat, own): (Seat, Own),
     state: &WorkerState,
     ready: &Ready,
 ) -> Option<Box<Begun>> {

@@ -185,6 +185,28 @@ fn by_the_console() {
 }
 
 /// What goes in no batches takes no orders, but can be cancelled, whatever it is at.
+/// What copies rows as sent.
+#[test]
+fn a_copy_can_be_cancelled() {
+    let operated = Operated::new();
+    let mut person = operated.stage.through();
+    let copying =
+        "CREATE TABLE copy AS SELECT i FROM generate_series(1, 20000) i WHERE pg_sleep(0.01) IS NOT NULL";
+    for way in Way::BOTH {
+        person.send(way, copying);
+        let id = eventually("it is seen", || {
+            let running = operated.status()["running"][0].clone();
+            (running["statement"] == "CREATE TABLE AS").then(|| running["id"].to_string())
+        });
+        assert!(
+            operated
+                .tell(&["cancel", &id])
+                .contains(&format!("statement {id} (CREATE TABLE AS) is cancelled"))
+        );
+        assert_eq!(person.answer().failure(), "57014");
+    }
+}
+
 #[test]
 fn others_can_only_be_cancelled() {
     let operated = Operated::new();

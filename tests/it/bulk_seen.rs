@@ -189,7 +189,40 @@ fn copies_are_told() {
     let mut person = stage.through();
     person.all(&[MANY]);
     stage.straight().all(&["CREATE TABLE copy (LIKE t)"]);
-    let copied = person.query("INSERT INTO copy SELECT * FROM t");
-    assert_eq!(copied.tag(), "INSERT 0 1000");
-    assert!(copied.notices()[0].starts_with("WARNING: INSERT inserts about 1000 rows at once"), "{copied:?}");
+    for (at, (sql, tag, told)) in [
+        ("INSERT INTO copy SELECT * FROM t", "INSERT 0 1000", "INSERT inserts about 1000 rows at once"),
+        (
+            "INSERT INTO copy SELECT * FROM t RETURNING id",
+            "INSERT 0 1000",
+            "INSERT inserts about 1000 rows at once",
+        ),
+        (
+            "CREATE TABLE a AS SELECT * FROM t",
+            "SELECT 1000",
+            "CREATE TABLE AS makes a table of about 1000 rows at once",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for way in Way::BOTH {
+            let done = person.ask(way, sql);
+            assert_eq!(done.tag(), tag, "{done:?}");
+            let notices = done.notices();
+            assert!(notices[0].starts_with(&format!("WARNING: {told}")), "{notices:?}");
+            assert!(notices.last().is_some_and(|last| last.contains(" as sent: ")), "{notices:?}");
+            person.all(&["BEGIN"]);
+            assert_eq!(person.ask(way, &sql.replace("TABLE a", "TABLE b")).notices().len(), 2);
+            person.all(&["ROLLBACK", "DROP TABLE IF EXISTS a"]);
+        }
+        assert_eq!(stage.now("SELECT count(*) FROM copy"), (2000 * (at + 1).min(2)).to_string());
+    }
+    for silent in [
+        "INSERT INTO copy SELECT * FROM t WHERE id = 1",
+        "CREATE TABLE a AS SELECT * FROM t WHERE id = 1",
+        "CREATE TEMP TABLE b AS SELECT * FROM t",
+        "CREATE TEMP TABLE c ON COMMIT DROP AS SELECT * FROM t",
+    ] {
+        assert_eq!(person.query(silent).notices(), [""; 0], "{silent}");
+    }
 }

@@ -97,7 +97,7 @@ fn a_flush_is_answered_in_the_midst_of_a_batch() {
     ] {
         client.raw.send(&flushed(sql));
         let complete = client.raw.until(b'C');
-        assert_eq!(complete.last().map(|frame| frame.text()), Some(tag.to_owned()), "{complete:?}");
+        assert_eq!(complete.last().map(Frame::text), Some(tag.to_owned()), "{complete:?}");
         if tag == "COMMIT" {
             assert_eq!(
                 (stage.indexes().as_str(), stage.now("SELECT count(added) FROM orders").as_str()),
@@ -115,7 +115,7 @@ fn a_flush_is_answered_in_the_midst_of_a_batch() {
     client.each(Way::Extended, &["DROP INDEX ix"]);
     client.raw.send(&flushed(build));
     let refused = client.raw.until(b'E');
-    assert_eq!(refused.last().map(|frame| frame.sqlstate()), Some("0A000".to_owned()), "{refused:?}");
+    assert_eq!(refused.last().map(Frame::sqlstate), Some("0A000".to_owned()), "{refused:?}");
     assert!(
         refused
             .last()

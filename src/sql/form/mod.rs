@@ -38,8 +38,10 @@ pub enum Form {
         name: RelationName,
         /// With `IF NOT EXISTS`.
         if_not_exists: bool,
-        /// `TEMPORARY`, and not `ON COMMIT DROP`.
+        /// `TEMPORARY`
         temporary: bool,
+        /// `ON COMMIT DROP`
+        until_commit: bool,
     },
     /// `DROP`
     Drop(Dropped),

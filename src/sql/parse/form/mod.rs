@@ -83,7 +83,8 @@ fn create_as(into: Option<&IntoClause>, if_not_exists: bool) -> Form {
     made.map_or(Form::Plain, |(into, made)| Form::CreateTableAs {
         name: relation(made),
         if_not_exists,
-        temporary: table::is_temporary(made) && into.on_commit() != OnCommitAction::OncommitDrop,
+        temporary: table::is_temporary(made),
+        until_commit: into.on_commit() == OnCommitAction::OncommitDrop,
     })
 }
 

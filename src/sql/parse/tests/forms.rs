@@ -254,7 +254,7 @@ fn the_rest() {
     ALTER TYPE e ADD VALUE 'x'
         ALTER TYPE | Ordinary
     BEGIN; SAVEPOINT a; ROLLBACK TO a; RELEASE a; PREPARE TRANSACTION 'x'; COMMIT PREPARED 'x'; COMMIT; ABORT
-        BEGIN | Transaction(Begin)
+        BEGIN | Transaction(Begin{read_only:false})
         SAVEPOINT | Transaction(Savepoint)
         ROLLBACK | Transaction(RollbackTo)
         RELEASE | Transaction(Release)
