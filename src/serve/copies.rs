@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use crate::base::Notice;
 use crate::control::Control;
@@ -17,6 +18,9 @@ use crate::upstream::link::{Link, Lost};
 use crate::wire::notice;
 
 use super::engage::Desk;
+
+/// While rows wait for as long as it takes, so often so many as one read brings go by.
+const READ_EVERY: Duration = Duration::from_millis(250);
 
 /// A COPY under way.
 struct Copying {
@@ -62,9 +66,15 @@ impl Brake for Copying {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
+                // A read passes all the same: behind it may be the end of a client that is gone.
+                if self.flow.stopped_by().is_some() {
+                    self.poll_look(cx);
+                    return Poll::Ready(Ok(()));
+                }
             }
             self.poll_look(cx);
             let Some(time) = self.flow.wait(self.began.elapsed()) else { return Poll::Ready(Ok(())) };
+            let time = if self.flow.stopped_by().is_some() { time.min(READ_EVERY) } else { time };
             self.pause = Some(Box::pin(clock::pause(time)));
             self.tell(cx, link)?;
         }

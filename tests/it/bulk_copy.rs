@@ -63,6 +63,27 @@ fn a_standby_that_is_behind_holds_its_rows_back() {
     });
 }
 
+/// Nobody keeps a transaction open, and its locks, who is not there any more.
+#[test]
+fn who_leaves_while_its_rows_wait_is_missed() {
+    let mut stage = Stage::with("[bulk]\nreplay_lag_max = \"off\"\nreplay_bytes_max = \"1MB\"");
+    stage.straight().all(&["CREATE TABLE t (a text)"]);
+    let standby = Cluster::standby_of(&mut stage.cluster).expect("a standby");
+    let mut there = Person::called(standby.addr(), &[]);
+    there.all(&["SELECT pg_wal_replay_pause()"]);
+    let mut person = stage.through();
+    begin(&mut person);
+    let (sending, _) = send(&person, 64);
+    assert!(person.raw.frame().message().starts_with("COPY waits: standby \""));
+    let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY t%' AND state = 'active'";
+    assert_eq!(stage.now(copying), "1");
+    person.raw.half_close();
+    let _ = sending.join();
+    stage.until(&format!("SELECT ({copying}) = 0"));
+    assert_eq!(stage.now("SELECT count(*) FROM t"), "0");
+    assert_eq!(there.table("SELECT pg_is_wal_replay_paused()"), "t");
+}
+
 #[test]
 fn a_bound_on_bytes_is_kept() {
     let stage = Stage::with("[bulk]\ncopy_bytes_per_second = \"4MB\"");
