@@ -285,7 +285,7 @@ impl Past {
 
     fn lock(&mut self, statement: &Statement, effects: &Effects) {
         // Who waits for the books of a migration tool waits for its run, as he is to.
-        if bookkeeping::is_about(statement) {
+        if matches!(statement.kind, Kind::Lock { .. }) && bookkeeping::is_about(statement) {
             return;
         }
         self.beyond |= effects.beyond

@@ -40,7 +40,7 @@ const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'
      pg_catalog.current_setting('lockkeeper.rows_per_second', true), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
      pg_catalog.current_setting('transaction_timeout', true), \
-     CASE pg_catalog.current_setting('transaction_isolation') WHEN 'read committed' \
+     CASE WHEN pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'read committed' \
         THEN pg_catalog.current_setting('default_transaction_isolation') \
         ELSE pg_catalog.current_setting('transaction_isolation') END";
 

@@ -78,10 +78,12 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
         May::Nothing => return Ok(Ready::AsSent),
         May::NotMake(why) => return refused(run.link, &why).await,
     }
-    if let Some(rows) = deferral.later.iter().find(|later| ["UPDATE", "DELETE"].contains(&later.tag))
-        && let Some(why) = outbox::reads_settings(run.link, rows).await?
-    {
-        return refused(run.link, &why).await;
+    if let Some(rows) = deferral.later.iter().find(|later| ["UPDATE", "DELETE"].contains(&later.tag)) {
+        match outbox::reads_settings(run.link, rows).await? {
+            Ok(None) => {}
+            Ok(Some(why)) => return refused(run.link, &why).await,
+            Err(failed) => return Ok(Ready::Refused(Outcome::server_error(&failed, None, None))),
+        }
     }
     if let Some(outcome) = trial::run(run, text).await? {
         return Ok(Ready::Refused(outcome));

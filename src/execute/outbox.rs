@@ -21,8 +21,7 @@ use crate::wire::fields;
 use super::{Run, Surroundings, catalogue};
 
 /// Settings that decide what a statement means, what it makes or writes, or how fast.
-const SETTINGS: [&str; 28] = [
-    "role",
+const SETTINGS: [&str; 27] = [
     "search_path",
     "TimeZone",
     "DateStyle",
@@ -45,15 +44,13 @@ const SETTINGS: [&str; 28] = [
     "standard_conforming_strings",
     "lockkeeper.mode",
     "lockkeeper.allow",
-    "lockkeeper.override",
     "lockkeeper.max_stall",
     "lockkeeper.retry_for",
     "lockkeeper.rows_per_second",
-    REPLICATION_ROLE,
+    "session_replication_role",
+    // It may not set what comes before it.
+    "role",
 ];
-
-/// Whether triggers fire; few may set it, and not even to what it is.
-const REPLICATION_ROLE: &str = "session_replication_role";
 
 /// A setting and its value.
 pub type Settings = Vec<(String, String)>;
@@ -96,8 +93,7 @@ pub async fn readiness(
     }
     let set =
         SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
-    let as_always = |(name, value): &(String, String)| name == REPLICATION_ROLE && value == "origin";
-    let settings: Settings = set.filter(|it| !as_always(it)).collect();
+    let settings: Settings = set.collect();
     if let Some((name, _)) = settings.iter().find(|(_, value)| catalogue::is_garbled(value)) {
         return Ok(Readiness::Not(Box::new(unreadable(tag, name))));
     }
@@ -140,7 +136,7 @@ fn as_somebody_else(tag: &str) -> Notice {
 
 /// Why rows that are written behind the COMMIT may become others than here: they take a setting of somebody's own from the session, which
 /// nobody can list, and `SET LOCAL` gives for this transaction only.
-pub async fn reads_settings(link: &mut Link, later: &Later) -> Result<Option<Notice>, Lost> {
+pub async fn reads_settings(link: &mut Link, later: &Later) -> Result<Result<Option<Notice>, Failed>, Lost> {
     const READS: &str = "WITH RECURSIVE tree AS (SELECT $1::pg_catalog.oid AS oid \
          UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent OPERATOR(pg_catalog.=) tree.oid), \
          source (name, text) AS (SELECT NULL::pg_catalog.text, $2::pg_catalog.text UNION ALL \
@@ -148,23 +144,25 @@ pub async fn reads_settings(link: &mut Link, later: &Later) -> Result<Option<Not
          JOIN tree ON tree.oid OPERATOR(pg_catalog.=) t.tgrelid JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid \
          WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D') \
          SELECT source.name FROM source, LATERAL pg_catalog.regexp_matches(source.text, \
-            'current_setting\"?\\s*\\(\\s*(?:''([^'']*)''\\s*[,)])?', 'gi') AS found (names) \
+            'current_setting\"?[[:space:]]*[(][[:space:]]*(?:''([^'']*)''[[:space:]]*[,)])?', 'gi') AS found (names) \
          WHERE found.names[1] IS NULL OR found.names[1] OPERATOR(pg_catalog.~~) '%.%' \
             AND pg_catalog.current_setting(found.names[1], true) OPERATOR(pg_catalog.<>) '' LIMIT 1";
-    let Some(oid) = later.pending.oids.first().map(ToString::to_string) else { return Ok(None) };
+    let Some(oid) = later.pending.oids.first().map(ToString::to_string) else { return Ok(Ok(None)) };
     let text = String::from_utf8_lossy(&later.sql);
     let answer = Call::run(link, &[Item::ours(READS).with(vec![&oid, &text])]).await?;
-    let Some(row) = answer.row(0) else { return Ok(None) };
+    if let Some(failed) = answer.failed {
+        return Ok(Err(failed));
+    }
+    let Some(row) = answer.row(0) else { return Ok(Ok(None)) };
     let who = match row.first() {
         Some(Some(function)) => format!("the function {function} of its trigger"),
         _ => "it".to_owned(),
     };
     let message = format!("{} cannot be deferred: {who} reads a setting of the session", later.tag);
-    Ok(Some(
-        Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-            .detail("What SET LOCAL has given is gone behind the COMMIT, where the rows would be written.")
-            .hint(judge::WAY_OUT),
-    ))
+    let why = Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("What SET LOCAL has given is gone behind the COMMIT, where the rows would be written.")
+        .hint(judge::WAY_OUT);
+    Ok(Ok(Some(why)))
 }
 
 /// Why a text cannot be written down; `None` where it can.

@@ -9,8 +9,8 @@ use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::Past;
 use crate::effects::facts::Oid;
 use crate::hazard::{
-    Finding, Remedy, create_index_blocking, different_index, opaque_ddl, several_alters, validate_under_lock,
-    work_under_strong_lock,
+    Finding, Remedy, bulk_write, create_index_blocking, different_index, opaque_ddl, several_alters,
+    validate_under_lock, work_under_strong_lock, write_without_where,
 };
 use crate::plan::{Deferral, Plan, Target};
 use crate::sql::Calls;
@@ -125,7 +125,9 @@ impl Case<'_> {
         judgement.decision = match weighed.chosen {
             Some(plan) => Decision::Run(plan),
             None if weighed.guarded => self.guarded(targets),
-            None => self.as_sent(exposed > 0).or(watched).or(self.copying()).unwrap_or(Decision::Forward),
+            None => {
+                self.as_sent(exposed > 0).or(watched).or(self.copying(&found)).unwrap_or(Decision::Forward)
+            }
         };
         if !matches!(judgement.decision, Decision::Run(_)) {
             judgement.apart = beside;
@@ -258,8 +260,9 @@ impl Case<'_> {
     }
 
     /// What writes many rows as sent is seen while it runs, can be cancelled, and is reported.
-    fn copying(&self) -> Option<Decision> {
-        let many = self.facts.estimates.iter().any(|it| it.many);
+    fn copying(&self, found: &[Found]) -> Option<Decision> {
+        let about_rows = |it: &Found| [bulk_write::ID, write_without_where::ID].contains(&it.finding.hazard);
+        let many = found.iter().any(about_rows) && self.facts.estimates.iter().any(|it| it.many);
         let guard =
             Guard { targets: Vec::new(), retry: Retry::Never, waits: Waits::AsSent, first: Vec::new() };
         many.then_some(Decision::Guard(guard))

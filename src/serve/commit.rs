@@ -91,9 +91,11 @@ async fn as_told(link: &mut Link, sql: &str) -> Result<Outcome, Lost> {
     })
 }
 
-/// Runs the tasks in a session whose transactions may write, whatever its own do.
+/// Runs the tasks in a session whose transactions may write, and see what others commit, whatever its own do.
 async fn writing(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Option<Outcome>, Lost> {
-    let writes = [("default_transaction_read_only".to_owned(), "off".to_owned())];
+    let modes =
+        [("default_transaction_read_only", "off"), ("default_transaction_isolation", "read committed")];
+    let writes = modes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let before = outbox::put_on(desk.link, &writes).await?.unwrap_or_default();
     let ended = all(desk, ids, tasks).await?;
     outbox::take_off(desk.link, &before).await?;

@@ -9,7 +9,7 @@ use crate::execute::{Surroundings, fail};
 use crate::judge::{self, Decision, Judgement, Moment, Policy, Standing, Waits, bulk};
 use crate::peak::InForce;
 use crate::session::deferred::Queue;
-use crate::sql::shape::Known;
+use crate::sql::shape::{Known, names_search_path};
 use crate::sql::statement::{Opaque, OurSetting, Setting as Change};
 use crate::sql::{Calls, Kind, Script};
 use crate::upstream::Directives;
@@ -117,9 +117,18 @@ pub(super) async fn consider(
 fn note_what_changes(desk: &mut Desk<'_>, script: &Script) {
     let Surroundings { live, place, .. } = desk.surroundings;
     note_made(live, &place.database, script);
-    if script.statements.iter().any(|it| matches!(it.kind, Kind::Setting(Change::Ours(_) | Change::All))) {
+    for statement in &script.statements {
+        match &statement.kind {
+            Kind::Setting(Change::Ours(ours)) => desk.shaped.sets(script.text.as_bytes(), !ours.local),
+            Kind::Setting(Change::All) => desk.shaped.resets(),
+            _ => continue,
+        }
         desk.link.directives = Directives::Changing;
-        desk.shaped.sets(script.text.as_bytes());
+    }
+    // What the eye has passed over.
+    let open = desk.link.tracker.status() != Status::Idle;
+    if names_search_path(script.text.as_bytes()) && (open || desk.link.tracker.deferred().is_some()) {
+        desk.shaped.moves(script.text.as_bytes(), false);
     }
 }
 
@@ -144,7 +153,7 @@ async fn judged(
     let moment = Moment::after(standing, &desk.link.tracker.past()).behind(pending).under(in_force(desk));
     let judgement = judge::decide(script, &facts, &moment, &policy);
     let policy = judge::policy_for(script, &policy);
-    let writes_many = facts.estimates.iter().any(|it| it.many);
+    let writes_many = facts.estimates.iter().any(|it| it.many) && !judgement.hazards.is_empty();
     if let Some(outcome) = rows::would_begin_anew(desk, script, &judgement.decision).await? {
         return Ok(Considered::Over(outcome));
     }

@@ -9,7 +9,7 @@ use crate::base::{Notice, SqlState};
 use crate::execute::lease::Lease;
 use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, message};
-use crate::judge::{Mode, Policy, Standing};
+use crate::judge::{Mode, Policy, Standing, bulk};
 use crate::live::lockers::Known;
 use crate::session::prepared::Why;
 use crate::session::repeat::Unfit;
@@ -234,11 +234,13 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
         return finish(link, Way::Extended, outcome).await;
     }
     let waits = !matters && !calls && may_want(parse.sql);
-    let room = (matters || calls || waits || queued) && portal::has_room_for(link, parse).await?;
+    let writes = !matters && !calls && !waits && bulk::may_write_many(&script);
+    let room = (matters || calls || waits || queued || writes) && portal::has_room_for(link, parse).await?;
     let why = match (matters, calls) {
         (true, _) => Why::Matters,
         (false, true) => Why::Calls,
         (false, false) if waits => Why::Waits,
+        (false, false) if writes => Why::Writes,
         (false, false) => Why::Queued,
     };
     if matters && !room {

@@ -35,6 +35,8 @@ pub struct Own {
     prepares: bool,
     /// Its `search_path` changes, and nobody can tell when: what depends on tables' sizes holds for nothing.
     roams: bool,
+    /// Its `search_path` is another than at its beginning.
+    moved: bool,
     /// Tells its `search_path` apart.
     path: u32,
     /// Tells its settings of ours apart.
@@ -44,17 +46,17 @@ pub struct Own {
 impl Own {
     /// Of a session that begins with these options.
     pub fn of(options: &str) -> Self {
-        let settings = if options.is_empty() {
-            0
-        } else {
-            u16::try_from(digest((0, options)) & 0xffff).unwrap_or_default()
-        };
-        Self { settings, ..Self::default() }
+        let path = if options.is_empty() { 0 } else { short(digest(options)) };
+        Self { path, ..Self::default() }
     }
 
     fn salt(self) -> u64 {
         u64::from(self.path) << u16::BITS | u64::from(self.settings)
     }
+}
+
+fn short(digest: u64) -> u32 {
+    u32::try_from(digest & 0xffff_ffff).unwrap_or_default()
 }
 
 /// The same for the same, in this process.
@@ -88,19 +90,24 @@ impl<'a> Shaped<'a> {
         self.own.set(Own { prepares: true, ..self.own.get() });
     }
 
-    /// The session changes settings of ours, by which many rows are another number.
-    pub fn sets(&self, text: &[u8]) {
+    /// The session changes settings of ours, by which many rows are another number; `lasts` where it is known that it will go on with them.
+    pub fn sets(&self, text: &[u8], lasts: bool) {
         let own = self.own.get();
         let settings = u16::try_from(digest((own.settings, text)) & 0xffff).unwrap_or_default();
-        self.own.set(Own { settings, ..own });
+        self.own.set(Own { settings, roams: own.roams || !lasts, ..own });
     }
 
-    /// The session changes its `search_path`, or may.
-    #[cold]
-    fn moves(&self, text: &[u8]) {
+    /// The session takes all its settings back.
+    pub fn resets(&self) {
         let own = self.own.get();
-        let path = u32::try_from(digest(text) & 0xffff_ffff).unwrap_or_default();
-        self.own.set(Own { path, roams: own.roams || !sets_search_path(text), ..own });
+        self.own.set(Own { settings: 0, roams: own.roams || own.moved, ..own });
+    }
+
+    /// The session changes its `search_path`, or may; `lasts` where it is known that it stays so.
+    #[cold]
+    pub fn moves(&self, text: &[u8], lasts: bool) {
+        let own = self.own.get();
+        self.own.set(Own { path: short(digest(text)), moved: true, roams: own.roams || !lasts, ..own });
     }
 
     #[inline]
@@ -187,7 +194,7 @@ impl Eye for Watcher<'_> {
         if let Self::Seeing(_, _, Some(shaped)) = self
             && names_search_path(text)
         {
-            shaped.moves(text);
+            shaped.moves(text, sets_search_path(text));
         }
         if sql::triage(text) == Triage::Forward {
             return match self {

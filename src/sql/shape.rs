@@ -111,11 +111,15 @@ pub fn executes(text: &[u8]) -> bool {
     first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"execute"))
 }
 
-/// Whether a text names `search_path`, in any case: which tables its session means by their bare names may be others from here on.
+/// Whether a text names `search_path`, in any case, or is `SET SCHEMA`, which means it: which tables its session means by their bare names may
+/// be others from here on.
 #[inline]
 pub fn names_search_path(text: &[u8]) -> bool {
     const NAME: &[u8] = b"search_path";
     const BEFORE: usize = 6;
+    if matches!(text, [b's' | b'S', b'e' | b'E', b't' | b'T', rest @ ..] if says(rest, b"schema")) {
+        return true;
+    }
     memchr::memchr_iter(b'_', text).any(|at| {
         let start = at.checked_sub(BEFORE);
         let found = start.and_then(|start| text.get(start..start + NAME.len()));
@@ -125,10 +129,14 @@ pub fn names_search_path(text: &[u8]) -> bool {
 
 /// Whether a text sets it for as long as the session lasts, to what stands in the text: nothing else is known of when it ends.
 pub fn sets_search_path(text: &[u8]) -> bool {
-    let local = |word: &[u8]| word.eq_ignore_ascii_case(b"local");
     first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"set"))
         && !text.contains(&b';')
-        && !text.split(|byte| is_space(*byte) || *byte == b'/').any(local)
+        && !says(text, b"local")
+}
+
+/// Whether a word stands in a text, between blanks or comments.
+fn says(text: &[u8], wanted: &[u8]) -> bool {
+    text.split(|byte| is_space(*byte) || *byte == b'/').any(|word| word.eq_ignore_ascii_case(wanted))
 }
 
 /// So much is handed to the hasher at once.
@@ -314,6 +322,8 @@ mod tests {
         for (text, sets) in [
             ("SET search_path = a", true),
             ("/* x */ set session Search_Path to a, b", true),
+            ("set Schema 'a'", true),
+            ("SET LOCAL SCHEMA 'a'", false),
             ("SET LOCAL search_path = a", false),
             ("SET/**/LOCAL search_path = a", false),
             ("SET search_path = a; SELECT 1", false),

@@ -89,7 +89,8 @@ pub struct Statement {
 impl Statement {
     /// `CREATE TABLE AS`, of a table that others see: nobody can tell from its text with how many rows.
     pub fn makes_filled_table(&self) -> bool {
-        self.tag == "CREATE TABLE AS" && matches!(self.form, Form::CreateTableAs { temporary: false, .. })
+        self.tag == "CREATE TABLE AS"
+            && matches!(self.form, Form::CreateTableAs { temporary: false, empty: false, .. })
     }
 
     /// Whether running it as it is can hurt nobody, as far as its text tells.

@@ -184,7 +184,6 @@ fn by_the_console() {
     assert_eq!(person.query("UPDATE t SET n = 0 WHERE id = 1").tag(), "UPDATE 1");
 }
 
-/// What goes in no batches takes no orders, but can be cancelled, whatever it is at.
 /// What copies rows as sent.
 #[test]
 fn a_copy_can_be_cancelled() {
@@ -203,10 +202,13 @@ fn a_copy_can_be_cancelled() {
                 .tell(&["cancel", &id])
                 .contains(&format!("statement {id} (CREATE TABLE AS) is cancelled"))
         );
-        assert_eq!(person.answer().failure(), "57014");
+        let cancelled = person.answer();
+        assert_eq!(cancelled.failure(), "57014");
+        assert_eq!(cancelled.notices().len(), 1, "only what is told before it: {cancelled:?}");
     }
 }
 
+/// What goes in no batches takes no orders, but can be cancelled, whatever it is at.
 #[test]
 fn others_can_only_be_cancelled() {
     let operated = Operated::new();

@@ -19,14 +19,15 @@ const TABLES: &str = "
     INSERT INTO many SELECT n, 0 FROM generate_series(1, 300) n;
     CREATE TABLE seen (version int)";
 
-/// A migration: brief parts, an index, proofs, a key, rows that are written in batches, a column that is filled.
-const STATEMENTS: [&str; 11] = [
+/// A migration: brief parts, an index and what hangs on it, proofs, a key, rows that are written in batches, a column that is filled.
+const STATEMENTS: [&str; 12] = [
     "BEGIN",
     "SET LOCAL lockkeeper.bulk_rows = 40",
     "UPDATE many SET n = n + 1",
     "ALTER TABLE many ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()",
     "ALTER TABLE t ADD COLUMN extra int",
     "CREATE INDEX ix ON t (a)",
+    "ALTER INDEX ix RENAME TO iy",
     "ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 0)",
     "ALTER TABLE t ALTER b SET NOT NULL",
     "ALTER TABLE t ADD UNIQUE (c)",
@@ -60,6 +61,24 @@ enum Strike {
     Client,
     Proxy,
     Server,
+}
+
+/// When the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Before the COMMIT is answered.
+    Awaited,
+    /// By a session of the proxy's, behind it.
+    Background,
+}
+
+impl When {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Awaited => "SET lockkeeper.deferred = 'wait'",
+            Self::Background => "SET lockkeeper.deferred = 'background'",
+        }
+    }
 }
 
 /// Where it is struck.
@@ -130,7 +149,7 @@ impl Stage {
     }
 
     /// The transaction goes on up to this command or entry, counted from 1; nothing where it ends before.
-    fn begin(&self, before: Before, stroke: usize, way: Way) -> Option<(Person, Person)> {
+    fn begin(&self, (before, when): (Before, When), stroke: usize, way: Way) -> Option<(Person, Person)> {
         let mut beside = self.beside();
         beside.all(&[
             "DROP EVENT TRIGGER IF EXISTS halt",
@@ -152,7 +171,7 @@ impl Stage {
         gate.all(&["SELECT pg_advisory_lock(3)"]);
         let addr = self.proxy.as_ref().expect("a proxy").addr();
         let mut client = Person::called(addr, &[("database", "online"), ("application_name", VICTIM)]);
-        for sql in STATEMENTS {
+        for sql in [&[when.setting()], STATEMENTS.as_slice()].concat() {
             client.send(way, sql);
         }
         // Whoever it is: after a crash the proxy may be the first to take up what the session has queued.
@@ -201,19 +220,19 @@ fn unlike(now: &str, end: &str) -> Vec<String> {
     more.chain(end.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}"))).collect()
 }
 
-fn struck(strike: Strike, before: Before) {
+fn struck(strike: Strike, before: Before, when: When) {
     let mut stage = Stage::new();
     let asked = stage.outcome();
     let mut strokes = 0;
     for stroke in 1.. {
         let way = Way::BOTH[stroke % 2];
-        let Some((client, gate)) = stage.begin(before, stroke, way) else { break };
+        let Some((client, gate)) = stage.begin((before, when), stroke, way) else { break };
         strokes = stroke;
         stage.strike(strike, client, gate);
         let mut beside = stage.beside();
         let committed = beside.table("SELECT count(*) FROM seen") == "1";
         stage.resume();
-        let name = format!("{strike:?} {way:?}, {before:?}, {stroke}");
+        let name = format!("{strike:?} {way:?}, {before:?}, {when:?}, {stroke}");
         if committed {
             let differs = unlike(&beside.table(STATE), &asked);
             assert!(differs.is_empty(), "{name}: {differs:#?}");
@@ -234,30 +253,35 @@ fn struck(strike: Strike, before: Before) {
 
 #[test]
 fn the_client_leaves_in_the_midst() {
-    struck(Strike::Client, Before::Commands);
+    struck(Strike::Client, Before::Commands, When::Awaited);
 }
 
 #[test]
 fn the_proxy_is_killed_in_the_midst() {
-    struck(Strike::Proxy, Before::Commands);
+    struck(Strike::Proxy, Before::Commands, When::Awaited);
 }
 
 #[test]
 fn the_server_crashes_in_the_midst() {
-    struck(Strike::Server, Before::Commands);
+    struck(Strike::Server, Before::Commands, When::Awaited);
 }
 
 #[test]
 fn the_client_leaves_while_it_is_written_down() {
-    struck(Strike::Client, Before::Entries);
+    struck(Strike::Client, Before::Entries, When::Awaited);
 }
 
 #[test]
 fn the_proxy_is_killed_while_it_is_written_down() {
-    struck(Strike::Proxy, Before::Entries);
+    struck(Strike::Proxy, Before::Entries, When::Awaited);
 }
 
 #[test]
 fn the_server_crashes_while_it_is_written_down() {
-    struck(Strike::Server, Before::Entries);
+    struck(Strike::Server, Before::Entries, When::Awaited);
+}
+
+#[test]
+fn the_proxy_is_killed_while_it_works_in_the_background() {
+    struck(Strike::Proxy, Before::Commands, When::Background);
 }

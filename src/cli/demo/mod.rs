@@ -150,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_straight_run_reaches_the_schema_and_stalls_behind_the_report() {
         let cluster = Cluster::start(&Options::new()).expect("cluster");
-        let args = DemoArgs { rows: 2_000, clients: 3, report_s: 1, calm_s: 0, picture: PathBuf::new() };
+        let args = DemoArgs { rows: 2_000, clients: 3, report_s: 4, calm_s: 0, picture: PathBuf::new() };
         let python = Python::find().await.expect("python");
         let stage = Stage::set(cluster, &args, python).await.expect("stage");
         let outcome = story::tell(Way::Straight, &stage, &mut Screen::new()).await.expect("a run");

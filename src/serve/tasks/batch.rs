@@ -42,8 +42,12 @@ pub enum Ended {
 }
 
 /// What a role has set for its queries is not meant for this: nobody waits for it, and it changes things.
-const AFRESH: &str =
-    "RESET ROLE; RESET ALL; SET default_transaction_read_only = off; SET statement_timeout = 0";
+const AFRESH: &str = "RESET ROLE; RESET ALL; SET default_transaction_read_only = off; SET statement_timeout = 0; \
+     SET default_transaction_isolation = 'read committed'";
+
+/// Only to another value: few may set `session_replication_role`, and not even to what it is.
+const SET: &str = "SELECT pg_catalog.set_config($1, $2, false) \
+     WHERE coalesce(pg_catalog.current_setting($1, true), '') OPERATOR(pg_catalog.<>) $2";
 
 /// Runs them; what a session leaves unfinished, another one can take up.
 pub async fn run(client: &Client, tasks: &[Task], tell: &dyn Fn(Told<'_>)) -> Ended {
@@ -125,7 +129,7 @@ async fn carry_out(client: &Client, task: &Task) -> Result<Carried, Trouble> {
     for (name, value) in in_order(task) {
         let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&name, Type::TEXT), (&value, Type::TEXT)];
-        client.query_typed("SELECT pg_catalog.set_config($1, $2, false)", &values).await?;
+        client.query_typed(SET, &values).await?;
     }
     match meaning(client, task).await? {
         Meaning::Same => {}

@@ -42,6 +42,8 @@ pub enum Form {
         temporary: bool,
         /// `ON COMMIT DROP`
         until_commit: bool,
+        /// `WITH NO DATA`
+        empty: bool,
     },
     /// `DROP`
     Drop(Dropped),

@@ -84,6 +84,7 @@ fn create_as(into: Option<&IntoClause>, if_not_exists: bool) -> Form {
         name: relation(made),
         if_not_exists,
         temporary: table::is_temporary(made),
+        empty: into.skip_data,
         until_commit: into.on_commit() == OnCommitAction::OncommitDrop,
     })
 }
