@@ -20,11 +20,18 @@ impl Subject<'_> {
             return None;
         }
         let (verb, table) = (write.verb.name(), &write.table);
-        let said = format!(
-            "About {} rows of {table} would be locked until all are written, as the planner sees it; each leaves a dead row behind, and \
-             replicas fall back while the transaction is replayed.",
-            estimate.rows
-        );
+        let rows = estimate.rows;
+        let said = if write.verb == WriteVerb::InsertSelect {
+            format!(
+                "About {rows} rows are put into {table} in one transaction, as the planner sees it: until it ends nothing that others delete can \
+                 be cleaned away, and replicas fall back while it is replayed."
+            )
+        } else {
+            format!(
+                "About {rows} rows of {table} would be locked until all are written, as the planner sees it; each leaves a dead row behind, and \
+                 replicas fall back while the transaction is replayed."
+            )
+        };
         let way = finding.by_hand;
         let finding = Finding::warning(finding.hazard, message(verb, estimate), said).by_hand(way);
         // What was begun in batches goes on in them, however small its table is by now; and a view's size says nothing.

@@ -8,7 +8,9 @@ use crate::base::RelationName;
 use crate::base::name::choose;
 use crate::base::relation::quote_literal;
 use crate::effects::facts::Oid;
-use crate::sql::form::{Action, AlterTable, Column, Constraint, ConstraintKind, DroppedObject, Form, Part};
+use crate::sql::form::{
+    Action, AlterTable, Column, Constraint, ConstraintKind, DroppedObject, Form, Part, Rename, Renamed,
+};
 use crate::sql::statement::{Readable, Statement};
 use crate::sql::{Dialect, parse};
 
@@ -147,6 +149,10 @@ pub fn done(statement: &Statement) -> Option<String> {
             let gone = |name| format!("{} IS NULL", number(name));
             drop.names.iter().map(gone).collect::<Vec<_>>().join(" AND ")
         }
+        Form::Rename(rename) => renamed(rename)?,
+        Form::Make { relation: Some(name), .. } | Form::CreateTableAs { name, if_not_exists: false, .. } => {
+            format!("{} IS NOT NULL", number(name))
+        }
         _ => return None,
     };
     Some(format!("SELECT ({condition}) IS TRUE"))
@@ -252,6 +258,22 @@ const fn is_relation(object: DroppedObject) -> bool {
             | DroppedObject::View
             | DroppedObject::MaterializedView
     )
+}
+
+/// The old name is gone, and the new one is there.
+fn renamed(rename: &Rename) -> Option<String> {
+    let Rename { what, target, from, to } = rename;
+    let table = number(target);
+    let (old, new) = match what {
+        Renamed::Table | Renamed::Index | Renamed::Sequence => {
+            let new = RelationName { name: to.clone(), ..target.clone() };
+            (format!("{table} IS NOT NULL"), format!("{} IS NOT NULL", number(&new)))
+        }
+        Renamed::Column => (has_column(&table, from, ""), has_column(&table, to, "")),
+        Renamed::Constraint => (has_constraint(&table, from, ""), has_constraint(&table, to, "")),
+        Renamed::Attribute | Renamed::TableSchema | Renamed::Schema => return None,
+    };
+    Some(format!("NOT {old} AND {new}"))
 }
 
 fn altered(alter: &AlterTable) -> Option<String> {
@@ -417,6 +439,10 @@ mod tests {
             "ALTER TABLE t ADD COLUMN c serial UNIQUE",
             "CREATE INDEX i ON t (a)",
             "DROP INDEX CONCURRENTLY i",
+            "ALTER INDEX i RENAME TO j",
+            "CREATE VIEW v AS SELECT 1",
+            "CREATE MATERIALIZED VIEW v AS SELECT 1",
+            "ALTER TABLE t RENAME CONSTRAINT c TO d",
         ] {
             assert!(asked(sql), "{sql}");
         }
@@ -426,6 +452,7 @@ mod tests {
             "CREATE INDEX ON t (a)",
             "CREATE INDEX IF NOT EXISTS i ON t (a)",
             "DROP INDEX IF EXISTS i",
+            "CREATE OR REPLACE VIEW v AS SELECT 1",
             "REINDEX TABLE t",
         ] {
             assert!(!asked(sql), "{sql}");

@@ -240,7 +240,7 @@ async fn carry_out(
                 // Its client has heard how a message has ended.
                 _ => false,
             };
-            if case.writes_many && done {
+            if case.writes_many && done && !case.judgement.notices.is_empty() {
                 let tag = script.statements.first().map_or("", |statement| statement.tag);
                 let notice = summary::of_whole(&run, tag, began.elapsed());
                 tell(run.link, &[notice]).await;

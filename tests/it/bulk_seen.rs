@@ -78,6 +78,26 @@ fn few_rows_are_estimated_once_in_a_while() {
     assert_eq!(looked_closely(&stage), 1, "only of what is cut all is to be known");
 }
 
+/// Who prepares it under a name that a change of the schema has had does not get past anybody.
+#[test]
+fn what_takes_the_name_of_something_else_is_looked_at() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    for name in ["", "s"] {
+        for sql in ["ALTER TABLE t ADD IF NOT EXISTS c int", "UPDATE t SET note = 'all'"] {
+            let close = if name.is_empty() { Vec::new() } else { raw::close(b'S', name) };
+            let run =
+                [close, raw::parse(name, sql), raw::bind("", name, &[]), raw::execute("", 0), raw::sync()];
+            person.raw.send(&run.concat());
+            let answer = person.answer();
+            let batches = answer.told().iter().any(|notice| notice.contains("in batches"));
+            assert_eq!(batches, sql.starts_with("UPDATE"), "{name:?} {sql}: {answer:?}");
+        }
+    }
+}
+
 /// The same words mean another table where the `search_path` is another, and are many rows where those are fewer.
 #[test]
 fn what_is_found_out_holds_for_the_same_tables() {

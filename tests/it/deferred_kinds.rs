@@ -185,6 +185,14 @@ fn rows_are_written_under_the_settings_of_the_transaction() {
         client.each(way, &["UPDATE many SET fired = NULL", "COMMIT"]);
         assert_eq!(stage.now("SELECT count(fired) FROM many"), "0");
         assert_eq!(client.table("SHOW session_replication_role"), "origin");
+        // The same the other way round, and where a backslash is one.
+        client
+            .each(way, &["SET session_replication_role = replica", "SET standard_conforming_strings = off"]);
+        client.each(way, &["BEGIN", "SET LOCAL session_replication_role = origin"]);
+        client.each(way, &["UPDATE many SET words = 'b'", "COMMIT"]);
+        assert_eq!(each_once("words || fired"), "b!300");
+        assert_eq!(client.table("SHOW session_replication_role"), "replica");
+        client.each(way, &["RESET session_replication_role", "RESET standard_conforming_strings"]);
         stage
             .straight()
             .all(&["DROP TRIGGER fires ON many", "UPDATE many SET words = 'the houses', found = NULL"]);
