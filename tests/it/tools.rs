@@ -173,9 +173,10 @@ impl Ground {
                 (tool.is_finished() || looking.table(WAITS) == "t").then_some(())
             });
             application.is_served(50);
+            application.was_not_stalled_yet(&stage.cluster);
             report.all(&["COMMIT"]);
             let ran = tool.join().expect("the tool");
-            application.was_never_stalled(&stage.cluster);
+            application.was_served_to_the_end(&stage.cluster);
             ran
         })
     }
