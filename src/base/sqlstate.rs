@@ -55,6 +55,8 @@ impl SqlState {
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
     /// `object_not_in_prerequisite_state`
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
+    /// `object_in_use`
+    pub const OBJECT_IN_USE: Self = Self(*b"55006");
     /// `lock_not_available`
     pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     /// `query_canceled`

@@ -11,15 +11,11 @@ use crate::pace::range::Key;
 use crate::plan::Bulk;
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::{Link, Lost};
-use crate::wire::fields::sqlstate;
 
 use super::Run;
 use super::batch::finished;
 use super::outbox::{self, Readiness, with_allowances};
 use super::outcome::Outcome;
-
-/// So many cancel requests may strike what is not meant by them.
-const LATE_CANCELS_MAX: usize = 3;
 
 /// The task of a statement, and how far that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,16 +230,7 @@ impl Course {
         if self.own == Own::No {
             return Ok(None);
         }
-        let mut ended = outbox::end(run.link, &self.id, failure).await?;
-        // A cancel request of the client's may come late, or twice.
-        for _ in 0..LATE_CANCELS_MAX {
-            match &ended {
-                Err(failed) if sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
-                    ended = outbox::end(run.link, &self.id, failure).await?;
-                }
-                _ => break,
-            }
-        }
+        let ended = outbox::end(run.link, &self.id, failure).await?;
         if failure.is_some() && !self.is_begun() {
             const DROP: &str = "SELECT lockkeeper.drop_task($1::pg_catalog.int8, $2)";
             let item = Item::ours(DROP).with(vec![&self.id, "it had done nothing yet"]);

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::judge::{Guard, Retry, Waits};
+use crate::plan::task::Named;
 use crate::plan::{Deferral, Later, Pace, Step, up_front};
-use crate::session::deferred::{QUEUED_MAX, Task};
+use crate::session::deferred::{QUEUED_MAX, Queue, Task};
 use crate::session::repeat::Unfit;
 use crate::sql::{edit, parse};
 use crate::upstream::call::{Call, Failed, Item};
@@ -54,7 +55,9 @@ enum Ready {
 /// Whether what is left for later can be written down when the transaction is committed.
 async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Ready, Lost> {
     if deferral.later.is_empty() {
-        return Ok(Ready::Under(Vec::new()));
+        // An index that is to come already, and whatever else this one lacks.
+        let refused = trial::run(run, text).await?;
+        return Ok(refused.map_or_else(|| Ready::Under(Vec::new()), Ready::Refused));
     }
     let encoding = run.link.tracker.reading().dialect().encoding;
     let full = run.link.tracker.queued() + deferral.later.len() > QUEUED_MAX;
@@ -184,14 +187,24 @@ async fn queue(
             .flat_map(|statement| &statement.locks)
             .map(|lock| lock.name.clone())
             .collect();
-        let about = match catalogue::named(link, &names.into_iter().collect::<Vec<_>>()).await? {
+        let mut about = match catalogue::named(link, &names.iter().cloned().collect::<Vec<_>>()).await? {
             Ok(about) => about,
             Err(failed) => return Ok(Some(failed)),
         };
+        if about.is_empty() {
+            let before = link.tracker.deferred().map(Queue::tasks).unwrap_or_default();
+            about = made_by(before.iter().chain(&tasks), &names);
+        }
         // Whoever runs it again where nobody knows whether it has run finds what is there.
         let sql = edit::unless_exists(&script, "").unwrap_or_else(|| later.sql.clone());
         tasks.push(Task { later: Later { sql, ..later.clone() }, settings: settings.clone(), about });
     }
     link.tracker.queue(tasks);
     Ok(None)
+}
+
+/// What those queued statements are about that make what a later one names: where that is gone, nothing is left to do for either.
+fn made_by<'t>(queued: impl Iterator<Item = &'t Task>, names: &BTreeSet<RelationName>) -> Vec<Named> {
+    let makes = |task: &&Task| names.iter().any(|name| task.later.pending.made.contains(&name.name));
+    queued.filter(makes).flat_map(|task| task.about.iter().cloned()).collect()
 }

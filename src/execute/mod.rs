@@ -5,6 +5,7 @@
 //! Invariant: an error of the server reaches the client as the server worded it; only a DETAIL or HINT is added.
 
 pub mod advisory;
+pub mod again;
 pub mod attempt;
 mod backfill;
 mod batch;

@@ -299,7 +299,10 @@ pub async fn begin(link: &mut Link, id: &str) -> Result<Result<bool, Failed>, Lo
     Ok(yes_or_failed(answer))
 }
 
-/// Marks a task as done, or as failed for these words.
+/// So many cancel requests may strike what is not meant by them.
+const LATE_CANCELS_MAX: usize = 3;
+
+/// Marks a task as done, or as failed for these words. A cancel request of the client's may come late, or twice.
 pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Result<bool, Failed>, Lost> {
     const DONE: &str = "SELECT lockkeeper.end_task($1::pg_catalog.int8)";
     const FAILED: &str = "SELECT lockkeeper.end_task($1::pg_catalog.int8, $2)";
@@ -307,8 +310,16 @@ pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Res
         None => Item::ours(DONE).with(vec![id]),
         Some(words) => Item::ours(FAILED).with(vec![id, words]),
     };
-    let answer = Call::run(link, &[item]).await?;
-    Ok(yes_or_failed(answer))
+    let mut ended = yes_or_failed(Call::run(link, std::slice::from_ref(&item)).await?);
+    for _ in 0..LATE_CANCELS_MAX {
+        match &ended {
+            Err(failed) if fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
+                ended = yes_or_failed(Call::run(link, std::slice::from_ref(&item)).await?);
+            }
+            _ => break,
+        }
+    }
+    Ok(ended)
 }
 
 /// Leaves a task that was begun, and those behind it, to somebody else.

@@ -8,12 +8,13 @@ use crate::base::{RelationName, SqlState};
 use crate::plan::{Pending, Sight};
 use crate::session::deferred::Queue;
 use crate::sql::form::Form;
-use crate::sql::statement::{Script, Statement};
+use crate::sql::statement::Script;
 use crate::sql::{self, OnCopy};
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::link::Batch;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
+use crate::wire::server::Status;
 
 use super::attempt::{UNDO, restore};
 use super::outcome::Outcome;
@@ -57,15 +58,21 @@ pub(super) async fn run(run: &mut Run<'_>, text: &[u8]) -> Result<Option<Outcome
     tried(run, &on_copy, "SAVEPOINT lockkeeper", &UNDO).await
 }
 
-/// Tries an `ALTER TABLE` of several parts, which are carried out one by one, in a transaction of its own: so that what is wrong with the
-/// last of them is told before the first has read the table.
-pub async fn of_parts(run: &mut Run<'_>, script: &Script) -> Result<Option<Outcome>, Lost> {
+/// Tries, in a transaction of its own, an `ALTER TABLE` of several parts, which are carried out one by one: so that what is wrong with the
+/// last of them is told before the first has read the table. And a `CREATE INDEX IF NOT EXISTS` that will not be sent, since there is
+/// one of that name, where that is `another`: the server looks at names last.
+pub async fn of_whole(run: &mut Run<'_>, script: &Script, another: bool) -> Result<Option<Outcome>, Lost> {
     const UNDO: [&str; 1] = ["ROLLBACK"];
-    let [Statement { form: Form::AlterTable(alter), .. }] = script.statements.as_slice() else {
-        return Ok(None);
+    let [statement] = script.statements.as_slice() else { return Ok(None) };
+    let wanted = match &statement.form {
+        Form::AlterTable(alter) => alter.parts.len() > 1,
+        Form::CreateIndex(index) => index.if_not_exists && another,
+        _ => false,
     };
-    let on_copy = OnCopy::of(script).filter(|_| alter.parts.len() > 1);
-    let Some(on_copy) = on_copy else { return Ok(None) };
+    let Some(on_copy) = OnCopy::of(script).filter(|_| wanted) else { return Ok(None) };
+    if run.link.tracker.status() != Status::Idle {
+        return tried(run, &on_copy, "SAVEPOINT lockkeeper", &super::attempt::UNDO).await;
+    }
     let refused = tried(run, &on_copy, "BEGIN", &UNDO).await?;
     if refused.is_some() {
         restore(run.link, &UNDO).await?;

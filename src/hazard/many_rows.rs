@@ -2,6 +2,7 @@
 
 use super::{Finding, HazardSetting, Subject};
 use crate::effects::facts::{Estimate, RelationKind};
+use crate::plan::bulk::Extent;
 use crate::plan::{Bulk, bulk};
 use crate::sql::Pieces;
 use crate::sql::form::{Write, WriteVerb};
@@ -85,8 +86,14 @@ struct Uncut {
     few: Option<Box<Bulk>>,
 }
 
-fn online(finding: Finding, bulk: Bulk, verb: &str) -> Finding {
+/// What batches are that a statement is not, the manual's "Read Committed Isolation Level" for each of them.
+const APART: &str = " In batches each is committed by itself: others see a part of it meanwhile, and what fails leaves those before it.";
+
+fn online(mut finding: Finding, bulk: Bulk, verb: &str) -> Finding {
     let hazard = finding.hazard;
+    if bulk.extent != Extent::Whole {
+        finding.why.push_str(APART);
+    }
     finding.online(Some(bulk.plan(hazard)), form(verb))
 }
 

@@ -88,7 +88,7 @@ fn directives(script: &Script, policy: &Policy) -> (Vec<Setting>, Vec<Notice>) {
     let (mut settings, mut problems) = (Vec::new(), Vec::new());
     let mut written: Vec<&Directive> = script.directives.iter().collect();
     within_bodies(script, &mut written);
-    for directive in written {
+    for directive in written.into_iter().filter(|directive| directive.name != setting::RESUME) {
         match setting::check_for(policy, &directive.name, &directive.value) {
             Ok(setting) => settings.push(setting),
             Err(problem) => problems.push(problem),

@@ -68,6 +68,15 @@ impl Policy {
     }
 }
 
+/// A directive that is no setting: its statement goes on where it was interrupted.
+pub const RESUME: &str = "resume";
+
+/// Whether a directive of that name is a slip of the pen for `RESUME`: it is not ignored, since its statement would begin anew.
+pub fn almost_resumes(name: &str) -> bool {
+    let all: Vec<&str> = NAMES.into_iter().chain([RESUME]).collect();
+    !all.contains(&name) && nearest(name, &all) == Some(RESUME)
+}
+
 /// The names that `SET lockkeeper.<name>` takes.
 pub const NAMES: [&str; 9] = [
     "mode",
@@ -85,8 +94,8 @@ const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("observe", Mode::
 const IN_TRANSACTION: [(&str, InTransaction); 3] =
     [("defer", InTransaction::Defer), ("refuse", InTransaction::Refuse), ("warn", InTransaction::Warn)];
 const DEFERRED: [(&str, Deferred); 2] = [("wait", Deferred::Wait), ("background", Deferred::Background)];
-const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
-const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+const MAX_STALL: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(10);
+const RETRY_FOR: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(168);
 
 /// Checks a setting for a session of this policy, which may not be one that overrides.
 pub fn check_for(policy: &Policy, name: &str, value: &str) -> Result<Setting, Notice> {
@@ -258,6 +267,8 @@ mod tests {
             ("mode", "Observe", Setting::Mode(Mode::Observe)),
             ("max_stall", "50ms", Setting::MaxStall(Duration::from_millis(50))),
             ("max_stall", "250", Setting::MaxStall(Duration::from_millis(250))),
+            ("max_stall", "10min", Setting::MaxStall(Duration::from_mins(10))),
+            ("retry_for", "168h", Setting::RetryFor(Duration::from_hours(168))),
             ("retry_for", "10 min", Setting::RetryFor(Duration::from_mins(10))),
             ("retry_for", "1500", Setting::RetryFor(Duration::from_millis(1500))),
             ("retry_for", "0", Setting::RetryFor(Duration::ZERO)),

@@ -28,6 +28,7 @@ mod portal;
 mod queued;
 pub mod refuse;
 pub mod relay;
+mod resumed;
 mod rows;
 pub mod settings;
 pub mod status;

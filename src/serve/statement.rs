@@ -7,6 +7,7 @@ use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
 use crate::execute::{Rows, Run, defer, fail, guard, message, plan, script, summary, trial};
+use crate::hazard::different_index;
 use crate::judge::{self, Curbed, Decision, Judgement, Standing, bulk};
 use crate::live::ledger::State;
 use crate::live::queue::{On, Work as Apart};
@@ -20,7 +21,7 @@ use crate::wire::server::Status;
 use super::consider::{Case, Considered, consider};
 use super::engage::{Desk, Sent, Way, drop_held, end_batch, finish, standing, take_held};
 use super::held::{self, Entry};
-use super::{apart, lease, portal, queued};
+use super::{apart, lease, portal, queued, resumed};
 
 /// Judges a statement and carries the decision out.
 pub(super) async fn look_after(desk: &mut Desk<'_>, sent: Sent<'_>) -> Result<(), Lost> {
@@ -90,6 +91,10 @@ pub(super) async fn run_held(
     }
     if is_first_lock(desk.link, script, sent) {
         return forward(desk.link, sent.total, answer).await;
+    }
+    if let Some(outcome) = Box::pin(resumed::look_after(desk, script, (sent, standing))).await? {
+        drop_held(desk.link, sent.total);
+        return Ok(Ended::With(outcome));
     }
     let considered = consider(desk, script, (standing, sent.portal)).await?;
     let (considered, entry) = held::settle(desk, considered, (script, sent, standing)).await?;
@@ -249,7 +254,8 @@ async fn carry_out(
         }
         Decision::Run(plan) => {
             let began = clock::Moment::now();
-            if let Some(refused) = trial::of_parts(&mut run, script).await? {
+            let another = plan.steps.is_empty() && case.judgement.hazards.contains(&different_index::ID);
+            if let Some(refused) = trial::of_whole(&mut run, script, another).await? {
                 return Ok(refused);
             }
             let outcome = plan::run(&mut run, plan).await?;

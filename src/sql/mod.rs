@@ -9,6 +9,7 @@
 //! Deliberately absent: the catalogue (that is `effects`) and any opinion (that is `judge`).
 
 pub mod advisory;
+pub mod again;
 pub mod bookkeeping;
 pub mod called;
 pub mod directive;

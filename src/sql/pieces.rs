@@ -92,14 +92,16 @@ impl Pieces {
         joined(words)
     }
 
-    /// A query that locks the rows of that table which the statement would write, in the order of `key`.
+    /// A query that locks the rows of that table which the statement would write, in the order of `key`, and as strongly as it would: a
+    /// row that goes conflicts with whoever refers to it, too (the manual's "Row-Level Locks").
     pub fn lock(&self, table: &str, within: &str, key: &str) -> String {
         let called = written(&self.called);
         let others = self.others.as_ref().map(|others| format!(", {others}")).unwrap_or_default();
         let filter = self.filter(Some(within)).unwrap_or_default();
+        let strength = if self.verb == WriteVerb::Delete { "UPDATE" } else { "NO KEY UPDATE" };
         let query = format!(
             "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {table} AS {called}{others}\nWHERE {filter}\nORDER BY {key} \
-             FOR NO KEY UPDATE OF {called}) AS locked"
+             FOR {strength} OF {called}) AS locked"
         );
         joined([self.with.clone(), Some(query)])
     }

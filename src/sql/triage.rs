@@ -136,7 +136,7 @@ fn after_block_comment(mut rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether a semicolon stands anywhere but at the very end.
-fn has_inner_semicolon(text: &[u8]) -> bool {
+pub(crate) fn has_inner_semicolon(text: &[u8]) -> bool {
     let end = text.iter().rposition(|byte| *byte != b';' && !is_space(*byte)).map_or(0, |last| last + 1);
     text.get(..end).is_some_and(|body| body.contains(&b';'))
 }

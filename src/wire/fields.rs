@@ -35,7 +35,7 @@ pub fn message(body: &[u8]) -> String {
     String::from_utf8_lossy(field(body, b'M').unwrap_or_default()).into_owned()
 }
 
-/// Writes the message again with `detail` behind its own DETAIL and `hint` where it has no HINT; all other fields stay as sent.
+/// Writes the message again with `detail` behind its own DETAIL and `hint` behind its own HINT; all other fields stay as sent.
 pub fn amend(out: &mut Vec<u8>, kind: u8, body: &[u8], detail: Option<&str>, hint: Option<&str>) {
     put(out, kind, |out| {
         let mut detail = detail;
@@ -43,14 +43,14 @@ pub fn amend(out: &mut Vec<u8>, kind: u8, body: &[u8], detail: Option<&str>, hin
         for (code, value) in fields(body) {
             out.push(code);
             out.extend_from_slice(value);
-            if code == b'D'
-                && let Some(text) = detail.take()
-            {
-                out.push(b'\n');
+            let more = match code {
+                b'D' => detail.take().map(|text| (b'\n', text)),
+                b'H' => hint.take().map(|text| (b' ', text)),
+                _ => None,
+            };
+            if let Some((between, text)) = more {
+                out.push(between);
                 out.extend_from_slice(text.as_bytes());
-            }
-            if code == b'H' {
-                hint = None;
             }
             out.push(0);
         }
@@ -109,7 +109,7 @@ mod tests {
         );
         out.clear();
         amend(&mut out, b'E', b"Mx\0Dold.\0Hown\0\0", Some("New."), Some("Ours."));
-        assert_eq!(&out[5..], b"Mx\0Dold.\nNew.\0Hown\0\0");
+        assert_eq!(&out[5..], b"Mx\0Dold.\nNew.\0Hown Ours.\0\0");
     }
 
     #[test]

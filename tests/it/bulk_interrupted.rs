@@ -1,12 +1,13 @@
 //! Batches that are interrupted: what is done is known, and whoever goes on meets no row twice.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use lockkeeper::cluster::{Cluster, Options, Stop};
 use rustix::process::Signal;
 
-use crate::support::programs::{run, without_variables};
+use crate::support::programs::{Owned, run, without_variables};
 use crate::support::proxy::{Proxy, Setup};
+use crate::support::raw::{bind, execute, parse, sync};
 use crate::support::stage::{Person, Way};
 use crate::support::{cluster_with, eventually};
 
@@ -16,7 +17,24 @@ const SETUP: &[&str] = &[
     "CREATE TABLE p (id int PRIMARY KEY, n int NOT NULL) PARTITION BY RANGE (id)",
     "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000); CREATE TABLE p2 PARTITION OF p DEFAULT",
     "INSERT INTO p SELECT i, 0 FROM generate_series(1, 3000) i",
+    "CREATE TABLE q (\"A\" text COLLATE \"C\", b int, n int NOT NULL, PRIMARY KEY (b, \"A\"))",
+    "INSERT INTO q SELECT i::text, i % 7, 0 FROM generate_series(1, 3000) i",
+    "CREATE TABLE u (id uuid PRIMARY KEY, n int NOT NULL)",
+    "INSERT INTO u SELECT md5(i::text)::uuid, 0 FROM generate_series(1, 3000) i",
+    "CREATE TABLE d (id text COLLATE \"C\" PRIMARY KEY); INSERT INTO d SELECT i FROM generate_series(1, 3000) i",
+    "CREATE TABLE gone (id text, n int DEFAULT 1); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+     'BEGIN INSERT INTO public.gone VALUES (OLD.id); RETURN NULL; END'",
+    "CREATE TRIGGER note AFTER DELETE ON d FOR EACH ROW EXECUTE FUNCTION note()",
     "ANALYZE",
+];
+
+/// Statements, each with the table that says for which rows it was carried out.
+const STATEMENTS: &[(&str, &str)] = &[
+    ("t", "UPDATE t SET n = n + 1"),
+    ("p", "UPDATE p SET n = n + 1"),
+    ("q", "UPDATE q SET n = n + 1"),
+    ("u", "UPDATE u SET n = n + 1"),
+    ("gone", "DELETE FROM d"),
 ];
 
 struct Stage {
@@ -60,6 +78,19 @@ impl Stage {
         eventually("some rows are written", part);
     }
 
+    /// Waits until more than so many rows are written.
+    fn further(&self, table: &str, than: &str) {
+        let than: u32 = than.parse().expect("a number");
+        eventually("more rows are written", || {
+            self.rows(table).parse::<u32>().ok().filter(|rows| *rows > than)
+        });
+    }
+
+    /// How many rows are written.
+    fn rows(&self, table: &str) -> String {
+        self.now(&format!("SELECT count(*) FROM {table} WHERE n = 1"))
+    }
+
     /// Waits until nobody runs a task any more.
     fn until_tasks(&self, states: &str) {
         let sql = "SELECT string_agg(state, ',' ORDER BY id) FROM lockkeeper.tasks()";
@@ -67,11 +98,15 @@ impl Stage {
     }
 
     fn resume(&self) -> String {
+        run(self.resuming()).ok()
+    }
+
+    fn resuming(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
         without_variables(&mut command);
         command.env("LOCKKEEPER_GUARD_SMALL_TABLE", "0B");
         command.args(["resume", "--url", &self.cluster.url("postgres")]);
-        run(command).ok()
+        command
     }
 
     /// Each row was written once, no more and no less.
@@ -81,26 +116,134 @@ impl Stage {
     }
 }
 
+/// Sends a statement and cancels it in its midst; the number of its task.
+#[track_caller]
+fn cancelled(stage: &Stage, person: &mut Person, (way, table, sql): (Way, &str, &str)) -> String {
+    let before = stage.rows(table);
+    person.send(way, sql);
+    stage.further(table, &before);
+    person.cancel();
+    let answer = person.answer();
+    assert_eq!(answer.failure(), "57014");
+    let said = format!("{} rows are ", stage.rows(table));
+    assert!(answer.detail().starts_with(&said) && answer.detail().contains(" and stay so"), "{answer:?}");
+    let id = answer.hint().strip_prefix("Go on: lockkeeper resume ").map(str::to_owned);
+    id.and_then(|rest| rest.split(',').next().map(str::to_owned)).unwrap_or_else(|| panic!("{answer:?}"))
+}
+
+/// However often it is cancelled, whoever goes on: the statement itself, sent again, or `lockkeeper resume`.
 #[test]
 fn a_cancelled_statement_goes_on_where_it_was() {
     let stage = Stage::new("");
-    for (at, table) in ["t", "p"].into_iter().enumerate() {
-        let mut person = stage.slow();
-        person.send(Way::BOTH[at], &format!("UPDATE {table} SET n = n + 1"));
-        stage.under_way(table);
-        person.cancel();
-        let cancelled = person.answer();
-        assert_eq!(cancelled.failure(), "57014");
-        let written = stage.now(&format!("SELECT count(*) FROM {table} WHERE n = 1"));
-        assert!(
-            cancelled.detail().starts_with(&format!("{written} rows are updated and stay so")),
-            "{cancelled:?}"
-        );
-        assert!(cancelled.hint().starts_with("Go on: lockkeeper resume "), "{cancelled:?}");
+    for (at, (table, sql)) in STATEMENTS.iter().enumerate() {
+        let (mut person, way) = (stage.slow(), Way::BOTH[at % 2]);
+        let id = cancelled(&stage, &mut person, (way, table, sql));
+        let again = format!("/* lockkeeper: resume {id} */ {sql}");
+        assert_eq!(cancelled(&stage, &mut person, (way, table, &again)), id);
+        // Without a number it is known by its text.
+        let again = format!("/* lockkeeper: resume */ {sql}");
+        assert_eq!(cancelled(&stage, &mut person, (Way::BOTH[(at + 1) % 2], table, &again)), id);
+        if at % 2 == 0 {
+            let answer = person.ask(way, &again);
+            assert!(answer.tag().ends_with(" 3000"), "the tag has the true total: {answer:?}");
+            let told = format!("goes on where it was interrupted (task {id})");
+            assert!(answer.notices()[0].ends_with(&told), "{answer:?}");
+        } else {
+            stage.resume();
+        }
+        stage.once(table);
+        let over = person.ask(way, &again);
+        assert_eq!(over.failure(), "55000", "{over:?}");
+        assert_eq!(stage.now("SELECT state FROM lockkeeper.tasks() ORDER BY id DESC LIMIT 1"), "done");
+    }
+}
+
+/// What is sent again goes on with nothing but itself.
+#[test]
+fn only_the_same_statement_goes_on() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    let sql = "UPDATE t SET n = n + 1 WHERE now() > '2020-01-01'";
+    let id = cancelled(&stage, &mut person, (Way::Simple, "t", sql));
+    let written = stage.rows("t");
+    let with = |directive: &str, sql: &str| format!("/* lockkeeper: {directive} */ {sql}");
+    let this = format!("resume {id}");
+    for (wrong, says) in [
+        (
+            with(&this, "UPDATE t SET n = n + 2 WHERE now() > '2020-01-01'"),
+            "is another statement than this one",
+        ),
+        (with(&this, "DELETE FROM t"), "there is no open task"),
+        (with("resume", "UPDATE t SET n = n + 3"), "no UPDATE with this text was interrupted"),
+        (with(&format!("resmue {id}"), sql), "unrecognized directive \"resmue\""),
+        (with("resume 99", sql), "there is no open task \"99\""),
+        (with("resume seven", sql), "there is no open task \"seven\""),
+        (with(&this, &format!("{sql} RETURNING id")), "this UPDATE cannot go on where it was interrupted"),
+        (with(&this, "CREATE TABLE x ()"), "this CREATE TABLE cannot go on where it was interrupted"),
+        (with(&this, &format!("{sql}; SELECT 1")), "comes by itself, outside of a transaction"),
+    ] {
+        for way in Way::BOTH.into_iter().filter(|way| *way == Way::Simple || !wrong.contains("; ")) {
+            let answer = person.ask(way, &wrong);
+            assert_eq!(answer.failure(), "55000", "{wrong}: {answer:?}");
+            let message = answer.error().expect("an error").message();
+            assert!(message.contains(says) && !answer.hint().is_empty(), "{wrong}: {answer:?}");
+            assert_eq!(answer.status(), 'I');
+        }
+    }
+    let values = with(&this, "UPDATE t SET n = n + $1 WHERE now() > '2020-01-01'");
+    let pieces = [parse("", &values), bind("", "", &[Some("1")]), execute("", 0), sync()];
+    person.raw.send(&pieces.concat());
+    let unsure = person.answer();
+    assert!(unsure.error().expect("an error").message().contains("has the same values"), "{unsure:?}");
+    person.all(&["BEGIN"]);
+    assert_eq!(person.query(&with(&this, sql)).failure(), "55000");
+    person.all(&["ROLLBACK"]);
+    assert_eq!(stage.rows("t"), written, "nothing of this has written a row");
+    // The time is that of the beginning.
+    let mut beside = stage.slow();
+    person.send(Way::Extended, &with(&this, sql));
+    stage.further("t", &written);
+    let other = beside.query(&with(&this, sql));
+    assert_eq!(other.failure(), "55006", "{other:?}");
+    assert_eq!(person.answer().tag(), "UPDATE 3000");
+    stage.once("t");
+    // One of several of a transaction has to wait for its turn.
+    person.each(Way::Simple, &["BEGIN", "UPDATE u SET n = n + 1", "UPDATE q SET n = n + 1"]);
+    person.send(Way::Simple, "COMMIT");
+    stage.under_way("u");
+    person.cancel();
+    assert_eq!(person.answer().failure(), "58000");
+    let among = person.query(&with("resume", "UPDATE u SET n = n + 1"));
+    assert!(among.error().expect("an error").message().contains("of which more is to be done"), "{among:?}");
+    stage.resume();
+    stage.once("u");
+    stage.once("q");
+}
+
+/// Whoever goes on may be killed, too, as often as that happens.
+#[test]
+fn who_goes_on_is_killed_again_and_again() {
+    // No proxy goes on by itself.
+    let stage = Stage::new("[bulk]\nwithout_client = \"stop\"");
+    for (at, (table, sql)) in STATEMENTS.iter().enumerate() {
+        cancelled(&stage, &mut stage.slow(), (Way::BOTH[at % 2], table, sql));
+        for _ in 0..2 {
+            let before = stage.rows(table);
+            let mut command = stage.resuming();
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            let resuming = Owned(command.spawn().expect("it starts"));
+            stage.further(table, &before);
+            resuming.signal(Signal::KILL);
+            drop(resuming);
+            eventually("its session is over", || {
+                let pids = "SELECT count(pid) FROM lockkeeper.tasks()";
+                (stage.now(pids) == "0").then_some(())
+            });
+        }
+        assert_ne!(stage.rows(table), "3000", "it was never at its end");
         stage.resume();
         stage.once(table);
     }
-    stage.until_tasks("done,done");
 }
 
 #[test]

@@ -121,6 +121,26 @@ fn by_the_shell() {
     assert!(log.contains("ordered") && log.contains("pause"), "{log}");
 }
 
+/// Who has paused it wants it to stand still, whether its client is there or not.
+#[test]
+fn a_pause_outlasts_its_client() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let id = under_way(&operated)["id"].to_string();
+    operated.tell(&["bulk", "pause", &id]);
+    stopped_by(&operated, "order");
+    drop(person);
+    operated.stage.until("SELECT state = 'failed' FROM lockkeeper.tasks()");
+    let rows = written(&operated);
+    let why = operated.stage.now("SELECT failure FROM lockkeeper.tasks()");
+    assert_eq!(why, "it was paused by ann when its client left");
+    assert_eq!(written(&operated), rows);
+    let answer = operated.stage.through().query("/* lockkeeper: resume */ UPDATE t SET n = n + 1");
+    assert_eq!(answer.tag(), format!("UPDATE {ROWS}"), "{answer:?}");
+    assert_eq!(operated.stage.now("SELECT min(n), max(n) FROM t"), "1|1");
+}
+
 #[test]
 fn by_the_console() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -143,6 +163,8 @@ fn by_the_console() {
     let mut person = slow(&operated);
     person.send(Way::Extended, "UPDATE t SET n = n + 1");
     let id = under_way(&operated)["id"].to_string();
+    assert!(bob(&format!("FASTER {id}")).stderr.contains("goes 2 times as fast"));
+    assert!(bob(&format!("SLOWER {id}")).stderr.contains("goes 2 times as slow"));
     let said = bob(&format!("PAUSE {id}; SLOWER {id} 4; RATE {id} '200'"));
     assert!(
         said.stderr.contains(&format!("NOTICE:  statement {id} (UPDATE t) stops behind the batch")),
@@ -269,6 +291,134 @@ fn a_standby_that_is_behind_holds_it() {
     stands_still(&operated);
     there.all(&["SELECT pg_wal_replay_resume()"]);
     goes_on(&operated, person);
+}
+
+/// What holds the statement back that runs: waits until such a signal is among it; its words.
+fn held_by(operated: &Operated, signal: &str) -> String {
+    eventually(&format!("{signal} holds it back"), || {
+        let running = operated.status()["running"][0].clone();
+        let holds = running["progress"]["held_back"].as_array().cloned().unwrap_or_default();
+        let hold = holds.into_iter().find(|hold| hold["signal"] == signal)?;
+        hold["words"].as_str().map(str::to_owned)
+    })
+}
+
+#[test]
+fn a_bound_on_rows_a_second_holds_it() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    person.send(Way::Extended, "UPDATE t SET n = n + 1");
+    assert_eq!(held_by(&operated, "rows_per_second"), "no more than 500 rows a second are allowed");
+    goes_on(&operated, person);
+}
+
+#[test]
+fn wal_that_is_written_too_fast_holds_it() {
+    let operated = Operated::with("", "[bulk]\nwal_per_second = \"64kB\"");
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let words = held_by(&operated, "wal");
+    assert!(words.starts_with("WAL is written at ") && words.ends_with("/s (max 64 kB/s)"), "{words}");
+    goes_on(&operated, person);
+}
+
+#[test]
+fn others_at_work_hold_it() {
+    let operated = Operated::with("", "[bulk]\ncores = 1\nactive_per_core = 1");
+    let mut others: Vec<Person> = (0..3).map(|_| operated.stage.straight()).collect();
+    for other in &mut others {
+        other.send(Way::Simple, "DO $$ BEGIN LOOP NULL; END LOOP; END $$");
+    }
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let words = held_by(&operated, "active");
+    assert!(words.ends_with(" sessions are at work (max 1 on 1 cores)"), "{words}");
+    others.iter().for_each(Person::cancel);
+    goes_on(&operated, person);
+}
+
+#[test]
+fn checkpoints_before_their_time_hold_it() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let mut admin = operated.stage.straight();
+    let words = eventually("checkpoints hold it back", || {
+        admin.all(&["CHECKPOINT"]);
+        let running = operated.status()["running"][0].clone();
+        let holds = running["progress"]["held_back"].as_array().cloned().unwrap_or_default();
+        let hold = holds.into_iter().find(|hold| hold["signal"] == "checkpoints")?;
+        hold["words"].as_str().map(str::to_owned)
+    });
+    assert!(words.starts_with("checkpoints come before their time"), "{words}");
+    goes_on(&operated, person);
+}
+
+#[test]
+fn a_standby_that_is_not_there_holds_it() {
+    let operated = Operated::with("", "[bulk]\nstandbys = [\"replica1\"]");
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    assert_eq!(stopped_by(&operated, "standbys"), "standby \"replica1\" is not connected");
+    stands_still(&operated);
+    person.cancel();
+    assert_eq!(person.answer().failure(), "57014");
+}
+
+/// A signal whose key is off is not heeded by a statement, whatever it would say.
+#[test]
+fn signals_are_switched_off_in_the_configuration() {
+    let operated = Operated::with(
+        "",
+        "[bulk]\nreplay_lag_max = \"off\"\nreplay_bytes_max = \"off\"\ncheckpoints = false\nwal_per_second = \"off\"\ndead_rows_max = \"off\"\n\
+         waiting_max = \"off\"\nold_snapshot = \"off\"\nrows_per_second = \"off\"",
+    );
+    let mut person = slow(&operated);
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    let mut admin = operated.stage.straight();
+    for _ in 0..5 {
+        admin.all(&["CHECKPOINT"]);
+        let running = under_way(&operated);
+        let holds = running["progress"]["held_back"].as_array().cloned().unwrap_or_default();
+        let others = holds.iter().filter(|hold| hold["signal"] != "rows_per_second");
+        assert_eq!(others.count(), 0, "{running}");
+    }
+    goes_on(&operated, person);
+}
+
+/// People see how far it is without asking, and rows before it is at its end.
+#[test]
+fn its_client_sees_it_go_on() {
+    let operated = Operated::with("", "[guard]\nprogress_interval = \"100ms\"");
+    let mut person = slow(&operated);
+    person.send(Way::Extended, "UPDATE t SET n = n + 1 RETURNING id");
+    let mut told = Vec::new();
+    let first = loop {
+        let frame = person.raw.frame();
+        match frame.tag {
+            b'D' => break frame.columns(),
+            b'N' => told.push(frame.message()),
+            _ => {}
+        }
+    };
+    assert_eq!(first, [Some("1".to_owned())]);
+    assert!(written(&operated) < ROWS, "a row is there before the others are written");
+    let mut rows = 1;
+    let tag = loop {
+        let frame = person.raw.frame();
+        match frame.tag {
+            b'D' => rows += 1,
+            b'N' => told.push(frame.message()),
+            b'C' => break frame.text(),
+            _ => {}
+        }
+    };
+    assert_eq!((tag, rows), (format!("UPDATE {ROWS}"), ROWS));
+    let progress = told.iter().filter(|said| {
+        let said = said.strip_prefix("UPDATE t: ").unwrap_or_default();
+        [" rows done, ", " %, ", " rows/s, about ", " left"].iter().all(|part| said.contains(part))
+    });
+    assert!(progress.count() > 3, "{told:?}");
 }
 
 #[test]

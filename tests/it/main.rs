@@ -10,6 +10,7 @@ mod auth;
 mod by_hand;
 mod bulk;
 mod bulk_copy;
+mod bulk_felt;
 mod bulk_interrupted;
 mod bulk_orders;
 mod bulk_refused;

@@ -19,7 +19,7 @@ use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
-const FOUND: [&str; 14] = [
+const FOUND: [&str; 18] = [
     // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
     "simple: BEGIN
     pipeline: SELECT count(*) FROM c
@@ -75,6 +75,25 @@ const FOUND: [&str; 14] = [
     simple: COMMIT",
     // The same where more stands behind it.
     "pipeline: LOCK TABLE b ;; DELETE FROM a",
+    // A key over rows that it forbids was refused before the COMMIT in other words.
+    "simple: INSERT INTO p (id, n, t) VALUES (1, 1, NULL)
+    simple: BEGIN
+    simple: ALTER TABLE p ADD PRIMARY KEY (t)
+    simple: COMMIT",
+    // An index that is made unless it exists was not looked at where it does, or is to.
+    "simple: BEGIN
+    simple: CREATE INDEX j ON a (n)
+    simple: CREATE INDEX IF NOT EXISTS j ON a (x)
+    simple: COMMIT",
+    "simple: CREATE INDEX j ON a (n)
+    simple: CREATE INDEX IF NOT EXISTS j ON a (lower(x))
+    simple: BEGIN
+    pipeline: CREATE INDEX IF NOT EXISTS j ON a (x)",
+    // What is queued behind an index was not known to have nothing left to do where its table goes.
+    "simple: BEGIN
+    simple: CREATE UNIQUE INDEX i ON b (t)
+    simple: ALTER INDEX i SET (fillfactor = 70) ;; DROP TABLE b, c
+    simple: COMMIT",
 ];
 
 /// Hazards that refuse what the model wants to see done.

@@ -311,6 +311,7 @@ impl<'b> Work<'b> {
             Err(outcome)
                 if left
                     && run.surroundings.bulk.without_client == Alone::GoesOn
+                    && self.pace.paused_by().is_none()
                     && self.course.is_begun() =>
             {
                 self.course.leave(run).await?;
@@ -318,7 +319,10 @@ impl<'b> Work<'b> {
                 Ok(Settled::Failed(outcome))
             }
             Err(outcome) => {
-                let why = outcome.message().unwrap_or_else(|| "it was interrupted".to_owned());
+                let why = match self.pace.paused_by() {
+                    Some(by) if left => format!("it was paused by {by} when its client left"),
+                    _ => outcome.message().unwrap_or_else(|| "it was interrupted".to_owned()),
+                };
                 self.course.end(run, Some(&why)).await?;
                 Ok(Settled::Failed(words::interrupted(self.bulk, (&self.course, self.batches), outcome)))
             }

@@ -1,6 +1,7 @@
 //! What is said of a statement that is carried out in batches.
 
 use crate::base::{Notice, Severity, SqlState};
+use crate::execute::again::ways_on;
 use crate::execute::course::{Course, Own};
 use crate::execute::outcome::Outcome;
 use crate::pace::bulk::{Account, Kept, Order};
@@ -96,10 +97,7 @@ pub(super) fn interrupted(bulk: &Bulk, (course, batches): (&Course, u64), outcom
     let detail = format!(
         "{rows} rows are {done} and stay so ({here} by this session); no row is met twice when it goes on."
     );
-    let hint = format!(
-        "Go on: lockkeeper resume {id}. Or give the rest up: lockkeeper tasks drop {id} --why \"<reason>\". Sent again, the statement \
-         would begin anew."
-    );
+    let hint = ways_on(id);
     outcome.amended(Some(&detail), (course.own == Own::Yes).then_some(hint.as_str()))
 }
 

@@ -195,7 +195,8 @@ impl Controller {
 
     /// What to do at this moment. `hours`: what peak hours or a freeze say against it.
     pub fn next(&mut self, at: Duration, hours: Option<&str>) -> Next {
-        let mut holds: Vec<Hold> = self.orders().chain(hours.map(closed)).collect();
+        let hours = hours.map(|words| Hold::new(Signal::Hours, Effect::Stops, words.to_owned()));
+        let mut holds: Vec<Hold> = self.orders().chain(hours).collect();
         holds.extend(self.sense.holds(&self.settings));
         holds.extend(self.others());
         let ready = self.ready(&holds);
@@ -251,6 +252,11 @@ impl Controller {
                 self.set_rows_per_second(most.map(|most| most.max(1)));
             }
         }
+    }
+
+    /// Who has paused it.
+    pub fn paused_by(&self) -> Option<&str> {
+        self.paused.as_deref()
     }
 
     /// Whether nothing goes on until something is gone that is no fault of its own.
@@ -383,10 +389,6 @@ impl Controller {
         };
         Some(Hold::new(Signal::Waiting, Effect::Shrinks, words))
     }
-}
-
-fn closed(words: &str) -> Hold {
-    Hold::new(Signal::Hours, Effect::Stops, words.to_owned())
 }
 
 /// `time * by / of`

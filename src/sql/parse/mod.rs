@@ -27,7 +27,7 @@ use super::encoding::Dialect;
 use super::form::Form;
 use super::lex::{self, Lexer, TokenKind};
 use super::statement::{Kind, Opaque, Place, Reach, Readable, Script, Statement, Text};
-use super::triage::{Ordinary, is_ddl_word, ordinary_word};
+use super::triage::{Ordinary, has_inner_semicolon, is_ddl_word, ordinary_word};
 
 pub use self::complaint::{Complaint, complaint};
 pub use self::pieces::pieces;
@@ -152,7 +152,7 @@ impl Source<'_> {
         let span = within.unwrap_or(0..self.text.len());
         let text = self.text.get(span.clone()).unwrap_or_default();
         let conforming = self.dialect.standard_conforming_strings;
-        let may_hide_another = text.contains(';');
+        let may_hide_another = has_inner_semicolon(text.as_bytes());
         if may_hide_another && Lexer::new(text, conforming).any(|token| token.is_ambiguous(text)) {
             return vec![told(span, Kind::Opaque(Opaque::Unread))];
         }

@@ -83,15 +83,16 @@ impl Message {
         }
     }
 
-    /// The bytes where what stands at this place fails instead of being run.
-    pub(super) fn failing_at(&self, place: usize) -> Vec<u8> {
+    /// The bytes where what stands at this place fails instead of being run; whether it has been parsed before.
+    pub(super) fn failing_at(&self, place: usize, parsed: bool) -> Vec<u8> {
         let before = self.statements.get(..place).unwrap_or_default();
         if self.form == Form::Simple {
             return raw::query(&[before, &[FAILS.to_owned()]].concat().join("; "));
         }
         let mut out = before.iter().map(|sql| self.piece(sql)).collect::<Vec<_>>().concat();
         if let (Form::Named, Some(sql)) = (self.form, self.statements.get(place)) {
-            out.extend([raw::close(b'S', "s"), raw::parse("s", sql)].concat());
+            out.extend(raw::close(b'S', "s"));
+            out.extend(parsed.then(|| raw::parse("s", sql)).unwrap_or_default());
         }
         let fails = [raw::parse("", FAILS), raw::bind("", "", &[]), raw::execute("", 0), raw::sync()];
         [out, fails.concat()].concat()
@@ -143,8 +144,9 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
 /// A transaction that failed behind a savepoint of the proxy's hands its mode on to the next one, and one that failed without does
 /// not (in `xact.c`, `AbortTransaction` forgets the mode before `SaveTransactionCharacteristics`): so there are chains only where
 /// there are no modes. Behind a statement for which the proxy has asked the catalogue an open transaction takes no other isolation
-/// any more. What returns no rows is not asked for the rest of them. And a message of several statements that is guarded as a
-/// whole shows the patience that it is guarded with.
+/// any more. What returns no rows is not asked for the rest of them. A message of several statements that is guarded as a
+/// whole shows the patience that it is guarded with. And of what runs outside of transactions only, nothing is sent in a pipeline with
+/// other statements: straight, a failure of those leaves an index behind that is not valid.
 fn sensible(mut messages: Vec<Message>) -> Vec<Message> {
     let all = messages.iter().flat_map(|message| &message.statements);
     let modes = all.into_iter().any(|sql| sql.starts_with("BEGIN "));
@@ -153,8 +155,12 @@ fn sensible(mut messages: Vec<Message>) -> Vec<Message> {
         if message.form == Form::Limited && !message.statements.iter().all(|sql| may_return_rows(sql)) {
             message.form = Form::Pipeline;
         }
-        let whole = message.form == Form::Simple && message.statements.len() > 1;
+        let several = message.statements.len() > 1;
+        let whole = several && message.form == Form::Simple;
         for sql in &mut message.statements {
+            if several && !whole {
+                *sql = sql.replace(" CONCURRENTLY", "");
+            }
             if modes {
                 *sql = sql.replace(" AND CHAIN", "");
             }

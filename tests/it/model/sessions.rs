@@ -15,6 +15,9 @@ use crate::support::raw::{Frame, Raw};
 /// After so long an answer is not to be expected any more.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What still reads the table keeps it from being altered in the transaction, but not behind it; and what cannot run in one can behind it.
+const ONLY_THERE: [&str; 2] = ["55006", "25001"];
+
 /// How a message was answered.
 pub(super) enum Judged {
     /// Alike; what came through the proxy.
@@ -69,7 +72,11 @@ impl Sessions {
             self.straight.query("SAVEPOINT model");
         }
         let bytes = match error {
-            Some(place) => message.failing_at(statements_before(message, &online[..place])),
+            Some(place) => {
+                let (before, parses) =
+                    (statements_before(message, &online[..place]), parses(&online[..place]));
+                message.failing_at(before, parses > before)
+            }
             None => message.bytes(),
         };
         self.straight.send(&bytes);
@@ -87,9 +94,14 @@ impl Sessions {
             (None, true) => Leniency::Queued,
             (None, false) => Leniency::None,
         };
+        let both_fail = failure(&plain).is_some() && failure(&online).is_some();
+        let of_moment = failure(&plain).is_some_and(|code| ONLY_THERE.contains(&code.as_str()));
         let told_of = match leniency {
-            // The other side may have failed before, at what is deferred in the same message.
+            // The other side may have failed before, at what is deferred in the same message, or is forbidden by what is queued.
             Leniency::Refused if online.iter().any(is_deferral) => [ready(&plain), ready(&online)],
+            Leniency::Queued if both_fail && (of_moment || message.statements.len() > 1) => {
+                [ready(&plain), ready(&online)]
+            }
             _ => [plain.as_slice(), online.as_slice()],
         };
         compare(told_of[0], told_of[1], leniency)?;
@@ -107,10 +119,12 @@ impl Sessions {
         (plain, online): (&[Frame], &[Frame]),
     ) -> Result<Judged, String> {
         let code = failure(plain).unwrap_or_default();
-        // What still reads the table keeps it from being altered in the transaction, but not behind it; and what cannot run in one
-        // can behind it.
-        let only_there = ["55006", "25001"].contains(&code.as_str());
-        if only_there && status(online) == b'I' {
+        let only_there = ONLY_THERE.contains(&code.as_str());
+        // What a constraint forbids may be taken away by what stands between it and the COMMIT.
+        let takes_away =
+            |sql: &String| ["TRUNCATE", "DELETE", "UPDATE", "DROP"].iter().any(|verb| sql.starts_with(verb));
+        let mended = code.starts_with("23") && message.statements.iter().any(takes_away);
+        if (only_there || mended) && status(online) == b'I' {
             // The message was a whole transaction, and is committed.
             return Ok(Judged::Unfinished);
         }
@@ -203,6 +217,11 @@ fn is_reason(told: &Frame, code: &str) -> bool {
 fn statements_before(message: &Message, before: &[Frame]) -> usize {
     let answered = before.iter().filter(|frame| matches!(frame.tag, b'C' | b'I')).count();
     if message.form == Form::Again { 0 } else { answered }
+}
+
+/// How many statements were parsed.
+fn parses(before: &[Frame]) -> usize {
+    before.iter().filter(|frame| frame.tag == b'1').count()
 }
 
 /// Compares two answers.

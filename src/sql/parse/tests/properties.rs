@@ -165,6 +165,15 @@ proptest! {
         }
     }
 
+    /// What servers read in different ways hides nothing where nothing comes behind it.
+    #[test]
+    fn an_ambiguous_end_is_ordinary(end in prop::sample::select(vec!["", ";", " ; ;\n"]), conforming: bool) {
+        let dialect = Dialect { encoding: Encoding::Utf8, standard_conforming_strings: conforming };
+        let text = |behind: &str| format!("UPDATE t SET a = 1SELECT$${behind}");
+        prop_assert!(parse(text(end).as_bytes(), dialect).is_ordinary());
+        prop_assert!(!parse(text("; DROP TABLE t").as_bytes(), dialect).is_ordinary());
+    }
+
     #[test]
     fn any_bytes_are_read(text in prop::collection::vec(any::<u8>(), 0..60)) {
         for encoding in ENCODINGS {
