@@ -200,8 +200,15 @@ BEGIN
                 RETURN true;
             END IF;
         END IF;
-    EXCEPTION WHEN serialization_failure THEN
-        NULL;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            NULL;
+        -- The lock outlives the statement.
+        WHEN query_canceled OR OTHERS THEN
+            IF taken THEN
+                PERFORM pg_advisory_unlock(1818979440, number);
+            END IF;
+            RAISE;
     END;
     IF taken THEN
         PERFORM pg_advisory_unlock(1818979440, number);

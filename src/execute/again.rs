@@ -15,6 +15,8 @@ pub struct Earlier {
     pub sql: String,
     /// The settings under which it was sent.
     pub settings: Settings,
+    /// What it named when it was queued, with the oids, where it was.
+    pub about: Option<String>,
     /// The process that is at it.
     pub pid: Option<String>,
     /// Nothing else of its transaction is open.
@@ -33,7 +35,7 @@ pub fn ways_on(id: &str) -> String {
 pub async fn earlier(link: &mut Link, tag: &str) -> Result<Result<Vec<Earlier>, Failed>, Lost> {
     const ASK: &str = "WITH open AS (SELECT * FROM lockkeeper.tasks() \
          WHERE state OPERATOR(pg_catalog.<>) ALL (ARRAY['done', 'dropped'])) \
-         SELECT t.id, t.sql, t.settings, t.pid, \
+         SELECT t.id, t.sql, t.settings, t.pid, t.about, \
          NOT EXISTS (SELECT FROM open o WHERE o.batch OPERATOR(pg_catalog.=) t.batch AND o.id OPERATOR(pg_catalog.<>) t.id) \
          FROM open t WHERE t.mine AND t.tag OPERATOR(pg_catalog.=) $1 ORDER BY t.id DESC";
     let answer = Call::run(link, &[Item::ours(ASK).with(vec![tag])]).await?;
@@ -41,13 +43,19 @@ pub async fn earlier(link: &mut Link, tag: &str) -> Result<Result<Vec<Earlier>, 
         return Ok(Err(failed));
     }
     let read = |row: &Vec<Option<String>>| {
-        let [Some(id), Some(sql), Some(settings), pid, Some(alone)] = row.as_slice() else { return None };
+        let [Some(id), Some(sql), Some(settings), pid, about, Some(alone)] = row.as_slice() else {
+            return None;
+        };
         let settings: Map<String, Value> = serde_json::from_str(settings).unwrap_or_default();
         let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
+        let mut settings: Settings = settings.into_iter().filter_map(text).collect();
+        // It may not set what comes before it.
+        settings.sort_by_key(|(name, _)| name == "role");
         Some(Earlier {
             id: id.clone(),
             sql: sql.clone(),
-            settings: settings.into_iter().filter_map(text).collect(),
+            settings,
+            about: about.clone(),
             pid: pid.clone(),
             alone: alone == "t",
         })

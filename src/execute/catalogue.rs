@@ -316,8 +316,12 @@ pub async fn meaning(link: &mut Link, about: &[Named]) -> Result<Meaning, Lost> 
     if about.is_empty() {
         return Ok(Meaning::Same);
     }
-    let about = outbox::about_text(about);
-    let answer = Call::run(link, &[Item::ours(MEANT).with(vec![&about])]).await?;
+    meaning_of(link, &outbox::about_text(about)).await
+}
+
+/// The same for names and oids as a task keeps them.
+pub async fn meaning_of(link: &mut Link, about: &str) -> Result<Meaning, Lost> {
+    let answer = Call::run(link, &[Item::ours(MEANT).with(vec![about])]).await?;
     let rows = answer.rows_of(0).filter_map(|row| <[_; 4]>::try_from(row.clone()).ok());
     Ok(Meaning::of(&rows.collect::<Vec<_>>()))
 }

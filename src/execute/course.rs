@@ -133,10 +133,11 @@ type Ended<T> = Result<T, Outcome>;
 /// The task of a statement: the one that the session runs already, or a new one.
 pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<Course>, Lost> {
     let tag = bulk.tag();
-    let settings = match outbox::readiness(run.link, run.surroundings, tag).await? {
+    let what = format!("{tag} cannot be carried out in batches");
+    let settings = match outbox::readiness(run.link, run.surroundings, &what).await? {
         Readiness::Ready(settings) => with_allowances(settings, run),
         Readiness::ReadOnly => return Ok(Err(Outcome::own_error(&read_only(tag)))),
-        Readiness::Not(why) => return Ok(Err(Outcome::own_error(&unkept(*why, tag)))),
+        Readiness::Not(why) => return Ok(Err(Outcome::own_error(&unkept(*why)))),
         Readiness::Failed(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
     let new = At { table: bulk.oid, ..At::default() };
@@ -224,6 +225,15 @@ impl Course {
         if self.own == Own::Yes { outbox::leave(run.link, &self.id).await } else { Ok(()) }
     }
 
+    /// Ends the task as failed, whoever has begun it: nobody goes on with it by himself.
+    pub(super) async fn stay(&self, run: &mut Run<'_>, why: &str) -> Result<(), Lost> {
+        if self.own == Own::No {
+            // Where that fails the session is lost soon.
+            let _ = outbox::end(run.link, &self.id, Some(why)).await?;
+        }
+        Ok(())
+    }
+
     /// Ends the task, where that is this statement's business: done, or failed for this reason. One that has done nothing is
     /// given up.
     pub(super) async fn end(&self, run: &mut Run<'_>, failure: Option<&str>) -> Result<Option<Failed>, Lost> {
@@ -245,10 +255,9 @@ fn read_only(tag: &str) -> Notice {
 }
 
 /// Where nobody can note how far it is, it does not begin: what is left after a failure could not be told from what is done.
-fn unkept(why: Notice, tag: &str) -> Notice {
+fn unkept(why: Notice) -> Notice {
     let detail = why.detail.clone().map(|detail| format!("{detail} ")).unwrap_or_default();
-    Notice { message: format!("{tag} cannot be carried out in batches: {}", why.message), ..why }
-        .detail(format!("{detail}How far it is has to be noted in the database with each batch."))
+    why.detail(format!("{detail}How far it is has to be noted in the database with each batch."))
 }
 
 fn another(bulk: &Bulk) -> Notice {

@@ -65,14 +65,17 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
     if let Some(why) = why {
         return refused(run.link, &why).await;
     }
-    let settings = match outbox::readiness(run.link, run.surroundings, deferral.tag).await? {
-        Readiness::Ready(settings) => settings,
-        Readiness::ReadOnly => return Ok(Ready::AsSent),
-        Readiness::Not(why) => return refused(run.link, &why).await,
-        Readiness::Failed(failed) => {
-            return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
-        }
-    };
+    let settings =
+        match outbox::readiness(run.link, run.surroundings, &format!("{} cannot be deferred", deferral.tag))
+            .await?
+        {
+            Readiness::Ready(settings) => settings,
+            Readiness::ReadOnly => return Ok(Ready::AsSent),
+            Readiness::Not(why) => return refused(run.link, &why).await,
+            Readiness::Failed(failed) => {
+                return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
+            }
+        };
     if outbox::is_taken(run.link, &deferral.later, encoding).await? {
         return Ok(Ready::AsSent);
     }
@@ -181,19 +184,18 @@ async fn queue(
     let mut tasks = Vec::with_capacity(later.len());
     for later in later {
         let script = parse(&later.sql, dialect);
-        let names: BTreeSet<RelationName> = script
-            .statements
-            .iter()
-            .flat_map(|statement| &statement.locks)
-            .map(|lock| lock.name.clone())
-            .collect();
+        let locked = script.statements.iter().flat_map(|statement| &statement.locks).map(|lock| &lock.name);
+        let written = script.statements.iter().flat_map(|it| &it.writes).map(|write| &write.table);
+        let names: BTreeSet<RelationName> = locked.chain(written).cloned().collect();
         let mut about = match catalogue::named(link, &names.iter().cloned().collect::<Vec<_>>()).await? {
             Ok(about) => about,
             Err(failed) => return Ok(Some(failed)),
         };
         if about.is_empty() {
             let before = link.tracker.deferred().map(Queue::tasks).unwrap_or_default();
-            about = made_by(before.iter().chain(&tasks), &names);
+            let path = search_path(settings);
+            let alike = before.iter().chain(&tasks).filter(|task| search_path(&task.settings) == path);
+            about = made_by(alike, &names);
         }
         // Whoever runs it again where nobody knows whether it has run finds what is there.
         let sql = edit::unless_exists(&script, "").unwrap_or_else(|| later.sql.clone());
@@ -201,6 +203,11 @@ async fn queue(
     }
     link.tracker.queue(tasks);
     Ok(None)
+}
+
+/// By which path names are looked for.
+fn search_path(settings: &outbox::Settings) -> Option<&String> {
+    settings.iter().find(|(name, _)| name == "search_path").map(|(_, value)| value)
 }
 
 /// What those queued statements are about that make what a later one names: where that is gone, nothing is left to do for either.

@@ -48,7 +48,7 @@ use crate::base::{Notice, SqlState};
 use crate::control::Control;
 use crate::event::clock;
 use crate::judge::{self, Policy};
-use crate::live::ledger::Record;
+use crate::live::ledger::{Reach, Record, Whose};
 use crate::live::{Cancel, Live, Stop};
 use crate::pace::bulk::Settings;
 use crate::pace::ladder::LadderSettings;
@@ -103,6 +103,16 @@ pub struct Surroundings<'a> {
     pub progress_every: Duration,
     /// What statements go by that are carried out in batches.
     pub bulk: &'a Settings,
+}
+
+impl Surroundings<'_> {
+    /// Whose session it is, and how somebody else can cancel what that does.
+    pub fn whose(&self) -> (Whose, Reach) {
+        let Place { user, application_name, database, pid } = self.place.clone();
+        let Canceller { host, packet, .. } = self.canceller;
+        let reach = Reach { cancel: self.cancel.cloned(), host: *host, packet: packet.clone() };
+        (Whose { user, database, application_name, pid }, reach)
+    }
 }
 
 /// Cancels what the session's backend is doing, as a client would.

@@ -68,11 +68,12 @@ pub enum Readiness {
     Failed(Failed),
 }
 
-/// Whether the open transaction can queue work, and under which settings that will run.
+/// Whether the session can queue work, and under which settings that will run; `what` cannot be done otherwise: "UPDATE cannot be
+/// deferred".
 pub async fn readiness(
     link: &mut Link,
     surroundings: &Surroundings<'_>,
-    tag: &str,
+    what: &str,
 ) -> Result<Readiness, Lost> {
     let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
     let question = format!(
@@ -89,13 +90,13 @@ pub async fn readiness(
         return Ok(Readiness::ReadOnly);
     }
     if text(SETTINGS.len() + 2) != Some(surroundings.place.user.as_str()) {
-        return Ok(Readiness::Not(Box::new(as_somebody_else(tag))));
+        return Ok(Readiness::Not(Box::new(as_somebody_else(what))));
     }
     let set =
         SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
     let settings: Settings = set.collect();
     if let Some((name, _)) = settings.iter().find(|(_, value)| catalogue::is_garbled(value)) {
-        return Ok(Readiness::Not(Box::new(unreadable(tag, name))));
+        return Ok(Readiness::Not(Box::new(unreadable(what, name))));
     }
     if text(SETTINGS.len() + 1) == Some("t") {
         return Ok(Readiness::Ready(settings));
@@ -103,9 +104,7 @@ pub async fn readiness(
     let database = &surroundings.place.database;
     Ok(match surroundings.control.ensure_schema(database).await {
         Ok(()) => Readiness::Ready(settings),
-        Err(why) => {
-            Readiness::Not(Box::new(why.notice(&format!("{tag} cannot be deferred in this transaction"))))
-        }
+        Err(why) => Readiness::Not(Box::new(why.notice(what))),
     })
 }
 
@@ -121,16 +120,16 @@ pub fn with_allowances(mut settings: Settings, run: &Run<'_>) -> Settings {
     settings
 }
 
-fn unreadable(tag: &str, name: &str) -> Notice {
-    let message = format!("{tag} cannot be deferred: setting {name} cannot be read in this client encoding");
+fn unreadable(what: &str, name: &str) -> Notice {
+    let message = format!("{what}: setting {name} cannot be read in this client encoding");
     Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
         .hint("SET client_encoding = 'UTF8' before the transaction.")
 }
 
-fn as_somebody_else(tag: &str) -> Notice {
-    let message = format!("{tag} cannot be deferred under SET SESSION AUTHORIZATION");
+fn as_somebody_else(what: &str) -> Notice {
+    let message = format!("{what} under SET SESSION AUTHORIZATION");
     Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .detail("What is deferred runs as the role that has logged in, and nothing runs with more rights than it was sent with.")
+        .detail("What is kept to be done later runs as the role that has logged in, and nothing runs with more rights than it was sent with.")
         .hint("Log in as that role, or SET ROLE instead.")
 }
 
@@ -302,7 +301,7 @@ pub async fn begin(link: &mut Link, id: &str) -> Result<Result<bool, Failed>, Lo
 /// So many cancel requests may strike what is not meant by them.
 const LATE_CANCELS_MAX: usize = 3;
 
-/// Marks a task as done, or as failed for these words. A cancel request of the client's may come late, or twice.
+/// Marks a task as done, or as failed for these words.
 pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Result<bool, Failed>, Lost> {
     const DONE: &str = "SELECT lockkeeper.end_task($1::pg_catalog.int8)";
     const FAILED: &str = "SELECT lockkeeper.end_task($1::pg_catalog.int8, $2)";
@@ -310,16 +309,21 @@ pub async fn end(link: &mut Link, id: &str, failure: Option<&str>) -> Result<Res
         None => Item::ours(DONE).with(vec![id]),
         Some(words) => Item::ours(FAILED).with(vec![id, words]),
     };
-    let mut ended = yes_or_failed(Call::run(link, std::slice::from_ref(&item)).await?);
+    Ok(yes_or_failed(whatever_comes_late(link, &item).await?))
+}
+
+/// Asks something that has to be done. A cancel request of the client's may come late, or twice.
+async fn whatever_comes_late(link: &mut Link, item: &Item<'_>) -> Result<Answer, Lost> {
+    let mut answer = Call::run(link, std::slice::from_ref(item)).await?;
     for _ in 0..LATE_CANCELS_MAX {
-        match &ended {
-            Err(failed) if fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
-                ended = yes_or_failed(Call::run(link, std::slice::from_ref(&item)).await?);
+        match &answer.failed {
+            Some(failed) if fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED => {
+                answer = Call::run(link, std::slice::from_ref(item)).await?;
             }
             _ => break,
         }
     }
-    Ok(ended)
+    Ok(answer)
 }
 
 /// Leaves a task that was begun, and those behind it, to somebody else.
@@ -370,7 +374,7 @@ pub async fn take_off(link: &mut Link, before: &[(String, String)]) -> Result<Op
 
 async fn set(link: &mut Link, name: &str, value: &str) -> Result<Option<Failed>, Lost> {
     let item = Item::ours("SELECT pg_catalog.set_config($1, $2, false)").with(vec![name, value]);
-    Ok(Call::run(link, &[item]).await?.failed)
+    Ok(whatever_comes_late(link, &item).await?.failed)
 }
 
 #[cfg(test)]

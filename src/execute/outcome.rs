@@ -1,6 +1,6 @@
 //! How a statement that was looked after ended.
 
-use crate::base::Notice;
+use crate::base::{Notice, SqlState};
 use crate::upstream::call::Failed;
 use crate::wire::fields;
 use crate::wire::frame::HEADER_BYTES;
@@ -44,6 +44,14 @@ impl Outcome {
                 Self::Failed(out)
             }
             other => other,
+        }
+    }
+
+    /// The SQLSTATE of a failure.
+    pub fn sqlstate(&self) -> Option<SqlState> {
+        match self {
+            Self::Failed(frame) => Some(fields::sqlstate(frame.get(HEADER_BYTES..)?)),
+            Self::Complete(_) | Self::Answered | Self::Overtaken => None,
         }
     }
 

@@ -14,7 +14,6 @@ use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::link::Batch;
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
-use crate::wire::server::Status;
 
 use super::attempt::{UNDO, restore};
 use super::outcome::Outcome;
@@ -70,9 +69,6 @@ pub async fn of_whole(run: &mut Run<'_>, script: &Script, another: bool) -> Resu
         _ => false,
     };
     let Some(on_copy) = OnCopy::of(script).filter(|_| wanted) else { return Ok(None) };
-    if run.link.tracker.status() != Status::Idle {
-        return tried(run, &on_copy, "SAVEPOINT lockkeeper", &super::attempt::UNDO).await;
-    }
     let refused = tried(run, &on_copy, "BEGIN", &UNDO).await?;
     if refused.is_some() {
         restore(run.link, &UNDO).await?;

@@ -86,15 +86,20 @@ pub fn review(
 /// What the comments ask for, and what is wrong with them.
 fn directives(script: &Script, policy: &Policy) -> (Vec<Setting>, Vec<Notice>) {
     let (mut settings, mut problems) = (Vec::new(), Vec::new());
-    let mut written: Vec<&Directive> = script.directives.iter().collect();
-    within_bodies(script, &mut written);
-    for directive in written.into_iter().filter(|directive| directive.name != setting::RESUME) {
+    for directive in written(script).into_iter().filter(|directive| directive.name != setting::RESUME) {
         match setting::check_for(policy, &directive.name, &directive.value) {
             Ok(setting) => settings.push(setting),
             Err(problem) => problems.push(problem),
         }
     }
     (settings, problems)
+}
+
+/// The directives of a message, those in bodies of code that run with it among them.
+pub fn written(script: &Script) -> Vec<&Directive> {
+    let mut written: Vec<&Directive> = script.directives.iter().collect();
+    within_bodies(script, &mut written);
+    written
 }
 
 /// The comments in the bodies of code of a message.

@@ -9,7 +9,7 @@ use super::policy::InTransaction;
 use crate::base::name::choose;
 use crate::base::{Notice, RelationName, SqlState};
 use crate::effects::columns_in_name;
-use crate::effects::facts::{IndexFacts, Oid};
+use crate::effects::facts::{IndexFacts, Oid, RelationKind};
 use crate::hazard::{self, Finding, HazardSetting, Remedy, detach_partition_blocking};
 use crate::plan::{Deferral, Later, Pace, Pending, Plan, Sight};
 use crate::sql::form::{Action, Form, Index};
@@ -176,6 +176,12 @@ impl Case<'_> {
         let Kind::CreateIndex(CreateIndex { unless_exists: Some(name), .. }) = &statement.kind else {
             return None;
         };
+        // Otherwise the server says what is wrong with its table.
+        let table = statement.locks.first().and_then(|lock| self.facts.relation(&lock.name))?;
+        let kinds = [RelationKind::Table, RelationKind::PartitionedTable, RelationKind::MaterializedView];
+        if !kinds.contains(&table.kind) {
+            return None;
+        }
         let named = |it: &&Pending| it.made.contains(&name.name) || it.gone.contains(&name.name);
         let last = self.queued.iter().rev().find(named)?;
         last.made.contains(&name.name).then(|| name.name.clone())

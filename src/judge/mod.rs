@@ -24,7 +24,7 @@ mod unless_exists;
 mod unseen;
 
 pub use curb::{pausing, still_held, stopped};
-pub use decide::{decide, policy_for, review};
+pub use decide::{decide, policy_for, review, written};
 pub use decision::{Curbed, Decision, Guard, Hold, Judgement, Retry, Waits};
 pub use defer::can_be_told_apart;
 pub use depend::{STAYS_READ_WRITE, WAY_OUT, before};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,18 +13,54 @@ use crate::control::Control;
 use crate::event::CopyHeld;
 use crate::event::clock::{self, Moment};
 use crate::judge::Mode;
+use crate::live::ledger::{Reach, Whose};
 use crate::pace::bulk::{Flow, Pressure};
 use crate::upstream::brake::{Brake, Braking};
 use crate::upstream::link::{Link, Lost};
 use crate::wire::notice;
 
 use super::engage::Desk;
+use super::settings::Serving;
 
 /// While rows wait for as long as it takes, so often so many as one read brings go by.
 const READ_EVERY: Duration = Duration::from_millis(250);
 
+/// How often people are told anew how far one is.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// Its entry in the ledger, as long as it is worth one.
+struct Noted {
+    serving: Arc<Serving>,
+    whose: (Whose, Reach),
+    /// The number of the entry, and when it was told last.
+    entry: Option<(u64, Moment)>,
+}
+
+impl Noted {
+    fn tells(&self) -> bool {
+        self.entry.is_none_or(|(_, told)| told.elapsed() >= TELL_EVERY)
+    }
+
+    fn tell(&mut self, words: String) {
+        let ledger = self.serving.live.ledger();
+        let id =
+            self.entry.map_or_else(|| ledger.begin_copy(self.whose.clone(), clock::wall()), |(id, _)| id);
+        ledger.copies(id, words);
+        self.entry = Some((id, Moment::now()));
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some((id, _)) = self.entry {
+            self.serving.live.ledger().copied(id, clock::wall());
+        }
+    }
+}
+
 /// A COPY under way.
 struct Copying {
+    noted: Noted,
     flow: Flow,
     control: Option<Rc<Control>>,
     database: String,
@@ -41,7 +78,7 @@ impl fmt::Debug for Copying {
 }
 
 /// Looks whether the rows of a COPY that begins now are held back.
-pub(super) fn begin(desk: &mut Desk<'_>, control: &Rc<Control>) {
+pub(super) fn begin(desk: &mut Desk<'_>, control: &Rc<Control>, serving: &Arc<Serving>) {
     let (settings, place) = (desk.surroundings.bulk, desk.surroundings.place);
     let paced = settings.copy || settings.copy_bytes_per_second.is_some();
     if desk.policy.mode != Mode::Enforce || !paced {
@@ -49,6 +86,7 @@ pub(super) fn begin(desk: &mut Desk<'_>, control: &Rc<Control>) {
         return;
     }
     desk.link.braking = Some(Box::new(Braking::By(Box::new(Copying {
+        noted: Noted { serving: Arc::clone(serving), whose: desk.surroundings.whose(), entry: None },
         flow: Flow::new(settings.clone()),
         control: Some(Rc::clone(control)).filter(|control| settings.copy && control.is_configured()),
         database: place.database.clone(),
@@ -73,6 +111,11 @@ impl Brake for Copying {
                 }
             }
             self.poll_look(cx);
+            if self.noted.tells()
+                && let Some(words) = self.flow.account(self.began.elapsed())
+            {
+                self.noted.tell(words);
+            }
             let Some(time) = self.flow.wait(self.began.elapsed()) else { return Poll::Ready(Ok(())) };
             let time = if self.flow.stopped_by().is_some() { time.min(READ_EVERY) } else { time };
             self.pause = Some(Box::pin(clock::pause(time)));

@@ -7,7 +7,7 @@ use crate::execute::outcome::Outcome;
 use crate::execute::{Surroundings, fail, shutting_down};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::gate::{Ticket, Waiting};
-use crate::live::ledger::{Reach, Record, State, Whose};
+use crate::live::ledger::{Record, State};
 use crate::live::{Live, Stop};
 use crate::sql::Script;
 use crate::upstream::link::{Link, Lost};
@@ -36,14 +36,7 @@ enum Worth {
 
 impl<'a> Entry<'a> {
     fn new(surroundings: &Surroundings<'a>, script: &Script, considered: &Considered) -> Self {
-        let Surroundings { live, place, canceller, cancel, .. } = surroundings;
-        let whose = Whose {
-            user: place.user.clone(),
-            database: place.database.clone(),
-            application_name: place.application_name.clone(),
-            pid: place.pid,
-        };
-        let reach = Reach { cancel: cancel.cloned(), host: canceller.host, packet: canceller.packet.clone() };
+        let live = surroundings.live;
         let mut tags: Vec<&str> = script.statements.iter().map(|statement| statement.tag).collect();
         tags.dedup();
         let mut worth = Worth::Nothing;
@@ -58,7 +51,7 @@ impl<'a> Entry<'a> {
             }
             Considered::Over(_) | Considered::Forward => (&[], false),
         };
-        let record = live.ledger().begin(&tags.join("; "), hazards, (whose, reach), clock::wall());
+        let record = live.ledger().begin(&tags.join("; "), hazards, surroundings.whose(), clock::wall());
         Self { live, record, was_held, worth, turn: None }
     }
 

@@ -15,7 +15,7 @@ use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
 use crate::execute::{Place, Rows, Run, Surroundings, repeat, replay};
 use crate::judge::Mode;
-use crate::live::ledger::{Reach, State, Whose};
+use crate::live::ledger::State;
 use crate::session::Tracker;
 use crate::sql::triage;
 use crate::upstream::call::pass;
@@ -194,15 +194,8 @@ async fn bring_back(desk: &mut Desk<'_>, lapsed: Lapsed) -> Result<Option<Outcom
             return Ok(Some(Outcome::own_error(&lease.lost(lapsed.overdue, &unfit))));
         }
     };
-    let Surroundings { live, place, canceller, cancel, .. } = desk.surroundings;
-    let whose = Whose {
-        user: place.user.clone(),
-        database: place.database.clone(),
-        application_name: place.application_name.clone(),
-        pid: place.pid,
-    };
-    let reach = Reach { cancel: cancel.cloned(), host: canceller.host, packet: canceller.packet.clone() };
-    let record = live.ledger().begin("the open transaction", &[], (whose, reach), clock::wall());
+    let (whose, live) = (desk.surroundings.whose(), desk.surroundings.live);
+    let record = live.ledger().begin("the open transaction", &[], whose, clock::wall());
     let transaction = repeat::leave(desk.link);
     let mut run = Run {
         link: desk.link,

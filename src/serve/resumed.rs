@@ -4,16 +4,18 @@
 
 use crate::base::{Notice, SqlState};
 use crate::execute::again::{Earlier, earlier, ways_on};
+use crate::execute::outbox::Readiness;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
-use crate::execute::{fail, outbox};
-use crate::judge::Standing;
+use crate::execute::{catalogue, fail, outbox};
 use crate::judge::setting::{RESUME, almost_resumes};
+use crate::judge::{self, Standing};
 use crate::pace::bulk::Alone;
-use crate::plan::task;
+use crate::plan::task::{self, Meaning};
 use crate::sql::again::{Again, again};
+use crate::sql::parse::pieces;
 use crate::sql::statement::Script;
-use crate::upstream::link::{Link, Lost, Reading};
+use crate::upstream::link::{Lost, Reading};
 
 use super::engage::{Desk, Sent, Way, end_batch};
 use super::statement::run_alone;
@@ -24,58 +26,59 @@ pub(super) async fn look_after(
     script: &Script,
     (sent, standing): (Sent<'_>, Standing),
 ) -> Result<Option<Outcome>, Lost> {
-    if let Some(slip) = script.directives.iter().find(|directive| almost_resumes(&directive.name)) {
-        fail::transaction(desk.link).await?;
-        return Ok(Some(refused(&misspelled(&slip.name))));
-    }
-    let Some(asked) = script.directives.iter().find(|directive| directive.name == RESUME) else {
-        return Ok(None);
+    let directives = judge::written(script);
+    let why = match directives.as_slice() {
+        all if all.iter().any(|it| almost_resumes(&it.name)) => misspelled(),
+        all if all.iter().all(|it| it.name != RESUME) => return Ok(None),
+        [asked] => match Box::pin(wanted(desk, script, (&asked.value, standing))).await? {
+            Ok((tag, earlier)) => {
+                if sent.way != Way::Simple {
+                    end_batch(desk.link).await?;
+                }
+                return Ok(Some(go_on(desk, &earlier, tag).await?));
+            }
+            Err(why) => why,
+        },
+        _ => with_others(),
     };
-    let (tag, earlier) = match wanted(desk.link, script, (&asked.value, standing)).await? {
-        Ok(wanted) => wanted,
-        Err(why) => {
-            fail::transaction(desk.link).await?;
-            return Ok(Some(why));
-        }
-    };
-    if sent.way != Way::Simple {
-        end_batch(desk.link).await?;
-    }
-    Ok(Some(go_on(desk, &earlier, tag).await?))
+    fail::transaction(desk.link).await?;
+    Ok(Some(Outcome::own_error(&why)))
 }
 
 /// The task that is meant, which is this statement's.
 async fn wanted(
-    link: &mut Link,
+    desk: &mut Desk<'_>,
     script: &Script,
     (number, standing): (&str, Standing),
-) -> Result<Result<(&'static str, Earlier), Outcome>, Lost> {
-    let [statement] = script.statements.as_slice() else { return Ok(Err(refused(&by_itself()))) };
+) -> Result<Result<(&'static str, Earlier), Notice>, Lost> {
+    let [statement] = script.statements.as_slice() else { return Ok(Err(by_itself())) };
     if standing != Standing::Outside {
-        return Ok(Err(refused(&by_itself())));
+        return Ok(Err(by_itself()));
     }
-    let pieces = crate::sql::parse::pieces(script);
     let tag = statement.tag;
-    match pieces {
-        Some(pieces) if pieces.returning.is_none() => {}
-        _ => return Ok(Err(refused(&not_of_batches(tag)))),
+    if pieces(script).is_none_or(|pieces| pieces.returning.is_some()) {
+        return Ok(Err(not_of_batches(tag)));
     }
-    let all = match earlier(link, tag).await? {
-        Ok(all) => all,
-        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
-    };
+    // What is called in schema lockkeeper is somebody's to be trusted.
+    let what = format!("{tag} cannot go on where it was interrupted");
+    match outbox::readiness(desk.link, desk.surroundings, &what).await? {
+        Readiness::Ready(_) => {}
+        Readiness::Not(why) => return Ok(Err(*why)),
+        Readiness::ReadOnly | Readiness::Failed(_) => return Ok(Err(unknown(tag, number))),
+    }
+    let Ok(all) = earlier(desk.link, tag).await? else { return Ok(Err(unknown(tag, number))) };
     let number = number.trim();
     let is_meant = |it: &Earlier| {
         if number.is_empty() { again(script, &it.sql) != Again::Other } else { it.id == number }
     };
-    let Some(task) = all.into_iter().find(is_meant) else { return Ok(Err(refused(&unknown(tag, number)))) };
+    let Some(task) = all.into_iter().find(is_meant) else { return Ok(Err(unknown(tag, number))) };
     let why = match again(script, &task.sql) {
         Again::Other => Some(another(&task)),
         Again::Unsure => Some(unsure(&task)),
         Again::Same if !task.alone => Some(among_others(&task)),
         Again::Same => task.pid.as_ref().map(|pid| at_work(&task, pid)),
     };
-    Ok(why.map_or(Ok((tag, task)), |why| Err(refused(&why))))
+    Ok(why.map_or(Ok((tag, task)), Err))
 }
 
 /// Runs the task in this session, and ends it or leaves it to others.
@@ -83,20 +86,15 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
     let id = &earlier.id;
     match outbox::begin(desk.link, id).await? {
         Ok(true) => {}
-        Ok(false) => return Ok(refused(&at_work(earlier, "another"))),
+        Ok(false) => return Ok(Outcome::own_error(&taken(earlier))),
         Err(failed) => return Ok(Outcome::server_error(&failed, None, None)),
     }
     tell(desk.link, &[Notice::info(format!("{tag} goes on where it was interrupted (task {id})"))]).await;
-    let outcome = match outbox::put_on(desk.link, &earlier.settings).await? {
-        Err(failed) => Outcome::server_error(&failed, None, None),
+    let (outcome, back) = match outbox::put_on(desk.link, &earlier.settings).await? {
+        Err(failed) => (Outcome::server_error(&failed, None, None), None),
         Ok(before) => {
-            let outcome = Box::pin(run_alone(desk, &task::to_run(earlier.sql.as_bytes(), tag))).await?;
-            match outbox::take_off(desk.link, &before).await? {
-                Some(failed) if !matches!(outcome, Outcome::Failed(_)) => {
-                    Outcome::server_error(&failed, None, None)
-                }
-                _ => outcome,
-            }
+            let outcome = carried_out(desk, earlier, tag).await?;
+            (outcome, outbox::take_off(desk.link, &before).await?)
         }
     };
     let failure = outcome.message();
@@ -106,22 +104,53 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
         desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         return Ok(outcome);
     }
-    match outbox::end(desk.link, id, failure.as_deref()).await? {
-        Err(failed) if failure.is_none() => Ok(Outcome::server_error(&failed, None, None)),
-        Ok(_) | Err(_) => Ok(outcome.amended(None, Some(&ways_on(id)))),
+    match (outbox::end(desk.link, id, failure.as_deref()).await?, back) {
+        (Err(failed), _) if failure.is_none() => Ok(Outcome::server_error(&failed, None, None)),
+        // The rows are written, but the session is not what it was.
+        (_, Some(failed)) if failure.is_none() => Ok(Outcome::server_error(&failed, None, None)),
+        // What stands in the way for good has said what helps.
+        _ if outcome.sqlstate() == Some(SqlState::NOT_IN_PREREQUISITE_STATE) => Ok(outcome),
+        _ => Ok(outcome.amended(None, Some(&ways_on(id)))),
     }
 }
 
-fn refused(why: &Notice) -> Outcome {
-    Outcome::own_error(why)
+/// Runs it, where what it names is what it was.
+async fn carried_out(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outcome, Lost> {
+    if let Some(about) = &earlier.about {
+        match catalogue::meaning_of(desk.link, about).await? {
+            Meaning::Same => {}
+            Meaning::Gone => return Ok(Outcome::own_error(&of_another(earlier, "its table"))),
+            Meaning::Other(name) => return Ok(Outcome::own_error(&of_another(earlier, &name))),
+        }
+    }
+    Box::pin(run_alone(desk, &task::to_run(earlier.sql.as_bytes(), tag))).await
 }
 
 fn error(message: String) -> Notice {
     Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message)
 }
 
-fn misspelled(name: &str) -> Notice {
-    error(format!("unrecognized directive {name:?}")).hint("Perhaps you meant \"resume\".")
+fn misspelled() -> Notice {
+    error("unrecognized directive before a statement that may have been meant to go on".to_owned())
+        .hint("Perhaps you meant \"resume\".")
+}
+
+fn with_others() -> Notice {
+    error("the directive \"resume\" stands beside others".to_owned())
+        .detail("What goes on does so under the settings of then.")
+        .hint("Leave the others out. lockkeeper bulk changes its pace while it runs.")
+}
+
+fn taken(task: &Earlier) -> Notice {
+    error(format!("task {} was taken up or given up by somebody else meanwhile", task.id))
+        .hint("lockkeeper tasks shows what has become of it.")
+}
+
+fn of_another(task: &Earlier, name: &str) -> Notice {
+    error(format!("{name} is not what it was when task {} was queued", task.id)).hint(format!(
+        "Give the task up, with lockkeeper tasks drop {} --why \"<reason>\", and send the statement without the directive if it is meant.",
+        task.id
+    ))
 }
 
 fn by_itself() -> Notice {

@@ -25,8 +25,8 @@ pub struct Process {
 /// Everything.
 pub fn report(live: &Live, process: &Process, now: Timestamp) -> Value {
     let open = live.ledger().open();
-    let of = |state: State| {
-        let found = open.iter().filter(|entry| entry.state == state);
+    let of = |states: &[State]| {
+        let found = open.iter().filter(|entry| states.contains(&entry.state));
         found.take(OPEN_MAX).map(statement).collect::<Vec<_>>()
     };
     let recent: Vec<Value> = live.ledger().recent().iter().map(statement).collect();
@@ -39,8 +39,8 @@ pub fn report(live: &Live, process: &Process, now: Timestamp) -> Value {
         "freeze": freeze(live.gate().frozen(now).as_ref()),
         "peak": peak(&live.gate().hours().schedule, now),
         "unfinished": open.len(),
-        "held": of(State::Held),
-        "running": of(State::Running),
+        "held": of(&[State::Held]),
+        "running": of(&[State::Running, State::Copying]),
         "recent": recent,
         "unfinished_in_databases": left_overs(live),
     })

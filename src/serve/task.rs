@@ -339,7 +339,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     match (care, settings.oversize) {
         (Care::Judge, _) => engage::engage(&mut desk).await?,
         (Care::Lease(overdue), _) => lease::over(&mut desk, overdue).await?,
-        (Care::Copying, _) => copies::begin(&mut desk, &control),
+        (Care::Copying, _) => copies::begin(&mut desk, &control, &state.serving),
         (Care::Free, _) => portal::free(desk.link, about.place.pid).await?,
         (Care::Rest, _) => engage::come_to_rest(desk.link, desk.scratch).await?,
         (Care::TooLong, Oversize::Refuse) => oversize::refuse(&mut desk).await?,

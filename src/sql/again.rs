@@ -9,7 +9,7 @@ use super::statement::Script;
 pub enum Again {
     /// It is the same, comments and white space apart; where it asks for the time, that is the time of then.
     Same,
-    /// It has parameters, whose values may be others.
+    /// It is the same but for parameters, whose values may be others.
     Unsure,
     /// It is another.
     Other,
@@ -19,38 +19,47 @@ pub enum Again {
 pub fn again(script: &Script, earlier: &str) -> Again {
     let Ok(text) = std::str::from_utf8(script.text.as_bytes()) else { return Again::Other };
     let places = loose(script);
-    if places.iter().any(|place| text.get(place.clone()).is_some_and(|word| word.starts_with('$'))) {
-        return Again::Unsure;
-    }
+    let has_values =
+        places.iter().any(|place| text.get(place.clone()).is_some_and(|word| word.starts_with('$')));
     let escapes = script.dialect.standard_conforming_strings;
     let (now, then) = (tokens(text, escapes), tokens(earlier, escapes));
-    let (mut now, mut then) = (now.iter().peekable(), then.iter());
+    let (mut now, mut rest) = (now.iter().peekable(), then.as_slice());
     let mut places = places.iter().peekable();
     while let Some(token) = now.next() {
-        let Some(before) = then.next() else { return Again::Other };
         let place = places.next_if(|place| place.contains(&token.start));
-        let Some(place) = place else {
-            if token.text(text) == before.text(earlier) {
-                continue;
-            }
-            return Again::Other;
+        let length = match place {
+            Some(_) => value(rest, earlier),
+            None => rest.first().filter(|it| it.text(earlier) == token.text(text)).map(|_| 1),
         };
-        // It was taken for a value in parentheses.
-        if before.text(earlier) != "(" {
-            return Again::Other;
-        }
-        while now.next_if(|token| place.contains(&token.start)).is_some() {}
-        let mut depth = 1_usize;
-        while depth > 0 {
-            match then.next().map(|token| token.kind) {
-                Some(TokenKind::Open) => depth += 1,
-                Some(TokenKind::Close) => depth -= 1,
-                Some(_) => {}
-                None => return Again::Other,
-            }
-        }
+        let Some(behind) = length.and_then(|length| rest.get(length..)) else { return Again::Other };
+        rest = behind;
+        let within = |token: &&&Token| place.is_some_and(|place| place.contains(&token.start));
+        while now.next_if(|token| within(&token)).is_some() {}
     }
-    if then.next().is_none() { Again::Same } else { Again::Other }
+    match (rest.is_empty(), has_values) {
+        (false, _) => Again::Other,
+        (true, true) => Again::Unsure,
+        (true, false) => Again::Same,
+    }
+}
+
+/// Of how many tokens a value consists that was put in the place of a parameter or of the time: `('..'::type)`, or with NULL.
+fn value(tokens: &[Token], text: &str) -> Option<usize> {
+    let [open, literal, colon, ..] = tokens else { return None };
+    let is_value = literal.kind == TokenKind::Literal || literal.is_word(text, "NULL");
+    if open.text(text) != "(" || !is_value || !colon.text(text).starts_with(':') {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let close = tokens.iter().position(|token| {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    })?;
+    Some(close + 1)
 }
 
 /// All that means something; the end of a statement means nothing more.
@@ -83,6 +92,11 @@ mod tests {
             ("UPDATE t SET a = now()", "UPDATE t SET a = ('2026'::date) + 1", Again::Other),
             ("UPDATE t SET a = now()", "UPDATE t SET a = b", Again::Other),
             ("UPDATE t SET a = now()", "UPDATE t SET a = (b", Again::Other),
+            ("UPDATE t SET a = now()", "UPDATE t SET a = (b)", Again::Other),
+            ("UPDATE t SET a = now()", "UPDATE t SET a = ('1'", Again::Other),
+            ("UPDATE t SET a = now()", "UPDATE t SET a = (b + interval '1 day')", Again::Other),
+            ("UPDATE u SET a = $1", "UPDATE t SET a = ('1'::integer)", Again::Other),
+            ("UPDATE t SET a = $1", "UPDATE t SET a = (NULL::integer)", Again::Unsure),
             ("UPDATE t SET a = (1)", "UPDATE t SET a = now()", Again::Other),
         ] {
             let script = parse(text.as_bytes(), Encoding::Utf8);

@@ -29,11 +29,20 @@ fn in_comment(comment: &str) -> Vec<Directive> {
         .or_else(|| comment.strip_prefix("/*").map(|rest| rest.strip_suffix("*/").unwrap_or(rest)))
         .unwrap_or_default()
         .trim();
-    let Some((head, rest)) = body.split_once(':') else { return Vec::new() };
+    let Some((head, rest)) = body.split_once(':') else { return as_a_command(body).into_iter().collect() };
     if !head.trim().eq_ignore_ascii_case("lockkeeper") {
         return Vec::new();
     }
     rest.split(';').map(str::trim).filter(|part| !part.is_empty()).map(directive).collect()
+}
+
+/// `lockkeeper resume 17`, as it is written in a shell: left out of account it would let a statement begin anew.
+fn as_a_command(body: &str) -> Option<Directive> {
+    let (program, rest) = first_word(body);
+    let (name, value) = first_word(rest);
+    let number = value.bytes().all(|byte| byte.is_ascii_digit());
+    let resumes = program.eq_ignore_ascii_case("lockkeeper") && name.eq_ignore_ascii_case("resume");
+    (resumes && number).then(|| directive(rest))
 }
 
 /// `allow x because y`, `mode observe`, `set max_stall 50ms`, `max_stall = 50ms`.
@@ -87,5 +96,7 @@ mod tests {
         assert_eq!(found("SELECT '-- lockkeeper: mode off', $$/* lockkeeper: mode off */$$"), []);
         assert_eq!(found("-- lockkeeper is great\n-- lockkeeperx: mode off\n/* */ SELECT 1"), []);
         assert_eq!(found("/* lockkeeper: */ -- lockkeeper:;;"), []);
+        assert_eq!(found("/* lockkeeper resume 17 */ UPDATE t SET a = 1"), [pair("resume", "17")]);
+        assert_eq!(found("/* lockkeeper resume 17 has done this */ /* lockkeeper */"), []);
     }
 }

@@ -148,48 +148,76 @@ fn rows_are_handed_out_with_what_they_are_like() {
     assert_eq!(person.query("DELETE FROM t RETURNING id").tag(), "DELETE 0");
 }
 
-/// Each row that was there when it began is written once, whatever others do meanwhile; those that come later are left alone.
+/// Tables with keys of each kind; those of the second half have rows that come meanwhile anywhere in the order of their keys.
+const KEYED: [(&str, &str); 4] = [
+    ("c", "(id int PRIMARY KEY, n int NOT NULL)"),
+    ("p", "(id int PRIMARY KEY, n int NOT NULL) PARTITION BY RANGE (id)"),
+    (
+        "q",
+        "(id int, n int, a text COLLATE \"C\" DEFAULT md5(random()::text), b int DEFAULT random() * 9, PRIMARY KEY (b, a))",
+    ),
+    ("u", "(id int, n int, a uuid PRIMARY KEY DEFAULT md5(random()::text)::uuid)"),
+];
+
+/// Each row that was there when it began is written once, whatever others do meanwhile; those that come later behind its end are left
+/// alone.
 #[test]
 fn each_row_is_written_once_beside_others() {
     let stage = Stage::new();
+    stage.straight().all(
+        &KEYED
+            .map(|(table, columns)| format!("CREATE TABLE {table} {columns}"))
+            .each_ref()
+            .map(String::as_str),
+    );
     stage.straight().all(&[
-        "CREATE TABLE c (id int PRIMARY KEY, n int NOT NULL)",
-        "INSERT INTO c SELECT i * 2, 0 FROM generate_series(1, 20000) i",
-        "ANALYZE c",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9000); CREATE TABLE p2 PARTITION OF p DEFAULT",
+        "CREATE INDEX ON q (id); CREATE INDEX ON u (id)",
     ]);
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let writers: Vec<_> = (0..2)
-            .map(|seed| {
-                scope.spawn({
+    for (at, (table, _)) in KEYED.iter().enumerate() {
+        stage.straight().all(&[
+            &format!("INSERT INTO {table} (id, n) SELECT i * 2, 0 FROM generate_series(1, {ROWS}) i"),
+            &format!("ANALYZE {table}"),
+        ]);
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..2)
+                .map(|seed| {
                     let (stage, over) = (&stage, &over);
-                    move || write(stage, over, seed)
+                    scope.spawn(move || write(stage, over, (table, seed)))
                 })
-            })
-            .collect();
-        let mut person = stage.through();
-        person.all(&[MANY]);
-        let answer = person.query("UPDATE c SET n = n + 1");
-        over.store(true, Ordering::Relaxed);
-        let touched: usize = writers.into_iter().map(|writer| writer.join().expect("no error")).sum();
-        assert!(touched > 0);
-        // A thousand for each other write, one for ours; of what was put behind the end only that has one which was there before.
-        let once = stage.now("SELECT count(*) FROM c WHERE n % 1000 = 1");
-        assert_eq!(answer.tag(), format!("UPDATE {once}"), "{answer:?}");
-    });
-    assert_eq!(stage.now("SELECT count(*) FROM c WHERE id <= 40000 AND n % 1000 <> 1"), "0");
-    assert_eq!(stage.now("SELECT count(*) FROM c WHERE n % 1000 > 1"), "0");
-    assert_ne!(stage.now("SELECT count(*) FROM c WHERE n % 1000 = 0"), "0", "what came later is left alone");
+                .collect();
+            let mut person = stage.through();
+            person.all(&[MANY]);
+            let answer = person.ask(Way::BOTH[at % 2], &format!("UPDATE {table} SET n = n + 1"));
+            over.store(true, Ordering::Relaxed);
+            let touched: usize = writers.into_iter().map(|writer| writer.join().expect("no error")).sum();
+            assert!(touched > 0);
+            // A thousand for each other write, one for ours.
+            let once = stage.now(&format!("SELECT count(*) FROM {table} WHERE n % 1000 = 1"));
+            assert_eq!(answer.tag(), format!("UPDATE {once}"), "{answer:?}");
+        });
+        let count = |condition: &str| stage.now(&format!("SELECT count(*) FROM {table} WHERE {condition}"));
+        assert_eq!(count(&format!("id <= {ROWS} * 2 AND n % 1000 <> 1")), "0", "{table}");
+        assert_eq!(count("n % 1000 > 1"), "0", "{table}");
+        if at < 2 {
+            assert_ne!(count("n % 1000 = 0"), "0", "{table}: what came later is left alone");
+        }
+    }
 }
 
+/// Rows of each of those tables.
+const ROWS: usize = 10_000;
+
 /// Writes rows until it is over; how many.
-fn write(stage: &Stage, over: &AtomicBool, seed: usize) -> usize {
+fn write(stage: &Stage, over: &AtomicBool, (table, seed): (&str, usize)) -> usize {
     let mut other = stage.straight();
     let mut count = 0;
     while !over.load(Ordering::Relaxed) {
-        let id = ((count * 7919 + seed * 13) % 20000 + 1) * 2;
-        other.all(&[&format!("UPDATE c SET n = n + 1000 WHERE id = {id}")]);
-        other.all(&[&format!("INSERT INTO c VALUES ({}, 0)", 50_000 + 2 * count + seed)]);
+        let id = ((count * 7919 + seed * 13) % ROWS + 1) * 2;
+        other.all(&[&format!("UPDATE {table} SET n = n + 1000 WHERE id = {id}")]);
+        let new = 50_000 + 2 * count + seed;
+        other.all(&[&format!("INSERT INTO {table} (id, n) VALUES ({new}, 0)")]);
         count += 1;
     }
     count

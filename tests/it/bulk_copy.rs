@@ -3,6 +3,7 @@
 use lockkeeper::cluster::Cluster;
 
 use crate::support::eventually;
+use crate::support::operated::Operated;
 use crate::support::raw::{copy_data, copy_done, query};
 use crate::support::stage::{Person, Stage};
 
@@ -31,11 +32,12 @@ fn send(person: &Person, megabytes: usize) -> (std::thread::JoinHandle<()>, usiz
 
 #[test]
 fn a_standby_that_is_behind_holds_its_rows_back() {
-    let mut stage = Stage::with("[bulk]\nreplay_lag_max = \"off\"\nreplay_bytes_max = \"1MB\"");
-    stage.straight().all(&["CREATE TABLE t (a text)", "CREATE TABLE other (a int)"]);
-    let standby = Cluster::standby_of(&mut stage.cluster).expect("a standby");
+    let mut operated = Operated::with("", "[bulk]\nreplay_lag_max = \"off\"\nreplay_bytes_max = \"1MB\"");
+    operated.stage.straight().all(&["CREATE TABLE t (a text)", "CREATE TABLE other (a int)"]);
+    let standby = Cluster::standby_of(&mut operated.stage.cluster).expect("a standby");
     let mut there = Person::called(standby.addr(), &[]);
     there.all(&["SELECT pg_wal_replay_pause()"]);
+    let stage = &operated.stage;
     let mut person = stage.through();
     begin(&mut person);
     stage.straight().all(&["INSERT INTO other VALUES (1)"]);
@@ -44,10 +46,25 @@ fn a_standby_that_is_behind_holds_its_rows_back() {
     assert_eq!(told.tag, b'N');
     assert!(told.message().starts_with("COPY waits: standby \""), "{told:?}");
     assert!(!sending.is_finished(), "64 MB do not fit between");
-    // Its client can end it all the same.
-    person.cancel();
+    // Who operates the proxy sees it, and can end it.
+    let copying = eventually("it is seen why it waits", || {
+        let copying = operated.status()["running"][0].clone();
+        copying["at"].as_str().is_some_and(|at| at.contains("; held back: standby \"")).then_some(copying)
+    });
+    assert_eq!((&copying["statement"], &copying["state"]), (&"COPY".into(), &"copying".into()));
+    assert!(copying["at"].as_str().expect("words").contains(" MB read, "), "{copying}");
+    let shown = operated.tell(&["status"]);
+    assert!(
+        shown.contains("COPY copying by postgres on postgres") && shown.contains("held back: "),
+        "{shown}"
+    );
+    operated.tell(&["cancel", &copying["id"].to_string()]);
     let error = person.answer();
     assert_eq!(error.failure(), "57014");
+    eventually("it is over", || {
+        let recent = operated.status()["recent"][0].clone();
+        (recent["statement"] == "COPY" && recent["state"] == "passed").then_some(())
+    });
     drop(person);
     let _ = sending.join();
     let mut person = stage.through();

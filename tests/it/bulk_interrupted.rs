@@ -175,7 +175,13 @@ fn only_the_same_statement_goes_on() {
         ),
         (with(&this, "DELETE FROM t"), "there is no open task"),
         (with("resume", "UPDATE t SET n = n + 3"), "no UPDATE with this text was interrupted"),
-        (with(&format!("resmue {id}"), sql), "unrecognized directive \"resmue\""),
+        (with(&format!("resmue {id}"), sql), "unrecognized directive"),
+        (with(&format!("{this}; rows_per_second 5"), sql), "stands beside others"),
+        (format!("/* lockkeeper resume {id} */ UPDATE t SET n = 5"), "is another statement than this one"),
+        (
+            format!("DO $$ BEGIN /* lockkeeper: resume {id} */ UPDATE t SET n = n + 1; END $$"),
+            "this DO cannot go on where it was interrupted",
+        ),
         (with("resume 99", sql), "there is no open task \"99\""),
         (with("resume seven", sql), "there is no open task \"seven\""),
         (with(&this, &format!("{sql} RETURNING id")), "this UPDATE cannot go on where it was interrupted"),
@@ -190,11 +196,6 @@ fn only_the_same_statement_goes_on() {
             assert_eq!(answer.status(), 'I');
         }
     }
-    let values = with(&this, "UPDATE t SET n = n + $1 WHERE now() > '2020-01-01'");
-    let pieces = [parse("", &values), bind("", "", &[Some("1")]), execute("", 0), sync()];
-    person.raw.send(&pieces.concat());
-    let unsure = person.answer();
-    assert!(unsure.error().expect("an error").message().contains("has the same values"), "{unsure:?}");
     person.all(&["BEGIN"]);
     assert_eq!(person.query(&with(&this, sql)).failure(), "55000");
     person.all(&["ROLLBACK"]);
@@ -218,6 +219,94 @@ fn only_the_same_statement_goes_on() {
     stage.resume();
     stage.once("u");
     stage.once("q");
+}
+
+/// Values are kept with the statement, and may be others when it comes again.
+#[test]
+fn with_values_only_a_command_goes_on() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    let valued = |directive: &str| {
+        let sql = format!("/* {directive} */ UPDATE t SET n = n + $1");
+        [parse("", &sql), bind("", "", &[Some("1")]), execute("", 0), sync()].concat()
+    };
+    person.raw.send(&valued(""));
+    stage.further("t", "0");
+    person.cancel();
+    assert_eq!(person.answer().failure_if_any(), "57014");
+    person.raw.send(&valued("lockkeeper: resume"));
+    let unsure = person.answer();
+    assert!(unsure.error().expect("an error").message().contains("has the same values"), "{unsure:?}");
+    assert!(unsure.hint().contains("lockkeeper resume "), "{unsure:?}");
+    stage.resume();
+    stage.once("t");
+}
+
+/// A session of other settings has its own again, whether it comes to the end or not.
+#[test]
+fn what_goes_on_does_so_under_the_settings_of_then() {
+    let stage = Stage::new("");
+    Stage::straight(&stage.cluster).all(&[
+        "CREATE SCHEMA x; CREATE TABLE x.t (LIKE t INCLUDING ALL); INSERT INTO x.t SELECT * FROM t; ANALYZE x.t",
+        "CREATE ROLE app; GRANT USAGE ON SCHEMA x TO app; GRANT ALL ON x.t TO app",
+    ]);
+    let mut person = stage.slow();
+    person.all(&["SET search_path = x", "SET session_replication_role = replica", "SET ROLE app"]);
+    let sql = "UPDATE t SET n = n + 1";
+    let id = cancelled(&stage, &mut person, (Way::Simple, "x.t", sql));
+    let again = format!("/* lockkeeper: resume {id} */ {sql}");
+    let own = "SELECT current_setting('search_path'), current_setting('session_replication_role'), current_user, \
+               current_setting('lockkeeper.rows_per_second')";
+    let mut other = Person::called(stage.proxy.addr(), &[]);
+    other.all(&["SET lockkeeper.rows_per_second = 'off'"]);
+    let before = other.table(own);
+    for way in Way::BOTH {
+        cancelled(&stage, &mut other, (way, "x.t", &again));
+        assert_eq!(other.table(own), before);
+    }
+    assert_eq!(other.query(&again).tag(), "UPDATE 3000");
+    assert_eq!(other.table(own), before);
+    stage.once("x.t");
+    assert_eq!(stage.rows("t"), "0", "a table of the same name is another one");
+}
+
+#[test]
+fn who_has_sent_it_again_may_leave() {
+    for (config, then) in [("", "done"), ("[bulk]\nwithout_client = \"stop\"", "failed")] {
+        let stage = Stage::new(config);
+        let mut person = stage.slow();
+        let sql = "UPDATE t SET n = n + 1";
+        cancelled(&stage, &mut person, (Way::Simple, "t", sql));
+        let before = stage.rows("t");
+        person.send(Way::Extended, &format!("/* lockkeeper: resume */ {sql}"));
+        stage.further("t", &before);
+        drop(person);
+        stage.until_tasks(then);
+        stage.resume();
+        stage.once("t");
+    }
+}
+
+#[test]
+fn what_was_queued_for_a_table_does_not_go_on_with_another() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    person.each(Way::Simple, &["BEGIN", "UPDATE u SET n = n + 1"]);
+    let mut holder = Stage::straight(&stage.cluster);
+    holder.all(&["BEGIN", "LOCK TABLE u IN SHARE MODE"]);
+    person.send(Way::Simple, "COMMIT");
+    stage.until_tasks("running");
+    person.cancel();
+    assert_eq!(person.answer().failure(), "58000");
+    holder.all(&["ROLLBACK", "ALTER TABLE u RENAME TO before", "CREATE TABLE u AS SELECT * FROM before"]);
+    let other = person.query("/* lockkeeper: resume */ UPDATE u SET n = n + 1");
+    assert_eq!(other.failure(), "55000", "{other:?}");
+    assert!(
+        other.error().expect("an error").message().starts_with("u is not what it was when task "),
+        "{other:?}"
+    );
+    assert!(other.hint().starts_with("Give the task up"), "{other:?}");
+    assert_eq!(stage.now("SELECT max(n) FROM u"), "0");
 }
 
 /// Whoever goes on may be killed, too, as often as that happens.

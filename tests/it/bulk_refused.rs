@@ -173,4 +173,9 @@ fn without_a_schema_it_is_refused() {
     );
     assert!(refused.detail().contains("How far it is has to be noted"), "{refused:?}");
     assert!(refused.hint().contains("lockkeeper init"), "{refused:?}");
+    let refused = person.query("/* lockkeeper: resume 1 */ UPDATE t SET n = 0");
+    assert_eq!(refused.failure(), "55000", "{refused:?}");
+    assert_eq!(refused.error().expect("an error").message(), "UPDATE cannot go on where it was interrupted");
+    assert!(refused.detail().contains("has no schema \"lockkeeper\""), "{refused:?}");
+    assert!(refused.hint().contains("lockkeeper init"), "{refused:?}");
 }

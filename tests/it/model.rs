@@ -19,7 +19,7 @@ use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
-const FOUND: [&str; 18] = [
+const FOUND: [&str; 20] = [
     // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
     "simple: BEGIN
     pipeline: SELECT count(*) FROM c
@@ -89,6 +89,16 @@ const FOUND: [&str; 18] = [
     simple: CREATE INDEX IF NOT EXISTS j ON a (lower(x))
     simple: BEGIN
     pipeline: CREATE INDEX IF NOT EXISTS j ON a (x)",
+    "simple: BEGIN
+    simple: CREATE INDEX IF NOT EXISTS i ON a (n)
+    simple: CREATE INDEX IF NOT EXISTS i ON d (n)
+    simple: COMMIT",
+    // Names of what is queued are those of its own search_path.
+    "simple: BEGIN
+    simple: CREATE UNIQUE INDEX i ON a (n)
+    simple: SET LOCAL search_path = other, public
+    simple: DROP INDEX i, j
+    simple: COMMIT",
     // What is queued behind an index was not known to have nothing left to do where its table goes.
     "simple: BEGIN
     simple: CREATE UNIQUE INDEX i ON b (t)

@@ -320,7 +320,12 @@ impl<'b> Work<'b> {
             }
             Err(outcome) => {
                 let why = match self.pace.paused_by() {
-                    Some(by) if left => format!("it was paused by {by} when its client left"),
+                    Some(by) if left => {
+                        let why = format!("it was paused by {by} when its client left");
+                        // Whoever has begun the task would leave it to others.
+                        self.course.stay(run, &why).await?;
+                        why
+                    }
                     _ => outcome.message().unwrap_or_else(|| "it was interrupted".to_owned()),
                 };
                 self.course.end(run, Some(&why)).await?;

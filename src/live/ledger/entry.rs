@@ -51,6 +51,8 @@ pub enum State {
     Watched,
     /// Peak hours or a freeze hold it.
     Held,
+    /// It is a COPY, whose rows are handed on as fast as they may.
+    Copying,
     /// It was sent on as it is; how it ends is between client and server.
     Passed,
     /// It has done what it should.
@@ -68,6 +70,7 @@ impl State {
             Self::Running => "running",
             Self::Watched => "watched",
             Self::Held => "held",
+            Self::Copying => "copying",
             Self::Passed => "passed",
             Self::Done => "done",
             Self::Failed => "failed",

@@ -79,9 +79,36 @@ impl Ledger {
         &self,
         what: &str,
         hazards: &[&'static str],
-        (whose, reach): (Whose, Reach),
+        whose: (Whose, Reach),
         now: Timestamp,
     ) -> Record<'_> {
+        Record { ledger: self, id: self.enter(what, hazards, whose, (State::Running, now)) }
+    }
+
+    /// Notes a COPY that is held back where that must be; its number, under which it is to be closed.
+    pub fn begin_copy(&self, whose: (Whose, Reach), now: Timestamp) -> u64 {
+        self.enter("COPY", &[], whose, (State::Copying, now))
+    }
+
+    /// How far a COPY is, and what holds it back.
+    pub fn copies(&self, id: u64, words: String) {
+        if let Some((entry, _)) = self.book().open.get_mut(&id) {
+            entry.at = Some(words);
+        }
+    }
+
+    /// A COPY is over: how it ended is between client and server.
+    pub fn copied(&self, id: u64, now: Timestamp) {
+        self.close(id, State::Passed, Some(now));
+    }
+
+    fn enter(
+        &self,
+        what: &str,
+        hazards: &[&'static str],
+        (whose, reach): (Whose, Reach),
+        (state, now): (State, Timestamp),
+    ) -> u64 {
         let mut book = self.book();
         book.next += 1;
         let id = book.next;
@@ -96,7 +123,7 @@ impl Ledger {
             what: short(what),
             whose,
             hazards: hazards.to_vec(),
-            state: State::Running,
+            state,
             began: now,
             ended: None,
             step: None,
@@ -112,7 +139,19 @@ impl Ledger {
             account: None,
         };
         book.open.insert(id, (entry, reach));
-        Record { ledger: self, id }
+        id
+    }
+
+    fn close(&self, id: u64, state: State, now: Option<Timestamp>) {
+        let mut book = self.book();
+        let Some((mut entry, _)) = book.open.remove(&id) else { return };
+        book.orders.remove(&id);
+        entry.steps.iter_mut().for_each(|step| step.end(state));
+        if book.ended.len() == RECENT_MAX {
+            book.ended.pop_front();
+        }
+        let account = entry.account.map(Account::ended);
+        book.ended.push_back(Entry { state, ended: now, at: None, account, paused_by: None, ..entry });
     }
 
     /// Statements that have not ended, the oldest first.
@@ -303,30 +342,18 @@ impl Record<'_> {
 
     /// It has ended.
     pub fn end(self, state: State, now: Timestamp) {
-        self.close(state, Some(now));
+        self.ledger.close(self.id, state, Some(now));
     }
 
     /// There is nothing in it worth an entry.
     pub fn strike(self) {
         self.ledger.book().open.remove(&self.id);
     }
-
-    fn close(&self, state: State, now: Option<Timestamp>) {
-        let mut book = self.ledger.book();
-        let Some((mut entry, _)) = book.open.remove(&self.id) else { return };
-        book.orders.remove(&self.id);
-        entry.steps.iter_mut().for_each(|step| step.end(state));
-        if book.ended.len() == RECENT_MAX {
-            book.ended.pop_front();
-        }
-        let account = entry.account.map(Account::ended);
-        book.ended.push_back(Entry { state, ended: now, at: None, account, paused_by: None, ..entry });
-    }
 }
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        self.close(State::Lost, None);
+        self.ledger.close(self.id, State::Lost, None);
     }
 }
 

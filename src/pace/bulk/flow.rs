@@ -7,7 +7,7 @@ use super::pressure::Pressure;
 use super::quota;
 use super::sense::Sense;
 use super::settings::Settings;
-use super::signal::{Effect, Hold};
+use super::signal::{Effect, Hold, bytes};
 use super::{LOOK_EVERY, SLOWED_MAX, scaled};
 
 /// What is smaller is felt by nobody.
@@ -74,6 +74,15 @@ impl Flow {
         }
         let left = self.until.saturating_sub(at);
         (!left.is_zero()).then(|| left.min(LOOK_EVERY))
+    }
+
+    /// How far it is since its beginning, and what holds it back; nothing while it is small enough to go by unseen.
+    pub fn account(&self, at: Duration) -> Option<String> {
+        let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = self.passed.saturating_mul(1000) / millis;
+        let holds: Vec<&str> = self.holds.iter().map(|hold| hold.words.as_str()).collect();
+        let why = if holds.is_empty() { String::new() } else { format!("; held back: {}", holds.join(", ")) };
+        self.is_felt().then(|| format!("{} read, {}/s{why}", bytes(self.passed), bytes(rate)))
     }
 
     /// What stops it until that is gone.

@@ -75,7 +75,7 @@ fn is_same(plain: &Frame, online: &Frame) -> bool {
         let (plain, online) = (plain.field(code).unwrap_or_default(), online.field(code).unwrap_or_default());
         online
             .strip_prefix(&plain)
-            .is_some_and(|more| plain.is_empty() || more.is_empty() || more.starts_with('\n'))
+            .is_some_and(|more| plain.is_empty() || more.is_empty() || more.starts_with(['\n', ' ']))
     };
     FIELDS.iter().all(|code| plain.field(*code) == online.field(*code)) && added(b'D') && added(b'H')
 }
