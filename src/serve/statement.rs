@@ -76,15 +76,7 @@ pub(super) async fn run_held(
         return Ok(Ended::With(Box::pin(apart::run(desk, &policy, script, sent)).await?));
     }
     let way = way_of(desk.link, script, sent);
-    let standing = match standing(desk.link, way, sent.total).await {
-        // It commits by itself, and what follows in its batch is a transaction of its own.
-        Standing::Implicit
-            if sent.way == Way::Extended && !desk.link.tracker.ran_in_batch() && is_outside_only(script) =>
-        {
-            Standing::Outside
-        }
-        standing => standing,
-    };
+    let standing = stands(desk.link, script, (sent, way)).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     if in_batch && desk.link.tracker.status() == Status::Idle {
         desk.link.batch = Batch::Clients;
@@ -123,6 +115,19 @@ pub(super) async fn run_held(
     };
     let sent = if matches!(case.judgement.decision, Decision::Run(_)) { Sent { way, ..sent } } else { sent };
     Box::pin(act(desk, case, entry, (script, sent, standing, answer))).await
+}
+
+/// Where it stands as far as transactions go.
+async fn stands(link: &mut Link, script: &Script, (sent, way): (Sent<'_>, Way)) -> Standing {
+    match standing(link, way, sent.total).await {
+        // It commits by itself, and what follows in its batch is a transaction of its own.
+        Standing::Implicit
+            if sent.way == Way::Extended && !link.tracker.ran_in_batch() && is_outside_only(script) =>
+        {
+            Standing::Outside
+        }
+        standing => standing,
+    }
 }
 
 /// The way of an answer: rows that are written in batches are handed out by us.

@@ -92,7 +92,9 @@ impl Message {
         let mut out = before.iter().map(|sql| self.piece(sql)).collect::<Vec<_>>().concat();
         if let (Form::Named, Some(sql)) = (self.form, self.statements.get(place)) {
             out.extend(raw::close(b'S', "s"));
-            out.extend(parsed.then(|| raw::parse("s", sql)).unwrap_or_default());
+            if parsed {
+                out.extend(raw::parse("s", sql));
+            }
         }
         let fails = [raw::parse("", FAILS), raw::bind("", "", &[]), raw::execute("", 0), raw::sync()];
         [out, fails.concat()].concat()
