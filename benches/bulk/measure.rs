@@ -19,10 +19,11 @@ const CALM: Duration = Duration::from_secs(2);
 const LOOP_ROWS: u32 = 10_000;
 
 /// Reads and writes of single rows, of both tables.
-const QUERIES: [&str; 4] = [
+const QUERIES: [&str; 5] = [
     "SELECT total, state FROM orders WHERE id = $1",
     "UPDATE orders SET state = 'sent' WHERE id = $1",
     "SELECT what FROM events WHERE id = $1",
+    "UPDATE events SET customer = customer + 1 WHERE id = $1",
     "UPDATE orders SET total = total + 1 WHERE id = $1 / 2 + 1",
 ];
 
