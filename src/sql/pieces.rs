@@ -32,8 +32,10 @@ pub struct Pieces {
     pub columns: Vec<String>,
     /// The functions that are called.
     pub functions: Vec<FunctionName>,
-    /// The other relations that are read.
+    /// The other relations that are read, as far as their names are not those of its queries only.
     pub reads: Vec<RelationName>,
+    /// The names of the queries in its `WITH`: each may stand for a relation of that name, where it is not in sight.
+    pub queries: Vec<String>,
     /// What makes it another statement when it is carried out for some rows at a time.
     pub odd: Vec<Odd>,
 }

@@ -263,6 +263,92 @@ fn in_a_transaction_it_is_deferred() {
     assert_eq!(stage.now("SELECT string_agg(DISTINCT state, ',') FROM lockkeeper.task"), "done");
 }
 
+/// What is queued is done with its values, and with the time of its transaction.
+#[test]
+fn values_and_the_time_are_those_of_the_transaction() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    for way in Way::BOTH {
+        let mut person = stage.through();
+        person.all(&[MANY, "BEGIN"]);
+        let began = person.table("SELECT now()");
+        person.all(&["SELECT pg_sleep(0.05)"]);
+        if way == Way::Simple {
+            assert_eq!(person.query("UPDATE t SET at = now(), note = 'it''s'").tag(), "UPDATE 0");
+        } else {
+            let batch = [
+                raw::parse("", "UPDATE t SET at = now(), note = $1"),
+                raw::bind("", "", &[Some("it's")]),
+                raw::execute("", 0),
+                raw::sync(),
+            ];
+            person.raw.send(&batch.concat());
+            assert_eq!(person.answer().tag(), "UPDATE 0");
+        }
+        assert_eq!(person.ask(way, "COMMIT").tag(), "COMMIT");
+        assert_eq!(stage.now("SELECT DISTINCT at, note FROM t"), format!("{began}|it's"));
+        stage.straight().all(&["UPDATE t SET at = NULL, note = ''"]);
+    }
+}
+
+/// Where few rows of many are meant, those are looked for; a range ends where enough of them are found, and the way to it is an index.
+#[test]
+fn few_of_many_are_looked_for() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE TABLE s (a text COLLATE \"C\", b int, n int, PRIMARY KEY (b, a))",
+        "INSERT INTO s SELECT i::text, i % 7, i % 20 FROM generate_series(1, 20000) i",
+        "VACUUM ANALYZE s",
+    ]);
+    let mut person = stage.through();
+    person.all(&["SET lockkeeper.bulk_rows = 40"]);
+    let answer = person.query("UPDATE s SET n = n + 1000 WHERE n = 3");
+    assert_eq!(answer.tag(), "UPDATE 1000", "{answer:?}");
+    assert_eq!(stage.now("SELECT count(*), min(n), max(n) FROM s WHERE n > 100"), "1000|1003|1003");
+    let log = stage.cluster.log();
+    let asked = log.lines().filter(|line| line.contains("AS ahead ORDER BY")).count();
+    assert!(asked > 3, "it went in several ranges: {asked}");
+    let plan = stage.now(
+        "EXPLAIN (COSTS OFF) SELECT b, a FROM (SELECT s.b, s.a FROM ONLY s AS s WHERE (s.b, s.a) > (3, '5') AND (s.n = 3) \
+         ORDER BY s.b, s.a LIMIT 10) AS ahead ORDER BY b DESC, a DESC LIMIT 1",
+    );
+    assert!(plan.contains("Index Scan using s_pkey") && !plan.contains("Seq Scan"), "{plan}");
+}
+
+/// A predicate is judged when its rows' turn comes, whatever others do to them, and to the row that was the last.
+#[test]
+fn what_others_change_is_judged_as_it_is_then() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE TABLE f (id int PRIMARY KEY, flag bool NOT NULL); INSERT INTO f SELECT i, i % 2 = 0 FROM generate_series(1, 8000) i",
+        "CREATE TABLE gone (id int); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN IF OLD.flag THEN INSERT INTO public.gone VALUES (OLD.id); END IF; RETURN NULL; END'",
+        "CREATE TRIGGER note AFTER DELETE ON f FOR EACH ROW EXECUTE FUNCTION note()",
+        "ANALYZE f",
+    ]);
+    let over = AtomicBool::new(false);
+    let tag = thread::scope(|scope| {
+        let flips = scope.spawn(|| {
+            let mut other = stage.straight();
+            let mut id = 0;
+            while !over.load(Ordering::Relaxed) {
+                id = id % 8000 + 7;
+                other.all(&[&format!("UPDATE f SET flag = NOT flag WHERE id = {id}")]);
+                // The last of all, whose key is the bound.
+                other.all(&["DELETE FROM f WHERE id = (SELECT max(id) FROM f) AND NOT flag"]);
+            }
+        });
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        let answer = person.query("DELETE FROM f WHERE flag");
+        over.store(true, Ordering::Relaxed);
+        flips.join().expect("no error");
+        answer.tag()
+    });
+    assert_eq!(tag, format!("DELETE {}", stage.now("SELECT count(*) FROM gone")));
+    assert_eq!(stage.now("SELECT count(*) - count(DISTINCT id) FROM gone"), "0");
+}
+
 /// Several statements of one message are one transaction.
 #[test]
 fn among_others_it_is_done_behind_them() {

@@ -80,6 +80,26 @@ fn a_standby_that_is_behind_holds_its_rows_back() {
     });
 }
 
+/// What is not to be held back goes by.
+#[test]
+fn it_can_be_let_alone() {
+    for config in ["[bulk]\ncopy = false", "[guard]\nmode = \"observe\"", "[guard]\nmode = \"off\""] {
+        let lag = "replay_lag_max = \"off\"\nreplay_bytes_max = \"1MB\"";
+        let section = if config.contains("[bulk]") { "" } else { "[bulk]\n" };
+        let mut stage = Stage::with(&format!("{config}\n{section}{lag}"));
+        stage.straight().all(&["CREATE TABLE t (a text)"]);
+        let standby = Cluster::standby_of(&mut stage.cluster).expect("a standby");
+        Person::called(standby.addr(), &[]).all(&["SELECT pg_wal_replay_pause()"]);
+        let mut person = stage.through();
+        begin(&mut person);
+        let (sending, rows) = send(&person, 32);
+        let answer = person.answer();
+        assert_eq!(answer.tag(), format!("COPY {rows}"), "{config}: {answer:?}");
+        assert!(answer.notices().is_empty(), "{config}: {answer:?}");
+        sending.join().expect("sent");
+    }
+}
+
 /// Nobody keeps a transaction open, and its locks, who is not there any more.
 #[test]
 fn who_leaves_while_its_rows_wait_is_missed() {

@@ -359,6 +359,33 @@ fn a_client_that_leaves_stops_it_where_that_is_wanted() {
     stage.once("t");
 }
 
+/// A proxy that is told to stop ends with its batch, and says how it goes on.
+#[test]
+fn a_proxy_that_stops_says_how_it_goes_on() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    person.send(Way::Simple, "UPDATE t SET n = n + 1");
+    stage.under_way("t");
+    stage.proxy.signal(Signal::TERM);
+    let stopped = person.raw.until_end();
+    let stopped = crate::support::stage::Answer(stopped);
+    assert_eq!(stopped.failure_if_any(), "57P01", "{stopped:?}");
+    assert!(stopped.hint().contains("Go on: lockkeeper resume "), "{stopped:?}");
+    stage.resume();
+    stage.once("t");
+}
+
+/// Neither its time-out nor a patience of its own that is short ends it.
+#[test]
+fn a_short_time_out_does_not_end_it() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    person.all(&["SET statement_timeout = '300ms'", "SET lock_timeout = '20ms'"]);
+    assert_eq!(person.query("UPDATE t SET n = n + 1").tag(), "UPDATE 3000");
+    assert_eq!(person.table("SHOW statement_timeout"), "300ms");
+    stage.once("t");
+}
+
 #[test]
 fn another_proxy_goes_on_after_one_that_was_killed() {
     for table in ["t", "p"] {

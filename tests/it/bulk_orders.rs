@@ -7,11 +7,11 @@ use lockkeeper::cluster::Cluster;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::eventually;
 use crate::support::operated::Operated;
 use crate::support::programs::{Owned, Ran, psql, run, without_variables};
 use crate::support::proxy::Setup;
 use crate::support::stage::{Person, Way};
+use crate::support::{cluster, eventually};
 
 const ROWS: u32 = 3000;
 
@@ -230,21 +230,20 @@ fn by_the_console() {
 /// What copies rows as sent.
 #[test]
 fn a_copy_can_be_cancelled() {
+    const COPIES: [(&str, &str); 2] =
+        [("CREATE TABLE AS", "CREATE TABLE copy AS"), ("INSERT", "INSERT INTO there")];
     let operated = Operated::new();
+    operated.stage.straight().all(&["CREATE TABLE there (i int)"]);
     let mut person = operated.stage.through();
-    let copying =
-        "CREATE TABLE copy AS SELECT i FROM generate_series(1, 20000) i WHERE pg_sleep(0.01) IS NOT NULL";
-    for way in Way::BOTH {
-        person.send(way, copying);
+    let rows = "SELECT i FROM generate_series(1, 20000) i WHERE pg_sleep(0.01) IS NOT NULL";
+    for (way, (tag, begins)) in Way::BOTH.into_iter().flat_map(|way| COPIES.map(|copy| (way, copy))) {
+        person.send(way, &format!("{begins} {rows}"));
         let id = eventually("it is seen", || {
             let running = operated.status()["running"][0].clone();
-            (running["statement"] == "CREATE TABLE AS").then(|| running["id"].to_string())
+            (running["statement"] == tag).then(|| running["id"].to_string())
         });
-        assert!(
-            operated
-                .tell(&["cancel", &id])
-                .contains(&format!("statement {id} (CREATE TABLE AS) is cancelled"))
-        );
+        let said = operated.tell(&["cancel", &id]);
+        assert!(said.contains(&format!("statement {id} ({tag}) is cancelled")), "{said}");
         let cancelled = person.answer();
         assert_eq!(cancelled.failure(), "57014");
         assert_eq!(cancelled.notices().len(), 1, "only what is told before it: {cancelled:?}");
@@ -373,6 +372,33 @@ fn checkpoints_before_their_time_hold_it() {
     });
     assert!(words.starts_with("checkpoints come before their time"), "{words}");
     goes_on(&operated, person);
+}
+
+/// What should hold it back and cannot is told, once.
+#[test]
+fn without_a_control_connection_its_client_is_told() {
+    let cluster = cluster();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    without_variables(&mut init);
+    init.args(["init", "--url", &cluster.url("postgres")]);
+    run(init).ok();
+    let proxy = Setup::new(&cluster.addr())
+        .config(
+            "[control]
+enabled = false",
+        )
+        .start();
+    Person::called(cluster.addr(), &[]).all(&[
+        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)",
+        "INSERT INTO t SELECT i, 0 FROM generate_series(1, 1000) i; ANALYZE t",
+    ]);
+    let mut person = Person::called(proxy.addr(), &[]);
+    person.all(&["SET lockkeeper.bulk_rows = 40", "SET lockkeeper.rows_per_second = 700"]);
+    let answer = person.query("UPDATE t SET n = n + 1");
+    assert_eq!(answer.tag(), "UPDATE 1000", "{answer:?}");
+    let what = "UPDATE t goes on without all that should hold it back";
+    assert_eq!(answer.notices().iter().filter(|it| it.ends_with(what)).count(), 1, "{answer:?}");
+    assert!(answer.notice(what, b'D').is_some_and(|why| why.contains("[control]")), "{answer:?}");
 }
 
 #[test]

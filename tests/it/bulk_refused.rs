@@ -33,6 +33,24 @@ const SETUP: &[&str] = &[
     "CREATE TABLE forgets (id int PRIMARY KEY, kept int REFERENCES kept ON DELETE SET NULL, filler text)",
     "INSERT INTO forgets SELECT i, i, repeat(md5(i::text), 200) FROM generate_series(1, 300) i",
     "ALTER TABLE forgets ALTER filler SET STORAGE EXTERNAL; UPDATE forgets SET filler = filler || ''",
+    "CREATE TABLE held (id int PRIMARY KEY); INSERT INTO held SELECT generate_series(1, 300)",
+    "CREATE TABLE falls (id int PRIMARY KEY, held int DEFAULT 1 REFERENCES held ON DELETE SET DEFAULT, filler text)",
+    "INSERT INTO falls SELECT i, i, repeat(md5(i::text), 200) FROM generate_series(1, 300) i",
+    "ALTER TABLE falls ALTER filler SET STORAGE EXTERNAL; UPDATE falls SET filler = filler || ''",
+    "CREATE TABLE shown (id int PRIMARY KEY, v int); INSERT INTO shown SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE TRIGGER each AFTER UPDATE ON shown REFERENCING NEW TABLE AS new FOR EACH ROW EXECUTE FUNCTION nothing()",
+    "CREATE TABLE deep (id int PRIMARY KEY); INSERT INTO deep SELECT generate_series(1, 300)",
+    "CREATE TABLE deeper (id int PRIMARY KEY, deep int REFERENCES deep ON DELETE CASCADE)",
+    "CREATE TABLE deepest (id int PRIMARY KEY, deeper int REFERENCES deeper ON DELETE CASCADE)",
+    "CREATE TABLE kin (id int PRIMARY KEY, code text UNIQUE, up text REFERENCES kin (code))",
+    "INSERT INTO kin SELECT i, i, i FROM generate_series(1, 300) i",
+    "CREATE TABLE q (id int, part int, v int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+    "CREATE TABLE q2 PARTITION OF q DEFAULT PARTITION BY RANGE (id); CREATE TABLE q2a PARTITION OF q2 DEFAULT",
+    "INSERT INTO q SELECT i, 1, i FROM generate_series(1, 300) i",
+    "CREATE TABLE watched (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); CREATE TABLE watched1 PARTITION OF watched DEFAULT",
+    "INSERT INTO watched SELECT i, i FROM generate_series(1, 300) i",
+    "CREATE TRIGGER audit AFTER UPDATE ON watched FOR EACH STATEMENT EXECUTE FUNCTION nothing()",
+    "CREATE RULE instead AS ON DELETE TO watched DO ALSO SELECT 1",
     "CREATE FUNCTION same(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT $1'",
     "ANALYZE",
 ];
@@ -45,6 +63,20 @@ const REFUSED: &[(&str, &str)] = &[
     ("DELETE FROM ruled", "the rule less of"),
     ("UPDATE apart SET v = v + 1", "which is DEFERRABLE"),
     ("DELETE FROM kept", "ON DELETE SET NULL"),
+    ("DELETE FROM held", "ON DELETE SET DEFAULT"),
+    ("DELETE FROM deep", "ON DELETE CASCADE"),
+    ("UPDATE kin SET code = code || 'x', up = up || 'x'", "to which its own rows refer"),
+    (
+        "WITH t AS (SELECT max(n) AS most FROM t) UPDATE t SET n = (SELECT most FROM t)",
+        "it reads \"t\" besides",
+    ),
+    ("UPDATE q2a SET v = (SELECT max(v) FROM q)", "it reads \"q\" besides"),
+    ("UPDATE q SET v = 0 RETURNING *", "may stand in another order"),
+    ("UPDATE q AS x SET v = 0 RETURNING id, X", "may stand in another order"),
+    ("UPDATE watched SET v = 0", "the trigger audit of"),
+    ("DELETE FROM watched", "the rule instead of"),
+    ("DELETE FROM r USING t WHERE t.id = 5", "ON DELETE CASCADE"),
+    ("UPDATE shown SET v = 0", "the trigger each of"),
     ("CREATE TABLE new AS WITH gone AS (DELETE FROM r RETURNING *) SELECT * FROM gone", "WITH"),
     ("WITH gone AS (DELETE FROM r RETURNING *) SELECT * INTO new FROM gone", "WITH"),
     ("UPDATE v SET n = 0", "is a view"),
@@ -92,6 +124,12 @@ fn what_cannot_be_cut_is_refused_with_the_reason() {
         if major >= 15 {
             let merge = "MERGE INTO t USING r ON r.id = t.id WHEN MATCHED THEN UPDATE SET n = r.n";
             assert!(person.query(merge).detail().contains("MERGE has no batches"));
+            let puts =
+                "MERGE INTO t USING r ON t.id = 5 WHEN NOT MATCHED THEN INSERT (id) VALUES (r.id + 1000)";
+            assert!(
+                person.query(puts).detail().contains("MERGE has no batches"),
+                "a key that is pinned bounds nothing"
+            );
         }
     }
 }
@@ -110,6 +148,60 @@ fn what_is_allowed_runs_whole() {
     }
     assert_eq!(stage.now("SELECT count(*) FROM t WHERE pos = id + 2"), "300");
     assert_eq!(stage.now("SELECT to_regclass('lockkeeper.task') IS NULL OR true"), "t");
+}
+
+/// Rows that are somewhere else have no key here, neither in a table of their own nor in a partition.
+#[test]
+fn foreign_rows_are_not_cut() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw",
+        "CREATE USER MAPPING FOR CURRENT_USER SERVER far",
+        "CREATE FOREIGN TABLE there (id int, n int) SERVER far",
+        "CREATE TABLE p (id int, n int, v int) PARTITION BY LIST (n)",
+        "CREATE TABLE here PARTITION OF p FOR VALUES IN (1); ALTER TABLE here ADD PRIMARY KEY (id)",
+        "CREATE FOREIGN TABLE p2 PARTITION OF p DEFAULT SERVER far",
+        "INSERT INTO p SELECT i, 1 FROM generate_series(1, 300) i; ANALYZE here",
+    ]);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    for (sql, reason) in [
+        ("DELETE FROM there", "\"there\" is a foreign table"),
+        ("UPDATE p SET v = 0", "the partition \"public\".\"p2\" is a foreign table"),
+    ] {
+        for way in Way::BOTH {
+            let refused = person.ask(way, sql);
+            assert_eq!(refused.failure(), "0A000", "{sql}: {refused:?}");
+            assert!(refused.detail().contains(reason), "{sql}: {refused:?}");
+        }
+    }
+}
+
+/// A row of a cursor is one row, and what a small table loses with the rows of a big one is little.
+#[test]
+fn what_is_little_is_done() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    stage.straight().all(&[
+        "TRUNCATE child; INSERT INTO child SELECT i, i FROM generate_series(1, 300) i; ANALYZE child",
+    ]);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let cut = person.query("DELETE FROM r WHERE id > 10");
+    assert_eq!(cut.tag(), "DELETE 290");
+    assert!(cut.notices().iter().any(|notice| notice.contains("in batches")), "{cut:?}");
+    assert_eq!(stage.now("SELECT count(*), max(r) FROM child"), "10|10");
+    for way in Way::BOTH {
+        person.each(
+            way,
+            &["BEGIN", "DECLARE c CURSOR FOR SELECT id FROM t WHERE id > 7 ORDER BY id FOR UPDATE"],
+        );
+        person.all(&["FETCH c"]);
+        let one = person.ask(way, "UPDATE t SET n = n + 1000 WHERE CURRENT OF c");
+        assert!(one.tag() == "UPDATE 1" && one.notices().is_empty(), "{one:?}");
+        person.all(&["COMMIT"]);
+    }
+    assert_eq!(stage.now("SELECT id, n FROM t WHERE n > 1000"), "8|2008");
 }
 
 /// A session whose transactions see one snapshot gets what it asked for, or nothing.

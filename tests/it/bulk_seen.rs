@@ -250,3 +250,30 @@ fn copies_are_told() {
         assert_eq!(person.query(silent).notices(), [""; 0], "{silent}");
     }
 }
+
+/// A key of another table says nothing of how many rows are written.
+#[test]
+fn keys_are_those_of_the_table_itself() {
+    let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE TABLE t (id int PRIMARY KEY, grp int); INSERT INTO t SELECT i, 1 FROM generate_series(1, 300) i",
+        "CREATE TABLE o (id int PRIMARY KEY, grp int); INSERT INTO o SELECT i, i FROM generate_series(1, 300) i",
+        "ANALYZE",
+    ]);
+    let mut person = stage.through();
+    person.all(&["SET lockkeeper.bulk_rows = 40"]);
+    for way in Way::BOTH {
+        for sql in [
+            "UPDATE t SET grp = 1 FROM o WHERE o.id = 1",
+            "UPDATE t AS x SET grp = 1 FROM o AS t WHERE t.id = 1",
+        ] {
+            for _ in 0..2 {
+                let many = person.ask(way, sql);
+                assert_eq!(many.tag(), "UPDATE 300", "{sql}");
+                assert!(many.notices().iter().any(|notice| notice.contains("in batches")), "{sql}: {many:?}");
+            }
+        }
+        let one = person.ask(way, "UPDATE t SET grp = 1 FROM o WHERE t.id = 1 AND o.id = 1");
+        assert!(one.tag() == "UPDATE 1" && one.notices().is_empty(), "{one:?}");
+    }
+}

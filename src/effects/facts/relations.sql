@@ -30,7 +30,8 @@ tree AS (
     WHERE named.relkind <> 'p'
 ),
 sized AS (
-    SELECT sized.*, CASE WHEN sized.leaf AND sized.relkind = ANY ('{r,f}'::"char"[]) THEN {fill} END AS fill
+    SELECT sized.*, CASE WHEN sized.leaf AND sized.relkind = ANY ('{r,f}'::"char"[]) OR sized.relkind = 'p' AND sized.oid = sized.root
+        THEN {fill} END AS fill
     FROM (
         SELECT tree.root, tree.oid, tree.leaf, tree.depth, c.relname, c.relkind, c.relowner, c.relrowsecurity, c.relreplident,
             c.relpersistence, s.nspname,

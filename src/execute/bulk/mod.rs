@@ -43,6 +43,9 @@ pub(super) async fn run(run: &mut Run<'_>, bulk: &Bulk) -> Result<Settled, Lost>
     Ok(settled)
 }
 
+/// Why nothing is seen.
+const UNCONTROLLED: &str = "there is no control connection ([control]), by which standbys, checkpoints and old snapshots would be seen";
+
 /// A session that is lost in the midst leaves its task to others.
 struct Unended<'a> {
     surroundings: &'a Surroundings<'a>,
@@ -227,7 +230,13 @@ impl<'b> Work<'b> {
     /// Asks the control connection how the database bears it.
     async fn look(&mut self, run: &mut Run<'_>) {
         let control = run.surroundings.control;
-        if !control.is_configured() || !self.pace.looks(self.began.elapsed()) {
+        if !self.pace.looks(self.began.elapsed()) {
+            return;
+        }
+        if !control.is_configured() {
+            if !std::mem::replace(&mut self.warned, true) {
+                tell(run.link, &[words::unseen(self.bulk, UNCONTROLLED)]).await;
+            }
             return;
         }
         let place = run.surroundings.place;

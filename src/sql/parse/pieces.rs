@@ -59,18 +59,17 @@ fn taken(script: &Script, statement: &Statement, text: &str) -> Option<Pieces> {
         columns: write.columns,
         functions: outline.functions(),
         reads: read_besides(&outline, &write.table),
+        queries: outline.queries(),
         odd: odd(node, with, &outline),
     })
 }
 
 /// The relations that are named besides the table itself, which is named first.
 fn read_besides(outline: &Outline, table: &RelationName) -> Vec<RelationName> {
-    let queries = outline.queries();
     let mut all = outline.relations();
     if let Some(own) = all.iter().position(|it| it == table) {
         all.remove(own);
     }
-    all.retain(|it| it.schema.is_some() || !queries.contains(&it.name));
     let mut before = HashSet::new();
     all.retain(|it| before.insert(it.clone()));
     all
@@ -189,7 +188,8 @@ mod tests {
         called.sort();
         assert_eq!(called, [r#""f""#, r#""g""#, r#""pg_catalog"."lower""#]);
         assert_eq!(pieces.columns, ["a", "b", "c", "d"]);
-        assert!(of("WITH t2 AS (SELECT 1) UPDATE t SET a = (SELECT * FROM t2)").unwrap().reads.is_empty());
+        let named = of("WITH t AS (SELECT 1 FROM t) UPDATE t SET a = (SELECT * FROM t)").unwrap();
+        assert_eq!((named.reads, named.queries), (vec![RelationName::bare("t")], vec!["t".to_owned()]));
     }
 
     #[test]

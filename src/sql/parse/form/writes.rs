@@ -75,7 +75,9 @@ fn delete(statement: &DeleteStmt) -> Option<Write> {
 
 /// Its join condition filters.
 fn merge(statement: &MergeStmt) -> Option<Write> {
-    write(WriteVerb::Merge, statement.relation.as_ref(), statement.join_condition.as_deref())
+    let found = write(WriteVerb::Merge, statement.relation.as_ref(), statement.join_condition.as_deref())?;
+    // Rows that match nothing may be put in, however many they are.
+    Some(Write { pinned: Vec::new(), ..found })
 }
 
 fn insert(statement: &InsertStmt) -> Option<Write> {
@@ -88,12 +90,13 @@ fn insert(statement: &InsertStmt) -> Option<Write> {
 }
 
 fn write(verb: WriteVerb, table: Option<&RangeVar>, condition: Option<&Node>) -> Option<Write> {
+    let table = table?;
+    let called = table.alias.as_ref().map_or(table.relname.as_str(), |alias| alias.aliasname.as_str());
     let mut pinned = Vec::new();
     if let Some(condition) = condition {
-        pins(condition, &mut pinned);
+        pins(condition, called, &mut pinned);
     }
     let filtered = condition.is_some_and(|condition| !is_always_true(condition));
-    let table = table?;
     Some(Write { verb, table: relation(table), only: !table.inh, filtered, columns: Vec::new(), pinned })
 }
 
@@ -148,12 +151,12 @@ fn constant(node: &Node) -> Option<&a_const::Val> {
     }
 }
 
-/// The columns that a condition compares with one value each, through AND alone.
-fn pins(condition: &Node, pinned: &mut Vec<String>) {
+/// The columns of the table that is called so which a condition compares with one value each, through AND alone.
+fn pins(condition: &Node, called: &str, pinned: &mut Vec<String>) {
     match &condition.node {
         Some(NodeEnum::BoolExpr(it)) if it.boolop() == BoolExprType::AndExpr => {
             // The decoder bounds the depth of trees, and so of this recursion.
-            it.args.iter().for_each(|node| pins(node, pinned));
+            it.args.iter().for_each(|node| pins(node, called, pinned));
         }
         Some(NodeEnum::AExpr(it)) if it.kind() == AExprKind::AexprOp => {
             let operator = it.name.last().and_then(string);
@@ -161,6 +164,7 @@ fn pins(condition: &Node, pinned: &mut Vec<String>) {
                 return;
             }
             let (left, right) = (it.lexpr.as_deref(), it.rexpr.as_deref());
+            let column = |node| column(node, called);
             let column = match (left.and_then(column), right.and_then(column)) {
                 (Some(column), None) if right.is_some_and(is_value) => Some(column),
                 (None, Some(column)) if left.is_some_and(is_value) => Some(column),
@@ -172,11 +176,12 @@ fn pins(condition: &Node, pinned: &mut Vec<String>) {
     }
 }
 
-fn column(node: &Node) -> Option<String> {
-    match &node.node {
-        Some(NodeEnum::ColumnRef(it)) => it.fields.last().and_then(string),
-        _ => None,
-    }
+/// A column of that table; one without a table's name before it is its own, or it is no column of its.
+fn column(node: &Node, called: &str) -> Option<String> {
+    let Some(NodeEnum::ColumnRef(it)) = &node.node else { return None };
+    let (name, before) = it.fields.split_last()?;
+    let own = before.last().is_none_or(|table| string(table).as_deref() == Some(called));
+    string(name).filter(|_| own)
 }
 
 /// A literal or parameter, cast or not.
