@@ -1,10 +1,11 @@
 //! What a failed step of index work leaves in the database, and how it is taken away.
 
-use crate::base::Notice;
+use crate::base::{Notice, SqlState};
 use crate::effects::facts::Oid;
 use crate::plan::{Inverse, Scope, Step};
 use crate::upstream::call::Item;
 use crate::upstream::{Link, Lost};
+use crate::wire::fields::sqlstate;
 
 use super::Run;
 use super::catalogue;
@@ -89,7 +90,15 @@ async fn drop_index(run: &mut Run<'_>, index: &InvalidIndex, what: String) -> Re
         .hint("Cancelling this leaves the index behind, invalid.");
     tell(run.link, &[notice]).await;
     let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-    Ok(unhurried(run, (Item::ours(&sql), None), WhenAlone::GoesOn).await?.failed.is_none())
+    // From here on whoever cancels means this.
+    run.take_cancel();
+    let mut failed = unhurried(run, (Item::ours(&sql), None), WhenAlone::GoesOn).await?.failed;
+    let struck = failed.as_ref().is_some_and(|it| sqlstate(&it.body) == SqlState::QUERY_CANCELED);
+    if struck && !run.take_cancel() {
+        // What came late was meant for what has failed.
+        failed = unhurried(run, (Item::ours(&sql), None), WhenAlone::GoesOn).await?.failed;
+    }
+    Ok(failed.is_none())
 }
 
 /// A `DROP INDEX CONCURRENTLY` that was cut short may have made its index invalid already.

@@ -449,3 +449,94 @@ fn what_is_half_done_is_never_run_whole() {
     stage.resume();
     stage.once("t");
 }
+
+/// Halts at one of the entries that are written down of how far a statement is, until the gate is open.
+const HALT: &str = "
+    CREATE SEQUENCE strokes; CREATE TABLE target (stroke int); INSERT INTO target VALUES (0);
+    CREATE FUNCTION halt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('public.strokes') = (SELECT stroke FROM public.target) THEN
+            PERFORM pg_advisory_xact_lock(1);
+            WHILE NOT pg_try_advisory_xact_lock(3) LOOP PERFORM pg_sleep(0.005); END LOOP;
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER halt BEFORE INSERT OR UPDATE ON lockkeeper.task FOR EACH ROW EXECUTE FUNCTION halt()";
+
+/// What ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strike {
+    Client,
+    Proxy,
+    Server,
+}
+
+/// Strikes at each entry in turn: that there is a task, that it is begun, how far it is with each batch, that it is done. Afterwards all
+/// rows are written once, or none is and nothing is left of it.
+fn struck(strike: Strike) {
+    let mut stage = Stage::new("");
+    Stage::straight(&stage.cluster).all(&["DELETE FROM t WHERE id > 600; ANALYZE t"]);
+    // The schema is there afterwards.
+    assert_eq!(stage.slow().query("UPDATE t SET n = n + 1").tag(), "UPDATE 600");
+    Stage::straight(&stage.cluster).all(&[HALT]);
+    let mut strokes = 0;
+    for stroke in 1.. {
+        Stage::straight(&stage.cluster).all(&[
+            "UPDATE t SET n = 0; DELETE FROM lockkeeper.task; SELECT setval('strokes', 1, false)",
+            &format!("UPDATE target SET stroke = {stroke}"),
+        ]);
+        let mut gate = Stage::straight(&stage.cluster);
+        gate.all(&["SELECT pg_advisory_lock(3)"]);
+        let mut client = Person::called(stage.proxy.addr(), &[("application_name", "victim")]);
+        client.all(&["SET lockkeeper.bulk_rows = 40"]);
+        client.send(Way::BOTH[stroke % 2], "UPDATE t SET n = n + 1");
+        let halted =
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND objsubid = 1";
+        let halts = eventually("it halts or ends", || {
+            let halts = stage.now(halted) == "1";
+            let ends = stage.now("SELECT count(*) FROM lockkeeper.task WHERE state = 'done'") == "1";
+            (halts || ends).then_some(halts)
+        });
+        if !halts {
+            break;
+        }
+        strokes = stroke;
+        match strike {
+            Strike::Client => drop(client),
+            Strike::Proxy => {
+                stage.proxy.signal(Signal::KILL);
+                stage.proxy.wait();
+            }
+            Strike::Server => stage.cluster.stop(Stop::Immediate).expect("stops"),
+        }
+        drop(gate);
+        match strike {
+            Strike::Client => {}
+            Strike::Proxy => stage.proxy = Stage::start(&stage.cluster, &stage.config),
+            Strike::Server => stage.cluster.start_again().expect("starts"),
+        }
+        let there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'victim'";
+        eventually("its session ends", || (stage.now(there) == "0").then_some(()));
+        let open = "SELECT count(*) FROM lockkeeper.task WHERE state NOT IN ('done', 'dropped')";
+        eventually("somebody goes on", || (stage.now(open) == "0").then_some(()));
+        // What had done nothing yet when its client left is given up.
+        let begun = stage.now("SELECT count(*) FROM lockkeeper.task WHERE state = 'done'");
+        let rows = stage.now("SELECT min(n), max(n), count(*) FROM t");
+        assert_eq!(rows, format!("{begun}|{begun}|600"), "{strike:?}, {stroke}");
+    }
+    assert!(strokes > 7, "{strokes}");
+}
+
+#[test]
+fn a_client_leaves_at_each_entry() {
+    struck(Strike::Client);
+}
+
+#[test]
+fn a_proxy_is_killed_at_each_entry() {
+    struck(Strike::Proxy);
+}
+
+#[test]
+fn a_server_crashes_at_each_entry() {
+    struck(Strike::Server);
+}
