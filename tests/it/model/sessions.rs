@@ -129,8 +129,8 @@ impl Sessions {
         if !marked || message.statements.len() > 1 {
             // In the middle of a message there is no way on: neither side commits, and the name is not to mean the one statement
             // here and the other there.
-            let ends: &[&str] =
-                if message.form == Form::Named { &["ROLLBACK", "DEALLOCATE ALL"] } else { &["ROLLBACK"] };
+            let names = message.form == Form::Named || message.statements.len() > 1;
+            let ends: &[&str] = if names { &["ROLLBACK", "DEALLOCATE ALL"] } else { &["ROLLBACK"] };
             (self.status, self.queued) = (b'I', false);
             let mut last = Vec::new();
             for sql in ends {
