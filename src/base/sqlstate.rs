@@ -35,6 +35,8 @@ impl SqlState {
     pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     /// `in_failed_sql_transaction`
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
+    /// `invalid_sql_statement_name`
+    pub const INVALID_STATEMENT_NAME: Self = Self(*b"26000");
     /// `invalid_authorization_specification`
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");
     /// `invalid_password`

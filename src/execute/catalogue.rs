@@ -3,8 +3,6 @@
 //! Asked on the client's connection on purpose: its role, search path, temporary tables and open transaction decide
 //! what a name means. Every function and operator is schema-qualified, since that search path is not ours.
 
-use std::sync::LazyLock;
-
 use crate::base::relation::quote_literal;
 use crate::base::{RelationName, Severity, SqlState};
 use crate::effects::Need;
@@ -18,43 +16,10 @@ use crate::wire::kind::server as kind;
 use crate::wire::server::Status;
 
 use super::outbox;
-
-/// Settings of the session that bear on how its statements are treated; the last column is what only those need that change one.
-static SETTINGS: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "{DIRECTIVES}, \
-         (SELECT pg_catalog.string_agg(s.name, ',') FROM pg_catalog.pg_settings s \
-            WHERE s.source OPERATOR(pg_catalog.=) 'session' AND s.name OPERATOR(pg_catalog.~) '_timeout$')"
-    )
-});
-
-/// The same for what runs under the client's own settings.
-const DIRECTIVES: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
-     pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout'), \
-     pg_catalog.current_setting('lockkeeper.mode', true), pg_catalog.current_setting('lockkeeper.max_stall', true), \
-     pg_catalog.current_setting('lockkeeper.retry_for', true), pg_catalog.current_setting('lockkeeper.allow', true), \
-     pg_catalog.current_setting('lockkeeper.override', true), \
-     pg_catalog.current_setting('lockkeeper.in_transaction', true), \
-     pg_catalog.current_setting('lockkeeper.deferred', true), \
-     pg_catalog.current_setting('lockkeeper.bulk_rows', true), \
-     pg_catalog.current_setting('lockkeeper.rows_per_second', true), \
-     pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('client_min_messages'), \
-     pg_catalog.current_setting('transaction_timeout', true), \
-     CASE WHEN pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'read committed' \
-        THEN pg_catalog.current_setting('default_transaction_isolation') \
-        ELSE pg_catalog.current_setting('transaction_isolation') END";
+use super::question::{AS_BEFORE, Asked, IN_HASTE};
 
 /// The column behind those of `SET lockkeeper.<name>`.
 const BEHIND: usize = 3 + crate::judge::setting::NAMES.len();
-
-/// Before a question that is long and has few answers: compiled (`jit`), it would take seconds. In the transaction only, whose end
-/// takes it back.
-pub const UNCOMPILED: &str = "SELECT pg_catalog.set_config('lockkeeper.own_jit', pg_catalog.current_setting('jit'), true), \
-     pg_catalog.set_config('jit', 'off', true)";
-
-/// Behind it, for what comes later in the transaction.
-pub const COMPILED: &str =
-    "SELECT pg_catalog.set_config('jit', pg_catalog.current_setting('lockkeeper.own_jit'), true)";
 
 /// The session's own settings, as the server spells them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,7 +84,11 @@ async fn look(link: &mut Link, need: &Need, asked: Asked) -> Result<Looked, Lost
         let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
         Call::run(link, &undo).await?;
     }
-    Ok(match ask(link, &Need::default(), asked).await? {
+    let forgotten = fields::sqlstate(&failed.body) == SqlState::INVALID_STATEMENT_NAME;
+    let nothing = Need::default();
+    // The client has closed what was kept (DEALLOCATE ALL).
+    let need = if forgotten { need } else { &nothing };
+    Ok(match ask(link, need, asked).await? {
         Ok((settings, facts)) => Looked::Known(settings, facts),
         Err(failed) => Looked::Stopped(failed),
     })
@@ -133,49 +102,19 @@ pub async fn settings(link: &mut Link) -> Result<Looked, Lost> {
     })
 }
 
-/// How much is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Everything,
-    Targets,
-}
-
-impl Asked {
-    fn settings(self) -> &'static str {
-        match self {
-            Self::Everything => &SETTINGS,
-            Self::Targets => DIRECTIVES,
-        }
-    }
-
-    fn relations(self) -> &'static str {
-        match self {
-            Self::Everything => &answer::RELATIONS,
-            Self::Targets => &answer::TARGETS,
-        }
-    }
-}
-
 async fn ask(
     link: &mut Link,
     need: &Need,
     asked: Asked,
 ) -> Result<Result<(SessionSettings, Facts), Failed>, Lost> {
-    let (relations, types) = (answer::relation_names(need), answer::type_names(need));
-    let [schemas, functions] = answer::function_names(need);
-    let beside = answer::names_beside(need);
+    let questions = asked.questions(need);
+    let in_block = link.tracker.status() == Status::InTransaction;
     let mut items = vec![Item::ours(asked.settings())];
     if !need.is_empty() {
-        items.push(Item::ours(UNCOMPILED));
-        items.push(Item::ours(asked.relations()).with(vec![&relations]));
-        if asked == Asked::Everything {
-            items.push(Item::ours(&answer::TYPES).with(vec![&types]));
-            items.push(Item::ours(&answer::FUNCTIONS).with(vec![&schemas, &functions]));
-            items.push(Item::ours(&answer::NAMES).with(vec![&beside]));
-        }
-        items.push(Item::ours(COMPILED));
+        items.push(Item::ours(IN_HASTE));
+        items.extend(questions.iter().map(|question| question.item(in_block && asked == Asked::Everything)));
+        items.push(Item::ours(AS_BEFORE));
     }
-    let in_block = link.tracker.status() == Status::InTransaction;
     if in_block {
         items.insert(0, Item::ours("SAVEPOINT lockkeeper"));
         items.push(Item::ours("RELEASE SAVEPOINT lockkeeper"));
@@ -191,27 +130,21 @@ async fn ask(
         Some(_) | None => Severity::Notice,
     };
     let (settings, mut facts) = session_settings(answer.row(first));
-    if !need.is_empty() {
-        let last = if asked == Asked::Everything { 5 } else { 2 };
-        let texts = || (2..=last).flat_map(|at| answer.rows_of(first + at)).filter_map(|row| text(row, 0));
-        if texts().any(is_garbled) {
+    for (at, question) in questions.iter().enumerate() {
+        let objects: Vec<&str> = answer.rows_of(first + 2 + at).filter_map(|row| text(row, 0)).collect();
+        if objects.iter().copied().any(is_garbled) {
             facts.texts = Texts::Garbled;
         }
-        let objects = |at| answer.rows_of(first + at).filter_map(|row| text(row, 0));
-        facts.relations = objects(2).filter_map(|object| answer::relation(object, need)).collect();
-        if asked == Asked::Targets {
-            return Ok(Ok((settings, facts)));
-        }
-        facts.types = objects(3).filter_map(|object| answer::ty(object, need)).collect();
-        facts.functions = objects(4).filter_map(|object| answer::function(object, need)).collect();
-        facts.taken = objects(5).filter_map(|object| answer::names(object, need)).collect();
+        question.learn(&objects, need, &mut facts);
     }
     Ok(Ok((settings, facts)))
 }
 
 /// The names of the prepared statements that the server has now; `None` when it would not say.
 pub async fn prepared_statements(link: &mut Link) -> Result<Option<Vec<String>>, Lost> {
-    let answer = Call::run(link, &[Item::ours("SELECT name FROM pg_catalog.pg_prepared_statements")]).await?;
+    const NAMES: &str = "SELECT name FROM pg_catalog.pg_prepared_statements \
+         WHERE name OPERATOR(pg_catalog.!~) '^lockkeeper([.].*)?$'";
+    let answer = Call::run(link, &[Item::ours(NAMES)]).await?;
     let names = answer.rows_of(0).filter_map(|row| text(row, 0).map(str::to_owned)).collect();
     Ok(answer.failed.is_none().then_some(names))
 }
@@ -219,7 +152,7 @@ pub async fn prepared_statements(link: &mut Link) -> Result<Option<Vec<String>>,
 /// The statements that the client has prepared, by name, with their texts; `None` when the server would not say.
 pub async fn prepared_texts(link: &mut Link) -> Result<Option<Vec<(String, String)>>, Lost> {
     const TEXTS: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_statements \
-         WHERE NOT from_sql AND name OPERATOR(pg_catalog.<>) 'lockkeeper'";
+         WHERE NOT from_sql AND name OPERATOR(pg_catalog.!~) '^lockkeeper([.].*)?$'";
     let answer = Call::run(link, &[Item::ours(TEXTS)]).await?;
     let both = |row: &Row| Some((text(row, 0)?.to_owned(), text(row, 1)?.to_owned()));
     Ok(answer.failed.is_none().then(|| answer.rows_of(0).filter_map(both).collect()))

@@ -28,6 +28,7 @@ pub mod outbox;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
+mod question;
 pub mod queue;
 pub mod repeat;
 pub mod replay;

@@ -10,7 +10,7 @@ use crate::session::deferred::Queue;
 use crate::session::expected::Expected;
 use crate::session::repeat::{Patience, Repeat, Unfit};
 use crate::session::tracker::Transaction;
-use crate::upstream::call::{Call, Failed, Item, Row, is_fatal, pass_news};
+use crate::upstream::call::{Call, Failed, Item, Row, is_fatal, pass_news, until_ready};
 use crate::upstream::link::Arrival;
 use crate::upstream::{Link, Lost};
 use crate::wire::Frame;
@@ -176,19 +176,6 @@ async fn close_statements(link: &mut Link, names: &[Vec<u8>]) -> Result<(), Lost
     client::sync(&mut out);
     link.send(&out).await;
     until_ready(link).await
-}
-
-async fn until_ready(link: &mut Link) -> Result<(), Lost> {
-    loop {
-        match link.next().await? {
-            Arrival::Frame(server::READY, body) => {
-                link.tracker.received(server::READY, &body);
-                return Ok(());
-            }
-            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
-            Arrival::ClientGone => {}
-        }
-    }
 }
 
 /// Sends the client's messages and compares the answers: the first that differs, and the error in it.

@@ -28,6 +28,9 @@ pub const ONCE: &str = "It was not tried again, since what came before it cannot
 /// Between a cancel request and the next look.
 const LOOK_AFTER_CANCEL: Duration = Duration::from_millis(25);
 
+/// After so long it is looked first where somebody may have been waiting all along; most attempts are over by then.
+const LOOK_SOON: Duration = Duration::from_millis(2);
+
 /// The watch over one attempt.
 #[derive(Debug)]
 pub struct StallWatch<'a> {
@@ -203,7 +206,10 @@ impl<'a> StallWatch<'a> {
 
     async fn watch(&self) {
         let Surroundings { control, place, canceller, .. } = self.surroundings;
-        let mut next = self.stall.next(&Sample { longest: Duration::ZERO });
+        let mut next = match self.since {
+            Since::Began => self.stall.next(&Sample { longest: Duration::ZERO }),
+            Since::Before => Next::Look { after: LOOK_SOON },
+        };
         loop {
             match next {
                 Next::Look { after } => clock::pause(after).await,
@@ -259,7 +265,7 @@ impl<'a> StallWatch<'a> {
         self.longest.set(self.longest.get().max(last.longest + last.at.elapsed()));
         self.last.set(Look { at, longest });
         self.seen.set(self.seen.get().max(longest));
-        let next = self.stall.next(&Sample { longest });
+        let next = self.stall.next(&Sample::aged(longest, at.elapsed()));
         if next == Next::Cancel {
             let strike = Strike { victims: waiting.len(), longest, at_work: !behind.queues };
             StallCut { victims: strike.victims, longest, pid: self.surroundings.place.pid }.emit();

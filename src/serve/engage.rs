@@ -15,7 +15,7 @@ use crate::session::prepared::Why;
 use crate::session::repeat::Unfit;
 use crate::sql::advisory::may_want;
 use crate::sql::{self, Calls};
-use crate::upstream::call::pass_news;
+use crate::upstream::call::until_ready;
 use crate::upstream::link::{Arrival, Batch, Link, Lost, Reading};
 use crate::wire::client::Parse;
 use crate::wire::frame::take_string;
@@ -333,16 +333,7 @@ pub(super) async fn end_batch(link: &mut Link) -> Result<(), Lost> {
     crate::wire::client::sync(&mut out);
     link.send(&out).await;
     link.batch = Batch::None;
-    loop {
-        match link.next().await? {
-            Arrival::Frame(from_server::READY, body) => {
-                link.tracker.received(from_server::READY, &body);
-                return Ok(());
-            }
-            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
-            Arrival::ClientGone => {}
-        }
-    }
+    until_ready(link).await
 }
 
 /// Gives the client its answer and leaves both sides as they would be after a statement of its own.

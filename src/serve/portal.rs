@@ -5,7 +5,7 @@ use crate::base::{Notice, SqlState};
 use crate::event::PortalFreed;
 use crate::execute::outcome::Outcome;
 use crate::execute::{catalogue, fail};
-use crate::upstream::call::{Call, Item, pass, pass_news};
+use crate::upstream::call::{Call, Item, pass, pass_news, until_ready};
 use crate::upstream::link::{Arrival, Batch, Link, Lost};
 use crate::wire::client::{self, Bind, Parse};
 use crate::wire::frame::HEADER_BYTES;
@@ -130,8 +130,11 @@ fn oids(body: &[u8]) -> Vec<u32> {
 }
 
 /// Closes the unnamed portal of a session that idles in a transaction, unseen by its client: with it goes the snapshot that
-/// others wait for. A client that has spoken meanwhile takes its place itself.
+/// others wait for. A client that has spoken meanwhile takes its place itself. The same for what is kept for a transaction that is over.
 pub(super) async fn free(link: &mut Link, pid: u32) -> Result<(), Lost> {
+    if link.keeps_in_vain() {
+        return link.forget_kept().await;
+    }
     if !link.held.is_empty() {
         return Ok(());
     }
@@ -149,22 +152,9 @@ async fn close_unnamed(link: &mut Link) -> Result<(), Lost> {
     client::close(&mut out, b'P', b"");
     client::sync(&mut out);
     link.send(&out).await;
-    until_ready(link).await
-}
-
-/// Waits until the unnamed portal is closed.
-async fn until_ready(link: &mut Link) -> Result<(), Lost> {
-    loop {
-        match link.next().await? {
-            Arrival::Frame(server::READY, body) => {
-                link.tracker.received(server::READY, &body);
-                link.tracker.portal_closed();
-                return Ok(());
-            }
-            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
-            Arrival::ClientGone => {}
-        }
-    }
+    until_ready(link).await?;
+    link.tracker.portal_closed();
+    Ok(())
 }
 
 /// Closes the unnamed statement and portal, as a simple Query does before anything else (`exec_simple_query` in `postgres.c`): what
@@ -176,6 +166,7 @@ pub(super) async fn give_way(link: &mut Link) -> Result<(), Lost> {
     client::sync(&mut out);
     link.send(&out).await;
     until_ready(link).await?;
+    link.tracker.portal_closed();
     link.tracker.prepared.forget(b"");
     Ok(())
 }

@@ -7,9 +7,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use crate::control::Install;
+use crate::judge::Policy;
 use crate::live::gate::Hours;
 use crate::live::{Limits, Live, Rules};
 use crate::pace::bulk;
+use crate::pace::ladder::LadderSettings;
 use crate::upstream::{Upstream, UpstreamSettings, scram};
 
 use super::console::CONSOLES_MAX;
@@ -168,4 +170,17 @@ pub struct Waiting {
     pub backoff_max: Duration,
     /// Time between two notices of progress.
     pub progress_interval: Duration,
+}
+
+impl Waiting {
+    /// The ladder under a session's policy.
+    pub fn ladder(&self, policy: &Policy) -> LadderSettings {
+        LadderSettings {
+            rungs: self.patience.clone(),
+            max_stall: policy.max_stall,
+            backoff_min: self.backoff_min,
+            backoff_max: self.backoff_max,
+            retry_for: policy.retry_for,
+        }
+    }
 }

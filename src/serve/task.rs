@@ -17,7 +17,6 @@ use crate::execute::{Canceller, Place, Surroundings};
 use crate::judge::{Mode, Policy};
 use crate::live::lockers::Known;
 use crate::live::{Aim, CancelEntry, Live, Seat, Stop};
-use crate::pace::ladder::LadderSettings;
 use crate::session::Tracker;
 use crate::upstream::link::Reading;
 use crate::upstream::{Link, Lost};
@@ -194,7 +193,7 @@ enum Care {
     Lease(Overdue),
     /// There is no message: a COPY has begun.
     Copying,
-    /// There is no message: the session keeps a portal that it does not need, and somebody waits for its end.
+    /// There is no message: the session keeps what it does not need, a portal for whose end somebody waits, or questions of ours.
     Free,
 }
 
@@ -213,6 +212,7 @@ enum Wake {
     IdleLimit,
     Overdue(Overdue),
     Idle,
+    InVain,
     Nudged,
 }
 
@@ -244,6 +244,9 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
             if nudge.as_ref().is_some_and(|nudge| nudge.is_asked(&mut listening, cx.waker())) {
                 return Poll::Ready(Wake::Nudged);
             }
+            if relay.link().keeps_in_vain() {
+                return Poll::Ready(Wake::InVain);
+            }
             if let Some(overdue) = lease::poll(&mut leased, &relay.link().tracker, cx) {
                 return Poll::Ready(Wake::Overdue(overdue));
             }
@@ -257,6 +260,7 @@ async fn relay_until_halt(begun: &mut Begun, state: &WorkerState) -> Result<Turn
             Wake::Halt(halt) => return halt.map(turn),
             Wake::Idle => return Ok(Turn::End(shutdown())),
             Wake::Overdue(overdue) => return Ok(Turn::Care(Care::Lease(overdue))),
+            Wake::InVain => return Ok(Turn::Care(Care::Free)),
             Wake::Nudged if relay.link().tracker.keeps_finished_portal() => {
                 return Ok(Turn::Care(Care::Free));
             }
@@ -301,13 +305,7 @@ async fn look_after(begun: &mut Begun, state: &WorkerState, care: Care) -> Resul
     let ready = state.serving.now();
     let (settings, about) = (&ready.settings, &begun.about);
     let (control, policy) = (state.control(&ready), about.policy(&ready, begun.link.tracker.renamed()));
-    let ladder = LadderSettings {
-        rungs: settings.waiting.patience.clone(),
-        max_stall: policy.max_stall,
-        backoff_min: settings.waiting.backoff_min,
-        backoff_max: settings.waiting.backoff_max,
-        retry_for: policy.retry_for,
-    };
+    let ladder = settings.waiting.ladder(&policy);
     let canceller = Canceller {
         upstream: Arc::clone(&ready.upstream),
         host: usize::from(about.host),

@@ -11,6 +11,7 @@ use crate::wire::frame::put;
 use crate::wire::kind::server as kind;
 use crate::wire::server::{Status, columns};
 
+use super::kept::About;
 use super::link::{Arrival, Batch, Link, Lost};
 
 /// The name under which statements and portals of ours live while they run.
@@ -38,23 +39,38 @@ pub struct Item<'a> {
     pub voice: Voice,
     /// The formats, their count in front, of rows that are kept as they come.
     pub rows: Option<&'a [u8]>,
+    /// As what the server keeps it.
+    pub kept: Option<About>,
 }
 
 impl<'a> Item<'a> {
     /// A statement of ours without parameters.
     pub fn ours(sql: &'a str) -> Self {
-        Self { sql: sql.as_bytes(), values: Vec::new(), sent: None, voice: Voice::Ours, rows: None }
+        Self {
+            sql: sql.as_bytes(),
+            values: Vec::new(),
+            sent: None,
+            voice: Voice::Ours,
+            rows: None,
+            kept: None,
+        }
     }
 
     /// The client's own statement.
     pub fn client(sql: &'a [u8]) -> Self {
-        Self { sql, values: Vec::new(), sent: None, voice: Voice::Client, rows: None }
+        Self { sql, values: Vec::new(), sent: None, voice: Voice::Client, rows: None, kept: None }
     }
 
     /// The same with text parameters.
     #[must_use]
     pub fn with(self, values: Vec<&'a str>) -> Self {
         Self { values, ..self }
+    }
+
+    /// The same, to be asked again in the same transaction: for a statement of ours behind a savepoint.
+    #[must_use]
+    pub fn kept(self, about: About) -> Self {
+        Self { kept: Some(about), ..self }
     }
 }
 
@@ -105,7 +121,7 @@ pub struct Call {
     voices: Vec<(Voice, Keep)>,
     answer: Answer,
     phase: Phase,
-    /// `CloseComplete`s still to come: two for each statement, and one for what an earlier call may have left.
+    /// `CloseComplete`s still to come.
     closes_due: usize,
 }
 
@@ -140,21 +156,33 @@ impl Call {
     pub async fn start(link: &mut Link, items: &[Item<'_>]) -> Self {
         let mut out = Vec::new();
         client::close(&mut out, b'S', NAME);
+        let mut closes_due = 1;
         for item in items {
+            let statement = item.kept.map_or(NAME, About::statement);
+            let there = item.kept.is_some_and(|about| link.kept.has(about));
+            if let Some(about) = item.kept.filter(|_| !there) {
+                client::close(&mut out, b'S', statement);
+                link.kept.put(about);
+            }
             if let Some((values, types)) = item.sent {
-                client::parse_typed(&mut out, NAME, item.sql, types);
-                client::bind_as_sent(&mut out, NAME, NAME, values);
+                client::parse_typed(&mut out, statement, item.sql, types);
+                client::bind_as_sent(&mut out, NAME, statement, values);
             } else {
                 let results = item.rows.unwrap_or(&[0, 0]);
-                client::parse(&mut out, NAME, item.sql);
-                client::bind_for(&mut out, (NAME, NAME), &item.values, results);
+                if !there {
+                    client::parse(&mut out, statement, item.sql);
+                }
+                client::bind_for(&mut out, (NAME, statement), &item.values, results);
             }
-            client::close(&mut out, b'S', NAME);
+            if item.kept.is_none() {
+                client::close(&mut out, b'S', statement);
+            }
             if item.rows.is_some() {
                 client::describe(&mut out, b'P', NAME);
             }
             client::execute(&mut out, NAME);
             client::close(&mut out, b'P', NAME);
+            closes_due += if there { 1 } else { 2 };
         }
         match link.batch {
             Batch::None => client::sync(&mut out),
@@ -163,7 +191,7 @@ impl Call {
         link.send(&out).await;
         let keep = |item: &Item<'_>| if item.rows.is_some() { Keep::AsTheyCome } else { Keep::AsText };
         let voices = items.iter().map(|item| (item.voice, keep(item))).collect();
-        Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due: 2 * items.len() + 1 }
+        Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due }
     }
 
     /// Sends the statements and waits for their end.
@@ -221,12 +249,27 @@ impl Call {
             kind::COMMAND_COMPLETE | kind::EMPTY_QUERY => self.answer.tags.push(body),
             kind::CLOSE_COMPLETE => self.closes_due = self.closes_due.saturating_sub(1),
             kind::ERROR if self.phase == Phase::Running && !is_fatal(&body) => {
+                link.kept.doubt();
                 self.answer.failed = Some(Failed { item, body });
             }
             kind::NOTICE if self.voices.get(item).is_some_and(|(voice, _)| *voice == Voice::Client) => {
                 pass(link, kind, &body).await;
             }
             _ => pass_news(link, kind, &body).await,
+        }
+    }
+}
+
+/// Waits until the server is ready, and passes on what concerns the client.
+pub async fn until_ready(link: &mut Link) -> Result<(), Lost> {
+    loop {
+        match link.next().await? {
+            Arrival::Frame(kind::READY, body) => {
+                link.tracker.received(kind::READY, &body);
+                return Ok(());
+            }
+            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
+            Arrival::ClientGone => {}
         }
     }
 }

@@ -20,6 +20,7 @@ use super::Stream;
 use super::brake::Braking;
 use super::debt::{LastWords, Owed};
 use super::directives::Directives;
+use super::kept::Kept;
 
 /// While a statement is looked after, at most so many bytes of the client's are taken in advance.
 pub const AHEAD_MAX: usize = 64 << 10;
@@ -132,6 +133,8 @@ pub struct Link {
     pub directives: Directives,
     /// The least grave message of ours that the client wants to hear: its `client_min_messages`, as last seen.
     pub least: Severity,
+    /// Questions of ours that the server keeps.
+    pub kept: Kept,
     /// Whether the rows of the COPY that is under way are held back; `None` where nobody has asked, as in a session that copies nothing.
     pub braking: Option<Box<Braking>>,
     /// The bookkeeping of frames.
@@ -164,6 +167,7 @@ impl Link {
             last_words: LastWords::default(),
             directives: Directives::Unasked,
             least: Severity::Notice,
+            kept: Kept::default(),
             braking: None,
             tracker,
         }

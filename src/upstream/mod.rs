@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod debt;
 mod directives;
 pub mod dial;
+pub mod kept;
 pub mod link;
 pub mod own;
 pub mod problem;

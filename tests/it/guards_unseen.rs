@@ -177,3 +177,51 @@ fn a_lock_before_the_snapshot_stays_before_it() {
     assert_eq!(client.answer().tag(), "LOCK TABLE");
     assert_eq!(client.table("SELECT count(*) FROM orders"), (before + 1).to_string());
 }
+
+/// What the server keeps of ours while a transaction is open, so that it need not be planned again while others wait.
+const KEPT: &str = "SELECT name, custom_plans, generic_plans FROM pg_prepared_statements WHERE name LIKE 'lockkeeper%' ORDER BY 1";
+
+#[test]
+fn questions_are_planned_once_in_a_transaction_and_are_gone_behind_it() {
+    let stage = Stage::new();
+    for way in Way::BOTH {
+        for end in ["COMMIT", "ROLLBACK"] {
+            let mut client = stage.through();
+            client.all(&["SET plan_cache_mode = force_custom_plan", "BEGIN"]);
+            for column in ["a", "b", "c"] {
+                client.ask(way, &format!("ALTER TABLE orders ADD {column} int")).tag();
+            }
+            assert_eq!(client.table(KEPT), "lockkeeper.relations|0|3", "{way:?}");
+            assert_eq!(client.table("SHOW plan_cache_mode"), "force_custom_plan");
+            // As poolers and drivers do.
+            client.all(&["DEALLOCATE ALL"]);
+            client.ask(way, "ALTER TABLE orders ADD d int").tag();
+            client.ask(way, "ALTER TABLE orders DROP d").tag();
+            assert_eq!(client.table(KEPT), "lockkeeper.relations|0|2", "{way:?}");
+            client.ask(way, end).tag();
+            assert_eq!(client.table(KEPT), "", "{way:?} {end}");
+            assert_eq!(client.table("SHOW plan_cache_mode"), "force_custom_plan");
+            client.all(&["ALTER TABLE orders DROP IF EXISTS a, DROP IF EXISTS b, DROP IF EXISTS c"]);
+        }
+    }
+}
+
+/// A transaction that fails, and one whose client does not wait for answers, leave nothing behind either.
+#[test]
+fn kept_questions_are_gone_however_a_transaction_ends() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    client.all(&["BEGIN", "ALTER TABLE orders ADD a int"]);
+    assert_eq!(client.query("SELECT 1 / 0").status(), 'E');
+    assert_eq!(client.query("ROLLBACK").status(), 'I');
+    assert_eq!(client.table(KEPT), "");
+    client.query("BEGIN; ALTER TABLE orders ADD a int; COMMIT");
+    assert_eq!(client.table(KEPT), "");
+    let all = client
+        .query("BEGIN; ALTER TABLE orders ADD b int; COMMIT; BEGIN; ALTER TABLE orders ADD c int; ROLLBACK");
+    assert_eq!(all.status(), 'I', "{all:?}");
+    assert_eq!(client.table(KEPT), "");
+    client.all(&["BEGIN", "ALTER TABLE orders ADD c int", "CREATE INDEX later ON orders (c)", "COMMIT"]);
+    assert_eq!(client.table(KEPT), "");
+    assert_eq!(stage.now("SELECT indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass"), "t");
+}

@@ -1,0 +1,88 @@
+//! Questions of ours that the server keeps while a transaction of the client's is open: planning one takes five times as long as
+//! running it, and meanwhile others may wait for the transaction's locks.
+//!
+//! Invariant: none is kept for long after the transaction; to be missing is no harm to one that is asked behind a savepoint.
+
+use crate::wire::client;
+
+use super::call::until_ready;
+use super::link::{Batch, Link, Lost};
+
+/// What a question is about that is worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// `lockkeeper.relations`
+    Relations,
+    /// `lockkeeper.types`
+    Types,
+    /// `lockkeeper.functions`
+    Functions,
+    /// `lockkeeper.names`
+    Names,
+}
+
+impl About {
+    const ALL: [Self; 4] = [Self::Relations, Self::Types, Self::Functions, Self::Names];
+
+    /// The name of its prepared statement.
+    pub(super) const fn statement(self) -> &'static [u8] {
+        match self {
+            Self::Relations => b"lockkeeper.relations",
+            Self::Types => b"lockkeeper.types",
+            Self::Functions => b"lockkeeper.functions",
+            Self::Names => b"lockkeeper.names",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// What the server keeps for a session: small, since every idle session has room for it.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Kept {
+    /// What may be there, a bit each.
+    maybe: u8,
+    /// What is there.
+    there: u8,
+}
+
+impl Kept {
+    /// Whether it is there.
+    pub(super) const fn has(self, about: About) -> bool {
+        self.there & about.bit() > 0
+    }
+
+    /// It is there from now on.
+    pub(super) const fn put(&mut self, about: About) {
+        self.there |= about.bit();
+        self.maybe |= about.bit();
+    }
+
+    /// What is there cannot be relied upon: something has failed, or the client may have closed it.
+    pub(super) const fn doubt(&mut self) {
+        self.there = 0;
+    }
+}
+
+impl Link {
+    /// Whether questions are kept for nothing any more.
+    #[inline]
+    pub fn keeps_in_vain(&self) -> bool {
+        self.kept.maybe > 0 && self.tracker.is_idle()
+    }
+
+    /// Has the server forget what it keeps. The session must be idle.
+    pub async fn forget_kept(&mut self) -> Result<(), Lost> {
+        self.kept = Kept::default();
+        self.batch = Batch::None;
+        let mut out = Vec::new();
+        for about in About::ALL {
+            client::close(&mut out, b'S', about.statement());
+        }
+        client::sync(&mut out);
+        self.send(&out).await;
+        until_ready(self).await
+    }
+}
