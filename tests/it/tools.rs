@@ -157,7 +157,7 @@ impl Ground {
     }
 
     /// Runs it through the proxy while a report has read `orders` and holds it still, and an application reads and writes it. Only
-    /// when that was served, none of it beyond the bound, the report ends.
+    /// when that was served, the report ends; to the end none of it waits beyond the bound.
     fn beside_a_report(&self, tool: &Tool, to: Move) -> Ran {
         let stage = &self.twins.stage;
         let person = || Person::called(stage.cluster.addr(), &[("database", "online")]);
@@ -173,10 +173,9 @@ impl Ground {
                 (tool.is_finished() || looking.table(WAITS) == "t").then_some(())
             });
             application.is_served(50);
-            application.was_not_stalled_yet(&stage.cluster);
             report.all(&["COMMIT"]);
             let ran = tool.join().expect("the tool");
-            application.was_served_to_the_end(&stage.cluster);
+            application.was_never_stalled(&stage.cluster);
             ran
         })
     }

@@ -17,10 +17,6 @@ use super::stage::{Person, Stage, Way};
 /// for which a machine that is busy with other tests may need more than 10 ms.
 pub(crate) const BOUND: &str = "[guard]\nmax_stall = \"250ms\"";
 
-/// In milliseconds: no longer, either, once the report that is in the way has ended and everything happens at once, on a machine that other
-/// tests keep busy.
-const WHOLE_MS_MAX: f64 = 350.0;
-
 /// The same for the server, in whose log (`log_lock_waits`) is what waits longer.
 const WATCHED: [&str; 2] = ["SET log_lock_waits = on", "SET deadlock_timeout = '250ms'"];
 
@@ -64,29 +60,6 @@ impl Application {
             (self.rounds.load(Ordering::Relaxed) >= wanted || self.has_ended()).then_some(())
         });
         assert!(!self.has_ended(), "the application has failed");
-    }
-
-    /// Fails where a statement of it has waited for a lock beyond the bound by now.
-    #[track_caller]
-    pub(crate) fn was_not_stalled_yet(&self, cluster: &Cluster) {
-        assert!(!self.has_ended(), "the application has failed");
-        let stalls = stalls(cluster);
-        assert!(stalls.is_empty(), "{stalls:#?}\n{}", around(cluster, &stalls));
-    }
-
-    /// Ends it, and fails unless each of its statements has succeeded, and none has waited for much longer than the bound.
-    #[track_caller]
-    pub(crate) fn was_served_to_the_end(mut self, cluster: &Cluster) {
-        self.over.store(true, Ordering::Relaxed);
-        self.working.take().expect("once").join().expect("the application was served");
-        let log = cluster.log();
-        let ended =
-            log.lines().filter(|line| line.contains(&format!("{NAME} LOG:")) && line.contains(" acquired "));
-        for line in ended {
-            let after = line.split(" after ").nth(1).and_then(|rest| rest.split(" ms").next());
-            let waited: f64 = after.and_then(|ms| ms.parse().ok()).expect("a time");
-            assert!(waited <= WHOLE_MS_MAX, "{line}\n{}", around(cluster, &stalls(cluster)));
-        }
     }
 
     /// Ends it, and fails unless each of its statements has succeeded, and none has waited for a lock beyond the bound.
