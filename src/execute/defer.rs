@@ -13,16 +13,23 @@ use crate::upstream::{Link, Lost};
 
 use super::outbox::{self, May, Readiness};
 use super::outcome::Outcome;
+use super::tell::tell;
 use super::{Run, catalogue, fail, guard, trial};
 use crate::base::{Notice, RelationName, SqlState};
 
-/// Does what is to be done now and queues the rest; `text` is the statement as it was sent.
-pub async fn run(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Outcome, Lost> {
+/// Does what is to be done now and queues the rest, once it is known that it can be, of which the client is told so; `text` is the
+/// statement as it was sent.
+pub async fn run(
+    run: &mut Run<'_>,
+    (deferral, notices): (&Deferral, &[Notice]),
+    text: &[u8],
+) -> Result<Outcome, Lost> {
     let settings = match ready(run, deferral, text).await? {
         Ready::Under(settings) => settings,
         Ready::AsSent => return as_sent(run.link, text).await,
         Ready::Refused(outcome) => return Ok(outcome),
     };
+    tell(run.link, notices).await;
     for step in &deferral.now {
         let outcome = brief(run, step).await?;
         if !matches!(outcome, Outcome::Complete(_) | Outcome::Answered) {

@@ -234,6 +234,7 @@ async fn carry_out(
     entry: &Entry<'_>,
     (work, script): (Work<'_>, &Script),
 ) -> Result<Outcome, Lost> {
+    let notices = &case.judgement.notices;
     let mut run = run(desk, case, entry);
     match &case.judgement.decision {
         // What is apart has not come here.
@@ -250,7 +251,7 @@ async fn carry_out(
                 // Its client has heard how a message has ended.
                 _ => false,
             };
-            if case.writes_many && done && !case.judgement.notices.is_empty() {
+            if case.writes_many && done && !notices.is_empty() {
                 let tag = script.statements.first().map_or("", |statement| statement.tag);
                 let notice = summary::of_whole(&run, tag, began.elapsed());
                 tell(run.link, &[notice]).await;
@@ -263,16 +264,17 @@ async fn carry_out(
             if let Some(refused) = trial::of_whole(&mut run, script, another).await? {
                 return Ok(refused);
             }
+            tell(run.link, notices).await;
             let outcome = plan::run(&mut run, plan).await?;
             // What was sent in the very form that is run is not remarked upon.
-            let told = !case.judgement.notices.is_empty() && !plan.steps.is_empty();
+            let told = !notices.is_empty() && !plan.steps.is_empty();
             if told && matches!(outcome, Outcome::Complete(_)) {
                 let notice = summary::of(&run, plan, began.elapsed());
                 tell(run.link, &[notice]).await;
             }
             Ok(outcome)
         }
-        Decision::Defer(deferral) => defer::run(&mut run, deferral, script.text.as_bytes()).await,
+        Decision::Defer(deferral) => defer::run(&mut run, (deferral, notices), script.text.as_bytes()).await,
         Decision::Hold(hold) => {
             fail::transaction(run.link).await?;
             Ok(Outcome::own_error(&hold.elsewhere))
@@ -349,10 +351,12 @@ pub(super) async fn run_alone(desk: &mut Desk<'_>, sql: &[u8]) -> Result<Outcome
     Ok(entry.close(outcome))
 }
 
-/// Tells the log and the client what was found.
+/// Tells the log and the client what was found; of what is tried first the client hears only when it is taken.
 async fn announce(desk: &mut Desk<'_>, judgement: &Judgement) {
     log(desk, judgement);
-    tell(desk.link, &judgement.notices).await;
+    if !matches!(judgement.decision, Decision::Run(_) | Decision::Defer(_)) {
+        tell(desk.link, &judgement.notices).await;
+    }
 }
 
 /// Tells the log what was found, and who passes what holds others.

@@ -8,6 +8,7 @@ use lockkeeper::cluster::{Cluster, Options};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::support::operated::Operated;
 use crate::support::programs::{Owned, Ran, run, without_variables};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::stage::Person;
@@ -434,6 +435,28 @@ fn what_is_held_back_too_long_is_left_as_it_is() {
     let enforcing = proxy(&cluster).start();
     until(&mut admin, STATES, "done");
     assert!(enforcing.log().contains("is taken up") && !observing.log().contains("is taken up"));
+}
+
+#[test]
+fn a_task_waits_for_the_end_of_a_freeze() {
+    let operated = Operated::new();
+    let stage = &operated.stage;
+    let mut client = stage.through();
+    client.all(&[
+        "BEGIN",
+        "SET LOCAL lockkeeper.deferred = 'background'",
+        "CREATE INDEX later ON orders (id)",
+    ]);
+    operated.tell(&["freeze", "incident 7"]);
+    assert_eq!(client.query("COMMIT").tag(), "COMMIT");
+    eventually("it is held", || {
+        let held = operated.status()["held"].to_string();
+        held.contains("CREATE INDEX").then_some(())
+    });
+    assert_eq!(stage.now("SELECT to_regclass('later') IS NULL"), "t");
+    operated.tell(&["thaw"]);
+    until(&mut client, STATES, "done");
+    assert_eq!(client.table("SELECT indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass"), "t");
 }
 
 #[test]
