@@ -56,6 +56,11 @@ impl Message {
         self.form != Form::Again && !self.statements.iter().any(control)
     }
 
+    /// Whether more than one thing is run.
+    pub(super) fn runs_several(&self) -> bool {
+        self.statements.len() > 1 || self.form == Form::Limited
+    }
+
     /// The bytes that go out.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let pieces = self.statements.iter().map(|sql| self.piece(sql)).collect::<Vec<_>>();
