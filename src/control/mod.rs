@@ -211,8 +211,9 @@ impl Control {
         let strong_only = blocking == Blocking::StrongOnRelations;
         let values: [(&(dyn ToSql + Sync), Type); 3] =
             [(&pid, Type::INT4), (&strong_only, Type::BOOL), (&*victims::BOOKS, Type::TEXT_ARRAY)];
+        let asked = clock::Moment::now();
         match clock::within(ANSWER_WITHIN, client.query_typed(victims::SQL, &values)).await {
-            Some(Ok(rows)) => Some(victims::behind(&rows, pid)),
+            Some(Ok(rows)) => Some(victims::behind(&rows, pid, asked.elapsed())),
             Some(Err(error)) => self.broken(database, &error.to_string(), None),
             None => self.broken(database, "no answer in time", None),
         }

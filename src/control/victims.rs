@@ -24,7 +24,7 @@ pub enum Blocking {
 pub struct Victim {
     /// Its process.
     pub pid: i32,
-    /// How long it has been waiting; servers before 14 do not say.
+    /// How long it can have been waiting by now; servers before 14 do not say.
     pub waited: Option<Duration>,
 }
 
@@ -70,8 +70,8 @@ pub(super) static BOOKS: LazyLock<Vec<String>> = LazyLock::new(|| {
     bookkeeping::tables().map(called).collect()
 });
 
-/// Reads the rows of the question about `pid`.
-pub(super) fn behind(rows: &[Row], pid: i32) -> Behind {
+/// Reads the rows of the question about `pid`, which has taken so long: whoever waits may have done so all that time.
+pub(super) fn behind(rows: &[Row], pid: i32, took: Duration) -> Behind {
     let mut behind = Behind::default();
     for row in rows {
         let (Ok(other), Ok(waited)) = (row.try_get::<_, i32>(0), row.try_get::<_, Option<f64>>(1)) else {
@@ -81,7 +81,8 @@ pub(super) fn behind(rows: &[Row], pid: i32) -> Behind {
             behind.queues = true;
             behind.queues_for = queued_for(row);
         } else {
-            let waited = waited.map(|waited| Duration::try_from_secs_f64(waited).unwrap_or_default());
+            let waited = waited
+                .map(|waited| Duration::try_from_secs_f64(waited).unwrap_or_default().saturating_add(took));
             behind.victims.push(Victim { pid: other, waited });
         }
     }

@@ -10,7 +10,7 @@ mod source;
 mod table;
 mod types;
 
-pub use self::filling::{FillFacts, Leaf, StatementTrigger, Unpublishable};
+pub use self::filling::{FillFacts, Leaf, Unpublishable, WriteTrigger};
 pub use self::lacking::Lacking;
 pub use self::source::{Cached, Offline, Source};
 pub use self::table::{

@@ -15,6 +15,7 @@ use crate::wire::fields;
 use crate::wire::kind::server as kind;
 use crate::wire::server::Status;
 
+use super::attempt::{UNDO, restore};
 use super::outbox;
 use super::question::{AS_BEFORE, Asked, IN_HASTE};
 
@@ -72,26 +73,26 @@ pub async fn targets(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
 }
 
 async fn look(link: &mut Link, need: &Need, asked: Asked) -> Result<Looked, Lost> {
-    let failed = match ask(link, need, asked).await? {
-        Ok((settings, facts)) => return Ok(Looked::Known(settings, facts)),
-        Err(failed) => failed,
-    };
-    if fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED || link.tracker.expected.is_skipping() {
-        return Ok(Looked::Stopped(failed));
-    }
-    tracing::debug!(error = fields::message(&failed.body), "relations could not be looked up");
-    if link.tracker.status() == Status::Failed {
-        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
-        Call::run(link, &undo).await?;
-    }
-    let forgotten = fields::sqlstate(&failed.body) == SqlState::INVALID_STATEMENT_NAME;
     let nothing = Need::default();
-    // The client has closed what was kept (DEALLOCATE ALL).
-    let need = if forgotten { need } else { &nothing };
-    Ok(match ask(link, need, asked).await? {
-        Ok((settings, facts)) => Looked::Known(settings, facts),
-        Err(failed) => Looked::Stopped(failed),
-    })
+    let (mut wanted, mut once_more) = (need, true);
+    loop {
+        let failed = match ask(link, wanted, asked).await? {
+            Ok((settings, facts)) => return Ok(Looked::Known(settings, facts)),
+            Err(failed) => failed,
+        };
+        let code = fields::sqlstate(&failed.body);
+        if wanted.is_empty() || code == SqlState::QUERY_CANCELED || link.tracker.expected.is_skipping() {
+            return Ok(Looked::Stopped(failed));
+        }
+        tracing::debug!(error = fields::message(&failed.body), "relations could not be looked up");
+        if link.tracker.status() == Status::Failed {
+            restore(link, &UNDO).await?;
+        }
+        // Where the client has closed what was kept (DEALLOCATE ALL), it is prepared anew.
+        if code != SqlState::INVALID_STATEMENT_NAME || !std::mem::take(&mut once_more) {
+            wanted = &nothing;
+        }
+    }
 }
 
 /// Asks for the settings of what runs under them as they are.

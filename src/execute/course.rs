@@ -1,6 +1,8 @@
 //! How far a statement has come that is carried out in batches: kept as a task in schema `lockkeeper`, and noted with each batch in
 //! its own transaction, so that whoever goes on with it meets no row twice.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::base::{Notice, SqlState};
@@ -52,6 +54,8 @@ pub(super) struct At {
     pub(super) leaves: Vec<Oid>,
     /// Those that are done with.
     pub(super) over: Vec<Oid>,
+    /// The key of what was the last row of each leaf when it began.
+    pub(super) bounds: BTreeMap<Oid, Key>,
 }
 
 /// Where in a table a statement is.
@@ -59,6 +63,8 @@ pub(super) struct At {
 pub(super) struct Place {
     /// The table.
     pub(super) oid: Oid,
+    /// The columns of the key by which it is gone through; none where an earlier release has begun.
+    pub(super) columns: Vec<String>,
     /// The key of what was its last row when it was begun.
     pub(super) bound: Key,
     /// The key up to which it is done.
@@ -72,6 +78,7 @@ impl At {
         let place = value.get("place").filter(|place| place.is_object()).and_then(|place| {
             Some(Place {
                 oid: oid(place.get("oid")?)?,
+                columns: place.get("columns").and_then(key).unwrap_or_default(),
                 bound: key(place.get("bound")?)?,
                 behind: place.get("behind").and_then(key),
             })
@@ -86,6 +93,7 @@ impl At {
             place,
             leaves: oids("leaves"),
             over: oids("over"),
+            bounds: value.get("bounds").map(bounds).unwrap_or_default(),
         })
     }
 
@@ -93,7 +101,7 @@ impl At {
         let place = self
             .place
             .as_ref()
-            .map(|place| json!({ "oid": place.oid, "bound": place.bound, "behind": place.behind }));
+            .map(|place| json!({ "oid": place.oid, "columns": place.columns, "bound": place.bound, "behind": place.behind }));
         json!({
             "table": self.table,
             "rows": self.rows,
@@ -101,6 +109,7 @@ impl At {
             "place": place,
             "leaves": self.leaves,
             "over": self.over,
+            "bounds": self.bounds,
         })
         .to_string()
     }
@@ -122,6 +131,11 @@ impl At {
 
 fn oid(value: &Value) -> Option<Oid> {
     Oid::try_from(value.as_u64()?).ok()
+}
+
+fn bounds(value: &Value) -> BTreeMap<Oid, Key> {
+    let of = |(oid, bound): (&String, &Value)| Some((oid.parse().ok()?, key(bound)?));
+    value.as_object().into_iter().flatten().filter_map(of).collect()
 }
 
 fn key(value: &Value) -> Option<Key> {
@@ -151,6 +165,11 @@ pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<Course
             return Ok(Ok(Course { id: mine.id, own: Own::No, at }));
         }
         Ok(_) => {}
+    }
+    match outbox::reads_setting(run.link, bulk.oid, bulk.text.as_bytes()).await? {
+        Ok(None) => {}
+        Ok(Some(who)) => return Ok(Err(Outcome::own_error(&of_the_session(tag, &who)))),
+        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     }
     let alone = (run.surroundings.bulk.without_client == Alone::Stops)
         .then(|| (tasks::STAYS.0.to_owned(), tasks::STAYS.1.to_owned()));
@@ -260,6 +279,13 @@ fn unkept(why: Notice) -> Notice {
     why.detail(format!("{detail}How far it is has to be noted in the database with each batch."))
 }
 
+fn of_the_session(tag: &str, who: &str) -> Notice {
+    let message = format!("{tag} cannot be carried out in batches: {who} reads a setting of the session");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("Whoever goes on with it when this session is lost would not have that.")
+        .hint("To run it as sent, say why in a comment: \"/* lockkeeper: allow bulk-write because <reason> */\".")
+}
+
 fn another(bulk: &Bulk) -> Notice {
     let message = format!("{} is another table than the one in which this was begun", bulk.pieces.table);
     Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message)
@@ -272,9 +298,21 @@ mod tests {
 
     #[test]
     fn what_is_noted_is_read_again() {
-        let place = Place { oid: 7, bound: vec!["9".into(), "a\"b".into()], behind: None };
-        let at =
-            At { table: 5, rows: 3, seen: 4, place: Some(place), leaves: vec![1, 2, 7], over: vec![1, 2] };
+        let place = Place {
+            oid: 7,
+            columns: vec!["id".into()],
+            bound: vec!["9".into(), "a\"b".into()],
+            behind: None,
+        };
+        let at = At {
+            table: 5,
+            rows: 3,
+            seen: 4,
+            place: Some(place),
+            leaves: vec![1, 2, 7],
+            over: vec![1, 2],
+            bounds: [(7, vec!["9".to_owned()])].into(),
+        };
         assert_eq!(at.next_leaf(), Some(7));
         assert_eq!(At::read(&at.written()), Some(at.clone()));
         let begun = At { place: None, ..at };

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::judge::{Guard, Retry, Waits};
-use crate::plan::task::Named;
+use crate::judge::{self, Guard, Retry, Waits};
+use crate::plan::task::{Meaning, Named};
 use crate::plan::{Deferral, Later, Pace, Step, up_front};
 use crate::session::deferred::{QUEUED_MAX, Queue, Task};
 use crate::session::repeat::Unfit;
+use crate::sql::statement::Script;
 use crate::sql::{edit, parse};
-use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::call::Failed;
 use crate::upstream::{Link, Lost};
 
 use super::outbox::{self, May, Readiness};
 use super::outcome::Outcome;
 use super::tell::tell;
-use super::{Run, catalogue, fail, guard, trial};
+use super::{Run, as_sent, catalogue, fail, guard, trial};
 use crate::base::{Notice, RelationName, SqlState};
 
 /// Does what is to be done now and queues the rest, once it is known that it can be, of which the client is told so; `text` is the
@@ -83,7 +84,9 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
                 return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
             }
         };
-    if outbox::is_taken(run.link, &deferral.later, encoding).await? {
+    if outbox::is_taken(run.link, &deferral.later, encoding).await?
+        || hangs_on_nothing(run.link, deferral, &settings).await?
+    {
         return Ok(Ready::AsSent);
     }
     match outbox::may_change(run.link, &deferral.later).await? {
@@ -92,9 +95,10 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
         May::NotMake(why) => return refused(run.link, &why).await,
     }
     if let Some(rows) = deferral.later.iter().find(|later| ["UPDATE", "DELETE"].contains(&later.tag)) {
-        match outbox::reads_settings(run.link, rows).await? {
+        let oid = rows.pending.oids.first().copied().unwrap_or_default();
+        match outbox::reads_setting(run.link, oid, &rows.sql).await? {
             Ok(None) => {}
-            Ok(Some(why)) => return refused(run.link, &why).await,
+            Ok(Some(who)) => return refused(run.link, &reads_setting(rows.tag, &who)).await,
             Err(failed) => return Ok(Ready::Refused(Outcome::server_error(&failed, None, None))),
         }
     }
@@ -109,18 +113,16 @@ async fn refused(link: &mut Link, why: &Notice) -> Result<Ready, Lost> {
     Ok(Ready::Refused(Outcome::own_error(why)))
 }
 
+fn reads_setting(tag: &str, who: &str) -> Notice {
+    let message = format!("{tag} cannot be deferred: {who} reads a setting of the session");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("What SET LOCAL has given is gone behind the COMMIT, where the rows would be written.")
+        .hint(judge::WAY_OUT)
+}
+
 fn too_many() -> Notice {
     let message = format!("a transaction may not defer more than {QUEUED_MAX} statements");
     Notice::error(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint("Commit in between.")
-}
-
-/// The statement as it was sent, which the server is known to refuse.
-async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
-    let mut answer = Call::run(link, &[Item::client(text)]).await?;
-    Ok(match answer.failed {
-        Some(failed) => Outcome::server_error(&failed, None, None),
-        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
-    })
 }
 
 /// A step that locks for a moment, in the client's transaction.
@@ -191,25 +193,56 @@ async fn queue(
     let mut tasks = Vec::with_capacity(later.len());
     for later in later {
         let script = parse(&later.sql, dialect);
-        let locked = script.statements.iter().flat_map(|statement| &statement.locks).map(|lock| &lock.name);
-        let written = script.statements.iter().flat_map(|it| &it.writes).map(|write| &write.table);
-        let names: BTreeSet<RelationName> = locked.chain(written).cloned().collect();
-        let mut about = match catalogue::named(link, &names.iter().cloned().collect::<Vec<_>>()).await? {
+        let about = match about(link, &script, (&tasks, settings)).await? {
             Ok(about) => about,
             Err(failed) => return Ok(Some(failed)),
         };
-        if about.is_empty() {
-            let before = link.tracker.deferred().map(Queue::tasks).unwrap_or_default();
-            let path = search_path(settings);
-            let alike = before.iter().chain(&tasks).filter(|task| search_path(&task.settings) == path);
-            about = made_by(alike, &names);
-        }
         // Whoever runs it again where nobody knows whether it has run finds what is there.
         let sql = edit::unless_exists(&script, "").unwrap_or_else(|| later.sql.clone());
         tasks.push(Task { later: Later { sql, ..later.clone() }, settings: settings.clone(), about });
     }
     link.tracker.queue(tasks);
     Ok(None)
+}
+
+/// What a statement is about that is queued now, behind those tasks too that are about to be.
+async fn about(
+    link: &mut Link,
+    script: &Script,
+    (tasks, settings): (&[Task], &outbox::Settings),
+) -> Result<Result<Vec<Named>, Failed>, Lost> {
+    let locked = script.statements.iter().flat_map(|statement| &statement.locks).map(|lock| &lock.name);
+    let written = script.statements.iter().flat_map(|it| &it.writes).map(|write| &write.table);
+    let names: BTreeSet<RelationName> = locked.chain(written).cloned().collect();
+    let about = catalogue::named(link, &names.iter().cloned().collect::<Vec<_>>()).await?;
+    if about.as_ref().is_ok_and(Vec::is_empty) {
+        let before = link.tracker.deferred().map(Queue::tasks).unwrap_or_default();
+        let path = search_path(settings);
+        let alike = before.iter().chain(tasks).filter(|task| search_path(&task.settings) == path);
+        return Ok(Ok(made_by(alike, &names)));
+    }
+    Ok(about)
+}
+
+/// Whether what it hangs on is queued for what is gone by now: the server knows nothing of either.
+async fn hangs_on_nothing(
+    link: &mut Link,
+    deferral: &Deferral,
+    settings: &outbox::Settings,
+) -> Result<bool, Lost> {
+    if link.tracker.queued() == 0 {
+        return Ok(false);
+    }
+    let dialect = link.tracker.reading().dialect();
+    for later in &deferral.later {
+        let script = parse(&later.sql, dialect);
+        if let Ok(about) = about(link, &script, (&[], settings)).await?
+            && catalogue::meaning(link, &about).await? == Meaning::Gone
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// By which path names are looked for.

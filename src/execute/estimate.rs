@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value as Json;
 
+use crate::base::SqlState;
 use crate::effects::facts::{Estimate, Facts};
 use crate::judge::{Policy, bulk};
 use crate::sql;
@@ -12,10 +13,12 @@ use crate::sql::statement::Script;
 use crate::upstream::call::{Answer, Call, Failed, Item, Row};
 use crate::upstream::{Link, Lost};
 use crate::wire::client::Values;
+use crate::wire::fields;
 use crate::wire::server::Status;
 
+use super::attempt::{UNDO, restore};
 use super::catalogue::{self, Looked, SessionSettings};
-use super::course;
+use super::{course, fail};
 
 /// Numbers without a rounding, before the question for values.
 const EXACTLY: &str = "SELECT \
@@ -47,7 +50,9 @@ pub enum Fixed {
     AsSent,
     /// Its values cannot be told.
     Not,
-    /// The question has failed, and the client's batch with it, as the statement would have.
+    /// Its values cannot be written down for another time.
+    Unwritable,
+    /// The question has failed, and the client's batch or transaction with it, as the statement would have.
     Stopped(Failed),
 }
 
@@ -59,6 +64,9 @@ pub async fn fix(link: &mut Link, script: &Script, sent: Sent<'_>) -> Result<Fix
     }
     let Ok(text) = std::str::from_utf8(script.text.as_bytes()) else { return Ok(Fixed::Not) };
     let word = |place: &Range<usize>| text.get(place.clone()).unwrap_or_default();
+    if sent.values.is_none() && places.iter().any(|place| word(place).starts_with('$')) {
+        return Ok(Fixed::Not);
+    }
     let asked: Vec<String> = places
         .iter()
         .map(|place| {
@@ -69,12 +77,14 @@ pub async fn fix(link: &mut Link, script: &Script, sent: Sent<'_>) -> Result<Fix
     let question = format!("SELECT {BEYOND_DOUBT}, {}", asked.join(", "));
     let question = Item { sent: sent.values, ..Item::ours(&question) };
     let (answer, first) = undone(link, vec![Item::ours(EXACTLY), question, Item::ours(AS_BEFORE)]).await?;
-    if let Some(failed) = stopped(link, &answer) {
+    if let Some(failed) = stopped(link, &answer).await? {
         return Ok(Fixed::Stopped(failed));
     }
     let row = answer.row(first + 1).filter(|_| answer.failed.is_none());
     let Some((_, row)) = row.and_then(|row| row.split_first()) else { return Ok(Fixed::Not) };
-    let garbled = row.iter().flatten().any(|text| catalogue::is_garbled(text));
+    if row.iter().flatten().any(|text| catalogue::is_garbled(text)) {
+        return Ok(Fixed::Unwritable);
+    }
     let values: Option<Vec<Value>> = row
         .chunks_exact(2)
         .map(|pair| match pair {
@@ -82,7 +92,7 @@ pub async fn fix(link: &mut Link, script: &Script, sent: Sent<'_>) -> Result<Fix
             _ => None,
         })
         .collect();
-    let text = values.filter(|_| !garbled).and_then(|values| fixed(script, &places, &values));
+    let text = values.and_then(|values| fixed(script, &places, &values));
     Ok(text.map_or(Fixed::Not, |text| Fixed::Script(Box::new(sql::parse(text.as_bytes(), script.dialect)))))
 }
 
@@ -90,14 +100,14 @@ pub async fn fix(link: &mut Link, script: &Script, sent: Sent<'_>) -> Result<Fix
 pub async fn estimates(
     link: &mut Link,
     script: &Script,
-    (facts, policy): (&Facts, &Policy),
+    (facts, policy, sent): (&Facts, &Policy, Sent<'_>),
 ) -> Result<Result<Vec<Estimate>, Failed>, Lost> {
     let mut found = Vec::new();
     let goes_on = bulk::goes_on(script);
     let begun = goes_on && is_begun(link).await?;
     for span in bulk::suspects(script, facts, policy) {
         let Some(text) = script.text.as_bytes().get(span.clone()) else { continue };
-        let rows = match rows(link, without_explain(text)).await? {
+        let rows = match rows(link, without_explain(text), sent).await? {
             Ok(rows) => rows,
             Err(failed) => return Ok(Err(failed)),
         };
@@ -111,13 +121,13 @@ pub async fn estimates(
 }
 
 /// The rows that a statement would write; `None` where the planner says nothing. The failure of the question is the client's where it was
-/// part of its batch.
-pub async fn rows(link: &mut Link, text: &[u8]) -> Result<Result<Option<u64>, Failed>, Lost> {
+/// part of its batch, and where its time was over.
+pub async fn rows(link: &mut Link, text: &[u8], sent: Sent<'_>) -> Result<Result<Option<u64>, Failed>, Lost> {
     let question = [b"EXPLAIN (FORMAT JSON) ", text].concat();
     let makes = sql::triage::first_word(text).is_some_and(|word| word.eq_ignore_ascii_case(b"create"));
-    let item = Item { sql: &question, ..Item::ours("") };
+    let item = Item { sql: &question, sent: sent.values, ..Item::ours("") };
     let (answer, first) = undone(link, vec![item]).await?;
-    if let Some(failed) = stopped(link, &answer) {
+    if let Some(failed) = stopped(link, &answer).await? {
         return Ok(Err(failed));
     }
     Ok(Ok(if answer.failed.is_some() { None } else { answer.row(first).and_then(|row| planned(row, makes)) }))
@@ -143,9 +153,19 @@ pub async fn is_begun(link: &mut Link) -> Result<bool, Lost> {
     Ok(course::mine(link).await?.is_ok_and(|mine| mine.is_some_and(|mine| mine.is_begun())))
 }
 
-/// The failure of a question that was part of the client's own batch.
-fn stopped(link: &Link, answer: &Answer) -> Option<Failed> {
-    answer.failed.clone().filter(|_| link.tracker.expected.is_skipping())
+/// The failure of a question that was part of the client's own batch; and of one that has waited for as long as the statement might, or
+/// until it was cancelled: its transaction has failed.
+async fn stopped(link: &mut Link, answer: &Answer) -> Result<Option<Failed>, Lost> {
+    let Some(failed) = answer.failed.clone() else { return Ok(None) };
+    if link.tracker.expected.is_skipping() {
+        return Ok(Some(failed));
+    }
+    let over = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE];
+    if !over.contains(&fields::sqlstate(&failed.body)) {
+        return Ok(None);
+    }
+    fail::transaction(link).await?;
+    Ok(Some(failed))
 }
 
 /// `EXPLAIN ANALYZE` of a statement is explained without being run.
@@ -171,8 +191,7 @@ async fn undone(link: &mut Link, mut items: Vec<Item<'_>>) -> Result<(Answer, us
     }
     let answer = Call::run(link, &items).await?;
     if in_block && link.tracker.status() == Status::Failed {
-        let undo = ["ROLLBACK TO SAVEPOINT lockkeeper", "RELEASE SAVEPOINT lockkeeper"].map(Item::ours);
-        Call::run(link, &undo).await?;
+        restore(link, &UNDO).await?;
     }
     Ok((answer, usize::from(in_block)))
 }

@@ -136,7 +136,7 @@ async fn look(
         now.insert(victim.pid, unseen);
     }
     *seen = Seen { waiting: now, at, longest };
-    let over = matches!(stall.next(&Sample::aged(longest, at.elapsed())), Next::Cancel);
+    let over = matches!(stall.next(&Sample { longest }), Next::Cancel);
     over.then_some(Overdue { victims: seen.waiting.len(), longest })
 }
 

@@ -53,9 +53,20 @@ use crate::live::ledger::{Reach, Record, Whose};
 use crate::live::{Cancel, Live, Stop};
 use crate::pace::bulk::Settings;
 use crate::pace::ladder::LadderSettings;
-use crate::upstream::{Link, Upstream};
+use crate::upstream::call::{Call, Item};
+use crate::upstream::{Link, Lost, Upstream};
 
 use catalogue::SessionSettings;
+use outcome::Outcome;
+
+/// Runs a statement as its client has sent it.
+pub async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
+    let mut answer = Call::run(link, &[Item::client(text)]).await?;
+    Ok(match answer.failed {
+        Some(failed) => Outcome::server_error(&failed, None, None),
+        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
+    })
+}
 
 /// What carrying out a decision may use.
 #[derive(Debug)]

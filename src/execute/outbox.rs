@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
 use crate::control::schema;
-use crate::judge::{self, Deferred};
+use crate::effects::facts::Oid;
+use crate::judge::Deferred;
 use crate::plan::Later;
 use crate::plan::by_hand::spelled;
 use crate::plan::task::Named;
@@ -133,9 +134,13 @@ fn as_somebody_else(what: &str) -> Notice {
         .hint("Log in as that role, or SET ROLE instead.")
 }
 
-/// Why rows that are written behind the COMMIT may become others than here: they take a setting of somebody's own from the session, which
-/// nobody can list, and `SET LOCAL` gives for this transaction only.
-pub async fn reads_settings(link: &mut Link, later: &Later) -> Result<Result<Option<Notice>, Failed>, Lost> {
+/// What takes a setting of somebody's own from the session when such a text writes rows of that table, "it" or a trigger's function: where
+/// another session goes on with it they may become others, since nobody can list such settings.
+pub async fn reads_setting(
+    link: &mut Link,
+    table: Oid,
+    text: &[u8],
+) -> Result<Result<Option<String>, Failed>, Lost> {
     const READS: &str = "WITH RECURSIVE tree AS (SELECT $1::pg_catalog.oid AS oid \
          UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent OPERATOR(pg_catalog.=) tree.oid), \
          source (name, text) AS (SELECT NULL::pg_catalog.text, $2::pg_catalog.text UNION ALL \
@@ -146,22 +151,16 @@ pub async fn reads_settings(link: &mut Link, later: &Later) -> Result<Result<Opt
             'current_setting\"?[[:space:]]*[(][[:space:]]*(?:''([^'']*)''[[:space:]]*[,)])?', 'gi') AS found (names) \
          WHERE found.names[1] IS NULL OR found.names[1] OPERATOR(pg_catalog.~~) '%.%' \
             AND pg_catalog.current_setting(found.names[1], true) OPERATOR(pg_catalog.<>) '' LIMIT 1";
-    let Some(oid) = later.pending.oids.first().map(ToString::to_string) else { return Ok(Ok(None)) };
-    let text = String::from_utf8_lossy(&later.sql);
+    let (oid, text) = (table.to_string(), String::from_utf8_lossy(text));
     let answer = Call::run(link, &[Item::ours(READS).with(vec![&oid, &text])]).await?;
     if let Some(failed) = answer.failed {
         return Ok(Err(failed));
     }
     let Some(row) = answer.row(0) else { return Ok(Ok(None)) };
-    let who = match row.first() {
+    Ok(Ok(Some(match row.first() {
         Some(Some(function)) => format!("the function {function} of its trigger"),
         _ => "it".to_owned(),
-    };
-    let message = format!("{} cannot be deferred: {who} reads a setting of the session", later.tag);
-    let why = Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .detail("What SET LOCAL has given is gone behind the COMMIT, where the rows would be written.")
-        .hint(judge::WAY_OUT);
-    Ok(Ok(Some(why)))
+    })))
 }
 
 /// Why a text cannot be written down; `None` where it can.
@@ -345,16 +344,19 @@ fn yes_or_failed(answer: Answer) -> Result<bool, Failed> {
 
 /// Gives the session the settings under which a task was queued; what they were before, where they differ.
 pub async fn put_on(link: &mut Link, wanted: &[(String, String)]) -> Result<Result<Settings, Failed>, Lost> {
+    const NOW: &str = "SELECT pg_catalog.current_setting($1, true)";
     let mut before = Settings::new();
     for (name, value) in wanted {
-        let now =
-            Call::run(link, &[Item::ours("SELECT pg_catalog.current_setting($1, true)").with(vec![name])])
-                .await?;
-        let now = now.row(0).and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
-        if now == *value {
+        let answer = whatever_comes_late(link, &Item::ours(NOW).with(vec![name])).await?;
+        let now = answer.row(0).and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
+        if answer.failed.is_none() && now == *value {
             continue;
         }
-        if let Some(failed) = set(link, name, value).await? {
+        let failed = match answer.failed {
+            Some(failed) => Some(failed),
+            None => set(link, name, value).await?,
+        };
+        if let Some(failed) = failed {
             take_off(link, &before).await?;
             return Ok(Err(failed));
         }
@@ -363,13 +365,14 @@ pub async fn put_on(link: &mut Link, wanted: &[(String, String)]) -> Result<Resu
     Ok(Ok(before))
 }
 
-/// Gives the session its own settings back.
-pub async fn take_off(link: &mut Link, before: &[(String, String)]) -> Result<Option<Failed>, Lost> {
-    let mut failed = None;
+/// Gives the session its own settings back; one whose settings cannot be put back is ended.
+pub async fn take_off(link: &mut Link, before: &[(String, String)]) -> Result<(), Lost> {
     for (name, value) in before.iter().rev() {
-        failed = set(link, name, value).await?.or(failed);
+        if set(link, name, value).await?.is_some() {
+            return Err(Lost::Upstream(None));
+        }
     }
-    Ok(failed)
+    Ok(())
 }
 
 async fn set(link: &mut Link, name: &str, value: &str) -> Result<Option<Failed>, Lost> {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::effects::Need;
 use crate::effects::facts::{Facts, answer};
 use crate::upstream::call::Item;
-use crate::upstream::kept::About;
+use crate::upstream::kept::Topic;
 
 /// Settings of the session that bear on how its statements are treated; the last column is what only those need that change one.
 static SETTINGS: LazyLock<String> = LazyLock::new(|| {
@@ -71,21 +71,21 @@ impl Asked {
     /// The questions that have anything to ask.
     pub(super) fn questions(self, need: &Need) -> Vec<Question> {
         let mut questions = Vec::new();
-        let mut ask = |about, text, values: Vec<String>| questions.push(Question { about, text, values });
+        let mut ask = |topic, text, values: Vec<String>| questions.push(Question { topic, text, values });
         if !need.relations.is_empty() {
-            ask(About::Relations, self.relations(), vec![answer::relation_names(need)]);
+            ask(Topic::Relations, self.relations(), vec![answer::relation_names(need)]);
         }
         if self == Self::Targets {
             return questions;
         }
         if !need.types.is_empty() {
-            ask(About::Types, &answer::TYPES, vec![answer::type_names(need)]);
+            ask(Topic::Types, &answer::TYPES, vec![answer::type_names(need)]);
         }
         if !need.functions.is_empty() {
-            ask(About::Functions, &answer::FUNCTIONS, answer::function_names(need).into());
+            ask(Topic::Functions, &answer::FUNCTIONS, answer::function_names(need).into());
         }
         if !need.names_beside.is_empty() {
-            ask(About::Names, &answer::NAMES, vec![answer::names_beside(need)]);
+            ask(Topic::Names, &answer::NAMES, vec![answer::names_beside(need)]);
         }
         questions
     }
@@ -94,7 +94,7 @@ impl Asked {
 /// A question with its parameters.
 #[derive(Debug)]
 pub(super) struct Question {
-    about: About,
+    topic: Topic,
     text: &'static str,
     values: Vec<String>,
 }
@@ -103,21 +103,21 @@ impl Question {
     /// It as a part of a call; the server is to keep it for the next time, or not.
     pub(super) fn item(&self, keep: bool) -> Item<'_> {
         let item = Item::ours(self.text).with(self.values.iter().map(String::as_str).collect());
-        if keep { item.kept(self.about) } else { item }
+        if keep { item.kept(self.topic) } else { item }
     }
 
     /// Takes its answers in.
     pub(super) fn learn(&self, objects: &[&str], need: &Need, facts: &mut Facts) {
         let objects = objects.iter().copied();
-        match self.about {
-            About::Relations => {
+        match self.topic {
+            Topic::Relations => {
                 facts.relations = objects.filter_map(|it| answer::relation(it, need)).collect();
             }
-            About::Types => facts.types = objects.filter_map(|it| answer::ty(it, need)).collect(),
-            About::Functions => {
+            Topic::Types => facts.types = objects.filter_map(|it| answer::ty(it, need)).collect(),
+            Topic::Functions => {
                 facts.functions = objects.filter_map(|it| answer::function(it, need)).collect();
             }
-            About::Names => facts.taken = objects.filter_map(|it| answer::names(it, need)).collect(),
+            Topic::Names => facts.taken = objects.filter_map(|it| answer::names(it, need)).collect(),
         }
     }
 }

@@ -265,7 +265,7 @@ impl<'a> StallWatch<'a> {
         self.longest.set(self.longest.get().max(last.longest + last.at.elapsed()));
         self.last.set(Look { at, longest });
         self.seen.set(self.seen.get().max(longest));
-        let next = self.stall.next(&Sample::aged(longest, at.elapsed()));
+        let next = self.stall.next(&Sample { longest });
         if next == Next::Cancel {
             let strike = Strike { victims: waiting.len(), longest, at_work: !behind.queues };
             StallCut { victims: strike.victims, longest, pid: self.surroundings.place.pid }.emit();

@@ -9,13 +9,6 @@ pub struct Sample {
     pub longest: Duration,
 }
 
-impl Sample {
-    /// What was answered to a look that has taken so long: who waited then has gone on waiting until the answer is here.
-    pub fn aged(longest: Duration, look: Duration) -> Self {
-        Self { longest: if longest.is_zero() { longest } else { longest + look } }
-    }
-}
-
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -75,12 +68,6 @@ mod tests {
         assert_eq!(next(89), Next::Look { after: ms(1) });
         assert_eq!(next(90), Next::Cancel);
         assert_eq!(next(5000), Next::Cancel);
-    }
-
-    #[test]
-    fn what_a_look_takes_counts_as_waited() {
-        assert_eq!(Sample::aged(ms(70), ms(25)), Sample { longest: ms(95) });
-        assert_eq!(Sample::aged(ms(0), ms(25)), Sample { longest: ms(0) });
     }
 
     proptest! {

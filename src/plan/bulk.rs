@@ -114,19 +114,20 @@ impl Batches {
         if !bulk.is_selective() {
             return self.ranges.end_of_range(begun, rows);
         }
-        let called = written(&bulk.pieces.called);
-        bulk.pieces.ahead(&self.table(), &self.ranges.within_of(begun, &called), (&self.ranges.key, rows))
+        let called = self.called(&bulk.pieces);
+        let within = self.ranges.within_of(begun, &called);
+        bulk.pieces.ahead((&self.table(), &called), &within, (&self.ranges.key, rows))
     }
 
     /// Locks the rows of a range in the order of the key.
     pub fn lock(&self, pieces: &Pieces, begun: Begun) -> String {
-        let called = written(&pieces.called);
+        let called = self.called(pieces);
         pieces.lock(&self.table(), &self.ranges.within_of(begun, &called), &self.ranges.order_of(&called))
     }
 
     /// The statement for the rows of a range.
     pub fn write(&self, pieces: &Pieces, begun: Begun) -> String {
-        let within = self.ranges.within_of(begun, &written(&pieces.called));
+        let within = self.ranges.within_of(begun, &self.called(pieces));
         pieces.put_together(&self.table(), Some(&within))
     }
 
@@ -137,6 +138,11 @@ impl Batches {
 
     fn table(&self) -> String {
         format!("ONLY {}", spelled(&self.ranges.table))
+    }
+
+    /// What stands before its columns.
+    fn called(&self, pieces: &Pieces) -> String {
+        if pieces.with_schema { spelled(&self.ranges.table) } else { written(&pieces.called) }
     }
 }
 
@@ -151,7 +157,7 @@ pub fn cut(pieces: Pieces, text: String, facts: &Facts, rows: u64) -> Result<Bul
         .or_else(|| reads_itself(&pieces, facts, relation))
         .or_else(|| differs(&pieces.functions, facts))
         .or_else(|| moves(&pieces, table))
-        .or_else(|| cascades(&pieces, &name, table));
+        .or_else(|| cascades(&pieces, facts, (&name, table)));
     if let Some(why) = why {
         return Err(why);
     }

@@ -1,6 +1,7 @@
 //! The COMMIT of a transaction that has queued work: that is written down in it, it is committed, and then the work is done.
 
 use crate::base::{Notice, Severity, SqlState};
+use crate::execute::as_sent;
 use crate::execute::outcome::Outcome;
 use crate::execute::tell::tell;
 use crate::execute::{catalogue, fail, outbox};
@@ -24,7 +25,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
     let again =
         if control == Transaction::CommitAndChain { Some(characteristics(desk.link).await?) } else { None };
     let Some(queue) = desk.link.tracker.take_deferred() else {
-        return as_told(desk.link, "COMMIT").await;
+        return as_sent(desk.link, b"COMMIT").await;
     };
     let policy = policy_now(desk).await?;
     let login = &desk.surroundings.place.user;
@@ -46,7 +47,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
         }
     };
     desk.surroundings.live.tasks().ask_once(&desk.surroundings.place.database);
-    let committed = as_told(desk.link, "COMMIT").await?;
+    let committed = as_sent(desk.link, b"COMMIT").await?;
     if !matches!(&committed, Outcome::Complete(tag) if tag == b"COMMIT\0") {
         return Ok(committed);
     }
@@ -82,21 +83,18 @@ async fn characteristics(link: &mut Link) -> Result<String, Lost> {
     ))
 }
 
-/// Runs a statement in the client's name.
-async fn as_told(link: &mut Link, sql: &str) -> Result<Outcome, Lost> {
-    let mut answer = Call::run(link, &[Item::client(sql.as_bytes())]).await?;
-    Ok(match answer.failed {
-        Some(failed) => Outcome::server_error(&failed, None, None),
-        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
-    })
-}
-
 /// Runs the tasks in a session whose transactions may write, and see what others commit, whatever its own do.
 async fn writing(desk: &mut Desk<'_>, ids: &[String], tasks: &[Task]) -> Result<Option<Outcome>, Lost> {
     let modes =
         [("default_transaction_read_only", "off"), ("default_transaction_isolation", "read committed")];
     let writes = modes.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let before = outbox::put_on(desk.link, &writes).await?.unwrap_or_default();
+    let before = match outbox::put_on(desk.link, &writes).await? {
+        Ok(before) => before,
+        Err(failed) => {
+            let left: Vec<(&String, &Task)> = ids.iter().zip(tasks).collect();
+            return Ok(Some(unfinished(&Failure::of(&failed.body), &left)));
+        }
+    };
     let ended = all(desk, ids, tasks).await?;
     outbox::take_off(desk.link, &before).await?;
     Ok(ended)
@@ -136,8 +134,8 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
         Err(failed) => Some(Failure::of(&failed.body)),
         Ok(before) => {
             let failure = carried_out(desk, id, task).await?;
-            let back = outbox::take_off(desk.link, &before).await?;
-            failure.or(back.map(|it| Failure::of(&it.body)))
+            outbox::take_off(desk.link, &before).await?;
+            failure
         }
     };
     let left = desk.link.client_reading == Reading::Closed;

@@ -27,7 +27,7 @@ pub(super) async fn consider(
     let considered = Box::pin(consider::consider(desk, &meant, at)).await?;
     let Considered::Judged(mut case) = considered else { return Ok(considered) };
     // What is wrong with its values the server says.
-    Ok(match estimate::rows(desk.link, script.text.as_bytes()).await? {
+    Ok(match estimate::rows(desk.link, script.text.as_bytes(), estimate::Sent { values: None }).await? {
         Ok(Some(_)) => {
             case.fixed.get_or_insert_with(|| Box::new(meant));
             Considered::Judged(case)

@@ -4,7 +4,7 @@
 use crate::event::clock::{self, Moment};
 use crate::execute::hold::{self, Held, Holding};
 use crate::execute::outcome::Outcome;
-use crate::execute::{Surroundings, fail, shutting_down};
+use crate::execute::{Surroundings, as_sent, fail, shutting_down};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::gate::{Ticket, Waiting};
 use crate::live::ledger::{Record, State};
@@ -20,8 +20,8 @@ use super::statement::log;
 pub(super) struct Entry<'a> {
     live: &'a Live,
     pub(super) record: Record<'a>,
-    /// It was held, and so is no part of its client's batch any more.
-    pub(super) was_held: bool,
+    /// It was held, and its client's batch has ended meanwhile.
+    pub(super) batch_ended: bool,
     worth: Worth,
     /// Its place among those that were held.
     turn: Option<Ticket<'a>>,
@@ -40,19 +40,19 @@ impl<'a> Entry<'a> {
         let mut tags: Vec<&str> = script.statements.iter().map(|statement| statement.tag).collect();
         tags.dedup();
         let mut worth = Worth::Nothing;
-        let (hazards, was_held): (&[&str], bool) = match considered {
+        let hazards: &[&str] = match considered {
             Considered::Judged(case) => {
                 let Judgement { decision, hazards, curbed, .. } = &case.judgement;
                 let passes = *decision == Decision::Forward || case.is_watched();
                 if !passes || !hazards.is_empty() || curbed.is_some() {
                     worth = Worth::Something;
                 }
-                (&case.judgement.hazards, matches!(case.judgement.decision, Decision::Hold(_)))
+                &case.judgement.hazards
             }
-            Considered::Over(_) | Considered::Forward => (&[], false),
+            Considered::Over(_) | Considered::Forward => &[],
         };
         let record = live.ledger().begin(&tags.join("; "), hazards, surroundings.whose(), clock::wall());
-        Self { live, record, was_held, worth, turn: None }
+        Self { live, record, batch_ended: false, worth, turn: None }
     }
 
     /// Notes the end.
@@ -114,6 +114,8 @@ async fn wait_out(
 ) -> Result<Considered, Lost> {
     let since = Moment::now();
     let mut batch_open = sent.way == Way::Extended && standing == Standing::Outside;
+    // Its portal goes with its batch, and with that the values of its parameters and the formats of its rows.
+    let (mut fixed, mut formats) = (None, None);
     loop {
         note(&entry.record, &case.judgement);
         let Decision::Hold(hold) = &case.judgement.decision else {
@@ -124,6 +126,8 @@ async fn wait_out(
         log(desk, &case.judgement);
         if std::mem::take(&mut batch_open) {
             end_batch(desk.link).await?;
+            entry.batch_ended = true;
+            (fixed, formats) = (case.fixed.take(), case.formats.take());
         }
         entry.record.is(State::Held);
         entry.turn = None;
@@ -145,10 +149,16 @@ async fn wait_out(
             Held::Over => entry.turn = Some(ticket),
             Held::Ended(outcome) => return Ok(Considered::Over(outcome)),
         }
-        case = match consider(desk, script, (standing, sent.portal)).await? {
+        let meant = fixed.as_deref().unwrap_or(script);
+        case = match consider(desk, meant, (standing, sent.portal)).await? {
             Considered::Judged(case) => *case,
+            Considered::Forward if entry.batch_ended => {
+                return Ok(Considered::Over(as_sent(desk.link, meant.text.as_bytes()).await?));
+            }
             other => return Ok(other),
         };
+        case.fixed = case.fixed.or_else(|| fixed.clone());
+        case.formats = case.formats.or_else(|| formats.clone());
     }
 }
 

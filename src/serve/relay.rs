@@ -73,7 +73,11 @@ impl<'a, E: Eye> Relay<'a, E> {
         if let Poll::Ready(outcome) = self.poll_client(cx) {
             return Poll::Ready(outcome);
         }
-        match poll_server(self.link, cx, self.scratch) {
+        let polled = poll_server(self.link, cx, self.scratch);
+        if self.link.braking.is_some() && !self.link.tracker.expected.is_copying_in() {
+            self.link.braking = None;
+        }
+        match polled {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(Halt::ServerEnded)),
             Poll::Ready(Err(lost)) => Poll::Ready(Err(lost)),
             Poll::Pending => Poll::Pending,

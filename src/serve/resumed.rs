@@ -27,8 +27,8 @@ pub(super) async fn look_after(
     (sent, standing): (Sent<'_>, Standing),
 ) -> Result<Option<Outcome>, Lost> {
     let directives = judge::written(script);
-    let why = match directives.as_slice() {
-        all if all.iter().any(|it| almost_resumes(&it.name)) => misspelled(),
+    let refused = match directives.as_slice() {
+        all if all.iter().any(|it| almost_resumes(&it.name)) => Outcome::own_error(&misspelled()),
         all if all.iter().all(|it| it.name != RESUME) => return Ok(None),
         [asked] => match Box::pin(wanted(desk, script, (&asked.value, standing))).await? {
             Ok((tag, earlier)) => {
@@ -37,12 +37,12 @@ pub(super) async fn look_after(
                 }
                 return Ok(Some(go_on(desk, &earlier, tag).await?));
             }
-            Err(why) => why,
+            Err(refused) => refused,
         },
-        _ => with_others(),
+        _ => Outcome::own_error(&with_others()),
     };
     fail::transaction(desk.link).await?;
-    Ok(Some(Outcome::own_error(&why)))
+    Ok(Some(refused))
 }
 
 /// The task that is meant, which is this statement's.
@@ -50,35 +50,40 @@ async fn wanted(
     desk: &mut Desk<'_>,
     script: &Script,
     (number, standing): (&str, Standing),
-) -> Result<Result<(&'static str, Earlier), Notice>, Lost> {
-    let [statement] = script.statements.as_slice() else { return Ok(Err(by_itself())) };
+) -> Result<Result<(&'static str, Earlier), Outcome>, Lost> {
+    let not = |why: Notice| Ok(Err(Outcome::own_error(&why)));
+    let [statement] = script.statements.as_slice() else { return not(by_itself()) };
     if standing != Standing::Outside {
-        return Ok(Err(by_itself()));
+        return not(by_itself());
     }
     let tag = statement.tag;
     if pieces(script).is_none_or(|pieces| pieces.returning.is_some()) {
-        return Ok(Err(not_of_batches(tag)));
+        return not(not_of_batches(tag));
     }
     // What is called in schema lockkeeper is somebody's to be trusted.
     let what = format!("{tag} cannot go on where it was interrupted");
     match outbox::readiness(desk.link, desk.surroundings, &what).await? {
         Readiness::Ready(_) => {}
-        Readiness::Not(why) => return Ok(Err(*why)),
-        Readiness::ReadOnly | Readiness::Failed(_) => return Ok(Err(unknown(tag, number))),
+        Readiness::Not(why) => return not(*why),
+        Readiness::ReadOnly => return not(read_only(tag)),
+        Readiness::Failed(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     }
-    let Ok(all) = earlier(desk.link, tag).await? else { return Ok(Err(unknown(tag, number))) };
+    let all = match earlier(desk.link, tag).await? {
+        Ok(all) => all,
+        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+    };
     let number = number.trim();
     let is_meant = |it: &Earlier| {
         if number.is_empty() { again(script, &it.sql) != Again::Other } else { it.id == number }
     };
-    let Some(task) = all.into_iter().find(is_meant) else { return Ok(Err(unknown(tag, number))) };
+    let Some(task) = all.into_iter().find(is_meant) else { return not(unknown(tag, number)) };
     let why = match again(script, &task.sql) {
         Again::Other => Some(another(&task)),
         Again::Unsure => Some(unsure(&task)),
         Again::Same if !task.alone => Some(among_others(&task)),
         Again::Same => task.pid.as_ref().map(|pid| at_work(&task, pid)),
     };
-    Ok(why.map_or(Ok((tag, task)), Err))
+    Ok(why.map_or(Ok((tag, task)), |why| Err(Outcome::own_error(&why))))
 }
 
 /// Runs the task in this session, and ends it or leaves it to others.
@@ -90,12 +95,17 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
         Err(failed) => return Ok(Outcome::server_error(&failed, None, None)),
     }
     tell(desk.link, &[Notice::info(format!("{tag} goes on where it was interrupted (task {id})"))]).await;
-    let (outcome, back) = match outbox::put_on(desk.link, &earlier.settings).await? {
-        Err(failed) => (Outcome::server_error(&failed, None, None), None),
+    let went = match outbox::put_on(desk.link, &earlier.settings).await? {
+        Err(failed) => Went::On(Outcome::server_error(&failed, None, None)),
         Ok(before) => {
-            let outcome = carried_out(desk, earlier, tag).await?;
-            (outcome, outbox::take_off(desk.link, &before).await?)
+            let went = carried_out(desk, earlier, tag).await?;
+            outbox::take_off(desk.link, &before).await?;
+            went
         }
+    };
+    let (outcome, hint) = match went {
+        Went::On(outcome) => (outcome, Some(ways_on(id))),
+        Went::Nowhere(why) => (Outcome::own_error(&why), None),
     };
     let failure = outcome.message();
     let left = desk.link.client_reading == Reading::Closed;
@@ -104,26 +114,45 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
         desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         return Ok(outcome);
     }
-    match (outbox::end(desk.link, id, failure.as_deref()).await?, back) {
-        (Err(failed), _) if failure.is_none() => Ok(Outcome::server_error(&failed, None, None)),
-        // The rows are written, but the session is not what it was.
-        (_, Some(failed)) if failure.is_none() => Ok(Outcome::server_error(&failed, None, None)),
-        // What stands in the way for good has said what helps.
-        _ if outcome.sqlstate() == Some(SqlState::NOT_IN_PREREQUISITE_STATE) => Ok(outcome),
-        _ => Ok(outcome.amended(None, Some(&ways_on(id)))),
-    }
+    Ok(match outbox::end(desk.link, id, failure.as_deref()).await? {
+        Err(failed) if failure.is_none() => {
+            let hint = format!("lockkeeper resume {id} finds nothing left to do, and marks it as done.");
+            Outcome::server_error(
+                &failed,
+                Some("All rows are written; their task is not marked as done."),
+                Some(&hint),
+            )
+        }
+        _ => outcome.amended(None, hint.as_deref()),
+    })
+}
+
+/// How far it came.
+enum Went {
+    /// It was run, to its end or not.
+    On(Outcome),
+    /// What it is about is not there any more.
+    Nowhere(Notice),
 }
 
 /// Runs it, where what it names is what it was.
-async fn carried_out(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outcome, Lost> {
+async fn carried_out(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Went, Lost> {
     if let Some(about) = &earlier.about {
         match catalogue::meaning_of(desk.link, about).await? {
             Meaning::Same => {}
-            Meaning::Gone => return Ok(Outcome::own_error(&of_another(earlier, "its table"))),
-            Meaning::Other(name) => return Ok(Outcome::own_error(&of_another(earlier, &name))),
+            Meaning::Gone => {
+                return Ok(Went::Nowhere(of_another(
+                    earlier,
+                    format!("the table of task {} is gone", earlier.id),
+                )));
+            }
+            Meaning::Other(name) => {
+                let what = format!("{name} is not what it was when task {} was queued", earlier.id);
+                return Ok(Went::Nowhere(of_another(earlier, what)));
+            }
         }
     }
-    Box::pin(run_alone(desk, &task::to_run(earlier.sql.as_bytes(), tag))).await
+    Ok(Went::On(Box::pin(run_alone(desk, &task::to_run(earlier.sql.as_bytes(), tag))).await?))
 }
 
 fn error(message: String) -> Notice {
@@ -141,13 +170,21 @@ fn with_others() -> Notice {
         .hint("Leave the others out. lockkeeper bulk changes its pace while it runs.")
 }
 
+fn read_only(tag: &str) -> Notice {
+    Notice::error(
+        SqlState::READ_ONLY_TRANSACTION,
+        format!("{tag} cannot go on where it was interrupted: this session only reads"),
+    )
+    .hint("SET default_transaction_read_only = off, or connect to the primary.")
+}
+
 fn taken(task: &Earlier) -> Notice {
     error(format!("task {} was taken up or given up by somebody else meanwhile", task.id))
         .hint("lockkeeper tasks shows what has become of it.")
 }
 
-fn of_another(task: &Earlier, name: &str) -> Notice {
-    error(format!("{name} is not what it was when task {} was queued", task.id)).hint(format!(
+fn of_another(task: &Earlier, what: String) -> Notice {
+    error(what).hint(format!(
         "Give the task up, with lockkeeper tasks drop {} --why \"<reason>\", and send the statement without the directive if it is meant.",
         task.id
     ))

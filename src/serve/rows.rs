@@ -1,7 +1,7 @@
 //! How many rows a message may write: asked of the planner, for statements whose text does not tell, and remembered for a while.
 
 use crate::base::{Notice, SqlState};
-use crate::effects::facts::Facts;
+use crate::effects::facts::{Facts, Texts};
 use crate::execute::catalogue::SessionSettings;
 use crate::execute::estimate::{self, Fixed};
 use crate::execute::fail;
@@ -53,28 +53,38 @@ pub(super) async fn look(
         learn(desk, script, (&facts, known));
         return Ok(Ok(Rows::of((session, facts))));
     }
-    let values = values(desk, portal).await?;
+    let values = values(desk, script, portal).await?;
     let sent = estimate::Sent { values: values.as_ref().map(|(values, types)| (values, types.as_slice())) };
     let fixed = match estimate::fix(desk.link, script, sent).await? {
         Fixed::Script(fixed) => Some(fixed),
         Fixed::AsSent => None,
+        Fixed::Unwritable => {
+            facts.texts = Texts::Garbled;
+            None
+        }
         // The server says what is wrong with it, or nobody knows what it writes.
         Fixed::Not => return Ok(Ok(Rows::of((session, facts)))),
         Fixed::Stopped(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
     let meant = fixed.as_deref().unwrap_or(script);
-    facts.estimates = match estimate::estimates(desk.link, meant, (&facts, policy)).await? {
+    let sent = if fixed.is_some() { estimate::Sent { values: None } } else { sent };
+    facts.estimates = match estimate::estimates(desk.link, meant, (&facts, policy, sent)).await? {
         Ok(estimates) => estimates,
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
-    if facts.estimates.iter().all(|it| it.rows.saturating_mul(FEW_PART) <= policy.bulk_rows) {
+    let few = |rows: u64| rows > 0 && rows.saturating_mul(FEW_PART) <= policy.bulk_rows;
+    if facts.estimates.iter().all(|it| few(it.rows)) {
         learn(desk, script, (&facts, Known::Few));
     } else {
         desk.shaped.forget(script.text.as_bytes(), desk.link.tracker.reading());
     }
     let mut rows = Rows::of((session, facts));
     if !rows.are_few() {
+        let texts = rows.facts.texts;
         (rows.session, rows.facts) = estimate::to_cut(desk.link, meant, (rows.session, rows.facts)).await?;
+        if texts == Texts::Garbled {
+            rows.facts.texts = texts;
+        }
     }
     Ok(Ok(Rows { fixed, formats: values.map(|(values, _)| values.results), ..rows }))
 }
@@ -88,9 +98,17 @@ fn learn(desk: &Desk<'_>, script: &Script, (facts, known): (&Facts, Known)) {
     }
 }
 
-/// The values of a portal and their types, where both can be told.
-async fn values(desk: &mut Desk<'_>, portal: &[u8]) -> Result<Option<(Values, Vec<u32>)>, Lost> {
-    let Some((bound, same)) = desk.link.tracker.prepared.bound(portal) else { return Ok(None) };
+/// The values of a portal and their types, where both can be told, and it is the one by which the message has come.
+async fn values(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    portal: &[u8],
+) -> Result<Option<(Values, Vec<u32>)>, Lost> {
+    let prepared = &desk.link.tracker.prepared;
+    if prepared.portal(portal).as_deref() != Some(script.text.as_bytes()) {
+        return Ok(None);
+    }
+    let Some((bound, same)) = prepared.bound(portal) else { return Ok(None) };
     let Some(values) = bound.values.clone().filter(|_| same) else { return Ok(None) };
     let types =
         if values.count == 0 { Some(Vec::new()) } else { portal::types(desk.link, &bound.statement).await? };

@@ -6,7 +6,7 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Rows, Run, defer, fail, guard, message, plan, script, summary, trial};
+use crate::execute::{Rows, Run, as_sent, defer, fail, guard, message, plan, script, summary, trial};
 use crate::hazard::different_index;
 use crate::judge::{self, Curbed, Decision, Judgement, Standing, bulk};
 use crate::live::ledger::State;
@@ -14,7 +14,6 @@ use crate::live::queue::{On, Work as Apart};
 use crate::session::repeat::Unfit;
 use crate::sql::statement::{Opaque, Place, Readable, Statement};
 use crate::sql::{self, Kind, Script};
-use crate::upstream::call::{Call, Item};
 use crate::upstream::link::{Batch, Link, Lost};
 use crate::wire::server::Status;
 
@@ -93,7 +92,8 @@ pub(super) async fn run_held(
     let case = match considered {
         Considered::Judged(case) => *case,
         Considered::Over(outcome) => {
-            entry.end(State::Failed);
+            let failed = matches!(outcome, Outcome::Failed(_));
+            entry.end(if failed { State::Failed } else { State::Passed });
             drop_held(desk.link, sent.total);
             return Ok(Ended::With(outcome));
         }
@@ -161,11 +161,12 @@ async fn act(
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     let past = case.judgement.past.clone();
     let watched = case.is_watched();
-    let own_batch = sent.way == Way::Extended && standing == Standing::Outside && !watched;
+    let whole = watched && !entry.batch_ended;
+    let own_batch = sent.way == Way::Extended && standing == Standing::Outside && !whole;
     // Behind questions of ours in one batch, which the server takes for a block, it would not be refused.
     let locks = script.statements.iter().any(|statement| matches!(statement.kind, Kind::Lock { .. }));
     let alone_only = locks || is_outside_only(script);
-    let mut batch_ended = own_batch && entry.was_held;
+    let mut batch_ended = entry.batch_ended;
     if own_batch && !batch_ended && queue::is_busy(&run(desk, &case, &entry), case.judgement.apart.clone()) {
         end_batch(desk.link).await?;
         batch_ended = true;
@@ -190,7 +191,7 @@ async fn act(
     let frame = take_held(desk.link, sent.total);
     let work = match sent.way {
         Way::ExtendedRows => Work::Portal(&frame),
-        Way::Extended if watched => Work::Portal(&frame),
+        Way::Extended if watched && !own_batch => Work::Portal(&frame),
         Way::Simple if watched && !copies_alone(&case, script) || must_stay_whole(script) || in_batch => {
             Work::Message(&frame)
         }
@@ -374,15 +375,6 @@ pub(super) fn log(desk: &Desk<'_>, judgement: &Judgement) {
         }
         .emit();
     }
-}
-
-/// A statement that the server takes only as the first of its batch, which our own questions have begun.
-async fn as_sent(link: &mut Link, text: &[u8]) -> Result<Outcome, Lost> {
-    let mut answer = Call::run(link, &[Item::client(text)]).await?;
-    Ok(match answer.failed {
-        Some(failed) => Outcome::server_error(&failed, None, None),
-        None => Outcome::Complete(answer.tags.pop().unwrap_or_default()),
-    })
 }
 
 /// Whether the server takes a message outside a transaction only.

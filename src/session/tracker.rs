@@ -149,6 +149,12 @@ impl Tracker {
             && !self.expected.is_skipping()
     }
 
+    /// Whether the session idles outside a transaction, and no batch is open either, whose portals a `Sync` would end.
+    pub fn is_at_rest(&self) -> bool {
+        let ends = [client::QUERY, client::SYNC, client::FUNCTION_CALL, client::COPY_DONE, client::COPY_FAIL];
+        self.is_idle() && self.at_boundary() && ends.contains(&self.last_sent)
+    }
+
     /// Looks at bytes from the client.
     #[inline]
     pub fn client(&mut self, bytes: &[u8], eye: &mut impl Eye) -> Result<Seen, Malformed> {

@@ -6,6 +6,7 @@ use crate::base::name::written;
 use super::form::{FunctionName, WriteVerb};
 
 /// The pieces of one statement, each in the user's own words.
+#[expect(clippy::struct_excessive_bools, reason = "what is said of a statement, independent of each other")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pieces {
     /// `UPDATE` or `DELETE`.
@@ -36,6 +37,10 @@ pub struct Pieces {
     pub reads: Vec<RelationName>,
     /// The names of the queries in its `WITH`: each may stand for a relation of that name, where it is not in sight.
     pub queries: Vec<String>,
+    /// It names columns with a schema before their table, which has no alias then.
+    pub with_schema: bool,
+    /// It names a row as a whole, as `t` or `t.*`.
+    pub whole_row: bool,
     /// What makes it another statement when it is carried out for some rows at a time.
     pub odd: Vec<Odd>,
 }
@@ -60,13 +65,20 @@ pub enum Odd {
     Moment,
     /// `SET column = DEFAULT`
     Default,
+    /// A query in it takes or numbers some of its rows in no order: `LIMIT` without `ORDER BY`, `TABLESAMPLE`, `row_number()` and such.
+    InNoOrder,
 }
 
 impl Pieces {
     /// The statement about that table, written so (`ONLY s.t`), for the rows for which `within` holds too.
     pub fn put_together(&self, table: &str, within: Option<&str>) -> String {
-        let target = format!("{table} AS {}", written(&self.called));
-        self.with_target(&target, within)
+        self.with_target(&self.under_its_name(table), within)
+    }
+
+    /// The table, written so (`ONLY s.t`), under the name by which the statement calls it. An alias would hide the schema from columns
+    /// that are named with it.
+    fn under_its_name(&self, table: &str) -> String {
+        if self.with_schema { table.to_owned() } else { format!("{table} AS {}", written(&self.called)) }
     }
 
     /// The statement as it was.
@@ -102,15 +114,20 @@ impl Pieces {
         let filter = self.filter(Some(within)).unwrap_or_default();
         let strength = if self.verb == WriteVerb::Delete { "UPDATE" } else { "NO KEY UPDATE" };
         let query = format!(
-            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {table} AS {called}{others}\nWHERE {filter}\nORDER BY {key} \
-             FOR {strength} OF {called}) AS locked"
+            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {}{others}\nWHERE {filter}\nORDER BY {key} \
+             FOR {strength} OF {called}) AS locked",
+            self.under_its_name(table)
         );
         joined([self.with.clone(), Some(query)])
     }
 
     /// A query for the key of the row of that table which is the last of so many that the statement would write.
-    pub fn ahead(&self, table: &str, within: &str, (key, rows): (&[String], u64)) -> String {
-        let called = written(&self.called);
+    pub fn ahead(
+        &self,
+        (table, called): (&str, &str),
+        within: &str,
+        (key, rows): (&[String], u64),
+    ) -> String {
         let list = |prefix: &str, order: &str| {
             key.iter()
                 .map(|column| format!("{prefix}{}{order}", written(column)))
@@ -120,9 +137,10 @@ impl Pieces {
         let filter = self.filter(Some(within)).unwrap_or_default();
         let own = list(&format!("{called}."), "");
         let query = format!(
-            "SELECT {} FROM (SELECT {own} FROM {table} AS {called}\nWHERE {filter}\nORDER BY {own} LIMIT {rows}) AS ahead \
+            "SELECT {} FROM (SELECT {own} FROM {}\nWHERE {filter}\nORDER BY {own} LIMIT {rows}) AS ahead \
              ORDER BY {} LIMIT 1",
             list("", ""),
+            self.under_its_name(table),
             list("", " DESC")
         );
         joined([self.with.clone(), Some(query)])

@@ -11,7 +11,7 @@ use crate::wire::frame::put;
 use crate::wire::kind::server as kind;
 use crate::wire::server::{Status, columns};
 
-use super::kept::About;
+use super::kept::Topic;
 use super::link::{Arrival, Batch, Link, Lost};
 
 /// The name under which statements and portals of ours live while they run.
@@ -40,7 +40,7 @@ pub struct Item<'a> {
     /// The formats, their count in front, of rows that are kept as they come.
     pub rows: Option<&'a [u8]>,
     /// As what the server keeps it.
-    pub kept: Option<About>,
+    pub kept: Option<Topic>,
 }
 
 impl<'a> Item<'a> {
@@ -69,8 +69,8 @@ impl<'a> Item<'a> {
 
     /// The same, to be asked again in the same transaction: for a statement of ours behind a savepoint.
     #[must_use]
-    pub fn kept(self, about: About) -> Self {
-        Self { kept: Some(about), ..self }
+    pub fn kept(self, topic: Topic) -> Self {
+        Self { kept: Some(topic), ..self }
     }
 }
 
@@ -151,18 +151,18 @@ pub enum Progress {
 impl Call {
     /// Sends the statements. The server must be quiet.
     ///
-    /// A statement is closed before its portal is run, which outlives it: in a batch of the client's that fails, nothing
+    /// A statement that is not kept is closed before its portal is run, which outlives it: in a batch of the client's that fails, nothing
     /// could be closed until the client's Sync. What a failed Bind has left all the same is closed first.
     pub async fn start(link: &mut Link, items: &[Item<'_>]) -> Self {
         let mut out = Vec::new();
         client::close(&mut out, b'S', NAME);
         let mut closes_due = 1;
         for item in items {
-            let statement = item.kept.map_or(NAME, About::statement);
-            let there = item.kept.is_some_and(|about| link.kept.has(about));
-            if let Some(about) = item.kept.filter(|_| !there) {
+            let statement = item.kept.map_or(NAME, Topic::statement);
+            let there = item.kept.is_some_and(|topic| link.kept.has(topic));
+            if let Some(topic) = item.kept.filter(|_| !there) {
                 client::close(&mut out, b'S', statement);
-                link.kept.put(about);
+                link.kept.put(topic);
             }
             if let Some((values, types)) = item.sent {
                 client::parse_typed(&mut out, statement, item.sql, types);

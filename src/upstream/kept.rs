@@ -1,16 +1,17 @@
 //! Questions of ours that the server keeps while a transaction of the client's is open: planning one takes five times as long as
 //! running it, and meanwhile others may wait for the transaction's locks.
 //!
-//! Invariant: none is kept for long after the transaction; to be missing is no harm to one that is asked behind a savepoint.
+//! Invariant: the server is told to forget them when the session first rests outside a transaction.
+//! Invariant: they are asked behind a savepoint, so that it does no harm where the client has closed them (`DEALLOCATE ALL`).
 
 use crate::wire::client;
 
 use super::call::until_ready;
 use super::link::{Batch, Link, Lost};
 
-/// What a question is about that is worth keeping.
+/// What a question is about that the server is to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
+pub enum Topic {
     /// `lockkeeper.relations`
     Relations,
     /// `lockkeeper.types`
@@ -21,7 +22,7 @@ pub enum About {
     Names,
 }
 
-impl About {
+impl Topic {
     const ALL: [Self; 4] = [Self::Relations, Self::Types, Self::Functions, Self::Names];
 
     /// The name of its prepared statement.
@@ -50,17 +51,17 @@ pub struct Kept {
 
 impl Kept {
     /// Whether it is there.
-    pub(super) const fn has(self, about: About) -> bool {
-        self.there & about.bit() > 0
+    pub(super) const fn has(self, topic: Topic) -> bool {
+        self.there & topic.bit() > 0
     }
 
     /// It is there from now on.
-    pub(super) const fn put(&mut self, about: About) {
-        self.there |= about.bit();
-        self.maybe |= about.bit();
+    pub(super) const fn put(&mut self, topic: Topic) {
+        self.there |= topic.bit();
+        self.maybe |= topic.bit();
     }
 
-    /// What is there cannot be relied upon: something has failed, or the client may have closed it.
+    /// What is there cannot be relied upon: something has failed, perhaps since the client has closed it.
     pub(super) const fn doubt(&mut self) {
         self.there = 0;
     }
@@ -70,16 +71,16 @@ impl Link {
     /// Whether questions are kept for nothing any more.
     #[inline]
     pub fn keeps_in_vain(&self) -> bool {
-        self.kept.maybe > 0 && self.tracker.is_idle()
+        self.kept.maybe > 0 && self.tracker.is_at_rest()
     }
 
-    /// Has the server forget what it keeps. The session must be idle.
+    /// Has the server forget what it keeps. The session must be at rest.
     pub async fn forget_kept(&mut self) -> Result<(), Lost> {
         self.kept = Kept::default();
         self.batch = Batch::None;
         let mut out = Vec::new();
-        for about in About::ALL {
-            client::close(&mut out, b'S', about.statement());
+        for topic in Topic::ALL {
+            client::close(&mut out, b'S', topic.statement());
         }
         client::sync(&mut out);
         self.send(&out).await;

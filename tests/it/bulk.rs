@@ -12,6 +12,7 @@ const SETUP: &[&str] = &[
     "INSERT INTO t SELECT i, i % 7, 'note ' || i, '2020-01-01', i / 3.0 FROM generate_series(1, 500) i",
     "CREATE TABLE \"T t\" (\"K\" text COLLATE \"C\", b int, v text, PRIMARY KEY (b, \"K\"))",
     "INSERT INTO \"T t\" SELECT i::text, i % 5, 'v' FROM generate_series(1, 400) i",
+    "CREATE SCHEMA IF NOT EXISTS other; CREATE TABLE IF NOT EXISTS other.t AS SELECT * FROM t",
     "CREATE TABLE u (a uuid UNIQUE NOT NULL, v int); INSERT INTO u SELECT md5(i::text)::uuid, i FROM generate_series(1, 300) i",
     "CREATE TABLE o (id int PRIMARY KEY, t_id int, v int); INSERT INTO o SELECT i, i * 2, i FROM generate_series(1, 200) i",
     "CREATE TABLE p (id int, part int, v int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
@@ -50,6 +51,11 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM p WHERE v > 50",
     "UPDATE w SET v = v + 1",
     "DELETE FROM w WHERE v > 20",
+    // As some libraries write it.
+    "UPDATE public.t SET n = public.t.n + 1 WHERE public.t.id > 5",
+    "UPDATE public.t SET n = public.t.n + other.t.n FROM other.t WHERE other.t.id = public.t.id",
+    "DELETE FROM public.t USING other.t WHERE other.t.id = public.t.id AND public.t.n > 2",
+    "DELETE FROM t WHERE id IN (SELECT id FROM o ORDER BY id LIMIT 150)",
 ];
 
 /// Makes 40 rows many.

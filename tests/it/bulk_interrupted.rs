@@ -540,3 +540,82 @@ fn a_proxy_is_killed_at_each_entry() {
 fn a_server_crashes_at_each_entry() {
     struck(Strike::Server);
 }
+
+/// By another key than the one by which it was begun nobody could tell which rows are done.
+#[test]
+fn nobody_goes_on_by_another_key() {
+    let stage = Stage::new("[bulk]\nwithout_client = \"stop\"");
+    Stage::straight(&stage.cluster).all(&["ALTER TABLE t ADD other int GENERATED ALWAYS AS IDENTITY UNIQUE"]);
+    let mut person = stage.slow();
+    let sql = "UPDATE t SET n = n + 1";
+    cancelled(&stage, &mut person, (Way::Simple, "t", sql));
+    let done = stage.rows("t");
+    Stage::straight(&stage.cluster).all(&["ALTER TABLE t DROP CONSTRAINT t_pkey"]);
+    let refused = person.query(&format!("/* lockkeeper: resume */ {sql}"));
+    assert_eq!(refused.failure(), "55000", "{refused:?}");
+    assert!(
+        refused.error().expect("an error").message().contains("has another key than when it was begun"),
+        "{refused:?}"
+    );
+    assert_eq!(stage.rows("t"), done);
+    Stage::straight(&stage.cluster).all(&["ALTER TABLE t ADD CONSTRAINT another PRIMARY KEY (id)"]);
+    assert_eq!(person.query(&format!("/* lockkeeper: resume */ {sql}")).tag(), "UPDATE 3000");
+    stage.once("t");
+}
+
+/// A table that takes the name of the one that is gone through gets none of its batches.
+#[test]
+fn a_table_that_takes_the_name_is_let_alone() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    person.send(Way::Simple, "UPDATE u SET n = n + 1");
+    stage.under_way("u");
+    Stage::straight(&stage.cluster).all(&[
+        "BEGIN",
+        "ALTER TABLE u RENAME TO before",
+        "CREATE TABLE u (LIKE before INCLUDING ALL)",
+        "INSERT INTO u SELECT id, 0 FROM before",
+        "COMMIT",
+    ]);
+    let failed = person.answer();
+    assert_eq!(failed.failure(), "55000", "{failed:?}");
+    assert!(
+        failed.error().expect("an error").message().contains("has lost its name to another"),
+        "{failed:?}"
+    );
+    assert_eq!(stage.now("SELECT max(n) FROM u"), "0");
+    assert_eq!(stage.now("SELECT max(n), min(n) FROM before"), "1|0");
+}
+
+/// What is attached, detached or put in behind the end meanwhile is left alone, and a partition that is gone is told of.
+#[test]
+fn partitions_come_and_go_meanwhile() {
+    let stage = Stage::new("");
+    Stage::straight(&stage.cluster).all(&[
+        "CREATE TABLE l (id int PRIMARY KEY, n int NOT NULL) PARTITION BY RANGE (id)",
+        "CREATE TABLE l1 PARTITION OF l FOR VALUES FROM (0) TO (1000); CREATE TABLE l2 PARTITION OF l FOR VALUES FROM (1000) TO (2000)",
+        "CREATE TABLE l3 PARTITION OF l FOR VALUES FROM (2000) TO (9000); CREATE TABLE l4 PARTITION OF l FOR VALUES FROM (9000) TO (9999)",
+        "INSERT INTO l SELECT i, 0 FROM generate_series(1, 2500) i; ANALYZE l",
+    ]);
+    let mut person = stage.slow();
+    person.send(Way::Simple, "UPDATE l SET n = n + 1");
+    stage.under_way("l");
+    Stage::straight(&stage.cluster).all(&[
+        "ALTER TABLE l DETACH PARTITION l2",
+        "CREATE TABLE l5 PARTITION OF l FOR VALUES FROM (10000) TO (20000)",
+        "INSERT INTO l VALUES (3000, 0), (9500, 0), (10000, 0)",
+    ]);
+    let done = person.answer();
+    assert_eq!(done.tag(), "UPDATE 1500", "{done:?}");
+    let told = done
+        .notices()
+        .iter()
+        .filter(|notice| notice.contains("a partition was detached or dropped meanwhile"))
+        .count();
+    assert_eq!(told, 1, "{done:?}");
+    assert_eq!(
+        stage.now("SELECT string_agg(id::text, ' ' ORDER BY id) FROM l WHERE n <> 1"),
+        "3000 9500 10000"
+    );
+    assert_eq!(stage.now("SELECT max(n) FROM l2"), "0");
+}

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::support::operated::Operated;
 use crate::support::programs::{Owned, Ran, psql, run, without_variables};
 use crate::support::proxy::Setup;
+use crate::support::raw;
 use crate::support::stage::{Person, Way};
 use crate::support::{cluster, eventually};
 
@@ -248,6 +249,78 @@ fn a_copy_can_be_cancelled() {
         assert_eq!(cancelled.failure(), "57014");
         assert_eq!(cancelled.notices().len(), 1, "only what is told before it: {cancelled:?}");
     }
+}
+
+/// They are held like all that writes much.
+#[test]
+fn a_copy_waits_for_the_end_of_a_freeze() {
+    let operated = Operated::new();
+    operated.stage.straight().all(&["CREATE TABLE there (i int)"]);
+    let mut person = operated.stage.through();
+    for (way, sql) in Way::BOTH.into_iter().flat_map(|way| {
+        ["INSERT INTO there", "CREATE TABLE copy AS"]
+            .map(|begins| (way, format!("{begins} SELECT i FROM generate_series(1, 20000) i")))
+    }) {
+        operated.tell(&["freeze", "incident 7"]);
+        person.send(way, &sql);
+        eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
+        assert_eq!(operated.stage.now("SELECT count(*) = 0 AND to_regclass('copy') IS NULL FROM there"), "t");
+        operated.tell(&["thaw"]);
+        let done = person.answer();
+        assert!(done.tag().ends_with(" 20000"), "{done:?}");
+        assert!(done.told().iter().any(|told| told.contains(" is held: the proxy is frozen")), "{done:?}");
+        person.all(&["TRUNCATE there", "DROP TABLE IF EXISTS copy"]);
+    }
+}
+
+/// Whoever has sent values, and asked for rows in their binary form, gets that when it goes on.
+#[test]
+fn what_was_held_has_its_values_and_its_formats() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    person.all(&["SET lockkeeper.rows_per_second = 'off'"]);
+    operated.stage.straight().all(&["CREATE TABLE copy (LIKE t)"]);
+    let sent = |sql: &str, value: &str| {
+        let mut bound = raw::bind("", "", &[Some(value)]);
+        // One format for all results: binary.
+        bound.truncate(bound.len() - 2);
+        let mut body = bound.split_off(5);
+        body.extend([0, 1, 0, 1]);
+        [
+            raw::parse("", sql),
+            raw::framed(b'B', &body),
+            raw::describe(b'P', ""),
+            raw::execute("", 0),
+            raw::sync(),
+        ]
+        .concat()
+    };
+    let allowed = "/* lockkeeper: allow bulk-write because it is meant */";
+    for (sql, tag, rows) in [
+        ("UPDATE t SET n = n + $1 RETURNING id".to_owned(), "UPDATE 3000", 3000),
+        ("UPDATE t SET n = n + $1".to_owned(), "UPDATE 3000", 0),
+        (format!("{allowed} UPDATE t SET n = n + $1"), "UPDATE 3000", 0),
+        ("INSERT INTO copy SELECT id, $1 FROM t".to_owned(), "INSERT 0 3000", 0),
+    ] {
+        operated.tell(&["freeze", "incident 7"]);
+        person.raw.send(&sent(&sql, "1"));
+        eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
+        operated.tell(&["thaw"]);
+        let done = person.answer();
+        assert_eq!(done.tag(), tag, "{sql} {done:?}");
+        let brought: Vec<_> = done.0.iter().filter(|frame| frame.tag == b'D').collect();
+        assert_eq!(brought.len(), rows, "{sql}");
+        assert!(brought.iter().all(|row| row.body.len() == 2 + 4 + 4), "{sql}: four bytes each");
+    }
+    assert_eq!(operated.stage.now("SELECT min(n), max(n) FROM t"), "3|3");
+    assert_eq!(operated.stage.now("SELECT count(*), min(n) FROM copy"), "3000|1");
+    // What is one row by the time it goes on runs as sent.
+    operated.tell(&["freeze", "incident 8"]);
+    person.raw.send(&sent("DELETE FROM t WHERE id > $1", "1"));
+    eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
+    operated.stage.straight().all(&["DELETE FROM t WHERE id > 2", "VACUUM ANALYZE t"]);
+    operated.tell(&["thaw"]);
+    assert_eq!(person.answer().tag(), "DELETE 1");
 }
 
 /// What goes in no batches takes no orders, but can be cancelled, whatever it is at.

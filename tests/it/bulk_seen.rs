@@ -217,6 +217,11 @@ fn copies_are_told() {
             "INSERT inserts about 1000 rows at once",
         ),
         (
+            "INSERT INTO copy (id) SELECT generate_series(1, 1000)",
+            "INSERT 0 1000",
+            "INSERT inserts about 1000 rows at once",
+        ),
+        (
             "CREATE TABLE a AS SELECT * FROM t",
             "SELECT 1000",
             "CREATE TABLE AS makes a table of about 1000 rows at once",
@@ -238,7 +243,7 @@ fn copies_are_told() {
             assert_eq!(person.ask(way, &sql.replace("TABLE a", "TABLE b")).notices().len(), told);
             person.all(&["ROLLBACK", "DROP TABLE IF EXISTS a"]);
         }
-        assert_eq!(stage.now("SELECT count(*) FROM copy"), (2000 * (at + 1).min(2)).to_string());
+        assert_eq!(stage.now("SELECT count(*) FROM copy"), (2000 * (at + 1).min(3)).to_string());
     }
     for silent in [
         "INSERT INTO copy SELECT * FROM t WHERE id = 1",
@@ -258,6 +263,7 @@ fn keys_are_those_of_the_table_itself() {
     stage.straight().all(&[
         "CREATE TABLE t (id int PRIMARY KEY, grp int); INSERT INTO t SELECT i, 1 FROM generate_series(1, 300) i",
         "CREATE TABLE o (id int PRIMARY KEY, grp int); INSERT INTO o SELECT i, i FROM generate_series(1, 300) i",
+        "CREATE SCHEMA other; CREATE TABLE other.t AS SELECT * FROM t; ALTER TABLE other.t ADD PRIMARY KEY (id)",
         "ANALYZE",
     ]);
     let mut person = stage.through();
@@ -266,6 +272,7 @@ fn keys_are_those_of_the_table_itself() {
         for sql in [
             "UPDATE t SET grp = 1 FROM o WHERE o.id = 1",
             "UPDATE t AS x SET grp = 1 FROM o AS t WHERE t.id = 1",
+            "UPDATE public.t SET grp = 1 FROM other.t WHERE other.t.id = 1",
         ] {
             for _ in 0..2 {
                 let many = person.ask(way, sql);
@@ -275,5 +282,95 @@ fn keys_are_those_of_the_table_itself() {
         }
         let one = person.ask(way, "UPDATE t SET grp = 1 FROM o WHERE t.id = 1 AND o.id = 1");
         assert!(one.tag() == "UPDATE 1" && one.notices().is_empty(), "{one:?}");
+    }
+}
+
+/// However long its values are, and where they cannot be written down for another time: a part of it is said why.
+#[test]
+fn long_and_unreadable_values() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let long = "x".repeat(300_000);
+    let sent = |sql: &str, value: &[u8]| {
+        let mut bound = raw::bind("", "", &[Some("?")]);
+        let place = bound.len() - 3;
+        bound.truncate(place - 4);
+        let mut body = bound.split_off(5);
+        body.extend(u32::try_from(value.len()).expect("short").to_be_bytes());
+        body.extend(value);
+        body.extend([0, 0]);
+        [
+            raw::parse("", sql),
+            raw::framed(b'B', &body),
+            raw::describe(b'P', ""),
+            raw::execute("", 0),
+            raw::sync(),
+        ]
+        .concat()
+    };
+    for block in [false, true] {
+        for (value, cut) in [(long.clone(), true), (long.repeat(4), false)] {
+            person.all(if block { &["BEGIN"] } else { &["SELECT 1"] });
+            person.raw.send(&sent("UPDATE t SET note = $1 WHERE id > 0", value.as_bytes()));
+            let answer = person.answer();
+            let expected = if block && cut { "UPDATE 0" } else { "UPDATE 1000" };
+            assert_eq!(answer.tag(), expected, "{block} {cut}");
+            let told = answer
+                .notices()
+                .iter()
+                .any(|notice| notice.contains("in batches") || notice.contains("deferred"));
+            assert_eq!(told, cut, "{block} {cut}");
+            person.all(if block { &["COMMIT"] } else { &["SELECT 1"] });
+            assert_eq!(
+                stage.now(&format!("SELECT count(*) FROM t WHERE length(note) = {}", value.len())),
+                "1000"
+            );
+        }
+    }
+    person.all(&["SET client_encoding = 'LATIN1'"]);
+    person.raw.send(&sent("UPDATE t SET note = $1 WHERE id > 0", b"\xfc"));
+    let refused = person.answer();
+    assert_eq!(refused.failure(), "0A000", "{refused:?}");
+    assert!(refused.detail().contains("cannot be read beyond doubt in this client_encoding"), "{refused:?}");
+    person.raw.send(&sent("UPDATE t SET note = $1 WHERE id = 1", b"\xfc"));
+    assert_eq!(person.answer().tag(), "UPDATE 1");
+}
+
+/// A time-out or a cancel that strikes while the planner is asked is the statement's end.
+#[test]
+fn who_waits_for_the_plan_can_be_stopped() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut holder = stage.straight();
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    for way in Way::BOTH {
+        for block in [false, true] {
+            for timeout in [false, true] {
+                person.all(&[if timeout { "SET lock_timeout = '200ms'" } else { "SET lock_timeout = 0" }]);
+                person.all(if block { &["BEGIN"] } else { &["SELECT 1"] });
+                holder.all(&["BEGIN", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"]);
+                person.send(way, "UPDATE t SET note = 'all' WHERE id > 0");
+                if !timeout {
+                    stage.until(&format!(
+                        "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}",
+                        person.pid()
+                    ));
+                    person.cancel();
+                }
+                let answer = person.answer();
+                assert_eq!(
+                    answer.failure(),
+                    if timeout { "55P03" } else { "57014" },
+                    "{way:?} {block} {answer:?}"
+                );
+                assert_eq!(answer.status(), if block { 'E' } else { 'I' });
+                holder.all(&["ROLLBACK"]);
+                person.all(if block { &["ROLLBACK"] } else { &["SELECT 1"] });
+                assert_eq!(stage.now("SELECT count(*) FROM t WHERE note = 'all'"), "0");
+            }
+        }
     }
 }

@@ -225,3 +225,24 @@ fn kept_questions_are_gone_however_a_transaction_ends() {
     assert_eq!(client.table(KEPT), "");
     assert_eq!(stage.now("SELECT indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass"), "t");
 }
+
+/// Whose next batch is open already when the transaction ends keeps its portals.
+#[test]
+fn an_open_batch_keeps_its_portals() {
+    let stage = Stage::new();
+    let mut client = stage.through();
+    for way in Way::BOTH {
+        client.all(&["BEGIN", "ALTER TABLE orders ADD a int"]);
+        let opens =
+            [raw::parse("", "SELECT 7"), raw::bind("", "", &[]), raw::describe(b'P', ""), raw::flush()]
+                .concat();
+        client.raw.send(&[way.bytes("COMMIT"), opens].concat());
+        client.raw.until(b'Z');
+        client.raw.until(b'T');
+        client.raw.send(&[raw::execute("", 0), raw::sync()].concat());
+        let rest = client.raw.until_ready();
+        assert_eq!(raw::tags(&rest), "DCZ", "{way:?} {rest:?}");
+        assert_eq!(client.table(KEPT), "");
+        client.all(&["ALTER TABLE orders DROP a"]);
+    }
+}

@@ -19,7 +19,7 @@ use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
-const FOUND: [&str; 20] = [
+const FOUND: [&str; 21] = [
     // What takes the place of a simple Query leaves the unnamed portal open, which the server counts as a use of its table.
     "simple: BEGIN
     pipeline: SELECT count(*) FROM c
@@ -103,6 +103,12 @@ const FOUND: [&str; 20] = [
     "simple: BEGIN
     simple: CREATE UNIQUE INDEX i ON b (t)
     simple: ALTER INDEX i SET (fillfactor = 70) ;; DROP TABLE b, c
+    simple: COMMIT",
+    // What came behind that was queued, too.
+    "simple: BEGIN
+    simple: CREATE INDEX i ON b (n)
+    simple: DROP TABLE b
+    simple: REINDEX INDEX i
     simple: COMMIT",
 ];
 

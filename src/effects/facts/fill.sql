@@ -62,7 +62,7 @@ pg_catalog.json_build_object(
                     SELECT 1 FROM pg_catalog.pg_constraint k
                     WHERE k.conrelid = x.indrelid AND k.contype = 'n' AND NOT k.convalidated
                     AND k.conkey[1] = a.attnum)))
-        ORDER BY NOT x.indisprimary, x.indnkeyatts, x.indexrelid LIMIT 1),
+        ORDER BY NOT x.indisprimary, x.indnkeyatts, r.relname LIMIT 1),
     -- The clones of row triggers are called internal up to 14.
     'triggers', (
         SELECT pg_catalog.json_agg(t.tgname ORDER BY t.tgname) FROM pg_catalog.pg_trigger t
@@ -86,6 +86,16 @@ pg_catalog.json_build_object(
         FROM pg_catalog.pg_trigger t
         WHERE t.tgrelid = sized.oid AND NOT t.tgisinternal
         AND ((t.tgtype OPERATOR(pg_catalog.&) 1::int2) = 0::int2 OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
+        AND t.tgenabled = ANY (
+            CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),
+    -- The others.
+    'row_triggers', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', t.tgname, 'update', (t.tgtype OPERATOR(pg_catalog.&) 16::int2) <> 0::int2,
+            'delete', (t.tgtype OPERATOR(pg_catalog.&) 8::int2) <> 0::int2) ORDER BY t.tgname)
+        FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = sized.oid AND NOT t.tgisinternal
+        AND NOT ((t.tgtype OPERATOR(pg_catalog.&) 1::int2) = 0::int2 OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
         AND t.tgenabled = ANY (
             CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),
     -- Whoever may not change a row may not lock it either.

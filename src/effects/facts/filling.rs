@@ -29,7 +29,9 @@ pub struct FillFacts {
     /// Rules that rewrite a DELETE.
     pub delete_rules: Vec<String>,
     /// Triggers that fire once for a statement, or see all rows of one together.
-    pub statement_triggers: Vec<StatementTrigger>,
+    pub statement_triggers: Vec<WriteTrigger>,
+    /// All other triggers, which fire for each row.
+    pub row_triggers: Vec<WriteTrigger>,
     /// The session's role may lock its rows.
     pub lockable: bool,
     /// Row security hides rows from the session.
@@ -42,10 +44,10 @@ pub struct FillFacts {
     pub publications: Vec<(String, Unpublishable)>,
 }
 
-/// A trigger that fires once for a statement, or sees all rows of one together.
+/// A trigger, and what fires it.
 #[expect(clippy::struct_excessive_bools, reason = "events that fire it, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatementTrigger {
+pub struct WriteTrigger {
     /// Its name.
     pub name: String,
     /// An UPDATE fires it.

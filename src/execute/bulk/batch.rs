@@ -112,11 +112,19 @@ pub(super) async fn write(
     let rows = bulk.returns_rows().then_some(formats);
     // What functions of the client say is for the client.
     items.push(Item { voice: Voice::Client, rows, ..Item::ours(&write).with(values) });
+    // Locked by now, so that nobody gives its name away before the end.
+    let (table, oid) =
+        (batches.ranges.table.to_string(), course.at.place.as_ref().map(|it| it.oid.to_string()));
+    items.push(Item::ours(UNCHANGED).with(vec![&table, oid.as_deref().unwrap_or_default()]));
     written(run, &items, course, &|course, changed| {
         course.at.go_on(&range.to, changed, range.rows.unwrap_or(changed));
     })
     .await
 }
+
+/// Whether the name of a table means what it meant when it was looked up.
+const UNCHANGED: &str =
+    "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid OPERATOR(pg_catalog.=) $2::pg_catalog.oid";
 
 /// The whole statement as one batch.
 pub(super) async fn whole(run: &mut Run<'_>, bulk: &Bulk, course: &mut Course) -> Result<Tried, Lost> {
@@ -171,8 +179,15 @@ async fn committed(
 ) -> Result<Result<(Answer, u64), Failed>, Lost> {
     let mut answer = Call::run(run.link, items).await?;
     let mut failed = answer.failed.take();
+    let unchanged =
+        answer.rows_of(items.len() - 1).next().is_none_or(|row| row.as_slice() == [Some("t".to_owned())]);
+    if failed.is_none() && !unchanged {
+        failed = Some(words::taken_name());
+    }
     if failed.is_none() {
-        let changed = answer.tags.last().map_or(0, |tag| rows_of(tag));
+        let writes =
+            |tag: &&Vec<u8>| ["UPDATE", "DELETE"].iter().any(|verb| tag.starts_with(verb.as_bytes()));
+        let changed = answer.tags.iter().rev().find(writes).map_or(0, |tag| rows_of(tag));
         note(course, changed);
         let (advance, values) = course.noted();
         let values = values.iter().map(String::as_str).collect();

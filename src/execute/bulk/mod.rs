@@ -2,11 +2,12 @@
 //! transaction. The pace is that of `pace::bulk`; what somebody has to wait for is cut off and tried again with fewer rows.
 
 mod batch;
+mod leaves;
 mod vacuum;
 mod words;
 
 use crate::base::Notice;
-use crate::effects::facts::{Leaf, Oid, answer};
+use crate::effects::facts::Oid;
 use crate::event::clock::{self, Moment};
 use crate::judge;
 use crate::live::Stop;
@@ -16,7 +17,7 @@ use crate::plan::bulk::{Batches, Extent};
 use crate::upstream::Lost;
 use crate::upstream::link::Reading;
 
-use super::batch::{BEGIN, HELD_UP_PAUSE, ask, first, sleep};
+use super::batch::{HELD_UP_PAUSE, ask, first, sleep};
 use super::course::{self, Course, Place};
 use super::outcome::Outcome;
 use super::plan::{Settled, cancelled};
@@ -114,18 +115,20 @@ impl<'b> Work<'b> {
             Extent::Whole => return self.at_once(run).await,
             Extent::Leaves => {}
         }
-        if self.course.at.leaves.is_empty() {
-            match leaves(run, self.bulk).await? {
-                Ok(all) => self.course.at.leaves = all.iter().map(|leaf| leaf.oid).collect(),
-                Err(outcome) => return Ok(Err(outcome)),
-            }
+        if self.course.at.leaves.is_empty()
+            && let Err(outcome) = leaves::begin(run, self.bulk, &mut self.course.at).await?
+        {
+            return Ok(Err(outcome));
         }
         while let Some(oid) = self.course.at.next_leaf() {
             // Leaves come and go meanwhile.
-            let leaf = match leaves(run, self.bulk).await? {
+            let leaf = match leaves::now(run, self.bulk).await? {
                 Ok(all) => all.into_iter().find(|leaf| leaf.oid == oid),
                 Err(outcome) => return Ok(Err(outcome)),
             };
+            if leaf.is_none() {
+                tell(run.link, &[words::detached(self.bulk)]).await;
+            }
             if let Some(leaf) = leaf {
                 let batches = match self.bulk.in_leaf(&leaf) {
                     Ok(batches) => batches,
@@ -172,12 +175,21 @@ impl<'b> Work<'b> {
             }
         }
         if self.course.at.place.as_ref().is_none_or(|place| place.oid != oid) {
-            let last = match ask(run, &batches.ranges.last_key(), &[]).await? {
-                Ok(answer) => first(&answer),
-                Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+            // What has come into a leaf since the beginning is left alone, as in a table.
+            let last = match self.course.at.bounds.remove(&oid) {
+                Some(bound) => Some(bound),
+                None => match ask(run, &batches.ranges.last_key(), &[]).await? {
+                    Ok(answer) => first(&answer),
+                    Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+                },
             };
             let Some(bound) = last else { return Ok(Ok(())) };
-            self.course.at.place = Some(Place { oid, bound, behind: None });
+            let columns = batches.ranges.key.clone();
+            self.course.at.place = Some(Place { oid, columns, bound, behind: None });
+        }
+        let begun = self.course.at.place.as_ref().map(|place| &place.columns);
+        if begun.is_some_and(|columns| !columns.is_empty() && *columns != batches.ranges.key) {
+            return Ok(Err(words::another_key(self.bulk, &batches.ranges)));
         }
         while self.course.at.place.as_ref().is_some_and(|place| place.behind.as_ref() != Some(&place.bound)) {
             if let Err(outcome) = self.wait(run).await? {
@@ -342,15 +354,6 @@ impl<'b> Work<'b> {
             }
         }
     }
-}
-
-/// The leaves of a partitioned table as they are now.
-async fn leaves(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<Vec<Leaf>>, Lost> {
-    let answer = match ask(run, &answer::LEAVES, &[&bulk.oid.to_string()]).await? {
-        Ok(answer) => answer,
-        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
-    };
-    Ok(Ok(answer.rows_of(BEGIN.len()).filter_map(|row| answer::leaf(row.first()?.as_deref()?)).collect()))
 }
 
 /// Why it must not go on: its client has left or has cancelled it, or the proxy ends.

@@ -6,7 +6,10 @@ use crate::execute::course::{Course, Own};
 use crate::execute::outcome::Outcome;
 use crate::pace::bulk::{Account, Kept, Order};
 use crate::plan::Bulk;
+use crate::plan::backfill::Ranges;
 use crate::upstream::call::Failed;
+use crate::wire::frame::HEADER_BYTES;
+use crate::wire::notice;
 
 /// How far it is, and what holds it back.
 pub(super) fn progress(account: &Account) -> String {
@@ -43,6 +46,37 @@ pub(super) fn unfit(bulk: &Bulk, why: &str) -> Outcome {
     let message = format!("{} cannot go on: {why}", bulk.title());
     let error = Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message.trim_end_matches('.'));
     Outcome::own_error(&error.hint("Try again when that is changed."))
+}
+
+/// A partition was detached before its turn came.
+pub(super) fn detached(bulk: &Bulk) -> Notice {
+    let what = format!(
+        "{}: a partition was detached or dropped meanwhile, and its rows are left as they were",
+        bulk.title()
+    );
+    Notice::new(Severity::Warning, SqlState::WARNING, what)
+}
+
+/// It would be gone through by another key than the one by which it was begun.
+pub(super) fn another_key(bulk: &Bulk, now: &Ranges) -> Outcome {
+    let message =
+        format!("{} cannot go on: {} has another key than when it was begun", bulk.title(), now.table);
+    let error = Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+        .detail("By another key nobody could tell which rows are done.")
+        .hint("Bring the key back, or give the task up, with lockkeeper tasks drop, and see by hand to the rows that are left.");
+    Outcome::own_error(&error)
+}
+
+/// Another table has the name by now of the one that is gone through.
+pub(super) fn taken_name() -> Failed {
+    let error = Notice::error(
+        SqlState::NOT_IN_PREREQUISITE_STATE,
+        "the table that is gone through has lost its name to another",
+    )
+    .hint("Give its name back, or give the task up, with lockkeeper tasks drop.");
+    let mut frame = Vec::new();
+    notice::encode(&error, &mut frame);
+    Failed { item: 0, body: frame.split_off(HEADER_BYTES) }
 }
 
 /// Something that is to hold it back cannot be seen.

@@ -3,7 +3,7 @@
 use crate::base::RelationName;
 use crate::base::name::written;
 use crate::effects::facts::{
-    ConstraintFacts, Facts, FillFacts, Relation, RelationKind, TableFacts, Volatility,
+    ConstraintFacts, Facts, FillFacts, Oid, Relation, RelationKind, TableFacts, Volatility, WriteTrigger,
 };
 use crate::sql::Pieces;
 use crate::sql::form::{ConstraintKind, FunctionName, WriteVerb};
@@ -13,18 +13,16 @@ use crate::sql::pieces::Odd;
 /// like when they are handed out.
 pub(super) fn of_the_whole(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Option<String> {
     let all_columns = || {
-        pieces.returning.as_ref().filter(|words| says_all_columns(words, &pieces.called)).map(|_| {
-            format!("with RETURNING it hands out all columns of {table}, which may stand in another order in a partition. Name them.")
+        pieces.whole_row.then(|| {
+            format!("it names all columns of {table} together, which may stand in another order in a partition. Name them.")
         })
     };
-    barred(pieces, table, fill).or_else(all_columns)
-}
-
-/// Whether `RETURNING ..` has `*`, or the row as a whole.
-fn says_all_columns(words: &str, called: &str) -> bool {
-    let of_name = |character: char| character.is_alphanumeric() || "_$\"".contains(character);
-    let whole = |word: &str| word.trim_matches('"').eq_ignore_ascii_case(called);
-    words.contains('*') || words.split(|character| !of_name(character) && character != '.').any(whole)
+    let with_schema = || {
+        pieces.with_schema.then(|| {
+            format!("it names columns with the schema of {table}, which is not that of each partition. Leave it out.")
+        })
+    };
+    barred(pieces, table, fill).or_else(all_columns).or_else(with_schema)
 }
 
 /// What stands in for a statement about a table, or sees more than its rows one by one.
@@ -33,9 +31,11 @@ pub(super) fn barred(pieces: &Pieces, table: &RelationName, fill: &FillFacts) ->
     let rule = rules.first().map(|rule| {
         format!("the rule {} of {table} stands in for each {}.", written(rule), pieces.verb.name())
     });
-    rule.or_else(|| statement_triggers(pieces, table, fill)).or_else(|| {
-        fill.row_security.then(|| format!("the row security of {table} hides rows from this role."))
-    })
+    rule.or_else(|| statement_triggers(pieces, table, fill))
+        .or_else(|| row_triggers(pieces, table, fill))
+        .or_else(|| {
+            fill.row_security.then(|| format!("the row security of {table} hides rows from this role."))
+        })
 }
 
 pub(super) fn not_a_table(relation: &Relation, pieces: &Pieces) -> Option<String> {
@@ -74,6 +74,9 @@ pub(super) fn odd(odd: &Odd) -> String {
         Odd::Moment => {
             "it names a moment as 'now' or 'today', which would be another one with each batch.".to_owned()
         }
+        Odd::InNoOrder => "a query in it takes or numbers rows in no order (LIMIT without ORDER BY, TABLESAMPLE, DISTINCT ON, a window \
+                           function), which may be others with each batch. Say an order."
+            .to_owned(),
         Odd::Default => "it sets a column to its DEFAULT, which may differ from batch to batch.".to_owned(),
     }
 }
@@ -177,7 +180,11 @@ pub(super) fn moves(pieces: &Pieces, table: &TableFacts) -> Option<String> {
                 it.kind,
                 ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::Exclusion
             );
-            unique && it.definition.contains(" DEFERRABLE") && it.columns.iter().any(set)
+            let computed = |name: &String| table.columns.iter().any(|it| it.name == *name && it.stored);
+            let touched = it.columns.iter().any(|name| set(name) || computed(name));
+            // What an expression reads is not told.
+            let touched = touched || it.kind == ConstraintKind::Exclusion;
+            unique && it.definition.contains(" DEFERRABLE") && touched
         };
         let constraint = table.constraints.iter().find(waits)?;
         Some(format!(
@@ -196,7 +203,11 @@ fn refers_to(definition: &str, column: &str) -> bool {
 }
 
 /// What a DELETE does to other tables, or to other rows of its own.
-pub(super) fn cascades(pieces: &Pieces, name: &RelationName, table: &TableFacts) -> Option<String> {
+pub(super) fn cascades(
+    pieces: &Pieces,
+    facts: &Facts,
+    (name, table): (&RelationName, &TableFacts),
+) -> Option<String> {
     const IN_NO_TIME_BYTES: u64 = 1 << 20;
     if pieces.verb != WriteVerb::Delete {
         return None;
@@ -210,15 +221,28 @@ pub(super) fn cascades(pieces: &Pieces, name: &RelationName, table: &TableFacts)
             written(&constraint.name)
         ));
     }
-    let direct = |name: &RelationName| table.referenced_by.iter().any(|key| key.table == *name);
-    let further = table.truncated_with.iter().map(|(name, _)| name).find(|name| !direct(name));
+    let refers = |other: &RelationName| {
+        table
+            .constraints
+            .iter()
+            .any(|it| it.kind == ConstraintKind::Foreign && it.references.as_ref() == Some(other))
+    };
     table.referenced_by.iter().find_map(|key| {
+        let further = refers(&key.table) || table.truncated_with.iter().any(|(other, _)| *other != key.table);
         let acts = ["ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE SET DEFAULT"]
             .into_iter()
             .find(|action| key.definition.contains(action));
         let constraint = written(&key.constraint);
+        let reached = |oid: Oid| oid == key.oid || table.truncated_with.iter().any(|(_, other)| *other == oid);
+        let read = pieces.reads.iter().find(|read| facts.relation(read).is_some_and(|it| reached(it.oid)));
+        if let (Some(read), Some(acts)) = (read, acts) {
+            return Some(format!(
+                "it reads {read}, whose rows go or change with its own ({constraint}, {acts}), so that a later batch would see what an \
+                 earlier one has done."
+            ));
+        }
         let small = key.bytes.is_some_and(|bytes| bytes <= IN_NO_TIME_BYTES);
-        let acts = acts.filter(|_| !small || further.is_some())?;
+        let acts = acts.filter(|_| !small || further)?;
         Some(format!(
             "with each row go those of {} that refer to it ({constraint}, {acts}), of which nobody knows how many there are. Delete \
              those first.",
@@ -227,11 +251,25 @@ pub(super) fn cascades(pieces: &Pieces, name: &RelationName, table: &TableFacts)
     })
 }
 
-fn statement_triggers(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Option<String> {
-    let trigger = fill.statement_triggers.iter().find(|trigger| match pieces.verb {
+/// A trigger that the statement fires.
+fn fired<'a>(pieces: &Pieces, triggers: &'a [WriteTrigger]) -> Option<&'a WriteTrigger> {
+    triggers.iter().find(|trigger| match pieces.verb {
         WriteVerb::Delete => trigger.delete,
         _ => trigger.update,
-    })?;
+    })
+}
+
+/// What a trigger writes for the rows of one batch the next one may read.
+fn row_triggers(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Option<String> {
+    let (read, trigger) = (pieces.reads.first()?, fired(pieces, &fill.row_triggers)?);
+    Some(format!(
+        "it reads {read}, which the trigger {} of {table} may change, so that a later batch would see what an earlier one has done.",
+        written(&trigger.name)
+    ))
+}
+
+fn statement_triggers(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Option<String> {
+    let trigger = fired(pieces, &fill.statement_triggers)?;
     Some(format!(
         "the trigger {} of {table} fires once for a statement, or sees all its rows together.",
         written(&trigger.name)

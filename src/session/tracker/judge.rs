@@ -13,8 +13,8 @@ use crate::session::prepared::Why;
 /// Names in a Bind or Execute are looked for in so many bytes; a longer name was never watched.
 const NAMES_MAX: usize = 64 << 10;
 
-/// Longer values are not kept.
-const VALUES_MAX: usize = 64 << 10;
+/// Longer values are not kept; such a statement is not looked at for its rows.
+const VALUES_MAX: usize = 1 << 20;
 
 /// A text that is too long to be read whole is not stopped by fewer bytes than these.
 const HEAD_MIN: usize = 4 << 10;

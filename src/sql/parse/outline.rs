@@ -93,20 +93,24 @@ impl Outline {
         self.behind(node).next().is_some()
     }
 
+    /// Whether a star stands for columns somewhere.
+    pub(super) fn has_star(&self) -> bool {
+        self.0.iter().any(|word| matches!(word, Word::Name(name) if name == "AStar"))
+    }
+
+    /// Whether there is a node of that name of which this is true.
+    pub(super) fn any(&self, node: &str, holds: impl Fn(Fields<'_>) -> bool) -> bool {
+        self.behind(node).map(Fields).any(holds)
+    }
+
+    /// The parts of the names of columns, each from the first on; stars are left out.
+    pub(super) fn column_names(&self) -> impl Iterator<Item = Vec<&String>> {
+        self.behind("ColumnRef").map(|words| Fields(words).all().filter_map(text).collect())
+    }
+
     /// The last parts of the names of columns.
     pub(super) fn columns(&self) -> impl Iterator<Item = &String> {
-        self.behind("ColumnRef").filter_map(|words| {
-            let mut depth = 0_i32;
-            let inside = words.iter().take_while(move |word| {
-                match word {
-                    Word::Name(it) if it == "{" => depth += 1,
-                    Word::Name(it) if it == "}" => depth -= 1,
-                    _ => {}
-                }
-                depth > 0
-            });
-            inside.filter_map(text).last()
-        })
+        self.behind("ColumnRef").filter_map(|words| Fields(words).all().filter_map(text).last())
     }
 
     /// The strings among its constants.
@@ -120,6 +124,48 @@ impl Outline {
             [Word::Name(name), Word::Name(open)] if name == node && open == "{" => self.0.get(at + 1..),
             _ => None,
         })
+    }
+}
+
+/// What stands in a node; it begins with the brace that opens it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a>(&'a [Word]);
+
+impl<'a> Fields<'a> {
+    /// All words up to the brace that closes it.
+    fn all(self) -> impl Iterator<Item = &'a Word> {
+        let mut depth = 0_i32;
+        self.0.iter().take_while(move |word| {
+            depth += step(word);
+            depth > 0
+        })
+    }
+
+    /// Whether it has that field, and something is in it: a text or list is not empty, and it is not a list of nothing.
+    pub(super) fn has(self, field: &str) -> bool {
+        const NOTHING: [&[&str]; 3] =
+            [&["None"], &["[", "]"], &["[", "Node", "{", "node", ":", "None", "}", "]"]];
+        let mut depth = 0_i32;
+        let own = self.all().position(|word| {
+            let found = depth == 1 && matches!(word, Word::Name(name) if name == field);
+            depth += step(word);
+            found
+        });
+        let Some(behind) = own.and_then(|at| self.0.get(at + 2..)) else { return false };
+        let is = |words: &&[&str]| {
+            let same = |(word, expected): (&Word, &&str)| matches!(word, Word::Name(it) if it == expected);
+            behind.iter().zip(words.iter()).all(same)
+        };
+        !matches!(behind.first(), Some(Word::Text(text)) if text.is_empty()) && !NOTHING.iter().any(is)
+    }
+}
+
+/// How much deeper it is behind that word.
+fn step(word: &Word) -> i32 {
+    match word {
+        Word::Name(it) if matches!(it.as_str(), "{" | "[" | "(") => 1,
+        Word::Name(it) if matches!(it.as_str(), "}" | "]" | ")") => -1,
+        _ => 0,
     }
 }
 

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, WithClause};
+use pg_query::protobuf::{Node, RangeVar, WithClause};
 
 use super::Source;
 use super::form::{Parts, Places, writes};
-use super::outline::Outline;
+use super::outline::{Fields, Outline};
 use super::read::{read, same_but_for_places};
 use crate::base::RelationName;
 use crate::sql::form::WriteVerb;
@@ -60,6 +60,8 @@ fn taken(script: &Script, statement: &Statement, text: &str) -> Option<Pieces> {
         functions: outline.functions(),
         reads: read_besides(&outline, &write.table),
         queries: outline.queries(),
+        with_schema: target.alias.is_none() && outline.column_names().any(|names| names.len() > 2),
+        whole_row: names_whole_row(node, &outline, target),
         odd: odd(node, with, &outline),
     })
 }
@@ -73,6 +75,20 @@ fn read_besides(outline: &Outline, table: &RelationName) -> Vec<RelationName> {
     let mut before = HashSet::new();
     all.retain(|it| before.insert(it.clone()));
     all
+}
+
+/// Whether it names rows of the table as a whole, or hands them out so (`RETURNING *`, `old.*`).
+fn names_whole_row(node: &NodeEnum, outline: &Outline, target: &RangeVar) -> bool {
+    let called = target.alias.as_ref().map_or(&target.relname, |it| &it.aliasname);
+    let rows = ["old", "new", called.as_str()];
+    let returning = match node {
+        NodeEnum::UpdateStmt(it) => it.returning_clause.as_ref(),
+        NodeEnum::DeleteStmt(it) => it.returning_clause.as_ref(),
+        _ => None,
+    };
+    let of_all = |node: &Node| node.node.as_ref().is_some_and(|node| Outline::of(node).has_star());
+    returning.is_some_and(|returning| returning.exprs.iter().any(of_all))
+        || outline.column_names().any(|names| names.last().is_some_and(|name| rows.contains(&name.as_str())))
 }
 
 /// Which parts the tree says that it has.
@@ -108,12 +124,11 @@ fn odd(node: &NodeEnum, with: Option<&WithClause>, outline: &Outline) -> Vec<Odd
     }
     let system = outline.columns().find(|column| SYSTEM_COLUMNS.contains(&column.as_str()));
     odd.extend(system.cloned().map(Odd::SystemColumn));
-    let is_moment = |text: &String| {
-        let first = text.trim().split(|it: char| !it.is_ascii_alphabetic()).next().unwrap_or_default();
-        MOMENTS.iter().any(|moment| moment.eq_ignore_ascii_case(first))
-    };
-    if outline.constants().any(is_moment) {
+    if outline.constants().any(|text| is_moment(text)) {
         odd.push(Odd::Moment);
+    }
+    if picks_in_no_order(outline) {
+        odd.push(Odd::InNoOrder);
     }
     let targets = match node {
         NodeEnum::UpdateStmt(it) => it.target_list.as_slice(),
@@ -127,6 +142,34 @@ fn odd(node: &NodeEnum, with: Option<&WithClause>, outline: &Outline) -> Vec<Odd
         odd.push(Odd::Default);
     }
     odd
+}
+
+/// Whether a date or time type may read a text as a moment that depends on when it is read: one of the words stands first in it, or all its
+/// words are such as stand beside them.
+fn is_moment(text: &str) -> bool {
+    const BESIDE: [&str; 8] = ["infinity", "allballs", "am", "pm", "utc", "z", "t", "zulu"];
+    let of = |words: &[&str], word: &str| words.iter().any(|it| it.eq_ignore_ascii_case(word));
+    let mut words = text.split(|it: char| !it.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    let starts = text.trim().starts_with(|it: char| it.is_ascii_alphabetic());
+    let first = words.clone().next().unwrap_or_default();
+    starts && of(&MOMENTS, first)
+        || words.clone().any(|word| of(&MOMENTS, word))
+            && words.all(|word| of(&MOMENTS, word) || of(&BESIDE, word))
+}
+
+/// Whether a query in it takes some of its rows, or numbers them, and nothing says which or how: it may be others with each batch.
+fn picks_in_no_order(outline: &Outline) -> bool {
+    const NUMBERING: [&str; 7] =
+        ["row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value"];
+    let some = |it: Fields<'_>| {
+        let takes = ["limit_count", "limit_offset", "distinct_clause"].into_iter().any(|field| it.has(field));
+        takes && !it.has("sort_clause")
+    };
+    let numbers = || outline.functions().iter().any(|it| NUMBERING.contains(&it.name.as_str()));
+    let unordered = |it: Fields<'_>| !it.has("order_clause") && !it.has("refname") && !it.has("name");
+    outline.has("RangeTableSample")
+        || outline.any("SelectStmt", some)
+        || numbers() && outline.any("WindowDef", unordered)
 }
 
 /// `DEFAULT`, also within a row: `SET (a, b) = (1, DEFAULT)`.
@@ -199,6 +242,25 @@ mod tests {
             ("DELETE FROM t WHERE t.ctid = ANY (ARRAY(SELECT 1))", vec![Odd::SystemColumn("ctid".into())]),
             ("UPDATE t SET a = xmin::text", vec![Odd::SystemColumn("xmin".into())]),
             ("UPDATE t SET at = ' Now'::timestamptz", vec![Odd::Moment]),
+            ("UPDATE t SET at = '12:00 today'", vec![Odd::Moment]),
+            ("UPDATE t SET at = '{Today}'::date[]", vec![Odd::Moment]),
+            ("UPDATE t SET at = '[today,infinity)'::daterange", vec![Odd::Moment]),
+            ("UPDATE t SET a = '12 today, 3 more'", vec![]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s LIMIT 5)", vec![Odd::InNoOrder]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s OFFSET 5)", vec![Odd::InNoOrder]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s ORDER BY id LIMIT 5)", vec![]),
+            ("DELETE FROM t WHERE id IN (SELECT DISTINCT id FROM s)", vec![]),
+            ("DELETE FROM t WHERE id IN (SELECT DISTINCT ON (g) id FROM s)", vec![Odd::InNoOrder]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s TABLESAMPLE BERNOULLI (10))", vec![Odd::InNoOrder]),
+            (
+                "UPDATE t SET n = x.n FROM (SELECT id, row_number() OVER (PARTITION BY g) n FROM s) x WHERE x.id = t.id",
+                vec![Odd::InNoOrder],
+            ),
+            (
+                "UPDATE t SET n = x.n FROM (SELECT id, row_number() OVER (ORDER BY g) n FROM s) x WHERE x.id = t.id",
+                vec![],
+            ),
+            ("UPDATE t SET n = x.n FROM (SELECT id, sum(n) OVER (PARTITION BY g) n FROM s) x", vec![]),
             ("UPDATE t SET (a, b) = (1, DEFAULT)", vec![Odd::Default]),
             ("UPDATE t SET a = DEFAULT", vec![Odd::Default]),
             ("WITH w AS (DELETE FROM u RETURNING 1) UPDATE t SET a = 1", vec![Odd::WritesInWith]),

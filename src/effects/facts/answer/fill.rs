@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{list, named, oid, text, texts, truth};
-use crate::effects::facts::{FillFacts, Leaf, StatementTrigger, Unpublishable};
+use crate::effects::facts::{FillFacts, Leaf, Unpublishable, WriteTrigger};
 
 /// The leaf that one answer is about.
 pub fn leaf(answer: &str) -> Option<Leaf> {
@@ -22,10 +22,8 @@ pub(super) fn fill(value: &Value) -> FillFacts {
         triggers: texts(value, "triggers"),
         rules: texts(value, "rules"),
         delete_rules: texts(value, "delete_rules"),
-        statement_triggers: list(value, "statement_triggers", |one| {
-            let name = text(one, "name")?.to_owned();
-            Some(StatementTrigger { name, update: truth(one, "update"), delete: truth(one, "delete") })
-        }),
+        statement_triggers: list(value, "statement_triggers", trigger),
+        row_triggers: list(value, "row_triggers", trigger),
         lockable: truth(value, "lockable"),
         row_security: truth(value, "row_security"),
         rights_missing: texts(value, "rights_missing"),
@@ -34,6 +32,11 @@ pub(super) fn fill(value: &Value) -> FillFacts {
             Some((text(one, "name")?.to_owned(), unpublishable(text(one, "wrong")?)?))
         }),
     }
+}
+
+fn trigger(value: &Value) -> Option<WriteTrigger> {
+    let name = text(value, "name")?.to_owned();
+    Some(WriteTrigger { name, update: truth(value, "update"), delete: truth(value, "delete") })
 }
 
 fn unpublishable(word: &str) -> Option<Unpublishable> {

@@ -11,6 +11,7 @@ use pg_query::protobuf::{
 use super::relation;
 use crate::sql::form::{Write, WriteVerb};
 use crate::sql::parse::names::{option_is_on, string};
+use crate::sql::parse::outline::Outline;
 
 /// Everything that a statement writes, its own first.
 ///
@@ -82,7 +83,12 @@ fn merge(statement: &MergeStmt) -> Option<Write> {
 
 fn insert(statement: &InsertStmt) -> Option<Write> {
     let selects = match statement.select_stmt.as_ref().and_then(|node| node.node.as_ref()) {
-        Some(NodeEnum::SelectStmt(select)) => !select.from_clause.is_empty() || select.larg.is_some(),
+        Some(NodeEnum::SelectStmt(select)) => {
+            // A function that is called there may bring many rows.
+            let calls =
+                |node: &Node| node.node.as_ref().is_some_and(|node| Outline::of(node).has("FuncCall"));
+            !select.from_clause.is_empty() || select.larg.is_some() || select.target_list.iter().any(calls)
+        }
         _ => false,
     };
     let verb = if selects { WriteVerb::InsertSelect } else { WriteVerb::Insert };
@@ -94,7 +100,8 @@ fn write(verb: WriteVerb, table: Option<&RangeVar>, condition: Option<&Node>) ->
     let called = table.alias.as_ref().map_or(table.relname.as_str(), |alias| alias.aliasname.as_str());
     let mut pinned = Vec::new();
     if let Some(condition) = condition {
-        pins(condition, called, &mut pinned);
+        let schema = Some(&table.schemaname).filter(|it| !it.is_empty() && table.alias.is_none());
+        pins(condition, (called, schema.map(String::as_str)), &mut pinned);
     }
     let filtered = condition.is_some_and(|condition| !is_always_true(condition));
     Some(Write { verb, table: relation(table), only: !table.inh, filtered, columns: Vec::new(), pinned })
@@ -151,8 +158,8 @@ fn constant(node: &Node) -> Option<&a_const::Val> {
     }
 }
 
-/// The columns of the table that is called so which a condition compares with one value each, through AND alone.
-fn pins(condition: &Node, called: &str, pinned: &mut Vec<String>) {
+/// The columns of the table that is called so, in its schema where columns may be named with that, which a condition compares with one value each, through AND alone.
+fn pins(condition: &Node, called: (&str, Option<&str>), pinned: &mut Vec<String>) {
     match &condition.node {
         Some(NodeEnum::BoolExpr(it)) if it.boolop() == BoolExprType::AndExpr => {
             // The decoder bounds the depth of trees, and so of this recursion.
@@ -176,11 +183,17 @@ fn pins(condition: &Node, called: &str, pinned: &mut Vec<String>) {
     }
 }
 
-/// A column of that table; one without a table's name before it is its own, or it is no column of its.
-fn column(node: &Node, called: &str) -> Option<String> {
+/// A column of that table, called so in its schema; one without a table's name before it is its own, or it is no column of its.
+fn column(node: &Node, (called, schema): (&str, Option<&str>)) -> Option<String> {
     let Some(NodeEnum::ColumnRef(it)) = &node.node else { return None };
     let (name, before) = it.fields.split_last()?;
-    let own = before.last().is_none_or(|table| string(table).as_deref() == Some(called));
+    let own = match before {
+        [] => true,
+        [table] => string(table).as_deref() == Some(called),
+        [.., of, table] => {
+            string(table).as_deref() == Some(called) && string(of).as_deref() == schema && schema.is_some()
+        }
+    };
     string(name).filter(|_| own)
 }
 
