@@ -54,8 +54,8 @@ pub(super) struct At {
     pub(super) leaves: Vec<Oid>,
     /// Those that are done with.
     pub(super) over: Vec<Oid>,
-    /// The key of what was the last row of each leaf when it began.
-    pub(super) bounds: BTreeMap<Oid, Key>,
+    /// The columns of the key of each leaf, and the key of what was its last row, when it began.
+    pub(super) bounds: BTreeMap<Oid, [Key; 2]>,
 }
 
 /// Where in a table a statement is.
@@ -133,8 +133,9 @@ fn oid(value: &Value) -> Option<Oid> {
     Oid::try_from(value.as_u64()?).ok()
 }
 
-fn bounds(value: &Value) -> BTreeMap<Oid, Key> {
-    let of = |(oid, bound): (&String, &Value)| Some((oid.parse().ok()?, key(bound)?));
+fn bounds(value: &Value) -> BTreeMap<Oid, [Key; 2]> {
+    let of =
+        |(oid, both): (&String, &Value)| Some((oid.parse().ok()?, [key(both.get(0)?)?, key(both.get(1)?)?]));
     value.as_object().into_iter().flatten().filter_map(of).collect()
 }
 
@@ -311,7 +312,7 @@ mod tests {
             place: Some(place),
             leaves: vec![1, 2, 7],
             over: vec![1, 2],
-            bounds: [(7, vec!["9".to_owned()])].into(),
+            bounds: [(7, [vec!["id".to_owned()], vec!["9".to_owned()]])].into(),
         };
         assert_eq!(at.next_leaf(), Some(7));
         assert_eq!(At::read(&at.written()), Some(at.clone()));

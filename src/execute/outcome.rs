@@ -63,6 +63,16 @@ impl Outcome {
         }
     }
 
+    /// Whether a failure says what to do.
+    pub fn has_hint(&self) -> bool {
+        match self {
+            Self::Failed(frame) => {
+                fields::field(frame.get(HEADER_BYTES..).unwrap_or_default(), b'H').is_some()
+            }
+            Self::Complete(_) | Self::Answered | Self::Overtaken => false,
+        }
+    }
+
     /// An error of ours.
     pub fn own_error(error: &Notice) -> Self {
         let mut out = Vec::new();

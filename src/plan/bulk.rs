@@ -163,7 +163,7 @@ pub fn cut(pieces: Pieces, text: String, facts: &Facts, rows: u64) -> Result<Bul
     }
     let extent = match relation.kind {
         RelationKind::PartitionedTable => {
-            of_the_whole(&pieces, &name, &table.fill).map_or(Ok(()), Err)?;
+            of_the_whole(&pieces, &name, table).map_or(Ok(()), Err)?;
             for leaf in table.partitions.iter().filter(|partition| partition.leaf) {
                 if leaf.foreign {
                     return Err(format!("the partition {} is a foreign table.", leaf.name));

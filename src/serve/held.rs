@@ -10,6 +10,7 @@ use crate::live::gate::{Ticket, Waiting};
 use crate::live::ledger::{Record, State};
 use crate::live::{Live, Stop};
 use crate::sql::Script;
+use crate::sql::fixed::loose;
 use crate::upstream::link::{Link, Lost};
 
 use super::consider::{Case, Considered, consider};
@@ -124,6 +125,11 @@ async fn wait_out(
             return Ok(Considered::Judged(Box::new(case)));
         };
         log(desk, &case.judgement);
+        if batch_open && case.fixed.is_none() && has_parameters(script) {
+            let Decision::Hold(hold) = case.judgement.decision else { continue };
+            fail::transaction(desk.link).await?;
+            return Ok(Considered::Over(Outcome::own_error(&hold.elsewhere)));
+        }
         if std::mem::take(&mut batch_open) {
             end_batch(desk.link).await?;
             entry.batch_ended = true;
@@ -160,6 +166,12 @@ async fn wait_out(
         case.fixed = case.fixed.or_else(|| fixed.clone());
         case.formats = case.formats.or_else(|| formats.clone());
     }
+}
+
+/// Whether its values came apart from it, and would be lost with its portal.
+fn has_parameters(script: &Script) -> bool {
+    let text = script.text.as_bytes();
+    loose(script).into_iter().any(|place| text.get(place).is_some_and(|word| word.starts_with(b"$")))
 }
 
 fn note(record: &Record<'_>, judgement: &Judgement) {

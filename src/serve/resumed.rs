@@ -123,6 +123,8 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
                 Some(&hint),
             )
         }
+        // What stands in the way for good has said what helps.
+        _ if outcome.sqlstate() == Some(SqlState::NOT_IN_PREREQUISITE_STATE) && outcome.has_hint() => outcome,
         _ => outcome.amended(None, hint.as_deref()),
     })
 }

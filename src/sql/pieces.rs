@@ -37,9 +37,11 @@ pub struct Pieces {
     pub reads: Vec<RelationName>,
     /// The names of the queries in its `WITH`: each may stand for a relation of that name, where it is not in sight.
     pub queries: Vec<String>,
-    /// It names columns with a schema before their table, which has no alias then.
+    /// It names its columns with the schema of its table, which has no alias then.
     pub with_schema: bool,
-    /// It names a row as a whole, as `t` or `t.*`.
+    /// It hands out all columns, as `*`, `t.*` or `old`.
+    pub hands_out_all: bool,
+    /// It names what is a row of the table as a whole, as `t` or `t.*`, unless there is a column of that name.
     pub whole_row: bool,
     /// What makes it another statement when it is carried out for some rows at a time.
     pub odd: Vec<Odd>,

@@ -15,7 +15,7 @@ const SETUP: &[&str] = &[
     "CREATE SCHEMA IF NOT EXISTS other; CREATE TABLE IF NOT EXISTS other.t AS SELECT * FROM t",
     "CREATE TABLE u (a uuid UNIQUE NOT NULL, v int); INSERT INTO u SELECT md5(i::text)::uuid, i FROM generate_series(1, 300) i",
     "CREATE TABLE o (id int PRIMARY KEY, t_id int, v int); INSERT INTO o SELECT i, i * 2, i FROM generate_series(1, 200) i",
-    "CREATE TABLE p (id int, part int, v int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+    "CREATE TABLE p (id int, part int, v int, old int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
     "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
     "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY RANGE (id)",
     "CREATE TABLE p2a PARTITION OF p2 FOR VALUES FROM (0) TO (200); CREATE TABLE p2b PARTITION OF p2 DEFAULT",
@@ -56,6 +56,9 @@ const STATEMENTS: &[&str] = &[
     "UPDATE public.t SET n = public.t.n + other.t.n FROM other.t WHERE other.t.id = public.t.id",
     "DELETE FROM public.t USING other.t WHERE other.t.id = public.t.id AND public.t.n > 2",
     "DELETE FROM t WHERE id IN (SELECT id FROM o ORDER BY id LIMIT 150)",
+    "DELETE FROM public.t WHERE public.t.id < 300 RETURNING public.t.*",
+    "UPDATE p SET v = p.v + other.t.n FROM other.t WHERE other.t.id = p.id",
+    "UPDATE p SET old = v WHERE old IS NULL",
 ];
 
 /// Makes 40 rows many.

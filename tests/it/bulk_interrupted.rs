@@ -619,3 +619,39 @@ fn partitions_come_and_go_meanwhile() {
     );
     assert_eq!(stage.now("SELECT max(n) FROM l2"), "0");
 }
+
+/// That holds for a partition whose turn has not come, too.
+#[test]
+fn a_partition_that_gets_another_key_is_not_gone_through() {
+    let stage = Stage::new("");
+    Stage::straight(&stage.cluster).all(&[
+        "CREATE TABLE l (id int NOT NULL, code int NOT NULL, n int NOT NULL) PARTITION BY RANGE (id)",
+        "CREATE TABLE l1 PARTITION OF l FOR VALUES FROM (0) TO (2000); CREATE TABLE l2 PARTITION OF l FOR VALUES FROM (2000) TO (9000)",
+        "ALTER TABLE l1 ADD UNIQUE (code); ALTER TABLE l2 ADD UNIQUE (code)",
+        "INSERT INTO l SELECT i, 5000 - i, 0 FROM generate_series(1, 3000) i; ANALYZE l",
+    ]);
+    let mut person = stage.slow();
+    person.send(Way::Simple, "UPDATE l SET n = n + 1");
+    stage.under_way("l");
+    Stage::straight(&stage.cluster).all(&["ALTER TABLE l2 ADD PRIMARY KEY (id)"]);
+    let failed = person.answer();
+    assert_eq!(failed.failure(), "55000", "{failed:?}");
+    assert!(
+        failed.error().expect("an error").message().contains("l2 has another key than when it was begun"),
+        "{failed:?}"
+    );
+    assert_eq!(stage.now("SELECT max(n) FROM l2"), "0");
+}
+
+/// The client learns what its rows are like, also where there are none.
+#[test]
+fn nothing_in_all_partitions_is_described() {
+    let stage = Stage::new("");
+    Stage::straight(&stage.cluster).all(&["DELETE FROM p"]);
+    let mut person = stage.slow();
+    for way in Way::BOTH {
+        let answer = person.ask(way, "DELETE FROM p WHERE id > 0 RETURNING id");
+        assert_eq!(answer.tag(), "DELETE 0");
+        assert!(answer.0.iter().any(|frame| frame.tag == b'T'), "{answer:?}");
+    }
+}

@@ -88,6 +88,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("UPDATE q2a SET v = (SELECT max(v) FROM q)", "it reads \"q\" besides"),
     ("UPDATE q SET v = 0 RETURNING *", "may stand in another order"),
+    ("UPDATE q AS x SET v = 0 RETURNING x.*", "may stand in another order"),
     ("UPDATE q SET v = hashtext(q::text)", "may stand in another order"),
     ("UPDATE public.q SET v = public.q.v + 1", "it names columns with the schema of"),
     ("DELETE FROM r WHERE id IN (SELECT id FROM plain JOIN tree ON a = id LIMIT 200)", "in no order"),

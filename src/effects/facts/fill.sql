@@ -88,13 +88,13 @@ pg_catalog.json_build_object(
         AND ((t.tgtype OPERATOR(pg_catalog.&) 1::int2) = 0::int2 OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
         AND t.tgenabled = ANY (
             CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),
-    -- The others.
+    -- Of the others those that fire behind the change of a row: what comes before it is about the row itself, mostly.
     'row_triggers', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', t.tgname, 'update', (t.tgtype OPERATOR(pg_catalog.&) 16::int2) <> 0::int2,
             'delete', (t.tgtype OPERATOR(pg_catalog.&) 8::int2) <> 0::int2) ORDER BY t.tgname)
         FROM pg_catalog.pg_trigger t
-        WHERE t.tgrelid = sized.oid AND NOT t.tgisinternal
+        WHERE t.tgrelid = sized.oid AND NOT t.tgisinternal AND (t.tgtype OPERATOR(pg_catalog.&) 2::int2) = 0::int2
         AND NOT ((t.tgtype OPERATOR(pg_catalog.&) 1::int2) = 0::int2 OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
         AND t.tgenabled = ANY (
             CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN '{A,R}' ELSE '{A,O}' END::"char"[])),

@@ -30,7 +30,7 @@ pub struct FillFacts {
     pub delete_rules: Vec<String>,
     /// Triggers that fire once for a statement, or see all rows of one together.
     pub statement_triggers: Vec<WriteTrigger>,
-    /// All other triggers, which fire for each row.
+    /// Those that fire for each row, behind its change.
     pub row_triggers: Vec<WriteTrigger>,
     /// The session's role may lock its rows.
     pub lockable: bool,

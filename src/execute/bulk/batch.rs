@@ -72,13 +72,10 @@ pub(super) async fn next(
 }
 
 /// Tells the client what the rows are like that it is going to get.
-pub(super) async fn describe(
-    run: &mut Run<'_>,
-    bulk: &Bulk,
-    batches: &Batches,
-) -> Result<Result<(), Outcome>, Lost> {
-    let nothing = batches.nothing(&bulk.pieces);
-    let item = Item { rows: Some(&[0, 0]), ..Item::ours(&nothing) };
+///
+/// `nothing` is its statement for no rows at all.
+pub(super) async fn describe(run: &mut Run<'_>, nothing: &str) -> Result<Result<(), Outcome>, Lost> {
+    let item = Item { rows: Some(&[0, 0]), ..Item::ours(nothing) };
     let answer = Call::run(run.link, &[item]).await?;
     if let Some(failed) = answer.failed {
         return Ok(Err(words::failed(&failed)));

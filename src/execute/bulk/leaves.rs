@@ -6,9 +6,16 @@ use crate::execute::batch::{BEGIN, ask, first};
 use crate::execute::course::At;
 use crate::execute::outcome::Outcome;
 use crate::plan::Bulk;
+use crate::plan::by_hand::spelled;
 use crate::upstream::Lost;
 
-use super::{Ended, words};
+use super::{Ended, batch, words};
+
+/// Tells the client what its rows are like, also where there is no leaf that has any.
+pub(super) async fn describe(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<()>, Lost> {
+    let nothing = bulk.pieces.put_together(&spelled(&bulk.pieces.table), Some("false"));
+    batch::describe(run, &nothing).await
+}
 
 /// Notes which there are that have rows, and which is the last of each: what comes later is left alone.
 pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk, at: &mut At) -> Result<Ended<()>, Lost> {
@@ -22,7 +29,9 @@ pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk, at: &mut At) -> Result
             Err(why) => return Ok(Err(words::unfit(bulk, &why))),
         };
         match ask(run, &batches.ranges.last_key(), &[]).await? {
-            Ok(answer) => at.bounds.extend(first(&answer).map(|bound| (leaf.oid, bound))),
+            Ok(answer) => {
+                at.bounds.extend(first(&answer).map(|bound| (leaf.oid, [batches.ranges.key.clone(), bound])));
+            }
             Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
         }
     }

@@ -120,6 +120,10 @@ impl<'b> Work<'b> {
         {
             return Ok(Err(outcome));
         }
+        if !self.described && self.course.at.leaves.is_empty() {
+            self.described = true;
+            return leaves::describe(run, self.bulk).await;
+        }
         while let Some(oid) = self.course.at.next_leaf() {
             // Leaves come and go meanwhile.
             let leaf = match leaves::now(run, self.bulk).await? {
@@ -169,22 +173,21 @@ impl<'b> Work<'b> {
     /// From the first row of a table to the one that was its last when it was begun with.
     async fn table(&mut self, run: &mut Run<'_>, batches: &Batches, oid: Oid) -> Result<Ended<()>, Lost> {
         if !self.described {
-            match batch::describe(run, self.bulk, batches).await? {
+            match batch::describe(run, &batches.nothing(&self.bulk.pieces)).await? {
                 Ok(()) => self.described = true,
                 Err(outcome) => return Ok(Err(outcome)),
             }
         }
         if self.course.at.place.as_ref().is_none_or(|place| place.oid != oid) {
             // What has come into a leaf since the beginning is left alone, as in a table.
-            let last = match self.course.at.bounds.remove(&oid) {
-                Some(bound) => Some(bound),
+            let begun = match self.course.at.bounds.remove(&oid) {
+                Some([columns, bound]) => Some((columns, bound)),
                 None => match ask(run, &batches.ranges.last_key(), &[]).await? {
-                    Ok(answer) => first(&answer),
+                    Ok(answer) => first(&answer).map(|bound| (batches.ranges.key.clone(), bound)),
                     Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
                 },
             };
-            let Some(bound) = last else { return Ok(Ok(())) };
-            let columns = batches.ranges.key.clone();
+            let Some((columns, bound)) = begun else { return Ok(Ok(())) };
             self.course.at.place = Some(Place { oid, columns, bound, behind: None });
         }
         let begun = self.course.at.place.as_ref().map(|place| &place.columns);

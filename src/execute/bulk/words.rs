@@ -73,7 +73,7 @@ pub(super) fn taken_name() -> Failed {
         SqlState::NOT_IN_PREREQUISITE_STATE,
         "the table that is gone through has lost its name to another",
     )
-    .hint("Give its name back, or give the task up, with lockkeeper tasks drop.");
+    .hint("Give its name back; lockkeeper tasks lists what is left to be done.");
     let mut frame = Vec::new();
     notice::encode(&error, &mut frame);
     Failed { item: 0, body: frame.split_off(HEADER_BYTES) }

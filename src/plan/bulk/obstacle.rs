@@ -11,9 +11,10 @@ use crate::sql::pieces::Odd;
 
 /// What the rules, triggers and policies of a partitioned table, which those of its leaves are not, say against it; and what its rows are
 /// like when they are handed out.
-pub(super) fn of_the_whole(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Option<String> {
+pub(super) fn of_the_whole(pieces: &Pieces, table: &RelationName, facts: &TableFacts) -> Option<String> {
     let all_columns = || {
-        pieces.whole_row.then(|| {
+        let whole = pieces.whole_row && !facts.columns.iter().any(|column| column.name == pieces.called);
+        (whole || pieces.hands_out_all).then(|| {
             format!("it names all columns of {table} together, which may stand in another order in a partition. Name them.")
         })
     };
@@ -22,7 +23,7 @@ pub(super) fn of_the_whole(pieces: &Pieces, table: &RelationName, fill: &FillFac
             format!("it names columns with the schema of {table}, which is not that of each partition. Leave it out.")
         })
     };
-    barred(pieces, table, fill).or_else(all_columns).or_else(with_schema)
+    barred(pieces, table, &facts.fill).or_else(all_columns).or_else(with_schema)
 }
 
 /// What stands in for a statement about a table, or sees more than its rows one by one.
@@ -228,7 +229,9 @@ pub(super) fn cascades(
             .any(|it| it.kind == ConstraintKind::Foreign && it.references.as_ref() == Some(other))
     };
     table.referenced_by.iter().find_map(|key| {
-        let further = refers(&key.table) || table.truncated_with.iter().any(|(other, _)| *other != key.table);
+        // Of another that refers to it, too, nobody says whether it refers to that one as well: only a big one is minded.
+        let bigger = |oid: Oid| table.referenced_by.iter().all(|it| it.oid != oid || it.bytes.is_none_or(|it| it > IN_NO_TIME_BYTES));
+        let further = refers(&key.table) || table.truncated_with.iter().any(|(_, oid)| *oid != key.oid && bigger(*oid));
         let acts = ["ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE SET DEFAULT"]
             .into_iter()
             .find(|action| key.definition.contains(action));
@@ -244,9 +247,10 @@ pub(super) fn cascades(
         let small = key.bytes.is_some_and(|bytes| bytes <= IN_NO_TIME_BYTES);
         let acts = acts.filter(|_| !small || further)?;
         Some(format!(
-            "with each row go those of {} that refer to it ({constraint}, {acts}), of which nobody knows how many there are. Delete \
+            "with each row go those of {} that refer to it ({constraint}, {acts}){}, of which nobody knows how many there are. Delete \
              those first.",
-            key.table
+            key.table,
+            if small { ", and perhaps those of other tables behind them" } else { "" }
         ))
     })
 }
@@ -261,7 +265,9 @@ fn fired<'a>(pieces: &Pieces, triggers: &'a [WriteTrigger]) -> Option<&'a WriteT
 
 /// What a trigger writes for the rows of one batch the next one may read.
 fn row_triggers(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Option<String> {
-    let (read, trigger) = (pieces.reads.first()?, fired(pieces, &fill.row_triggers)?);
+    let read =
+        pieces.reads.iter().find(|read| read.schema.is_some() || !pieces.queries.contains(&read.name))?;
+    let trigger = fired(pieces, &fill.row_triggers)?;
     Some(format!(
         "it reads {read}, which the trigger {} of {table} may change, so that a later batch would see what an earlier one has done.",
         written(&trigger.name)

@@ -93,19 +93,19 @@ impl Outline {
         self.behind(node).next().is_some()
     }
 
-    /// Whether a star stands for columns somewhere.
-    pub(super) fn has_star(&self) -> bool {
-        self.0.iter().any(|word| matches!(word, Word::Name(name) if name == "AStar"))
-    }
-
     /// Whether there is a node of that name of which this is true.
     pub(super) fn any(&self, node: &str, holds: impl Fn(Fields<'_>) -> bool) -> bool {
         self.behind(node).map(Fields).any(holds)
     }
 
-    /// The parts of the names of columns, each from the first on; stars are left out.
-    pub(super) fn column_names(&self) -> impl Iterator<Item = Vec<&String>> {
-        self.behind("ColumnRef").map(|words| Fields(words).all().filter_map(text).collect())
+    /// The parts of the names of columns, each from the first on; the last is `*` where that stands for all.
+    pub(super) fn column_names(&self) -> impl Iterator<Item = Vec<&str>> {
+        self.behind("ColumnRef").map(|words| {
+            let mut parts: Vec<&str> = Fields(words).all().filter_map(part).collect();
+            // The name of the node, and that of what is in it.
+            parts.dedup_by(|next, before| *next == "*" && *before == "*");
+            parts
+        })
     }
 
     /// The last parts of the names of columns.
@@ -166,6 +166,15 @@ fn step(word: &Word) -> i32 {
         Word::Name(it) if matches!(it.as_str(), "{" | "[" | "(") => 1,
         Word::Name(it) if matches!(it.as_str(), "}" | "]" | ")") => -1,
         _ => 0,
+    }
+}
+
+/// A part of the name of a column.
+fn part(word: &Word) -> Option<&str> {
+    match word {
+        Word::Text(text) => Some(text),
+        Word::Name(name) if name == "AStar" => Some("*"),
+        Word::Name(_) => None,
     }
 }
 

@@ -60,8 +60,11 @@ fn taken(script: &Script, statement: &Statement, text: &str) -> Option<Pieces> {
         functions: outline.functions(),
         reads: read_besides(&outline, &write.table),
         queries: outline.queries(),
-        with_schema: target.alias.is_none() && outline.column_names().any(|names| names.len() > 2),
-        whole_row: names_whole_row(node, &outline, target),
+        with_schema: target.alias.is_none()
+            && !target.schemaname.is_empty()
+            && outline.column_names().any(|names| names.starts_with(&[&target.schemaname, &target.relname])),
+        hands_out_all: hands_out_all(node),
+        whole_row: names_whole_row(&outline, target),
         odd: odd(node, with, &outline),
     })
 }
@@ -77,18 +80,30 @@ fn read_besides(outline: &Outline, table: &RelationName) -> Vec<RelationName> {
     all
 }
 
-/// Whether it names rows of the table as a whole, or hands them out so (`RETURNING *`, `old.*`).
-fn names_whole_row(node: &NodeEnum, outline: &Outline, target: &RangeVar) -> bool {
-    let called = target.alias.as_ref().map_or(&target.relname, |it| &it.aliasname);
-    let rows = ["old", "new", called.as_str()];
+/// Whether it hands out all columns at once: `RETURNING *`, `old`, `new.*`.
+fn hands_out_all(node: &NodeEnum) -> bool {
     let returning = match node {
         NodeEnum::UpdateStmt(it) => it.returning_clause.as_ref(),
         NodeEnum::DeleteStmt(it) => it.returning_clause.as_ref(),
         _ => None,
     };
-    let of_all = |node: &Node| node.node.as_ref().is_some_and(|node| Outline::of(node).has_star());
-    returning.is_some_and(|returning| returning.exprs.iter().any(of_all))
-        || outline.column_names().any(|names| names.last().is_some_and(|name| rows.contains(&name.as_str())))
+    let all = |node: &Node| {
+        let outline = node.node.as_ref().map(Outline::of);
+        outline.is_some_and(|outline| {
+            outline.column_names().any(|names| matches!(names.as_slice(), [.., "*"] | ["old" | "new"]))
+        })
+    };
+    returning.is_some_and(|returning| returning.exprs.iter().any(all))
+}
+
+/// Whether it names rows of the table as a whole.
+fn names_whole_row(outline: &Outline, target: &RangeVar) -> bool {
+    let called = target.alias.as_ref().map_or(target.relname.as_str(), |it| it.aliasname.as_str());
+    outline.column_names().any(|names| match names.as_slice() {
+        [name] | [.., name, "*"] => *name == called,
+        [schema, name] => *schema == target.schemaname && *name == target.relname,
+        _ => false,
+    })
 }
 
 /// Which parts the tree says that it has.
@@ -166,7 +181,10 @@ fn picks_in_no_order(outline: &Outline) -> bool {
         takes && !it.has("sort_clause")
     };
     let numbers = || outline.functions().iter().any(|it| NUMBERING.contains(&it.name.as_str()));
-    let unordered = |it: Fields<'_>| !it.has("order_clause") && !it.has("refname") && !it.has("name");
+    // One that is named may have its order where it is defined.
+    let ordered = outline.any("WindowDef", |it| it.has("order_clause"));
+    let unordered =
+        |it: Fields<'_>| !it.has("order_clause") && (!ordered || !it.has("refname") && !it.has("name"));
     outline.has("RangeTableSample")
         || outline.any("SelectStmt", some)
         || numbers() && outline.any("WindowDef", unordered)
@@ -255,6 +273,14 @@ mod tests {
             (
                 "UPDATE t SET n = x.n FROM (SELECT id, row_number() OVER (PARTITION BY g) n FROM s) x WHERE x.id = t.id",
                 vec![Odd::InNoOrder],
+            ),
+            (
+                "UPDATE t SET n = x.n FROM (SELECT id, row_number() OVER w n FROM s WINDOW w AS (PARTITION BY g)) x WHERE x.id = t.id",
+                vec![Odd::InNoOrder],
+            ),
+            (
+                "UPDATE t SET n = x.n FROM (SELECT id, row_number() OVER w n FROM s WINDOW w AS (ORDER BY g)) x WHERE x.id = t.id",
+                vec![],
             ),
             (
                 "UPDATE t SET n = x.n FROM (SELECT id, row_number() OVER (ORDER BY g) n FROM s) x WHERE x.id = t.id",
