@@ -116,33 +116,39 @@ impl Batches {
         }
         let called = self.called(&bulk.pieces);
         let within = self.ranges.within_of(begun, &called);
-        bulk.pieces.ahead((&self.table(), &called), &within, (&self.ranges.key, rows))
+        bulk.pieces.ahead((&self.table(&bulk.pieces), &called), &within, (&self.ranges.key, rows))
     }
 
     /// Locks the rows of a range in the order of the key.
     pub fn lock(&self, pieces: &Pieces, begun: Begun) -> String {
         let called = self.called(pieces);
-        pieces.lock(&self.table(), &self.ranges.within_of(begun, &called), &self.ranges.order_of(&called))
+        pieces.lock(
+            &self.table(pieces),
+            &self.ranges.within_of(begun, &called),
+            &self.ranges.order_of(&called),
+        )
     }
 
     /// The statement for the rows of a range.
     pub fn write(&self, pieces: &Pieces, begun: Begun) -> String {
         let within = self.ranges.within_of(begun, &self.called(pieces));
-        pieces.put_together(&self.table(), Some(&within))
+        pieces.put_together(&self.table(pieces), Some(&within))
     }
 
-    /// The statement for no rows at all.
-    pub fn nothing(&self, pieces: &Pieces) -> String {
-        pieces.put_together(&self.table(), Some("false"))
-    }
-
-    fn table(&self) -> String {
-        format!("ONLY {}", spelled(&self.ranges.table))
+    /// The table under the name by which the statement calls it: an alias that nobody has given would hide its schema.
+    fn table(&self, pieces: &Pieces) -> String {
+        let table = format!("ONLY {}", spelled(&self.ranges.table));
+        if self.has_its_name(pieces) { table } else { format!("{table} AS {}", written(&pieces.called)) }
     }
 
     /// What stands before its columns.
     fn called(&self, pieces: &Pieces) -> String {
-        if pieces.with_schema { spelled(&self.ranges.table) } else { written(&pieces.called) }
+        if self.has_its_name(pieces) { spelled(&self.ranges.table) } else { written(&pieces.called) }
+    }
+
+    /// Whether the statement calls it by its own name, which no partition has.
+    fn has_its_name(&self, pieces: &Pieces) -> bool {
+        !pieces.aliased && self.ranges.table.name == pieces.called && pieces.table.name == pieces.called
     }
 }
 

@@ -14,7 +14,7 @@ use crate::event::clock;
 use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
 use crate::execute::{Place, Rows, Run, Surroundings, repeat, replay};
-use crate::judge::{Decision, InTransaction, Mode, Standing};
+use crate::judge::Mode;
 use crate::live::ledger::State;
 use crate::session::Tracker;
 use crate::sql::triage;
@@ -40,17 +40,6 @@ pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
     match desk.lease.as_mut() {
         Some(lease) => lease.again(&case.session, &case.policy),
         None => *desk.lease = Some(Box::new(Lease::new(&case.session, &case.policy))),
-    }
-}
-
-/// Sees to it that work can be queued, before the transaction holds strong locks: to install the schema takes its time, and is done once
-/// in a database.
-pub(super) async fn make_ready(desk: &Desk<'_>, case: &Case, standing: Standing) {
-    let takes_locks = matches!(case.judgement.decision, Decision::Guard(_) | Decision::Defer(_));
-    let queues = case.policy.mode == Mode::Enforce && case.policy.in_transaction == InTransaction::Defer;
-    if takes_locks && queues && standing == (Standing::Explicit { holds_strong: false }) {
-        // Where it cannot be, whoever queues something hears why.
-        let _ = desk.surroundings.control.ensure_schema(&desk.surroundings.place.database).await;
     }
 }
 

@@ -158,7 +158,6 @@ async fn act(
     (script, sent, standing, answer): (&Script, Sent<'_>, Standing, Answer),
 ) -> Result<Ended, Lost> {
     announce(desk, &case.judgement).await;
-    lease::make_ready(desk, &case, standing).await;
     let in_batch = sent.way != Way::Simple || desk.link.tracker.ran_in_batch();
     let past = case.judgement.past.clone();
     let watched = case.is_watched();

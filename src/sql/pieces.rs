@@ -37,6 +37,8 @@ pub struct Pieces {
     pub reads: Vec<RelationName>,
     /// The names of the queries in its `WITH`: each may stand for a relation of that name, where it is not in sight.
     pub queries: Vec<String>,
+    /// The table has an alias.
+    pub aliased: bool,
     /// It names its columns with the schema of its table, which has no alias then.
     pub with_schema: bool,
     /// It hands out all columns, as `*`, `t.*` or `old`.
@@ -72,15 +74,14 @@ pub enum Odd {
 }
 
 impl Pieces {
-    /// The statement about that table, written so (`ONLY s.t`), for the rows for which `within` holds too.
+    /// The statement about that table, written so (`ONLY s.t AS x`), for the rows for which `within` holds too.
     pub fn put_together(&self, table: &str, within: Option<&str>) -> String {
-        self.with_target(&self.under_its_name(table), within)
+        self.with_target(table, within)
     }
 
-    /// The table, written so (`ONLY s.t`), under the name by which the statement calls it. An alias would hide the schema from columns
-    /// that are named with it.
-    fn under_its_name(&self, table: &str) -> String {
-        if self.with_schema { table.to_owned() } else { format!("{table} AS {}", written(&self.called)) }
+    /// The statement for no rows at all.
+    pub fn nothing(&self) -> String {
+        self.with_target(&self.target, Some("false"))
     }
 
     /// The statement as it was.
@@ -116,9 +117,8 @@ impl Pieces {
         let filter = self.filter(Some(within)).unwrap_or_default();
         let strength = if self.verb == WriteVerb::Delete { "UPDATE" } else { "NO KEY UPDATE" };
         let query = format!(
-            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {}{others}\nWHERE {filter}\nORDER BY {key} \
-             FOR {strength} OF {called}) AS locked",
-            self.under_its_name(table)
+            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {table}{others}\nWHERE {filter}\nORDER BY {key} \
+             FOR {strength} OF {called}) AS locked"
         );
         joined([self.with.clone(), Some(query)])
     }
@@ -139,10 +139,9 @@ impl Pieces {
         let filter = self.filter(Some(within)).unwrap_or_default();
         let own = list(&format!("{called}."), "");
         let query = format!(
-            "SELECT {} FROM (SELECT {own} FROM {}\nWHERE {filter}\nORDER BY {own} LIMIT {rows}) AS ahead \
+            "SELECT {} FROM (SELECT {own} FROM {table}\nWHERE {filter}\nORDER BY {own} LIMIT {rows}) AS ahead \
              ORDER BY {} LIMIT 1",
             list("", ""),
-            self.under_its_name(table),
             list("", " DESC")
         );
         joined([self.with.clone(), Some(query)])

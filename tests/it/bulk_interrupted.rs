@@ -637,7 +637,7 @@ fn a_partition_that_gets_another_key_is_not_gone_through() {
     let failed = person.answer();
     assert_eq!(failed.failure(), "55000", "{failed:?}");
     assert!(
-        failed.error().expect("an error").message().contains("l2 has another key than when it was begun"),
+        failed.error().expect("an error").message().contains(".l2 has another key than when it was begun"),
         "{failed:?}"
     );
     assert_eq!(stage.now("SELECT max(n) FROM l2"), "0");

@@ -72,10 +72,9 @@ pub(super) async fn next(
 }
 
 /// Tells the client what the rows are like that it is going to get.
-///
-/// `nothing` is its statement for no rows at all.
-pub(super) async fn describe(run: &mut Run<'_>, nothing: &str) -> Result<Result<(), Outcome>, Lost> {
-    let item = Item { rows: Some(&[0, 0]), ..Item::ours(nothing) };
+pub(super) async fn describe(run: &mut Run<'_>, bulk: &Bulk) -> Result<Result<(), Outcome>, Lost> {
+    let nothing = bulk.pieces.nothing();
+    let item = Item { rows: Some(&[0, 0]), ..Item::ours(&nothing) };
     let answer = Call::run(run.link, &[item]).await?;
     if let Some(failed) = answer.failed {
         return Ok(Err(words::failed(&failed)));

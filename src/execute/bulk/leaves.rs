@@ -6,16 +6,9 @@ use crate::execute::batch::{BEGIN, ask, first};
 use crate::execute::course::At;
 use crate::execute::outcome::Outcome;
 use crate::plan::Bulk;
-use crate::plan::by_hand::spelled;
 use crate::upstream::Lost;
 
-use super::{Ended, batch, words};
-
-/// Tells the client what its rows are like, also where there is no leaf that has any.
-pub(super) async fn describe(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<()>, Lost> {
-    let nothing = bulk.pieces.put_together(&spelled(&bulk.pieces.table), Some("false"));
-    batch::describe(run, &nothing).await
-}
+use super::{Ended, words};
 
 /// Notes which there are that have rows, and which is the last of each: what comes later is left alone.
 pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk, at: &mut At) -> Result<Ended<()>, Lost> {

@@ -122,7 +122,7 @@ impl<'b> Work<'b> {
         }
         if !self.described && self.course.at.leaves.is_empty() {
             self.described = true;
-            return leaves::describe(run, self.bulk).await;
+            return batch::describe(run, self.bulk).await;
         }
         while let Some(oid) = self.course.at.next_leaf() {
             // Leaves come and go meanwhile.
@@ -173,7 +173,7 @@ impl<'b> Work<'b> {
     /// From the first row of a table to the one that was its last when it was begun with.
     async fn table(&mut self, run: &mut Run<'_>, batches: &Batches, oid: Oid) -> Result<Ended<()>, Lost> {
         if !self.described {
-            match batch::describe(run, &batches.nothing(&self.bulk.pieces)).await? {
+            match batch::describe(run, self.bulk).await? {
                 Ok(()) => self.described = true,
                 Err(outcome) => return Ok(Err(outcome)),
             }

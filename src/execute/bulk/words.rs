@@ -7,6 +7,7 @@ use crate::execute::outcome::Outcome;
 use crate::pace::bulk::{Account, Kept, Order};
 use crate::plan::Bulk;
 use crate::plan::backfill::Ranges;
+use crate::plan::by_hand::spelled;
 use crate::upstream::call::Failed;
 use crate::wire::frame::HEADER_BYTES;
 use crate::wire::notice;
@@ -59,8 +60,11 @@ pub(super) fn detached(bulk: &Bulk) -> Notice {
 
 /// It would be gone through by another key than the one by which it was begun.
 pub(super) fn another_key(bulk: &Bulk, now: &Ranges) -> Outcome {
-    let message =
-        format!("{} cannot go on: {} has another key than when it was begun", bulk.title(), now.table);
+    let message = format!(
+        "{} cannot go on: {} has another key than when it was begun",
+        bulk.title(),
+        spelled(&now.table)
+    );
     let error = Notice::error(SqlState::NOT_IN_PREREQUISITE_STATE, message)
         .detail("By another key nobody could tell which rows are done.")
         .hint("Bring the key back, or give the task up, with lockkeeper tasks drop, and see by hand to the rows that are left.");

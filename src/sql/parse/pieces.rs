@@ -60,6 +60,7 @@ fn taken(script: &Script, statement: &Statement, text: &str) -> Option<Pieces> {
         functions: outline.functions(),
         reads: read_besides(&outline, &write.table),
         queries: outline.queries(),
+        aliased: target.alias.is_some(),
         with_schema: target.alias.is_none()
             && !target.schemaname.is_empty()
             && outline.column_names().any(|names| names.starts_with(&[&target.schemaname, &target.relname])),
@@ -205,6 +206,7 @@ fn sets_default(value: Option<&Node>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::name::written;
     use crate::sql::{Encoding, parse};
 
     fn of(sql: &str) -> Option<Pieces> {
@@ -229,7 +231,8 @@ mod tests {
             ),
         ] {
             let pieces = of(sql).unwrap_or_else(|| panic!("{sql}"));
-            assert_eq!(pieces.put_together("ONLY s.t", Some("id <= $1")), expected);
+            let table = format!("ONLY s.t AS {}", written(&pieces.called));
+            assert_eq!(pieces.put_together(&table, Some("id <= $1")), expected);
         }
         for none in ["SELECT 1", "UPDATE t SET n = 1; UPDATE t SET n = 2", "INSERT INTO t SELECT 1", "UPDATE"]
         {
