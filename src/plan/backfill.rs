@@ -170,7 +170,7 @@ impl Ranges {
         )
     }
 
-    /// The key of the row at which a range of `rows` ends, if there are so many. Parameters: as of [`Self::within`].
+    /// The key of the row at which a range of `rows` ends, if there are so many. Parameters: as of `within`.
     pub fn end_of_range(&self, begun: Begun, rows: u64) -> String {
         let (list, within) = (self.key_list(""), self.within(begun));
         format!(
