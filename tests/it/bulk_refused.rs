@@ -303,3 +303,18 @@ fn without_a_schema_it_is_refused() {
     assert!(refused.detail().contains("has no schema \"lockkeeper\""), "{refused:?}");
     assert!(refused.hint().contains("lockkeeper init"), "{refused:?}");
 }
+
+/// Whoever goes on with it when the session is lost would not have its settings.
+#[test]
+fn what_reads_a_setting_of_ones_own_is_not_cut() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY, "SET app.tenant = '7'"]);
+    for way in Way::BOTH {
+        let refused = person.ask(way, "UPDATE t SET n = current_setting('app.tenant')::int");
+        assert_eq!(refused.failure(), "0A000", "{refused:?}");
+        assert!(refused.detail().contains("Whoever goes on with it"), "{refused:?}");
+    }
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE n = 7"), "1");
+}
