@@ -1,7 +1,7 @@
 //! Failures of ours that the server must share: a client that gets an error in a transaction must find it failed.
 
 use crate::session::repeat::Unfit;
-use crate::upstream::call::{Call, Item, is_fatal, pass_news};
+use crate::upstream::call::{Call, Item, is_fatal, pass_news, until_ready};
 use crate::upstream::link::Arrival;
 use crate::upstream::{Link, Lost};
 use crate::wire::client;
@@ -30,16 +30,7 @@ pub async fn transaction_by_query(link: &mut Link) -> Result<(), Lost> {
     let mut out = Vec::new();
     put(&mut out, client_kind::QUERY, |out| put_string(out, REFUSED.as_bytes()));
     link.send(&out).await;
-    loop {
-        match link.next().await? {
-            Arrival::Frame(kind::READY, body) => {
-                link.tracker.received(kind::READY, &body);
-                return Ok(());
-            }
-            Arrival::Frame(other, body) => pass_news(link, other, &body).await,
-            Arrival::ClientGone => {}
-        }
-    }
+    until_ready(link).await
 }
 
 /// Makes the server ignore everything up to the client's Sync, as it does after an error of its own in an extended batch.

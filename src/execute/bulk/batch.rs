@@ -175,8 +175,8 @@ async fn committed(
 ) -> Result<Result<(Answer, u64), Failed>, Lost> {
     let mut answer = Call::run(run.link, items).await?;
     let mut failed = answer.failed.take();
-    let unchanged =
-        answer.rows_of(items.len() - 1).next().is_none_or(|row| row.as_slice() == [Some("t".to_owned())]);
+    let asked = items.iter().position(|item| item.sql == UNCHANGED.as_bytes());
+    let unchanged = asked.is_none_or(|at| answer.row(at).is_some_and(|row| *row == [Some("t".to_owned())]));
     if failed.is_none() && !unchanged {
         failed = Some(words::taken_name());
     }

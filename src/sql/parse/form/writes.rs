@@ -158,7 +158,8 @@ fn constant(node: &Node) -> Option<&a_const::Val> {
     }
 }
 
-/// The columns of the table that is called so, in its schema where columns may be named with that, which a condition compares with one value each, through AND alone.
+/// The columns of the table that is called so, in its schema where columns may be named with that, which a condition compares with one
+/// value each, through AND alone.
 fn pins(condition: &Node, called: (&str, Option<&str>), pinned: &mut Vec<String>) {
     match &condition.node {
         Some(NodeEnum::BoolExpr(it)) if it.boolop() == BoolExprType::AndExpr => {
