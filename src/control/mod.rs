@@ -133,6 +133,11 @@ impl Control {
         answer
     }
 
+    /// Whether it is known to be there, or nobody could see to it.
+    pub fn has_schema(&self, database: &str) -> bool {
+        self.settings.is_none() || self.schemas.answer(database).is_some()
+    }
+
     /// Somebody has found that the schema is gone: the next one looks again.
     pub fn forget_schema(&self, database: &str) {
         self.schemas.forget(database);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::outbox::Settings;
+use super::readiness::Settings;
 use crate::upstream::call::{Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 

@@ -16,8 +16,9 @@ use crate::upstream::{Link, Lost};
 
 use super::Run;
 use super::batch::finished;
-use super::outbox::{self, Readiness, with_allowances};
+use super::outbox;
 use super::outcome::Outcome;
+use super::readiness::{Readiness, readiness, with_allowances};
 
 /// The task of a statement, and how far that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +150,7 @@ type Ended<T> = Result<T, Outcome>;
 pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<Course>, Lost> {
     let tag = bulk.tag();
     let what = format!("{tag} cannot be carried out in batches");
-    let settings = match outbox::readiness(run.link, run.surroundings, &what).await? {
+    let settings = match readiness(run.link, run.surroundings, &what).await? {
         Readiness::Ready(settings) => with_allowances(settings, run),
         Readiness::ReadOnly => return Ok(Err(Outcome::own_error(&read_only(tag)))),
         Readiness::Not(why) => return Ok(Err(Outcome::own_error(&unkept(*why)))),

@@ -12,8 +12,9 @@ use crate::sql::{edit, parse};
 use crate::upstream::call::Failed;
 use crate::upstream::{Link, Lost};
 
-use super::outbox::{self, May, Readiness};
+use super::outbox::{self, May};
 use super::outcome::Outcome;
+use super::readiness::{self, Readiness, Settings};
 use super::tell::tell;
 use super::{Run, as_sent, catalogue, fail, guard, trial};
 use crate::base::{Notice, RelationName, SqlState};
@@ -54,7 +55,7 @@ fn tag(deferral: &Deferral) -> String {
 }
 
 enum Ready {
-    Under(outbox::Settings),
+    Under(Settings),
     /// The server refuses it, in words of its own.
     AsSent,
     Refused(Outcome),
@@ -73,17 +74,15 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
     if let Some(why) = why {
         return refused(run.link, &why).await;
     }
-    let settings =
-        match outbox::readiness(run.link, run.surroundings, &format!("{} cannot be deferred", deferral.tag))
-            .await?
-        {
-            Readiness::Ready(settings) => settings,
-            Readiness::ReadOnly => return Ok(Ready::AsSent),
-            Readiness::Not(why) => return refused(run.link, &why).await,
-            Readiness::Failed(failed) => {
-                return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
-            }
-        };
+    let what = format!("{} cannot be deferred", deferral.tag);
+    let settings = match readiness::readiness(run.link, run.surroundings, &what).await? {
+        Readiness::Ready(settings) => settings,
+        Readiness::ReadOnly => return Ok(Ready::AsSent),
+        Readiness::Not(why) => return refused(run.link, &why).await,
+        Readiness::Failed(failed) => {
+            return Ok(Ready::Refused(Outcome::server_error(&failed, None, None)));
+        }
+    };
     if outbox::is_taken(run.link, &deferral.later, encoding).await?
         || hangs_on_nothing(run.link, deferral, &settings).await?
     {
@@ -105,7 +104,7 @@ async fn ready(run: &mut Run<'_>, deferral: &Deferral, text: &[u8]) -> Result<Re
     if let Some(outcome) = trial::run(run, text).await? {
         return Ok(Ready::Refused(outcome));
     }
-    Ok(Ready::Under(outbox::with_allowances(settings, run)))
+    Ok(Ready::Under(readiness::with_allowances(settings, run)))
 }
 
 async fn refused(link: &mut Link, why: &Notice) -> Result<Ready, Lost> {
@@ -177,11 +176,7 @@ fn is_told_by_its_name(tag: &str) -> bool {
 
 /// Puts statements into the session's queue. With the first of them, everything that the client has prepared is watched, since it
 /// may hang on them.
-async fn queue(
-    link: &mut Link,
-    later: &[Later],
-    settings: &outbox::Settings,
-) -> Result<Option<Failed>, Lost> {
+async fn queue(link: &mut Link, later: &[Later], settings: &Settings) -> Result<Option<Failed>, Lost> {
     if link.tracker.queued() == 0
         && let Some(all) = catalogue::prepared_texts(link).await?
     {
@@ -209,7 +204,7 @@ async fn queue(
 async fn about(
     link: &mut Link,
     script: &Script,
-    (tasks, settings): (&[Task], &outbox::Settings),
+    (tasks, settings): (&[Task], &Settings),
 ) -> Result<Result<Vec<Named>, Failed>, Lost> {
     let locked = script.statements.iter().flat_map(|statement| &statement.locks).map(|lock| &lock.name);
     let written = script.statements.iter().flat_map(|it| &it.writes).map(|write| &write.table);
@@ -225,11 +220,7 @@ async fn about(
 }
 
 /// Whether what it hangs on is queued for what is gone by now: the server knows nothing of either.
-async fn hangs_on_nothing(
-    link: &mut Link,
-    deferral: &Deferral,
-    settings: &outbox::Settings,
-) -> Result<bool, Lost> {
+async fn hangs_on_nothing(link: &mut Link, deferral: &Deferral, settings: &Settings) -> Result<bool, Lost> {
     if link.tracker.queued() == 0 {
         return Ok(false);
     }
@@ -246,7 +237,7 @@ async fn hangs_on_nothing(
 }
 
 /// By which path names are looked for.
-fn search_path(settings: &outbox::Settings) -> Option<&String> {
+fn search_path(settings: &Settings) -> Option<&String> {
     settings.iter().find(|(name, _)| name == "search_path").map(|(_, value)| value)
 }
 

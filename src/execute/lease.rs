@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -71,15 +72,9 @@ impl Lease {
         (self.session, self.policy) = (session.clone(), policy.clone());
     }
 
-    /// What the client of a transaction hears that cannot be brought back.
+    /// What the client of a silent transaction hears that cannot be brought back.
     pub fn lost(&self, overdue: Overdue, unfit: &Unfit) -> Notice {
-        let story = overdue.story(self.policy.max_stall);
-        Notice::error(
-            SqlState::LOCK_NOT_AVAILABLE,
-            "transaction was rolled back because others waited for its locks",
-        )
-        .detail(format!("It was idle. {story} It cannot be repeated, since {unfit}."))
-        .hint(HINT)
+        lost("It was idle.", (overdue, self.policy.max_stall), unfit)
     }
 
     /// What the client hears of its statement that was cancelled.
@@ -92,6 +87,17 @@ impl Lease {
         .detail(story)
         .hint(HINT)
     }
+}
+
+/// What the client of a transaction hears that cannot be brought back; `meanwhile` it did this: a sentence.
+pub(super) fn lost(meanwhile: &str, (overdue, max_stall): (Overdue, Duration), unfit: &Unfit) -> Notice {
+    let story = overdue.story(max_stall);
+    Notice::error(
+        SqlState::LOCK_NOT_AVAILABLE,
+        "transaction was rolled back because others waited for its locks",
+    )
+    .detail(format!("{meanwhile} {story} It cannot be repeated, since {unfit}."))
+    .hint(HINT)
 }
 
 const HINT: &str = "Run the whole transaction again. Let what takes long, and pauses, come before the statements that lock, or SET \
@@ -108,7 +114,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn new() -> Self {
+    /// Nobody, so far.
+    pub(super) fn new() -> Self {
         Self { waiting: HashMap::new(), at: Moment::now(), longest: Duration::ZERO }
     }
 }
@@ -143,7 +150,7 @@ async fn look(
 /// Waits until others have waited for too long behind a session's strong locks.
 pub async fn until_overdue(
     seen: Rc<RefCell<Seen>>,
-    (control, live): (Rc<Control>, &Live),
+    (control, live): (impl Deref<Target = Control>, &Live),
     place: &Place,
     max_stall: Duration,
 ) -> Overdue {
@@ -156,7 +163,7 @@ pub async fn until_overdue(
         if let Next::Look { after } = stall.next(&Sample { longest }) {
             clock::pause(after.saturating_sub(at.elapsed())).await;
         }
-        if let Some(overdue) = look(&seen, (&control, live), (place, &stall)).await {
+        if let Some(overdue) = look(&seen, (&*control, live), (place, &stall)).await {
             return overdue;
         }
     }

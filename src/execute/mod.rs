@@ -30,6 +30,7 @@ pub mod plan;
 pub mod progress;
 mod question;
 pub mod queue;
+pub mod readiness;
 pub mod repeat;
 pub mod replay;
 pub mod script;

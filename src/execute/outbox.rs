@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::base::{Notice, SqlState};
-use crate::control::schema;
 use crate::effects::facts::Oid;
 use crate::judge::Deferred;
 use crate::plan::Later;
@@ -19,120 +18,7 @@ use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
 
-use super::{Run, Surroundings, catalogue};
-
-/// Settings that decide what a statement means, what it makes or writes, or how fast.
-const SETTINGS: [&str; 27] = [
-    "search_path",
-    "TimeZone",
-    "DateStyle",
-    "IntervalStyle",
-    "default_tablespace",
-    "default_table_access_method",
-    "default_toast_compression",
-    "default_text_search_config",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "bytea_output",
-    "extra_float_digits",
-    "xmlbinary",
-    "xmloption",
-    "array_nulls",
-    "transform_null_equals",
-    "maintenance_work_mem",
-    "max_parallel_maintenance_workers",
-    "standard_conforming_strings",
-    "lockkeeper.mode",
-    "lockkeeper.allow",
-    "lockkeeper.max_stall",
-    "lockkeeper.retry_for",
-    "lockkeeper.rows_per_second",
-    "session_replication_role",
-    // It may not set what comes before it.
-    "role",
-];
-
-/// A setting and its value.
-pub type Settings = Vec<(String, String)>;
-
-/// What a transaction may queue.
-#[derive(Debug)]
-pub enum Readiness {
-    /// Work under these settings.
-    Ready(Settings),
-    /// Nothing, since it writes nothing: the server refuses the statement itself.
-    ReadOnly,
-    /// Nothing; why.
-    Not(Box<Notice>),
-    /// The question has failed, and the transaction with it.
-    Failed(Failed),
-}
-
-/// Whether the session can queue work, and under which settings that will run; `what` cannot be done otherwise: "UPDATE cannot be
-/// deferred".
-pub async fn readiness(
-    link: &mut Link,
-    surroundings: &Surroundings<'_>,
-    what: &str,
-) -> Result<Readiness, Lost> {
-    let asked = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}', true)")).join(", ");
-    let question = format!(
-        "SELECT pg_catalog.current_setting('transaction_read_only'), {asked}, {}, session_user::pg_catalog.text",
-        schema::is_superusers()
-    );
-    let answer = Call::run(link, &[Item::ours(&question)]).await?;
-    if let Some(failed) = answer.failed {
-        return Ok(Readiness::Failed(failed));
-    }
-    let Some(row) = answer.row(0) else { return Ok(Readiness::ReadOnly) };
-    let text = |at: usize| row.get(at).and_then(|value| value.as_deref());
-    if text(0) == Some("on") {
-        return Ok(Readiness::ReadOnly);
-    }
-    if text(SETTINGS.len() + 2) != Some(surroundings.place.user.as_str()) {
-        return Ok(Readiness::Not(Box::new(as_somebody_else(what))));
-    }
-    let set =
-        SETTINGS.iter().zip(1..).filter_map(|(name, at)| Some(((*name).to_owned(), text(at)?.to_owned())));
-    let settings: Settings = set.collect();
-    if let Some((name, _)) = settings.iter().find(|(_, value)| catalogue::is_garbled(value)) {
-        return Ok(Readiness::Not(Box::new(unreadable(what, name))));
-    }
-    if text(SETTINGS.len() + 1) == Some("t") {
-        return Ok(Readiness::Ready(settings));
-    }
-    let database = &surroundings.place.database;
-    Ok(match surroundings.control.ensure_schema(database).await {
-        Ok(()) => Readiness::Ready(settings),
-        Err(why) => Readiness::Not(Box::new(why.notice(what))),
-    })
-}
-
-/// What the message allows is allowed to what is left of it, too.
-pub fn with_allowances(mut settings: Settings, run: &Run<'_>) -> Settings {
-    const NAME: &str = "lockkeeper.allow";
-    let allowed = run.policy.allow.iter().map(|it| format!("{} because {}", it.hazard, it.reason));
-    let allowed: Vec<String> = allowed.collect();
-    if !allowed.is_empty() {
-        settings.retain(|(name, _)| name != NAME);
-        settings.push((NAME.to_owned(), allowed.join(", ")));
-    }
-    settings
-}
-
-fn unreadable(what: &str, name: &str) -> Notice {
-    let message = format!("{what}: setting {name} cannot be read in this client encoding");
-    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .hint("SET client_encoding = 'UTF8' before the transaction.")
-}
-
-fn as_somebody_else(what: &str) -> Notice {
-    let message = format!("{what} under SET SESSION AUTHORIZATION");
-    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .detail("What is kept to be done later runs as the role that has logged in, and nothing runs with more rights than it was sent with.")
-        .hint("Log in as that role, or SET ROLE instead.")
-}
+use super::readiness::Settings;
 
 /// What takes a setting of somebody's own from the session when such a text writes rows of that table, "it" or a trigger's function: where
 /// another session goes on with it they may become others, since nobody can list such settings.

@@ -1,6 +1,10 @@
 //! A guarded statement in a transaction that holds strong locks. While it waited for its own, others would wait for those: so
 //! where it cannot have it at once the whole transaction is rolled back, waits outside, and is sent once more.
 
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::relation::quote_literal;
@@ -15,12 +19,13 @@ use crate::wire::server::Status;
 
 use super::attempt::{Attempt, Terms, restore};
 use super::guard::{self, Wait, Work};
+use super::lease::{self, Seen};
 use super::nap::{Nap, nap};
 use super::outcome::Outcome;
 use super::repeat::{self, Again};
 use super::stall::StallWatch;
 use super::tell::tell;
-use super::{Run, fail};
+use super::{Run, Surroundings, fail};
 
 /// Runs one statement until it is done, has failed for a reason of its own, or time is over.
 pub(super) async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
@@ -39,8 +44,7 @@ pub async fn bring_back(
     repeat: Repeat,
     transaction: Transaction,
 ) -> Result<Option<Outcome>, Lost> {
-    let guard = Guard { targets: Vec::new(), retry: Retry::Replay, waits: Waits::Briefly, first: Vec::new() };
-    let ours = repeat.patience == Patience::Ours;
+    let guard = nothing();
     let mut replay = Replay {
         guard: &guard,
         never: &guard,
@@ -48,15 +52,52 @@ pub async fn bring_back(
         repeat: Some(repeat),
         aside: Some(transaction),
     };
-    let outcome = replay.until_done(run, None).await?;
-    if outcome != Outcome::Answered {
-        return Ok(Some(outcome));
+    replay.until_back(run).await
+}
+
+/// What has become of a transaction while its session waited for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// It has stayed open.
+    Stayed,
+    /// It was rolled back and sent once more: what it has made has other numbers now.
+    CameBack,
+}
+
+/// Waits for work elsewhere, in which nobody is to wait for the strong locks of the open transaction: where somebody does, that is rolled
+/// back, and sent once more when the work is done. The statement's outcome where that cannot be; `why` it waited is a sentence.
+pub(super) async fn beside(
+    run: &mut Run<'_>,
+    work: impl Future<Output = ()>,
+    why: &str,
+) -> Result<Result<Meanwhile, Outcome>, Lost> {
+    let mut work = pin!(work);
+    let Surroundings { control, live, place, .. } = *run.surroundings;
+    let max_stall = run.policy.max_stall;
+    let seen = Rc::new(RefCell::new(Seen::new()));
+    // Until the transaction has gone on with what comes next, as much time may pass again.
+    let watch = lease::until_overdue(seen, (control, live), place, max_stall / 2);
+    let overdue = tokio::select! {
+        biased;
+        () = &mut work => return Ok(Ok(Meanwhile::Stayed)),
+        overdue = watch => overdue,
+    };
+    let guard = nothing();
+    let mut replay =
+        Replay { guard: &guard, never: &guard, wait: Wait::new(run, &guard), repeat: None, aside: None };
+    if let Err(unfit) = replay.set_aside(run.link).await? {
+        fail::transaction(run.link).await?;
+        // Whoever tries again shall find it done.
+        work.await;
+        return Ok(Err(Outcome::own_error(&lease::lost(why, (overdue, max_stall), &unfit))));
     }
-    if ours {
-        let back = format!("SET LOCAL lock_timeout = {}", quote_literal(&run.session.lock_timeout));
-        restore(run.link, &[&back]).await?;
-    }
-    Ok(None)
+    work.await;
+    Ok(replay.until_back(run).await?.map_or(Ok(Meanwhile::CameBack), Err))
+}
+
+/// A guard for no statement: only the transaction is to be brought back.
+const fn nothing() -> Guard {
+    Guard { targets: Vec::new(), retry: Retry::Replay, waits: Waits::Briefly, first: Vec::new() }
 }
 
 /// A transaction on its way.
@@ -72,6 +113,19 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Waits until the transaction, which is rolled back, is open again; the outcome where it cannot be.
+    async fn until_back(&mut self, run: &mut Run<'_>) -> Result<Option<Outcome>, Lost> {
+        let outcome = self.until_done(run, None).await?;
+        if outcome != Outcome::Answered {
+            return Ok(Some(outcome));
+        }
+        if self.repeat.as_ref().is_some_and(|repeat| repeat.patience == Patience::Ours) {
+            let back = format!("SET LOCAL lock_timeout = {}", quote_literal(&run.session.lock_timeout));
+            restore(run.link, &[&back]).await?;
+        }
+        Ok(None)
+    }
+
     /// Waits and tries until the work is done, or the transaction is open where there is none.
     async fn until_done(&mut self, run: &mut Run<'_>, work: Option<Work<'_>>) -> Result<Outcome, Lost> {
         let mut seen: Option<Vec<Blocker>> = None;

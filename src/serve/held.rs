@@ -4,6 +4,8 @@
 use crate::event::clock::{self, Moment};
 use crate::execute::hold::{self, Held, Holding};
 use crate::execute::outcome::Outcome;
+use crate::execute::readiness;
+use crate::execute::replay::Meanwhile;
 use crate::execute::{Surroundings, as_sent, fail, shutting_down};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::gate::{Ticket, Waiting};
@@ -15,7 +17,7 @@ use crate::upstream::link::{Link, Lost};
 
 use super::consider::{Case, Considered, consider};
 use super::engage::{Desk, Sent, Way, end_batch};
-use super::statement::log;
+use super::statement::{log, run};
 
 /// A statement in the ledger.
 pub(super) struct Entry<'a> {
@@ -104,7 +106,7 @@ pub(super) async fn settle<'a>(
     Ok((considered, entry))
 }
 
-/// Waits until a statement may go on, and judges it anew each time; what is to become of it then.
+/// Waits until a statement may go on, and until what it queues can be kept, and judges it anew each time; what is to become of it then.
 ///
 /// Facts and settings may have changed meanwhile, so nothing of an earlier judgement is kept.
 async fn wait_out(
@@ -122,7 +124,16 @@ async fn wait_out(
         let Decision::Hold(hold) = &case.judgement.decision else {
             let calls = case.is_watched() && !case.writes_many;
             entry.record.is(if calls { State::Watched } else { State::Running });
-            return Ok(Considered::Judged(Box::new(case)));
+            match schema_beforehand(desk, &case, entry).await? {
+                Ok(Meanwhile::Stayed) => return Ok(Considered::Judged(Box::new(case))),
+                Ok(Meanwhile::CameBack) => {}
+                Err(outcome) => return Ok(Considered::Over(outcome)),
+            }
+            case = match consider(desk, script, (standing, sent.portal)).await? {
+                Considered::Judged(case) => *case,
+                other => return Ok(other),
+            };
+            continue;
         };
         log(desk, &case.judgement);
         if batch_open && case.fixed.is_none() && has_parameters(script) {
@@ -135,25 +146,8 @@ async fn wait_out(
             entry.batch_ended = true;
             (fixed, formats) = (case.fixed.take(), case.formats.take());
         }
-        entry.record.is(State::Held);
-        entry.turn = None;
-        let ticket = entry.live.gate().line_up(Waiting {
-            database: desk.surroundings.place.database.clone(),
-            on: hold.on.clone(),
-            loads: hold.loads,
-            waits: hold.waits,
-            mode: desk.policy.mode,
-        });
-        let mut holding = Holding {
-            link: desk.link,
-            session: &case.session,
-            surroundings: desk.surroundings,
-            mode: desk.policy.mode,
-            since,
-        };
-        match hold::hold(&mut holding, hold, &ticket).await? {
-            Held::Over => entry.turn = Some(ticket),
-            Held::Ended(outcome) => return Ok(Considered::Over(outcome)),
+        if let Some(outcome) = wait_for_turn(desk, &case, hold, (since, entry)).await? {
+            return Ok(Considered::Over(outcome));
         }
         let meant = fixed.as_deref().unwrap_or(script);
         case = match consider(desk, meant, (standing, sent.portal)).await? {
@@ -165,6 +159,50 @@ async fn wait_out(
         };
         case.fixed = case.fixed.or_else(|| fixed.clone());
         case.formats = case.formats.or_else(|| formats.clone());
+    }
+}
+
+/// Waits among those that are held; the client's error where that ends otherwise.
+async fn wait_for_turn(
+    desk: &mut Desk<'_>,
+    case: &Case,
+    hold: &judge::Hold,
+    (since, entry): (Moment, &mut Entry<'_>),
+) -> Result<Option<Outcome>, Lost> {
+    entry.record.is(State::Held);
+    entry.turn = None;
+    let ticket = entry.live.gate().line_up(Waiting {
+        database: desk.surroundings.place.database.clone(),
+        on: hold.on.clone(),
+        loads: hold.loads,
+        waits: hold.waits,
+        mode: desk.policy.mode,
+    });
+    let mut holding = Holding {
+        link: desk.link,
+        session: &case.session,
+        surroundings: desk.surroundings,
+        mode: desk.policy.mode,
+        since,
+    };
+    match hold::hold(&mut holding, hold, &ticket).await? {
+        Held::Over => entry.turn = Some(ticket),
+        Held::Ended(outcome) => return Ok(Some(outcome)),
+    }
+    Ok(None)
+}
+
+/// Sees to it that schema `lockkeeper` is there for what is to be queued.
+async fn schema_beforehand(
+    desk: &mut Desk<'_>,
+    case: &Case,
+    entry: &Entry<'_>,
+) -> Result<Result<Meanwhile, Outcome>, Lost> {
+    match &case.judgement.decision {
+        Decision::Defer(deferral) if !deferral.later.is_empty() => {
+            readiness::beforehand(&mut run(desk, case, entry)).await
+        }
+        _ => Ok(Ok(Meanwhile::Stayed)),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::base::{Notice, SqlState};
 use crate::execute::again::{Earlier, earlier, ways_on};
-use crate::execute::outbox::Readiness;
 use crate::execute::outcome::Outcome;
+use crate::execute::readiness::{Readiness, readiness};
 use crate::execute::tell::tell;
 use crate::execute::{catalogue, fail, outbox};
 use crate::judge::setting::{RESUME, almost_resumes};
@@ -62,7 +62,7 @@ async fn wanted(
     }
     // What is called in schema lockkeeper is somebody's to be trusted.
     let what = format!("{tag} cannot go on where it was interrupted");
-    match outbox::readiness(desk.link, desk.surroundings, &what).await? {
+    match readiness(desk.link, desk.surroundings, &what).await? {
         Readiness::Ready(_) => {}
         Readiness::Not(why) => return not(*why),
         Readiness::ReadOnly => return not(read_only(tag)),

@@ -218,7 +218,7 @@ async fn act(
 }
 
 /// What carrying a decision out may use.
-fn run<'a>(desk: &'a mut Desk<'_>, case: &'a Case, entry: &'a Entry<'_>) -> Run<'a> {
+pub(super) fn run<'a>(desk: &'a mut Desk<'_>, case: &'a Case, entry: &'a Entry<'_>) -> Run<'a> {
     Run {
         link: desk.link,
         session: &case.session,

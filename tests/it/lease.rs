@@ -289,3 +289,71 @@ fn a_long_message_gives_way_too() {
         client.all(&["ALTER TABLE orders DROP added", "DROP INDEX later", "DELETE FROM words WHERE true"]);
     }
 }
+
+/// A database in which schema `lockkeeper` is installed only when somebody lets go of a lock.
+fn slow_to_install(stage: &Stage) -> Person {
+    let mut slow = stage.straight();
+    slow.all(&[
+        "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(77); END'",
+        "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION slow()",
+        "SELECT pg_advisory_lock(77)",
+    ]);
+    slow
+}
+
+const INDEX: &str = "CREATE INDEX later ON orders (customer)";
+
+/// The first statement that is queued in a database waits for the schema that keeps it; nobody else does.
+#[test]
+fn nobody_waits_while_the_schema_is_installed() {
+    for way in Way::BOTH {
+        let stage = Stage::new();
+        let mut slow = slow_to_install(&stage);
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", ALTER]);
+        client.send(way, "CREATE INDEX later ON orders (added)");
+        under_traffic(&stage, || until_lapsed(&stage, &client));
+        slow.all(&["SELECT pg_advisory_unlock(77)"]);
+        let answer = client.answer();
+        assert_eq!(answer.tag(), "CREATE INDEX", "{answer:?}");
+        let told = answer.notices();
+        assert!(
+            told.first().is_some_and(|told| told.contains("the transaction is rolled back for now")),
+            "{told:?}"
+        );
+        client.each(way, &["COMMIT"]);
+        assert_eq!(stage.now(ADDED), "1");
+        assert_eq!(stage.indexes(), "later+");
+        assert_eq!(client.table("SHOW lock_timeout"), "0");
+    }
+}
+
+/// Where the transaction cannot be sent once more it is over, and the schema is there for the next one.
+#[test]
+fn what_cannot_be_repeated_gives_way_while_the_schema_is_installed() {
+    for way in Way::BOTH {
+        let stage = Stage::new();
+        let mut slow = slow_to_install(&stage);
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", "SELECT pg_advisory_xact_lock(7)", ALTER]);
+        client.send(way, INDEX);
+        under_traffic(&stage, || {
+            stage.until(&format!(
+                "SELECT count(*) = 0 FROM pg_locks WHERE pid = {} AND relation = 'orders'::regclass",
+                client.pid()
+            ));
+        });
+        slow.all(&["SELECT pg_advisory_unlock(77)"]);
+        let answer = client.answer();
+        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{answer:?}");
+        assert_eq!(answer.error().map(Frame::message).as_deref(), Some(LOST));
+        let detail = answer.detail();
+        assert!(detail.starts_with("Schema \"lockkeeper\" was being installed. "), "{detail}");
+        assert!(
+            detail
+                .ends_with("It cannot be repeated, since what pg_advisory_* does in it is not rolled back.")
+        );
+        client.each(way, &["ROLLBACK", "BEGIN", ALTER, INDEX, "COMMIT"]);
+        assert_eq!(stage.indexes(), "later+");
+    }
+}
