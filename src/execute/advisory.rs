@@ -216,7 +216,7 @@ impl Waiting {
             .emit();
             return error(SqlState::QUERY_CANCELED, "canceling statement due to user request");
         }
-        if surroundings.cancelled.swap(false, std::sync::atomic::Ordering::Relaxed) {
+        if surroundings.take_cancel() {
             return error(SqlState::QUERY_CANCELED, "canceling statement due to user request");
         }
         if *surroundings.live.stop().borrow() == Stop::Now {

@@ -19,7 +19,7 @@ use super::nap::{Nap, nap};
 use super::outcome::Outcome;
 use super::stall::{ONCE, StallWatch};
 use super::tell::tell;
-use super::{Run, fail, message, replay};
+use super::{Run, cancelled, fail, message, replay};
 
 /// While a statement waits, its client is told who is in the way at least so far apart.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -291,8 +291,7 @@ impl<'a> Wait<'a> {
 
     pub(super) async fn cancelled(&self, link: &mut Link) -> Result<Outcome, Lost> {
         fail::transaction(link).await?;
-        let error = Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request");
-        Ok(Outcome::own_error(&error.detail(self.story())))
+        Ok(Outcome::own_error(&cancelled().detail(self.story())))
     }
 
     pub(super) fn story(&self) -> String {

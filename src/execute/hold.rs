@@ -19,7 +19,7 @@ use super::attempt::client_timeout;
 use super::catalogue::SessionSettings;
 use super::outcome::Outcome;
 use super::tell::tell;
-use super::{Surroundings, fail};
+use super::{Surroundings, cancelled, fail};
 
 /// So often it is looked whether the statement may go on. Each time costs one round trip.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -128,7 +128,7 @@ fn interrupted(holding: &Holding<'_>) -> Option<Notice> {
         ClientLeft { statement: "was held and is not run", pid: surroundings.place.pid }.emit();
         return Some(cancelled());
     }
-    if surroundings.cancelled.swap(false, std::sync::atomic::Ordering::Relaxed) {
+    if surroundings.take_cancel() {
         return Some(cancelled().detail(story(holding)));
     }
     (*surroundings.live.stop().borrow() != Stop::Running).then(|| {
@@ -136,10 +136,6 @@ fn interrupted(holding: &Holding<'_>) -> Option<Notice> {
             .detail(format!("The lockkeeper proxy is shutting down. {}", story(holding)))
             .hint("Connect again and send it again; another instance may be serving already.")
     })
-}
-
-fn cancelled() -> Notice {
-    Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request")
 }
 
 fn story(holding: &Holding<'_>) -> String {

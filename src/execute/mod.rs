@@ -126,6 +126,11 @@ impl Surroundings<'_> {
         let reach = Reach { cancel: self.cancel.cloned(), host: *host, packet: packet.clone() };
         (Whose { user, database, application_name, pid }, reach)
     }
+
+    /// Whether the client has asked to cancel since the last time somebody looked.
+    pub fn take_cancel(&self) -> bool {
+        self.cancelled.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// Cancels what the session's backend is doing, as a client would.
@@ -169,6 +174,11 @@ pub struct Place {
     pub pid: u32,
 }
 
+/// What the client hears of a statement that it has cancelled.
+pub fn cancelled() -> Notice {
+    Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+}
+
 /// What the client hears of a statement that ends with the proxy.
 pub fn shutting_down() -> Notice {
     Notice::error(SqlState::ADMIN_SHUTDOWN, "canceling statement due to administrator command")
@@ -197,6 +207,6 @@ impl Run<'_> {
 
     /// Whether the client has asked to cancel since the last time somebody looked.
     pub fn take_cancel(&self) -> bool {
-        self.surroundings.cancelled.swap(false, Ordering::Relaxed)
+        self.surroundings.take_cancel()
     }
 }

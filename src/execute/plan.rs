@@ -104,7 +104,7 @@ async fn steps(run: &mut Run<'_>, tag: &str, course: &mut Course<'_>) -> Result<
             Pace::Tidy(targets) => tidy(run, &step.sql, targets).instrument(span).await?,
             Pace::TidyCheck(left) => tidy_check(run, left).instrument(span).await?,
             _ if let Some(why) = &stopped => Settled::Failed(Outcome::own_error(why)),
-            _ if at > 0 && (run.take_cancel() || run.link.client_reading == Reading::Closed) => {
+            _ if run.take_cancel() || at > 0 && run.link.client_reading == Reading::Closed => {
                 Settled::Failed(cancelled())
             }
             Pace::Unhurried | Pace::Ladder(_) | Pace::Together(_) => {
@@ -161,7 +161,7 @@ fn unfinished(run: &Run<'_>, outcome: Outcome, rest: &str) -> Outcome {
 
 /// The client has asked for it, or is gone.
 pub(super) fn cancelled() -> Outcome {
-    Outcome::own_error(&Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+    Outcome::own_error(&super::cancelled())
 }
 
 /// Whether what a step is for is there already, as far as that can be asked: somebody else may have done it meanwhile.

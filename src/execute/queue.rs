@@ -20,7 +20,7 @@ use super::attempt::client_timeout;
 use super::nap::does_not_idle;
 use super::outcome::Outcome;
 use super::tell::tell;
-use super::{Run, fail, hold};
+use super::{Run, cancelled, fail, hold};
 
 /// So often it is looked whether the table is free. Each time costs one round trip.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -109,8 +109,7 @@ impl Waiting {
         } else if !run.take_cancel() {
             return run.stopped().or_else(|| self.is_over(run).then(|| self.over(front)));
         }
-        let why = Notice::error(SqlState::QUERY_CANCELED, "canceling statement due to user request");
-        Some(why.detail(self.story(front)))
+        Some(cancelled().detail(self.story(front)))
     }
 
     fn is_over(&self, run: &Run<'_>) -> bool {

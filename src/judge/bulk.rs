@@ -6,6 +6,7 @@ use super::policy::Policy;
 use crate::effects::Need;
 use crate::effects::facts::{Facts, RelationKind, Seen};
 use crate::plan::task::GO_ON;
+use crate::sql::bookkeeping;
 use crate::sql::form::{Write, WriteVerb};
 use crate::sql::parse::pieces;
 use crate::sql::statement::{Script, Statement};
@@ -89,6 +90,8 @@ pub fn need(script: &Script) -> Need {
 
 fn is_unbounded(write: &Write) -> bool {
     match write.verb {
+        // The books of a tool are never held, nor asked about.
+        _ if bookkeeping::is_book(&write.table) => false,
         WriteVerb::Insert | WriteVerb::Copy => false,
         WriteVerb::InsertSelect | WriteVerb::Update | WriteVerb::Delete | WriteVerb::Merge => true,
     }

@@ -133,7 +133,7 @@ async fn one(desk: &mut Desk<'_>, text: &[u8], from: usize, to: usize) -> Result
     desk.link.held.splice(..0, frame);
     if from > 0 {
         desk.link.tracker.next_of_message();
-        if let Some(outcome) = lease::between(desk).await? {
+        if let Err(outcome) = lease::between(desk).await? {
             take_held(desk.link, total);
             return Ok(outcome);
         }

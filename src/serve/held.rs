@@ -17,6 +17,8 @@ use crate::upstream::link::{Link, Lost};
 
 use super::consider::{Case, Considered, consider};
 use super::engage::{Desk, Sent, Way, end_batch};
+use super::lease;
+use super::portal;
 use super::statement::{log, run};
 
 /// A statement in the ledger.
@@ -103,10 +105,14 @@ pub(super) async fn settle<'a>(
         Considered::Judged(case) => wait_out(desk, *case, statement, &mut entry).await?,
         other => other,
     };
+    let considered = match considered {
+        Considered::Judged(case) => give_way(desk, *case, statement, &entry).await?,
+        other => other,
+    };
     Ok((considered, entry))
 }
 
-/// Waits until a statement may go on, and until what it queues can be kept, and judges it anew each time; what is to become of it then.
+/// Waits until a statement may go on, and judges it anew each time; what is to become of it then.
 ///
 /// Facts and settings may have changed meanwhile, so nothing of an earlier judgement is kept.
 async fn wait_out(
@@ -116,7 +122,7 @@ async fn wait_out(
     entry: &mut Entry<'_>,
 ) -> Result<Considered, Lost> {
     let since = Moment::now();
-    let mut batch_open = sent.way == Way::Extended && standing == Standing::Outside;
+    let mut batch_open = sent.way != Way::Simple && standing == Standing::Outside;
     // Its portal goes with its batch, and with that the values of its parameters and the formats of its rows.
     let (mut fixed, mut formats) = (None, None);
     loop {
@@ -124,19 +130,14 @@ async fn wait_out(
         let Decision::Hold(hold) = &case.judgement.decision else {
             let calls = case.is_watched() && !case.writes_many;
             entry.record.is(if calls { State::Watched } else { State::Running });
-            match schema_beforehand(desk, &case, entry).await? {
-                Ok(Meanwhile::Stayed) => return Ok(Considered::Judged(Box::new(case))),
-                Ok(Meanwhile::CameBack) => {}
-                Err(outcome) => return Ok(Considered::Over(outcome)),
-            }
-            case = match consider(desk, script, (standing, sent.portal)).await? {
-                Considered::Judged(case) => *case,
-                other => return Ok(other),
-            };
-            continue;
+            let meant = fixed.as_deref().unwrap_or(script);
+            let judged = Considered::Judged(Box::new(case));
+            return let_go(desk, judged, (meant, sent, formats), entry).await;
         };
         log(desk, &case.judgement);
-        if batch_open && case.fixed.is_none() && has_parameters(script) {
+        let lost = case.fixed.is_none() && has_parameters(script)
+            || case.formats.is_none() && sent.way == Way::ExtendedRows;
+        if batch_open && lost {
             let Decision::Hold(hold) = case.judgement.decision else { continue };
             fail::transaction(desk.link).await?;
             return Ok(Considered::Over(Outcome::own_error(&hold.elsewhere)));
@@ -152,13 +153,44 @@ async fn wait_out(
         let meant = fixed.as_deref().unwrap_or(script);
         case = match consider(desk, meant, (standing, sent.portal)).await? {
             Considered::Judged(case) => *case,
-            Considered::Forward if entry.batch_ended => {
-                return Ok(Considered::Over(as_sent(desk.link, meant.text.as_bytes()).await?));
-            }
-            other => return Ok(other),
+            other => return let_go(desk, other, (meant, sent, formats), entry).await,
         };
         case.fixed = case.fixed.or_else(|| fixed.clone());
         case.formats = case.formats.or_else(|| formats.clone());
+    }
+}
+
+/// What becomes of a statement whose batch has ended meanwhile, when it may go on: where its client gets rows from its portal, that is
+/// made again.
+async fn let_go(
+    desk: &mut Desk<'_>,
+    considered: Considered,
+    (meant, sent, formats): (&Script, Sent<'_>, Option<Vec<u8>>),
+    entry: &mut Entry<'_>,
+) -> Result<Considered, Lost> {
+    let as_a_whole = match &considered {
+        Considered::Judged(case) => {
+            matches!(case.judgement.decision, Decision::Forward | Decision::Guard(_))
+        }
+        Considered::Forward => true,
+        Considered::Over(_) => false,
+    };
+    if !entry.batch_ended || !as_a_whole {
+        return Ok(considered);
+    }
+    let text = meant.text.as_bytes();
+    match (sent.way, considered) {
+        (Way::ExtendedRows, considered) => {
+            if portal::make_again(desk.link, sent.portal, (text, &formats.unwrap_or_default())).await?
+                == portal::State::Missing
+            {
+                return Ok(Considered::Over(Outcome::Failed(Vec::new())));
+            }
+            entry.batch_ended = false;
+            Ok(considered)
+        }
+        (_, Considered::Forward) => Ok(Considered::Over(as_sent(desk.link, text).await?)),
+        (_, considered) => Ok(considered),
     }
 }
 
@@ -192,18 +224,35 @@ async fn wait_for_turn(
     Ok(None)
 }
 
-/// Sees to it that schema `lockkeeper` is there for what is to be queued.
-async fn schema_beforehand(
+/// Lets nobody wait for the locks of a transaction while it is found out how its statement is queued, and while schema `lockkeeper` is
+/// installed for that; where somebody does, it is rolled back and brought back, and the statement judged anew.
+async fn give_way(
     desk: &mut Desk<'_>,
-    case: &Case,
+    mut case: Case,
+    (script, sent, standing): (&Script, Sent<'_>, Standing),
     entry: &Entry<'_>,
-) -> Result<Result<Meanwhile, Outcome>, Lost> {
-    match &case.judgement.decision {
-        Decision::Defer(deferral) if !deferral.later.is_empty() => {
-            readiness::beforehand(&mut run(desk, case, entry)).await
+) -> Result<Considered, Lost> {
+    let mut has_given_way = false;
+    while let Decision::Defer(deferral) = &case.judgement.decision {
+        let queues = !deferral.later.is_empty();
+        let mut meanwhile = Ok(Meanwhile::Stayed);
+        if !has_given_way {
+            meanwhile = lease::between(desk).await?;
         }
-        _ => Ok(Ok(Meanwhile::Stayed)),
+        if queues && meanwhile == Ok(Meanwhile::Stayed) {
+            meanwhile = readiness::beforehand(&mut run(desk, &case, entry)).await?;
+        }
+        match meanwhile {
+            Ok(Meanwhile::Stayed) => break,
+            Ok(Meanwhile::CameBack) => has_given_way = true,
+            Err(outcome) => return Ok(Considered::Over(outcome)),
+        }
+        case = match consider(desk, script, (standing, sent.portal)).await? {
+            Considered::Judged(case) => *case,
+            other => return Ok(other),
+        };
     }
+    Ok(Considered::Judged(Box::new(case)))
 }
 
 /// Whether its values came apart from it, and would be lost with its portal.

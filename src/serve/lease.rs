@@ -13,6 +13,7 @@ use crate::event::LeaseOver;
 use crate::event::clock;
 use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
+use crate::execute::replay::Meanwhile;
 use crate::execute::{Place, Rows, Run, Surroundings, repeat, replay};
 use crate::judge::Mode;
 use crate::live::ledger::State;
@@ -141,24 +142,21 @@ async fn tell_in_place(link: &mut Link, words: &[u8]) -> Result<(), Lost> {
     Ok(())
 }
 
-/// The same before the next statement of one message, which stands at the front of `link.held`: what its client is to hear where the
-/// transaction cannot be brought back.
-pub(super) async fn between(desk: &mut Desk<'_>) -> Result<Option<Outcome>, Lost> {
+/// The same within a message, where what comes next stands at the front of `link.held`; what its client is to hear where the transaction
+/// cannot be brought back.
+pub(super) async fn between(desk: &mut Desk<'_>) -> Result<Result<Meanwhile, Outcome>, Lost> {
     if !gives_way(desk).await? {
-        return Ok(None);
+        return Ok(Ok(Meanwhile::Stayed));
     }
-    let Some(lapsed) = taken_up(desk) else { return Ok(None) };
-    let outcome = bring_back(desk, lapsed).await?;
-    if outcome.is_some() {
-        *desk.lease = None;
-    }
-    Ok(outcome)
+    let Some(lapsed) = taken_up(desk) else { return Ok(Ok(Meanwhile::Stayed)) };
+    let Some(outcome) = bring_back(desk, lapsed).await? else { return Ok(Ok(Meanwhile::CameBack)) };
+    *desk.lease = None;
+    Ok(Err(outcome))
 }
 
 /// What has lapsed, which is to be brought back now.
 fn taken_up(desk: &mut Desk<'_>) -> Option<Lapsed> {
     let lapsed = desk.lease.as_mut().and_then(|lease| lease.lapsed.take())?;
-    desk.surroundings.cancelled.store(false, std::sync::atomic::Ordering::Relaxed);
     if desk.link.owed.is_some() {
         desk.link.tracker.stop_at_next();
     } else {
@@ -171,6 +169,8 @@ fn taken_up(desk: &mut Desk<'_>) -> Option<Lapsed> {
 pub(super) async fn resume(desk: &mut Desk<'_>) -> Result<(), Lost> {
     let Some(kind) = desk.link.held.first().copied() else { return Ok(()) };
     let Some(lapsed) = taken_up(desk) else { return Ok(()) };
+    // What came before was about another message.
+    desk.surroundings.take_cancel();
     if kind == from_client::TERMINATE {
         return Ok(());
     }

@@ -77,16 +77,44 @@ pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
             }
             Arrival::Frame(server::NO_DATA, _) => return Ok(State::Fresh),
             Arrival::Frame(server::ROW_DESCRIPTION, _) => return Ok(State::Rows),
-            Arrival::Frame(server::ERROR, body) => {
-                link.tracker.received(server::ERROR, &body);
-                link.tracker.expected.skip_to_sync();
-                pass(link, server::ERROR, &body).await;
-                return Ok(State::Missing);
-            }
+            Arrival::Frame(server::ERROR, body) => return refused(link, &body).await,
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
             Arrival::ClientGone => {}
         }
     }
+}
+
+/// Makes a portal again that has gone with its batch, from a text that needs no values; its rows come in these formats, their count in
+/// front.
+pub(super) async fn make_again(
+    link: &mut Link,
+    name: &[u8],
+    (text, formats): (&[u8], &[u8]),
+) -> Result<State, Lost> {
+    const STATEMENT: &[u8] = b"lockkeeper";
+    let mut out = Vec::new();
+    client::parse(&mut out, STATEMENT, text);
+    client::bind_for(&mut out, (name, STATEMENT), &[], formats);
+    client::close(&mut out, b'S', STATEMENT);
+    client::flush(&mut out);
+    link.send(&out).await;
+    link.batch = Batch::Clients;
+    loop {
+        match link.next().await? {
+            Arrival::Frame(server::CLOSE_COMPLETE, _) => return Ok(State::Rows),
+            Arrival::Frame(server::ERROR, body) => return refused(link, &body).await,
+            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+}
+
+/// The client hears the server's error, and its batch has failed.
+async fn refused(link: &mut Link, error: &[u8]) -> Result<State, Lost> {
+    link.tracker.received(server::ERROR, error);
+    link.tracker.expected.skip_to_sync();
+    pass(link, server::ERROR, error).await;
+    Ok(State::Missing)
 }
 
 const THERE: &str =
@@ -112,9 +140,7 @@ pub(super) async fn types(link: &mut Link, statement: &[u8]) -> Result<Option<Ve
             Arrival::Frame(server::PARAMETER_DESCRIPTION, body) => types = oids(&body),
             Arrival::Frame(server::NO_DATA | server::ROW_DESCRIPTION, _) => return Ok(Some(types)),
             Arrival::Frame(server::ERROR, body) => {
-                link.tracker.received(server::ERROR, &body);
-                link.tracker.expected.skip_to_sync();
-                pass(link, server::ERROR, &body).await;
+                refused(link, &body).await?;
                 return Ok(None);
             }
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,

@@ -95,13 +95,9 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
         Err(failed) => return Ok(Outcome::server_error(&failed, None, None)),
     }
     tell(desk.link, &[Notice::info(format!("{tag} goes on where it was interrupted (task {id})"))]).await;
-    let went = match outbox::put_on(desk.link, &earlier.settings).await? {
-        Err(failed) => Went::On(Outcome::server_error(&failed, None, None)),
-        Ok(before) => {
-            let went = carried_out(desk, earlier, tag).await?;
-            outbox::take_off(desk.link, &before).await?;
-            went
-        }
+    let (went, put_back) = match outbox::put_on(desk.link, &earlier.settings).await? {
+        Err(failed) => (Went::On(Outcome::server_error(&failed, None, None)), Ok(())),
+        Ok(before) => (carried_out(desk, earlier, tag).await?, outbox::take_off(desk.link, &before).await),
     };
     let (outcome, hint) = match went {
         Went::On(outcome) => (outcome, Some(ways_on(id))),
@@ -109,12 +105,16 @@ async fn go_on(desk: &mut Desk<'_>, earlier: &Earlier, tag: &str) -> Result<Outc
     };
     let failure = outcome.message();
     let left = desk.link.client_reading == Reading::Closed;
+    // A session that has not its own settings back ends, but not before it is known how far its task is.
     if failure.is_some() && left && desk.surroundings.bulk.without_client == Alone::GoesOn {
         outbox::leave(desk.link, id).await?;
+        put_back?;
         desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         return Ok(outcome);
     }
-    Ok(match outbox::end(desk.link, id, failure.as_deref()).await? {
+    let ended = outbox::end(desk.link, id, failure.as_deref()).await?;
+    put_back?;
+    Ok(match ended {
         Err(failed) if failure.is_none() => {
             let hint = format!("lockkeeper resume {id} finds nothing left to do, and marks it as done.");
             Outcome::server_error(

@@ -4,8 +4,8 @@ use crate::base::{Notice, SqlState};
 use crate::effects::facts::{Facts, Texts};
 use crate::execute::catalogue::SessionSettings;
 use crate::execute::estimate::{self, Fixed};
-use crate::execute::fail;
 use crate::execute::outcome::Outcome;
+use crate::execute::{cancelled, fail};
 use crate::judge::{Decision, Mode, Policy, bulk};
 use crate::sql::shape::Known;
 use crate::sql::statement::Script;
@@ -68,6 +68,11 @@ pub(super) async fn look(
     };
     let meant = fixed.as_deref().unwrap_or(script);
     let sent = if fixed.is_some() { estimate::Sent { values: None } } else { sent };
+    if desk.surroundings.take_cancel() {
+        // The planner waits for locks, for as long as nobody cancels that.
+        fail::transaction(desk.link).await?;
+        return Ok(Err(Outcome::own_error(&cancelled())));
+    }
     facts.estimates = match estimate::estimates(desk.link, meant, (&facts, policy, sent)).await? {
         Ok(estimates) => estimates,
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),

@@ -6,7 +6,9 @@ use crate::execute::guard::Work;
 use crate::execute::outcome::Outcome;
 use crate::execute::queue::{self, Turn};
 use crate::execute::tell::tell;
-use crate::execute::{Rows, Run, as_sent, defer, fail, guard, message, plan, script, summary, trial};
+use crate::execute::{
+    Rows, Run, as_sent, cancelled, defer, fail, guard, message, plan, script, summary, trial,
+};
 use crate::hazard::different_index;
 use crate::judge::{self, Curbed, Decision, Judgement, Standing, bulk};
 use crate::live::ledger::State;
@@ -327,6 +329,10 @@ fn is_one(script: &Script) -> bool {
 
 /// Judges a statement outside any transaction and runs it, as if the client had sent it.
 pub(super) async fn run_alone(desk: &mut Desk<'_>, sql: &[u8]) -> Result<Outcome, Lost> {
+    if desk.surroundings.take_cancel() {
+        // It came while nothing ran that it could have ended.
+        return Ok(Outcome::own_error(&cancelled()));
+    }
     let script = sql::parse(sql, desk.link.tracker.reading().dialect());
     let sent = Sent::query(sql, 0);
     let considered = consider(desk, &script, (Standing::Outside, b"")).await?;

@@ -99,7 +99,8 @@ pub fn is_about(statement: &Statement) -> bool {
     all.peek().is_some() && all.all(is_book)
 }
 
-fn is_book(name: &RelationName) -> bool {
+/// Whether a name is that of such a table.
+pub fn is_book(name: &RelationName) -> bool {
     let of_tool = |(schema, tables): &(&str, &[&str])| {
         name.schema.as_deref() == Some(*schema) && tables.contains(&name.name.as_str())
     };

@@ -157,8 +157,50 @@ fn rows_are_handed_out_with_what_they_are_like() {
     assert_eq!(person.query("DELETE FROM t RETURNING id").tag(), "DELETE 0");
 }
 
+/// What a batch brings that is rolled back nobody gets.
+#[test]
+fn rows_are_handed_out_once_though_their_batch_goes_again() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let (mut person, mut holder) = (stage.through(), stage.straight());
+    person.all(&[MANY]);
+    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}", person.pid());
+    for way in Way::BOTH {
+        holder.all(&["BEGIN", "UPDATE t SET note = 'held' WHERE id = 300"]);
+        person.send(way, "UPDATE t SET n = n + 1 RETURNING id");
+        stage.until(&waits);
+        stage.until(&format!("SELECT NOT ({waits})"));
+        holder.all(&["COMMIT"]);
+        let done = person.answer();
+        assert_eq!(done.tag(), "UPDATE 500", "{done:?}");
+        let rows = done.0.iter().filter(|frame| frame.tag == b'D').filter_map(|row| row.columns().remove(0));
+        let mut rows: Vec<u32> = rows.map(|id| id.parse().expect("a number")).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (1..=500).collect::<Vec<_>>());
+    }
+}
+
+/// Who reads rows piece by piece would get them when more of them are written: that is refused.
+#[test]
+fn rows_are_not_handed_out_piece_by_piece() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    let mut person = stage.through();
+    person.all(&[MANY]);
+    let sql = "UPDATE t SET n = 77 RETURNING id";
+    let head = [raw::parse("", sql), raw::bind("", "", &[]), raw::describe(b'P', "")].concat();
+    person.raw.send(&[head, raw::execute("", 10), raw::sync()].concat());
+    let refused = person.answer();
+    assert_eq!(refused.failure(), "0A000", "{refused:?}");
+    let message = refused.error().expect("an error").message();
+    assert!(message.ends_with("only where it stands alone and all its rows are taken at once"), "{message}");
+    assert!(refused.hint().starts_with("Execute it without a limit on rows (a fetch size)"), "{refused:?}");
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE n = 77"), "0");
+    person.all(&["SELECT 1"]);
+}
+
 /// Tables with keys of each kind; those of the second half have rows that come meanwhile anywhere in the order of their keys.
-const KEYED: [(&str, &str); 4] = [
+const KEYED: [(&str, &str); 6] = [
     ("c", "(id int PRIMARY KEY, n int NOT NULL)"),
     ("p", "(id int PRIMARY KEY, n int NOT NULL) PARTITION BY RANGE (id)"),
     (
@@ -166,6 +208,11 @@ const KEYED: [(&str, &str); 4] = [
         "(id int, n int, a text COLLATE \"C\" DEFAULT md5(random()::text), b int DEFAULT random() * 9, PRIMARY KEY (b, a))",
     ),
     ("u", "(id int, n int, a uuid PRIMARY KEY DEFAULT md5(random()::text)::uuid)"),
+    ("i", "(id int, n int, a text COLLATE \"de-x-icu\" PRIMARY KEY DEFAULT 'Ä' || md5(random()::text))"),
+    (
+        "e",
+        "(id int, n int, a text COLLATE caseless PRIMARY KEY DEFAULT CASE WHEN random() < 0.5 THEN 'É' ELSE 'é' END || md5(random()::text))",
+    ),
 ];
 
 /// Each row that was there when it began is written once, whatever others do meanwhile; those that come later behind its end are left
@@ -173,6 +220,9 @@ const KEYED: [(&str, &str); 4] = [
 #[test]
 fn each_row_is_written_once_beside_others() {
     let stage = Stage::new();
+    stage.straight().all(&[
+        "CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    ]);
     stage.straight().all(
         &KEYED
             .map(|(table, columns)| format!("CREATE TABLE {table} {columns}"))
@@ -181,7 +231,7 @@ fn each_row_is_written_once_beside_others() {
     );
     stage.straight().all(&[
         "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9000); CREATE TABLE p2 PARTITION OF p DEFAULT",
-        "CREATE INDEX ON q (id); CREATE INDEX ON u (id)",
+        "CREATE INDEX ON q (id); CREATE INDEX ON u (id); CREATE INDEX ON i (id); CREATE INDEX ON e (id)",
     ]);
     for (at, (table, _)) in KEYED.iter().enumerate() {
         stage.straight().all(&[

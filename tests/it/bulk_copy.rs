@@ -36,7 +36,11 @@ fn a_standby_that_is_behind_holds_its_rows_back() {
     operated.stage.straight().all(&["CREATE TABLE t (a text)", "CREATE TABLE other (a int)"]);
     let standby = Cluster::standby_of(&mut operated.stage.cluster).expect("a standby");
     let mut there = Person::called(standby.addr(), &[]);
-    there.all(&["SELECT pg_wal_replay_pause()"]);
+    there.all(&[
+        "ALTER SYSTEM SET wal_receiver_status_interval = '1s'",
+        "SELECT pg_reload_conf()",
+        "SELECT pg_wal_replay_pause()",
+    ]);
     let stage = &operated.stage;
     let mut person = stage.through();
     begin(&mut person);

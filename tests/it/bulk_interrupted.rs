@@ -270,6 +270,28 @@ fn what_goes_on_does_so_under_the_settings_of_then() {
     assert_eq!(stage.rows("t"), "0", "a table of the same name is another one");
 }
 
+/// A session that cannot have its own settings back ends, and what it has done is known as done.
+#[test]
+fn who_cannot_be_as_before_ends_with_its_task_done() {
+    let stage = Stage::new("");
+    let mut person = stage.slow();
+    let sql = "UPDATE t SET n = n + 1";
+    let id = cancelled(&stage, &mut person, (Way::Simple, "t", sql));
+    let mut holder = Stage::straight(&stage.cluster);
+    holder.all(&["CREATE ROLE brief SUPERUSER"]);
+    holder.all(&["BEGIN", "SELECT FROM t WHERE id = 3000 FOR UPDATE"]);
+    person.all(&["SET ROLE brief"]);
+    person.send(Way::Simple, &format!("/* lockkeeper: resume {id} */ {sql}"));
+    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}", person.pid());
+    eventually("it waits for the last row", || (stage.now(&waits) == "t").then_some(()));
+    Stage::straight(&stage.cluster).all(&["DROP ROLE brief"]);
+    holder.all(&["COMMIT"]);
+    let end = person.raw.until_end();
+    assert!(end.iter().all(|frame| frame.tag != b'C'), "{end:?}");
+    stage.until_tasks("done");
+    stage.once("t");
+}
+
 #[test]
 fn who_has_sent_it_again_may_leave() {
     for (config, then) in [("", "done"), ("[bulk]\nwithout_client = \"stop\"", "failed")] {

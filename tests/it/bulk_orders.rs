@@ -273,6 +273,17 @@ fn a_copy_waits_for_the_end_of_a_freeze() {
     }
 }
 
+/// A statement with a value, whose rows are to come in their binary form.
+fn sent(sql: &str, value: &str) -> Vec<u8> {
+    let mut bound = raw::bind("", "", &[Some(value)]);
+    // One format for all results: binary.
+    bound.truncate(bound.len() - 2);
+    let mut body = bound.split_off(5);
+    body.extend([0, 1, 0, 1]);
+    [raw::parse("", sql), raw::framed(b'B', &body), raw::describe(b'P', ""), raw::execute("", 0), raw::sync()]
+        .concat()
+}
+
 /// Whoever has sent values, and asked for rows in their binary form, gets that when it goes on.
 #[test]
 fn what_was_held_has_its_values_and_its_formats() {
@@ -280,31 +291,21 @@ fn what_was_held_has_its_values_and_its_formats() {
     let mut person = slow(&operated);
     person.all(&["SET lockkeeper.rows_per_second = 'off'"]);
     operated.stage.straight().all(&["CREATE TABLE copy (LIKE t)"]);
-    let sent = |sql: &str, value: &str| {
-        let mut bound = raw::bind("", "", &[Some(value)]);
-        // One format for all results: binary.
-        bound.truncate(bound.len() - 2);
-        let mut body = bound.split_off(5);
-        body.extend([0, 1, 0, 1]);
-        [
-            raw::parse("", sql),
-            raw::framed(b'B', &body),
-            raw::describe(b'P', ""),
-            raw::execute("", 0),
-            raw::sync(),
-        ]
-        .concat()
-    };
     let allowed = "/* lockkeeper: allow bulk-write because it is meant */";
     for (sql, tag, rows) in [
         ("UPDATE t SET n = n + $1 RETURNING id".to_owned(), "UPDATE 3000", 3000),
         ("UPDATE t SET n = n + $1".to_owned(), "UPDATE 3000", 0),
         (format!("{allowed} UPDATE t SET n = n + $1"), "UPDATE 3000", 0),
+        (format!("{allowed} UPDATE t SET n = n + $1 RETURNING id"), "UPDATE 3000", 3000),
         ("INSERT INTO copy SELECT id, $1 FROM t".to_owned(), "INSERT 0 3000", 0),
+        ("INSERT INTO copy SELECT id, $1 FROM t RETURNING id".to_owned(), "INSERT 0 3000", 3000),
     ] {
         operated.tell(&["freeze", "incident 7"]);
         person.raw.send(&sent(&sql, "1"));
         eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
+        let pid = person.pid();
+        let locks = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation >= 16384");
+        assert_eq!(operated.stage.now(&locks), "0", "{sql}");
         operated.tell(&["thaw"]);
         let done = person.answer();
         assert_eq!(done.tag(), tag, "{sql} {done:?}");
@@ -312,15 +313,29 @@ fn what_was_held_has_its_values_and_its_formats() {
         assert_eq!(brought.len(), rows, "{sql}");
         assert!(brought.iter().all(|row| row.body.len() == 2 + 4 + 4), "{sql}: four bytes each");
     }
-    assert_eq!(operated.stage.now("SELECT min(n), max(n) FROM t"), "3|3");
-    assert_eq!(operated.stage.now("SELECT count(*), min(n) FROM copy"), "3000|1");
+    assert_eq!(operated.stage.now("SELECT min(n), max(n) FROM t"), "4|4");
+    assert_eq!(operated.stage.now("SELECT count(*), min(n) FROM copy"), "6000|1");
     // What is one row by the time it goes on runs as sent.
-    operated.tell(&["freeze", "incident 8"]);
-    person.raw.send(&sent("DELETE FROM t WHERE id > $1", "1"));
+    for (sql, rows, left) in
+        [("DELETE FROM t WHERE id > $1 RETURNING id", 1, 2001), ("DELETE FROM t WHERE id > $1", 0, 2)]
+    {
+        operated.tell(&["freeze", "incident 8"]);
+        person.raw.send(&sent(sql, &(left - 1).to_string()));
+        eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
+        operated.stage.straight().all(&[&format!("DELETE FROM t WHERE id > {left}"), "VACUUM ANALYZE t"]);
+        operated.tell(&["thaw"]);
+        let done = person.answer();
+        assert_eq!(done.tag(), "DELETE 1", "{done:?}");
+        assert_eq!(done.0.iter().filter(|frame| frame.tag == b'D').count(), rows, "{sql}");
+    }
+    // What is not there any more the server says.
+    operated.tell(&["freeze", "incident 9"]);
+    person.raw.send(&sent("INSERT INTO copy SELECT id, $1 FROM copy RETURNING id", "1"));
     eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
-    operated.stage.straight().all(&["DELETE FROM t WHERE id > 2", "VACUUM ANALYZE t"]);
+    operated.stage.straight().all(&["DROP TABLE copy"]);
     operated.tell(&["thaw"]);
-    assert_eq!(person.answer().tag(), "DELETE 1");
+    assert_eq!(person.answer().failure(), "42P01");
+    person.all(&["SELECT 1"]);
 }
 
 /// What goes in no batches takes no orders, but can be cancelled, whatever it is at.

@@ -58,6 +58,28 @@ fn the_table_is_vacuumed_between_batches() {
     }
 }
 
+/// The rows of each partition are counted by themselves.
+#[test]
+fn partitions_are_vacuumed_one_by_one() {
+    let stage = Stage::with(EVERY);
+    stage.straight().all(&[
+        "CREATE TABLE p (id int PRIMARY KEY, n int NOT NULL) PARTITION BY RANGE (id)",
+        "CREATE TABLE many PARTITION OF p FOR VALUES FROM (0) TO (2001) WITH (autovacuum_enabled = off)",
+        "CREATE TABLE few PARTITION OF p FOR VALUES FROM (2001) TO (2901) WITH (autovacuum_enabled = off)",
+        "CREATE TABLE more PARTITION OF p FOR VALUES FROM (2901) TO (5000) WITH (autovacuum_enabled = off)",
+        "INSERT INTO p SELECT i, 0 FROM generate_series(1, 4800) i",
+        "ANALYZE p",
+    ]);
+    let answer = person(&stage).query("UPDATE p SET n = n + 1");
+    assert_eq!(answer.tag(), "UPDATE 4800", "{answer:?}");
+    assert_eq!(stage.now("SELECT min(n), max(n) FROM p"), "1|1");
+    let vacuums = |table: &str| {
+        stage.cluster.log().matches(&format!("VACUUM (SKIP_LOCKED, TRUNCATE false) public.{table}")).count()
+    };
+    eventually("both big ones are vacuumed", || (vacuums("many") > 0 && vacuums("more") > 0).then_some(()));
+    assert_eq!(vacuums("few"), 0);
+}
+
 #[test]
 fn who_does_not_own_the_table_leaves_it_to_others() {
     let stage = Stage::with(EVERY);

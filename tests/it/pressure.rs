@@ -279,3 +279,41 @@ async fn whose_snapshot_is_the_oldest_is_seen_whoever_it_is() {
     }))
     .await;
 }
+
+/// A standby that tells what it reads keeps rows from being cleaned by its connection, and by its slot even when it is gone.
+#[tokio::test]
+async fn what_a_standby_reads_is_kept_for_it() {
+    at_home(Box::pin(async {
+        let all = each_major();
+        let two = [all.first(), all.last()].into_iter().flatten().cloned();
+        for installation in two {
+            let mut primary = cluster_with(&Options::new().installation(installation));
+            let standby = Cluster::standby_of(&mut primary).expect("a standby");
+            let control = control(&primary, "postgres");
+            let (mut admin, mut there) = (person(&primary), person(&standby));
+            admin.all(&["SELECT pg_create_physical_replication_slot('kept', true)"]);
+            there.all(&[
+                "ALTER SYSTEM SET hot_standby_feedback = on",
+                "ALTER SYSTEM SET wal_receiver_status_interval = '1s'",
+                "SELECT pg_reload_conf()",
+            ]);
+            let mut reader = person(&standby);
+            reader.all(&["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1"]);
+            let mut keeper = async |who: &str| {
+                eventually_async(who, async || {
+                    admin.all(&["CREATE TABLE t ()", "DROP TABLE t"]);
+                    let keeper = seen(&control).await.keeper?;
+                    assert!(keeper.age.is_none() && keeper.xmin.parse::<u32>().is_ok(), "{keeper:?}");
+                    keeper.who.starts_with(who).then_some(())
+                })
+                .await;
+            };
+            keeper("standby \"").await;
+            there.all(&["ALTER SYSTEM SET primary_slot_name = 'kept'", "SELECT pg_reload_conf()"]);
+            keeper("replication slot \"kept\"").await;
+            drop(standby);
+            keeper("replication slot \"kept\"").await;
+        }
+    }))
+    .await;
+}

@@ -288,7 +288,7 @@ impl<'b> Work<'b> {
                 (self.going, self.held_up) = (Moment::now(), None);
                 self.batches += 1;
                 let visited = range.rows.unwrap_or(changed);
-                self.vacuum.written(changed);
+                self.vacuum.written(place.oid, changed);
                 self.pace.done(at, &Batch { visited, changed, took, others_waited: waited });
                 Ok(Ok(()))
             }

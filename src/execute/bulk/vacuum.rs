@@ -27,18 +27,20 @@ const TABLE: &str = "SELECT pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalo
 /// As autovacuum does it: at its ease.
 const AT_EASE: &str = "SET SESSION vacuum_cost_delay = '2ms'";
 
-/// Rows written since the table was vacuumed.
+/// Rows written since the table, or the leaf that is gone through, was vacuumed.
 #[derive(Debug, Default)]
 pub(super) struct Vacuum {
+    of: Oid,
     since: u64,
     /// It is left to autovacuum.
     left: bool,
 }
 
 impl Vacuum {
-    /// So many rows were written.
-    pub(super) const fn written(&mut self, rows: u64) {
-        self.since = self.since.saturating_add(rows);
+    /// So many rows of a table were written.
+    pub(super) const fn written(&mut self, table: Oid, rows: u64) {
+        let before = if self.of == table { self.since } else { 0 };
+        (self.of, self.since) = (table, before.saturating_add(rows));
     }
 
     /// Vacuums the table where it is time for that. Whatever comes of it, the statement goes on.
@@ -48,7 +50,7 @@ impl Vacuum {
         bulk: &Bulk,
         (table, every): (Oid, Option<u64>),
     ) -> Result<(), Lost> {
-        if self.left || every.is_none_or(|every| self.since < every) {
+        if self.left || self.of != table || every.is_none_or(|every| self.since < every) {
             return Ok(());
         }
         self.since = 0;

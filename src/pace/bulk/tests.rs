@@ -3,6 +3,7 @@
 mod properties;
 mod server;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
@@ -168,14 +169,8 @@ fn a_role_that_may_not_see_is_told() {
     insta::assert_snapshot!(said(&named), @r#"standbys Stops: how far standby "replica1" is cannot be seen by the role of the control connection: GRANT pg_monitor to it"#);
 }
 
-#[test]
-fn every_signal_has_its_words() {
-    let settings = Settings {
-        cores: Some(8),
-        wal_per_second: Some(50 << 20),
-        rows_per_second: Some(500),
-        ..Settings::default()
-    };
+/// A controller that every signal holds back, on these terms.
+fn held_by_all(settings: Settings) -> Controller {
     let mut pace = pace(settings);
     let standby = |name: &str, replayed, lag, kind| {
         let pid = i32::try_from(name.len()).unwrap();
@@ -192,6 +187,7 @@ fn every_signal_has_its_words() {
         sight: Sight::Clear,
         active: 40,
         checkpoints_requested,
+        dead_rows: 2000,
         ..Pressure::default()
     };
     pace.see(s(0), Some(pressure(100 << 30, 7)));
@@ -200,6 +196,46 @@ fn every_signal_has_its_words() {
     pace.order("ann", &Order::Slower(2));
     pace.order("ann", &Order::Pause);
     assert_eq!(pace.next(s(1), Some("peak hours until 20:00")), Next::Wait { time: LOOK_EVERY });
+    pace
+}
+
+/// Those that are off by default, too.
+fn all_on() -> Settings {
+    Settings {
+        cores: Some(8),
+        wal_per_second: Some(50 << 20),
+        rows_per_second: Some(50),
+        dead_rows_max: Some(1000),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn each_signal_can_be_switched_off_by_itself() {
+    let words = |settings| {
+        let pace = held_by_all(settings);
+        pace.holds().iter().map(|hold| hold.signal).collect::<BTreeSet<_>>()
+    };
+    let all = words(all_on());
+    for (signal, settings) in [
+        (Signal::ReplayLag, Settings { replay_lag_max: None, ..all_on() }),
+        (Signal::ReplayBytes, Settings { replay_bytes_max: None, ..all_on() }),
+        (Signal::Active, Settings { cores: None, ..all_on() }),
+        (Signal::Wal, Settings { wal_per_second: None, ..all_on() }),
+        (Signal::Checkpoints, Settings { checkpoints: false, ..all_on() }),
+        (Signal::Waiting, Settings { waiting_max: None, ..all_on() }),
+        (Signal::RowsPerSecond, Settings { rows_per_second: None, ..all_on() }),
+        (Signal::DeadRows, Settings { dead_rows_max: None, ..all_on() }),
+    ] {
+        let mut left = all.clone();
+        assert!(left.remove(&signal), "{signal:?} holds it");
+        assert_eq!(words(settings), left, "{signal:?}");
+    }
+}
+
+#[test]
+fn every_signal_has_its_words() {
+    let pace = held_by_all(all_on());
     insta::assert_snapshot!(said(&pace), @r#"
     order Stops: it was paused by ann
     hours Stops: peak hours until 20:00
@@ -210,8 +246,9 @@ fn every_signal_has_its_words() {
     active Slows(6250): 40 sessions are at work (max 16 on 8 cores)
     wal Until(1.6s): WAL is written at 80 MB/s (max 50 MB/s)
     checkpoints Slows(1000): checkpoints come before their time, since so much WAL is written (max_wal_size)
+    dead_rows Slows(4000): 2000 dead rows are to be cleaned (max 1000)
     waiting Shrinks: others waited 70 ms for rows of the last batch (max 50 ms)
-    rows_per_second Until(2.72s): no more than 500 rows a second are allowed
+    rows_per_second Until(18.92s): no more than 50 rows a second are allowed
     "#);
 }
 

@@ -98,6 +98,11 @@ impl Outline {
         self.behind(node).map(Fields).any(holds)
     }
 
+    /// How many nodes of that name there are of which this is true.
+    pub(super) fn count(&self, node: &str, holds: impl Fn(Fields<'_>) -> bool) -> usize {
+        self.behind(node).map(Fields).filter(|fields| holds(*fields)).count()
+    }
+
     /// The parts of the names of columns, each from the first on; the last is `*` where that stands for all.
     pub(super) fn column_names(&self) -> impl Iterator<Item = Vec<&str>> {
         self.behind("ColumnRef").map(|words| {
@@ -145,18 +150,40 @@ impl<'a> Fields<'a> {
     pub(super) fn has(self, field: &str) -> bool {
         const NOTHING: [&[&str]; 3] =
             [&["None"], &["[", "]"], &["[", "Node", "{", "node", ":", "None", "}", "]"]];
+        let Some(behind) = self.behind(field) else { return false };
+        let is = |words: &&[&str]| {
+            let same = |(word, expected): (&Word, &&str)| matches!(word, Word::Name(it) if it == expected);
+            behind.iter().zip(words.iter()).all(same)
+        };
+        !matches!(behind.first(), Some(Word::Text(text)) if text.is_empty()) && !NOTHING.iter().any(is)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The words of a field and what follows it.
+    fn behind(self, field: &str) -> Option<&'a [Word]> {
         let mut depth = 0_i32;
         let own = self.all().position(|word| {
             let found = depth == 1 && matches!(word, Word::Name(name) if name == field);
             depth += step(word);
             found
         });
-        let Some(behind) = own.and_then(|at| self.0.get(at + 2..)) else { return false };
-        let is = |words: &&[&str]| {
-            let same = |(word, expected): (&Word, &&str)| matches!(word, Word::Name(it) if it == expected);
-            behind.iter().zip(words.iter()).all(same)
-        };
-        !matches!(behind.first(), Some(Word::Text(text)) if text.is_empty()) && !NOTHING.iter().any(is)
+        own.and_then(|at| self.0.get(at + 2..))
+    }
+
+    /// Whether a field has that value, which is a word.
+    pub(super) fn is(self, field: &str, value: &str) -> bool {
+        let behind = self.behind(field);
+        matches!(behind.and_then(<[Word]>::first), Some(Word::Name(name)) if name == value)
+    }
+
+    /// The first node of that name in a field or behind it.
+    pub(super) fn first(self, field: &str, node: &str) -> Option<Self> {
+        let behind = self.behind(field)?;
+        let at = behind.windows(2).position(
+            |pair| matches!(pair, [Word::Name(name), Word::Name(open)] if name == node && open == "{"),
+        )?;
+        behind.get(at + 1..).map(Self)
     }
 }
 

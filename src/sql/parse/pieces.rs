@@ -177,9 +177,12 @@ fn is_moment(text: &str) -> bool {
 fn picks_in_no_order(outline: &Outline) -> bool {
     const NUMBERING: [&str; 7] =
         ["row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value"];
-    let some = |it: Fields<'_>| {
-        let takes = ["limit_count", "limit_offset", "distinct_clause"].into_iter().any(|field| it.has(field));
-        takes && !it.has("sort_clause")
+    let skips = |it: Fields<'_>| it.has("limit_offset") || it.has("distinct_clause");
+    let some = |it: Fields<'_>| (it.has("limit_count") || skips(it)) && !it.has("sort_clause");
+    // Whichever they are, there are some or none.
+    let only_whether = |it: Fields<'_>| {
+        let query = it.first("subselect", "SelectStmt").filter(|_| it.is("sub_link_type", "ExistsSublink"));
+        query.is_some_and(|query| some(query) && !skips(query))
     };
     let numbers = || outline.functions().iter().any(|it| NUMBERING.contains(&it.name.as_str()));
     // One that is named may have its order where it is defined.
@@ -187,7 +190,7 @@ fn picks_in_no_order(outline: &Outline) -> bool {
     let unordered =
         |it: Fields<'_>| !it.has("order_clause") && (!ordered || !it.has("refname") && !it.has("name"));
     outline.has("RangeTableSample")
-        || outline.any("SelectStmt", some)
+        || outline.count("SelectStmt", some) > outline.count("SubLink", only_whether)
         || numbers() && outline.any("WindowDef", unordered)
 }
 
@@ -269,6 +272,18 @@ mod tests {
             ("UPDATE t SET a = '12 today, 3 more'", vec![]),
             ("DELETE FROM t WHERE id IN (SELECT id FROM s LIMIT 5)", vec![Odd::InNoOrder]),
             ("DELETE FROM t WHERE id IN (SELECT id FROM s OFFSET 5)", vec![Odd::InNoOrder]),
+            ("DELETE FROM t WHERE NOT EXISTS (SELECT 1 FROM s WHERE s.id = t.id LIMIT 1)", vec![]),
+            ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s UNION SELECT 2 FROM u LIMIT 1)", vec![]),
+            ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s OFFSET 1 LIMIT 1)", vec![Odd::InNoOrder]),
+            (
+                "DELETE FROM t WHERE EXISTS (SELECT 1 FROM (SELECT id FROM s LIMIT 5) x WHERE x.id = t.id)",
+                vec![Odd::InNoOrder],
+            ),
+            (
+                "DELETE FROM t WHERE EXISTS (SELECT 1 FROM s LIMIT 1) AND id IN (SELECT id FROM s LIMIT 5)",
+                vec![Odd::InNoOrder],
+            ),
+            ("DELETE FROM t WHERE id = (SELECT id FROM s LIMIT 1)", vec![Odd::InNoOrder]),
             ("DELETE FROM t WHERE id IN (SELECT id FROM s ORDER BY id LIMIT 5)", vec![]),
             ("DELETE FROM t WHERE id IN (SELECT DISTINCT id FROM s)", vec![]),
             ("DELETE FROM t WHERE id IN (SELECT DISTINCT ON (g) id FROM s)", vec![Odd::InNoOrder]),
