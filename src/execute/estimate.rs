@@ -96,15 +96,15 @@ pub async fn fix(link: &mut Link, script: &Script, sent: Sent<'_>) -> Result<Fix
     Ok(text.map_or(Fixed::Not, |text| Fixed::Script(Box::new(sql::parse(text.as_bytes(), script.dialect)))))
 }
 
-/// The estimates of those statements of a message that may write many rows; none where the planner says nothing.
+/// The estimates of those statements of a message that may write many rows, of which a part is done where it is `begun`; none where the
+/// planner says nothing.
 pub async fn estimates(
     link: &mut Link,
-    script: &Script,
+    (script, begun): (&Script, bool),
     (facts, policy, sent): (&Facts, &Policy, Sent<'_>),
 ) -> Result<Result<Vec<Estimate>, Failed>, Lost> {
     let mut found = Vec::new();
     let goes_on = bulk::goes_on(script);
-    let begun = goes_on && is_begun(link).await?;
     for span in bulk::suspects(script, facts, policy) {
         let Some(text) = script.text.as_bytes().get(span.clone()) else { continue };
         let rows = match rows(link, without_explain(text), sent).await? {
@@ -148,9 +148,21 @@ pub async fn to_cut(
     })
 }
 
-/// Whether the session goes on with a statement of which a part is done.
-pub async fn is_begun(link: &mut Link) -> Result<bool, Lost> {
-    Ok(course::mine(link).await?.is_ok_and(|mine| mine.is_some_and(|mine| mine.is_begun())))
+/// Whether the session goes on with a statement of which a part is done, which it does outside of a transaction only. Anybody may have
+/// written the directive by which such a statement is known, also where there are no tasks.
+pub async fn is_begun(link: &mut Link, script: &Script) -> Result<Result<bool, Failed>, Lost> {
+    const TASKS: &str = "SELECT pg_catalog.to_regprocedure('lockkeeper.my_task()') IS NOT NULL";
+    if !bulk::goes_on(script) || link.tracker.status() == Status::InTransaction {
+        return Ok(Ok(false));
+    }
+    let answer = Call::run(link, &[Item::ours(TASKS)]).await?;
+    if let Some(failed) = answer.failed {
+        return Ok(Err(failed));
+    }
+    if answer.row(0).is_none_or(|row| *row != [Some("t".to_owned())]) {
+        return Ok(Ok(false));
+    }
+    Ok(course::mine(link).await?.map(|mine| mine.is_some_and(|mine| mine.is_begun())))
 }
 
 /// The failure of a question that was part of the client's own batch; and of one that has waited for as long as the statement might, or

@@ -42,6 +42,8 @@ pub mod trial;
 pub mod unhurried;
 mod waiter;
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -130,6 +132,28 @@ impl Surroundings<'_> {
     /// Whether the client has asked to cancel since the last time somebody looked.
     pub fn take_cancel(&self) -> bool {
         self.cancelled.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// So long after the client's own a cancel request of ours goes to the server, and after each.
+const CANCEL_AGAIN: Duration = Duration::from_millis(100);
+
+/// Waits for a question on the client's connection that may wait for a lock. Where its client has asked to cancel, the server is told so
+/// until the question has ended: it ignores a request that comes right before.
+pub async fn or_cancelled<T>(surroundings: &Surroundings<'_>, question: impl Future<Output = T>) -> T {
+    let Some(cancel) = surroundings.cancel else { return question.await };
+    let mut question = pin!(question);
+    loop {
+        let unheard = async {
+            cancel.raised().await;
+            clock::pause(CANCEL_AGAIN).await;
+        };
+        tokio::select! {
+            biased;
+            answer = &mut question => return answer,
+            () = unheard => {}
+        }
+        surroundings.canceller.cancel().await;
     }
 }
 

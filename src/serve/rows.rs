@@ -5,7 +5,7 @@ use crate::effects::facts::{Facts, Texts};
 use crate::execute::catalogue::SessionSettings;
 use crate::execute::estimate::{self, Fixed};
 use crate::execute::outcome::Outcome;
-use crate::execute::{cancelled, fail};
+use crate::execute::{cancelled, fail, or_cancelled};
 use crate::judge::{Decision, Mode, Policy, bulk};
 use crate::sql::shape::Known;
 use crate::sql::statement::Script;
@@ -68,12 +68,17 @@ pub(super) async fn look(
     };
     let meant = fixed.as_deref().unwrap_or(script);
     let sent = if fixed.is_some() { estimate::Sent { values: None } } else { sent };
+    let begun = match estimate::is_begun(desk.link, script).await? {
+        Ok(begun) => begun,
+        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+    };
     if desk.surroundings.take_cancel() {
         // The planner waits for locks, for as long as nobody cancels that.
         fail::transaction(desk.link).await?;
         return Ok(Err(Outcome::own_error(&cancelled())));
     }
-    facts.estimates = match estimate::estimates(desk.link, meant, (&facts, policy, sent)).await? {
+    let asked = estimate::estimates(desk.link, (meant, begun), (&facts, policy, sent));
+    facts.estimates = match or_cancelled(desk.surroundings, asked).await? {
         Ok(estimates) => estimates,
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
@@ -126,13 +131,13 @@ pub(super) async fn would_begin_anew(
     script: &Script,
     decision: &Decision,
 ) -> Result<Option<Outcome>, Lost> {
-    if !bulk::goes_on(script)
-        || matches!(decision, Decision::Run(_) | Decision::Refuse(_) | Decision::Hold(_))
-    {
+    if matches!(decision, Decision::Run(_) | Decision::Refuse(_) | Decision::Hold(_)) {
         return Ok(None);
     }
-    if !estimate::is_begun(desk.link).await? {
-        return Ok(None);
+    match estimate::is_begun(desk.link, script).await? {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(failed) => return Ok(Some(Outcome::server_error(&failed, None, None))),
     }
     fail::transaction(desk.link).await?;
     let error = Notice::error(
