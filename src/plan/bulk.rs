@@ -88,6 +88,11 @@ impl Bulk {
         if leaf.foreign {
             return Err(format!("the partition {} is a foreign table.", leaf.name));
         }
+        let why = moves(&self.pieces, &leaf.own)
+            .or_else(|| cascades(&self.pieces, &Facts::default(), (&leaf.name, &leaf.own)));
+        if let Some(why) = why {
+            return Err(format!("in the partition {}, {why}", leaf.name));
+        }
         batches(&self.pieces, &leaf.name, &leaf.fill)
     }
 

@@ -236,6 +236,48 @@ fn what_is_little_is_done() {
     assert_eq!(stage.now("SELECT id, n FROM t WHERE n > 1000"), "8|2008");
 }
 
+/// A partition may have keys of its own, and others may refer to it alone.
+#[test]
+fn what_only_a_partition_has_counts() {
+    for installation in each_major() {
+        let stage = Stage::on(installation);
+        stage.straight().all(&[
+            "CREATE TABLE p (id int PRIMARY KEY, v int, w int) PARTITION BY RANGE (id)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); CREATE TABLE p2 PARTITION OF p DEFAULT",
+            "ALTER TABLE p2 ADD UNIQUE (v) DEFERRABLE; INSERT INTO p SELECT i, i, i FROM generate_series(1, 300) i",
+            "CREATE TABLE under (id int PRIMARY KEY, p int REFERENCES p2 ON DELETE CASCADE)",
+            "CREATE TABLE also (id int PRIMARY KEY, p int REFERENCES p); CREATE TABLE kin (LIKE p) PARTITION BY RANGE (id)",
+            "CREATE TABLE kin1 PARTITION OF kin DEFAULT; ALTER TABLE kin1 ADD PRIMARY KEY (id), ADD FOREIGN KEY (v) REFERENCES kin1",
+            "INSERT INTO kin SELECT i, i, i FROM generate_series(1, 300) i",
+            "INSERT INTO under SELECT i, i FROM generate_series(100, 300) i; ANALYZE",
+        ]);
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        for (at, (sql, reason)) in [
+            ("UPDATE p SET v = v + 1", "it changes a column of p2_v_key, which is DEFERRABLE"),
+            ("DELETE FROM p", "of \"public\".\"under\" that refer to it (under_p_fkey, ON DELETE CASCADE)"),
+            ("DELETE FROM kin", "its rows refer to each other (kin1_v_fkey)"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let refused = person.ask(Way::BOTH[at % 2], sql);
+            assert_eq!(refused.failure(), "0A000", "{sql}: {refused:?}");
+            assert!(
+                refused.detail().starts_with("In the partition ") && refused.detail().contains(reason),
+                "{refused:?}"
+            );
+            assert!(refused.hint().starts_with("To run it as sent, say why in a comment"), "{refused:?}");
+        }
+        assert_eq!(stage.now("SELECT count(*) FROM p WHERE v = id"), "300", "nothing was done");
+        assert_eq!(stage.now("SELECT count(*) FROM lockkeeper.task WHERE state <> 'dropped'"), "0");
+        assert_eq!(person.query("UPDATE p SET w = w + 1").tag(), "UPDATE 300");
+        assert_eq!(person.query("UPDATE kin SET w = w + 1").tag(), "UPDATE 300");
+        stage.straight().all(&["DROP TABLE under"]);
+        assert_eq!(person.query("DELETE FROM p").tag(), "DELETE 300");
+    }
+}
+
 /// A session whose transactions see one snapshot gets what it asked for, or nothing.
 #[test]
 fn other_levels_of_isolation_are_not_cut() {

@@ -1,6 +1,6 @@
 //! How the rows of a table can be written one range after the other, and what is in the way of that.
 
-use super::Oid;
+use super::{Oid, TableFacts};
 use crate::base::RelationName;
 
 /// A leaf of a partitioned table, as it is at the moment.
@@ -14,6 +14,8 @@ pub struct Leaf {
     pub foreign: bool,
     /// How its rows can be written one range after the other.
     pub fill: FillFacts,
+    /// Its name, its constraints, and the keys that refer to it and not to the whole; nothing else is filled in.
+    pub own: Box<TableFacts>,
 }
 
 /// How the rows of a table can be written one range after the other, and what is in the way.

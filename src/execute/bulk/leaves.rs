@@ -19,7 +19,7 @@ pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk, at: &mut At) -> Result
     for leaf in &all {
         let batches = match bulk.in_leaf(leaf) {
             Ok(batches) => batches,
-            Err(why) => return Ok(Err(words::unfit(bulk, &why))),
+            Err(why) => return Ok(Err(words::uncut(bulk, &why))),
         };
         match ask(run, &batches.ranges.last_key(), &[]).await? {
             Ok(answer) => {

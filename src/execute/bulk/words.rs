@@ -49,6 +49,20 @@ pub(super) fn unfit(bulk: &Bulk, why: &str) -> Outcome {
     Outcome::own_error(&error.hint("Try again when that is changed."))
 }
 
+/// It cannot be begun.
+pub(super) fn uncut(bulk: &Bulk, why: &str) -> Outcome {
+    let message = format!("{} cannot be carried out in batches", bulk.title());
+    Outcome::own_error(&Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message).detail(sentence(why)).hint(
+        "To run it as sent, say why in a comment: \"/* lockkeeper: allow bulk-write because <reason> */\".",
+    ))
+}
+
+/// With a capital letter.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// A partition was detached before its turn came.
 pub(super) fn detached(bulk: &Bulk) -> Notice {
     let what = format!(

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{list, named, oid, text, texts, truth};
-use crate::effects::facts::{FillFacts, Leaf, Unpublishable, WriteTrigger};
+use super::{constraint, list, named, oid, reference, text, texts, truth};
+use crate::effects::facts::{FillFacts, Leaf, TableFacts, Unpublishable, WriteTrigger};
 
 /// The leaf that one answer is about.
 pub fn leaf(answer: &str) -> Option<Leaf> {
@@ -13,6 +13,12 @@ pub fn leaf(answer: &str) -> Option<Leaf> {
         oid: oid(&value, "oid")?,
         foreign: truth(&value, "foreign"),
         fill: fill(value.get("fill")?),
+        own: Box::new(TableFacts {
+            name: named(&value, "name"),
+            constraints: list(&value, "constraints", constraint),
+            referenced_by: list(&value, "referenced_by", reference),
+            ..TableFacts::default()
+        }),
     })
 }
 
