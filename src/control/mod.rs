@@ -133,8 +133,8 @@ impl Control {
         answer
     }
 
-    /// Whether it is known to be there, or nobody could see to it.
-    pub fn has_schema(&self, database: &str) -> bool {
+    /// Whether nothing has to be waited for: it is known whether it is there, or nobody could see to it.
+    pub fn has_settled_schema(&self, database: &str) -> bool {
         self.settings.is_none() || self.schemas.answer(database).is_some()
     }
 

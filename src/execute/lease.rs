@@ -72,9 +72,9 @@ impl Lease {
         (self.session, self.policy) = (session.clone(), policy.clone());
     }
 
-    /// What the client of a silent transaction hears that cannot be brought back.
-    pub fn lost(&self, overdue: Overdue, unfit: &Unfit) -> Notice {
-        lost("It was idle.", (overdue, self.policy.max_stall), unfit)
+    /// What the client of a transaction hears that cannot be brought back; what it was at `meanwhile` is a sentence.
+    pub fn lost(&self, meanwhile: &str, overdue: Overdue, unfit: &Unfit) -> Notice {
+        lost(meanwhile, (overdue, self.policy.max_stall), unfit)
     }
 
     /// What the client hears of its statement that was cancelled.
@@ -89,7 +89,7 @@ impl Lease {
     }
 }
 
-/// What the client of a transaction hears that cannot be brought back; `meanwhile` it did this: a sentence.
+/// The same.
 pub(super) fn lost(meanwhile: &str, (overdue, max_stall): (Overdue, Duration), unfit: &Unfit) -> Notice {
     let story = overdue.story(max_stall);
     Notice::error(
@@ -111,14 +111,12 @@ pub struct Seen {
     /// When it was looked last.
     at: Moment,
     longest: Duration,
-    /// The longest that nobody has looked lately: what is done between two looks takes so long on this machine, at this hour.
-    unseen: Duration,
 }
 
 impl Seen {
     /// Nobody, so far.
     pub(super) fn new() -> Self {
-        Self { waiting: HashMap::new(), at: Moment::now(), longest: Duration::ZERO, unseen: Duration::ZERO }
+        Self { waiting: HashMap::new(), at: Moment::now(), longest: Duration::ZERO }
     }
 }
 
@@ -129,10 +127,6 @@ async fn look(
     (place, stall): (&Place, &Stall),
 ) -> Option<Overdue> {
     let at = Moment::now();
-    {
-        let mut seen = seen.borrow_mut();
-        seen.unseen = seen.at.elapsed().max(seen.unseen / 2);
-    }
     let Some(behind) = control.behind(&place.database, place.pid, Blocking::StrongOnRelations).await else {
         seen.borrow_mut().at = at;
         return None;
@@ -148,7 +142,7 @@ async fn look(
         longest = longest.max(victim.waited.unwrap_or_else(|| unseen.elapsed()));
         now.insert(victim.pid, unseen);
     }
-    *seen = Seen { waiting: now, at, longest, unseen: seen.unseen };
+    *seen = Seen { waiting: now, at, longest };
     let over = matches!(stall.next(&Sample { longest }), Next::Cancel);
     over.then_some(Overdue { victims: seen.waiting.len(), longest })
 }
@@ -177,14 +171,13 @@ pub async fn until_overdue(
 
 impl Lease {
     /// Whether others have waited for too long, where it is time to look: a session that never rests between its messages is watched
-    /// by none but itself. What comes next may take as long without a look as what came before.
+    /// by none but itself. What comes next may take as long again without a look.
     pub async fn overdue(&self, (control, live): (&Control, &Live), place: &Place) -> Option<Overdue> {
-        let (longest, at, unseen) = {
+        let stall = Stall::new(self.policy.max_stall / 2);
+        let (longest, at) = {
             let seen = self.seen.borrow();
-            (seen.longest, seen.at, seen.unseen)
+            (seen.longest, seen.at)
         };
-        let max_stall = self.policy.max_stall;
-        let stall = Stall::new((max_stall / 2).min(max_stall.saturating_sub(unseen)));
         match stall.next(&Sample { longest }) {
             Next::Look { after } if at.elapsed() < after => None,
             Next::Look { .. } | Next::Cancel => look(&self.seen, (control, live), (place, &stall)).await,

@@ -135,17 +135,26 @@ impl Surroundings<'_> {
     }
 }
 
+/// Waits until the client asks to cancel.
+pub async fn raised(surroundings: &Surroundings<'_>) {
+    match surroundings.cancel {
+        Some(cancel) => cancel.raised().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// So long after the client's own a cancel request of ours goes to the server, and after each.
 const CANCEL_AGAIN: Duration = Duration::from_millis(100);
 
 /// Waits for a question on the client's connection that may wait for a lock. Where its client has asked to cancel, the server is told so
 /// until the question has ended: it ignores a request that comes right before.
+///
+/// The flag stays up, for whoever looks what has become of it.
 pub async fn or_cancelled<T>(surroundings: &Surroundings<'_>, question: impl Future<Output = T>) -> T {
-    let Some(cancel) = surroundings.cancel else { return question.await };
     let mut question = pin!(question);
     loop {
         let unheard = async {
-            cancel.raised().await;
+            raised(surroundings).await;
             clock::pause(CANCEL_AGAIN).await;
         };
         tokio::select! {

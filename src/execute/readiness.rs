@@ -78,12 +78,16 @@ pub async fn readiness(
 /// the schema is installed. The statement's outcome where the transaction had to give way and could not be brought back.
 pub async fn beforehand(run: &mut Run<'_>) -> Result<Result<Meanwhile, Outcome>, Lost> {
     let Surroundings { control, place, .. } = *run.surroundings;
-    if !run.link.tracker.holds_strong_lock() || control.has_schema(&place.database) {
+    if !run.link.tracker.holds_strong_lock() || control.has_settled_schema(&place.database) {
         return Ok(Ok(Meanwhile::Stayed));
     }
-    let Asked::ButForSchema(_) = asked(run.link, run.surroundings, "").await? else {
-        return Ok(Ok(Meanwhile::Stayed));
-    };
+    match asked(run.link, run.surroundings, "").await? {
+        Asked::ButForSchema(_) => {}
+        Asked::Known(Readiness::Failed(failed)) => {
+            return Ok(Err(Outcome::server_error(&failed, None, None)));
+        }
+        Asked::Known(_) => return Ok(Ok(Meanwhile::Stayed)),
+    }
     let installing = async {
         // Whoever queues the work asks again, and says why if it is not there.
         let _ = control.ensure_schema(&place.database).await;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::base::relation::quote_literal;
 use crate::base::{Notice, SqlState};
+use crate::event::LeaseOver;
 use crate::judge::{Guard, Retry, Waits};
 use crate::pace::blocker::{self, Blocker};
 use crate::pace::ladder::Next;
@@ -20,12 +21,12 @@ use crate::wire::server::Status;
 use super::attempt::{Attempt, Terms, restore};
 use super::guard::{self, Wait, Work};
 use super::lease::{self, Seen};
-use super::nap::{Nap, nap};
+use super::nap::{Nap, does_not_idle, nap};
 use super::outcome::Outcome;
 use super::repeat::{self, Again};
 use super::stall::StallWatch;
 use super::tell::tell;
-use super::{Run, Surroundings, fail};
+use super::{Run, Surroundings, cancelled, fail, raised};
 
 /// Runs one statement until it is done, has failed for a reason of its own, or time is over.
 pub(super) async fn run(run: &mut Run<'_>, work: Work<'_>, guard: &Guard) -> Result<Outcome, Lost> {
@@ -74,24 +75,35 @@ pub(super) async fn beside(
     let mut work = pin!(work);
     let Surroundings { control, live, place, .. } = *run.surroundings;
     let max_stall = run.policy.max_stall;
+    does_not_idle(run.link).await;
     let seen = Rc::new(RefCell::new(Seen::new()));
     // Until the transaction has gone on with what comes next, as much time may pass again.
     let watch = lease::until_overdue(seen, (control, live), place, max_stall / 2);
     let overdue = tokio::select! {
         biased;
         () = &mut work => return Ok(Ok(Meanwhile::Stayed)),
+        () = raised(run.surroundings) => {
+            run.take_cancel();
+            fail::transaction(run.link).await?;
+            return Ok(Err(Outcome::own_error(&cancelled())));
+        }
         overdue = watch => overdue,
     };
+    LeaseOver { victims: overdue.victims, longest: overdue.longest, pid: place.pid }.emit();
     let guard = nothing();
     let mut replay =
         Replay { guard: &guard, never: &guard, wait: Wait::new(run, &guard), repeat: None, aside: None };
     if let Err(unfit) = replay.set_aside(run.link).await? {
-        fail::transaction(run.link).await?;
+        // All of it, whatever savepoints there are.
+        repeat::set_aside(run.link).await?;
+        repeat::open_failed(run.link).await?;
         // Whoever tries again shall find it done.
         work.await;
         return Ok(Err(Outcome::own_error(&lease::lost(why, (overdue, max_stall), &unfit))));
     }
     work.await;
+    // Its patience begins now.
+    replay.wait = Wait::new(run, &guard);
     Ok(replay.until_back(run).await?.map_or(Ok(Meanwhile::CameBack), Err))
 }
 

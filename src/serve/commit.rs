@@ -130,23 +130,23 @@ async fn one(desk: &mut Desk<'_>, id: &str, task: &Task) -> Result<Option<Failur
         Ok(false) => return Ok(Some(Failure::of_ours("another session is at it"))),
         Err(failed) => return Ok(Some(Failure::of(&failed.body))),
     }
-    let failure = match outbox::put_on(desk.link, &task.settings).await? {
-        Err(failed) => Some(Failure::of(&failed.body)),
-        Ok(before) => {
-            let failure = carried_out(desk, id, task).await?;
-            outbox::take_off(desk.link, &before).await?;
-            failure
-        }
+    let (failure, put_back) = match outbox::put_on(desk.link, &task.settings).await? {
+        Err(failed) => (Some(Failure::of(&failed.body)), Ok(())),
+        Ok(before) => (carried_out(desk, id, task).await?, outbox::take_off(desk.link, &before).await),
     };
+    // A session that has not its own settings back ends, but not before it is known how far its task is.
     let left = desk.link.client_reading == Reading::Closed;
     if failure.as_ref().is_some_and(|failure| left || failure.may_pass()) {
         // Nobody has asked for its end, and nothing speaks against it: somebody else goes on.
         outbox::leave(desk.link, id).await?;
+        put_back?;
         desk.surroundings.live.tasks().ask(&desk.surroundings.place.database);
         return Ok(failure);
     }
     let words = failure.as_ref().map(|failure| failure.message.as_str());
-    match outbox::end(desk.link, id, words).await? {
+    let ended = outbox::end(desk.link, id, words).await?;
+    put_back?;
+    match ended {
         Err(failed) if failure.is_none() => Ok(Some(Failure::of(&failed.body))),
         Ok(_) | Err(_) => Ok(failure),
     }

@@ -1,7 +1,7 @@
 //! `EXECUTE` of what SQL's `PREPARE` has named: judged as the statement that it runs, where that writes many rows.
 
-use crate::execute::estimate;
 use crate::execute::outcome::Outcome;
+use crate::execute::{cancelled, estimate, fail, or_cancelled};
 use crate::judge::{Standing, bulk};
 use crate::sql::statement::Script;
 use crate::sql::{self, executed};
@@ -27,7 +27,13 @@ pub(super) async fn consider(
     let considered = Box::pin(consider::consider(desk, &meant, at)).await?;
     let Considered::Judged(mut case) = considered else { return Ok(considered) };
     // What is wrong with its values the server says.
-    Ok(match estimate::rows(desk.link, script.text.as_bytes(), estimate::Sent { values: None }).await? {
+    let asked = estimate::rows(desk.link, script.text.as_bytes(), estimate::Sent { values: None });
+    let rows = or_cancelled(desk.surroundings, asked).await?;
+    if rows.is_ok() && desk.surroundings.take_cancel() {
+        fail::transaction(desk.link).await?;
+        return Ok(Considered::Over(Outcome::own_error(&cancelled())));
+    }
+    Ok(match rows {
         Ok(Some(_)) => {
             case.fixed.get_or_insert_with(|| Box::new(meant));
             Considered::Judged(case)

@@ -109,6 +109,13 @@ pub(super) async fn settle<'a>(
         Considered::Judged(case) => give_way(desk, *case, statement, &entry).await?,
         other => other,
     };
+    let considered = match considered {
+        // Peak hours or a freeze have begun meanwhile.
+        Considered::Judged(case) if matches!(case.judgement.decision, Decision::Hold(_)) => {
+            wait_out(desk, *case, statement, &mut entry).await?
+        }
+        other => other,
+    };
     Ok((considered, entry))
 }
 
@@ -122,9 +129,11 @@ async fn wait_out(
     entry: &mut Entry<'_>,
 ) -> Result<Considered, Lost> {
     let since = Moment::now();
-    let mut batch_open = sent.way != Way::Simple && standing == Standing::Outside;
-    // Its portal goes with its batch, and with that the values of its parameters and the formats of its rows.
-    let (mut fixed, mut formats) = (None, None);
+    // Where nobody knows how its rows are wanted, its portal is kept.
+    let by_us = sent.way == Way::Extended || sent.way == Way::ExtendedRows && case.formats.is_some();
+    let mut batch_open = by_us && standing == Standing::Outside;
+    // Its portal goes with its batch, and with that the values of its parameters and what its rows are like.
+    let (mut fixed, mut formats, mut described) = (None, None, None);
     loop {
         note(&entry.record, &case.judgement);
         let Decision::Hold(hold) = &case.judgement.decision else {
@@ -132,17 +141,16 @@ async fn wait_out(
             entry.record.is(if calls { State::Watched } else { State::Running });
             let meant = fixed.as_deref().unwrap_or(script);
             let judged = Considered::Judged(Box::new(case));
-            return let_go(desk, judged, (meant, sent, formats), entry).await;
+            return let_go(desk, judged, (meant, sent), (formats, described), entry).await;
         };
         log(desk, &case.judgement);
-        let lost = case.fixed.is_none() && has_parameters(script)
-            || case.formats.is_none() && sent.way == Way::ExtendedRows;
-        if batch_open && lost {
+        if batch_open && case.fixed.is_none() && has_parameters(script) {
             let Decision::Hold(hold) = case.judgement.decision else { continue };
             fail::transaction(desk.link).await?;
             return Ok(Considered::Over(Outcome::own_error(&hold.elsewhere)));
         }
         if std::mem::take(&mut batch_open) {
+            described = portal::described(desk.link, sent.portal).await?;
             end_batch(desk.link).await?;
             entry.batch_ended = true;
             (fixed, formats) = (case.fixed.take(), case.formats.take());
@@ -153,7 +161,7 @@ async fn wait_out(
         let meant = fixed.as_deref().unwrap_or(script);
         case = match consider(desk, meant, (standing, sent.portal)).await? {
             Considered::Judged(case) => *case,
-            other => return let_go(desk, other, (meant, sent, formats), entry).await,
+            other => return let_go(desk, other, (meant, sent), (formats, described), entry).await,
         };
         case.fixed = case.fixed.or_else(|| fixed.clone());
         case.formats = case.formats.or_else(|| formats.clone());
@@ -165,32 +173,41 @@ async fn wait_out(
 async fn let_go(
     desk: &mut Desk<'_>,
     considered: Considered,
-    (meant, sent, formats): (&Script, Sent<'_>, Option<Vec<u8>>),
+    (meant, sent): (&Script, Sent<'_>),
+    (formats, described): (Option<Vec<u8>>, Option<Vec<u8>>),
     entry: &mut Entry<'_>,
 ) -> Result<Considered, Lost> {
-    let as_a_whole = match &considered {
+    let (runs, in_batches) = match &considered {
         Considered::Judged(case) => {
-            matches!(case.judgement.decision, Decision::Forward | Decision::Guard(_))
+            let decision = &case.judgement.decision;
+            let in_batches = matches!(decision, Decision::Run(_));
+            (in_batches || matches!(decision, Decision::Forward | Decision::Guard(_)), in_batches)
         }
-        Considered::Forward => true,
-        Considered::Over(_) => false,
+        Considered::Forward => (true, false),
+        Considered::Over(_) => (false, false),
     };
-    if !entry.batch_ended || !as_a_whole {
+    if !entry.batch_ended || !runs {
         return Ok(considered);
     }
     let text = meant.text.as_bytes();
-    match (sent.way, considered) {
-        (Way::ExtendedRows, considered) => {
-            if portal::make_again(desk.link, sent.portal, (text, &formats.unwrap_or_default())).await?
-                == portal::State::Missing
-            {
-                return Ok(Considered::Over(Outcome::Failed(Vec::new())));
+    if sent.way == Way::ExtendedRows {
+        let made = portal::make_again(desk.link, sent.portal, (text, &formats.unwrap_or_default())).await?;
+        match made {
+            Err(outcome) => return Ok(Considered::Over(outcome)),
+            Ok(now) if described.is_some_and(|then| then != now) => {
+                return Ok(Considered::Over(Outcome::own_error(&portal::other_columns())));
             }
-            entry.batch_ended = false;
-            Ok(considered)
+            Ok(_) => {}
         }
-        (_, Considered::Forward) => Ok(Considered::Over(as_sent(desk.link, text).await?)),
-        (_, considered) => Ok(considered),
+        entry.batch_ended = in_batches;
+        if in_batches {
+            end_batch(desk.link).await?;
+        }
+        return Ok(considered);
+    }
+    match considered {
+        Considered::Forward => Ok(Considered::Over(as_sent(desk.link, text).await?)),
+        considered => Ok(considered),
     }
 }
 
@@ -228,31 +245,24 @@ async fn wait_for_turn(
 /// installed for that; where somebody does, it is rolled back and brought back, and the statement judged anew.
 async fn give_way(
     desk: &mut Desk<'_>,
-    mut case: Case,
+    case: Case,
     (script, sent, standing): (&Script, Sent<'_>, Standing),
     entry: &Entry<'_>,
 ) -> Result<Considered, Lost> {
-    let mut has_given_way = false;
-    while let Decision::Defer(deferral) = &case.judgement.decision {
-        let queues = !deferral.later.is_empty();
-        let mut meanwhile = Ok(Meanwhile::Stayed);
-        if !has_given_way {
-            meanwhile = lease::between(desk).await?;
-        }
-        if queues && meanwhile == Ok(Meanwhile::Stayed) {
-            meanwhile = readiness::beforehand(&mut run(desk, &case, entry)).await?;
-        }
-        match meanwhile {
-            Ok(Meanwhile::Stayed) => break,
-            Ok(Meanwhile::CameBack) => has_given_way = true,
-            Err(outcome) => return Ok(Considered::Over(outcome)),
-        }
-        case = match consider(desk, script, (standing, sent.portal)).await? {
-            Considered::Judged(case) => *case,
-            other => return Ok(other),
-        };
+    let Decision::Defer(deferral) = &case.judgement.decision else {
+        return Ok(Considered::Judged(Box::new(case)));
+    };
+    let queues = !deferral.later.is_empty();
+    let mut meanwhile = lease::between(desk).await?;
+    if queues && meanwhile == Ok(Meanwhile::Stayed) {
+        meanwhile = readiness::beforehand(&mut run(desk, &case, entry)).await?;
     }
-    Ok(Considered::Judged(Box::new(case)))
+    match meanwhile {
+        Ok(Meanwhile::Stayed) => Ok(Considered::Judged(Box::new(case))),
+        // Once, or it might never come to its end.
+        Ok(Meanwhile::CameBack) => consider(desk, script, (standing, sent.portal)).await,
+        Err(outcome) => Ok(Considered::Over(outcome)),
+    }
 }
 
 /// Whether its values came apart from it, and would be lost with its portal.

@@ -149,7 +149,8 @@ pub(super) async fn between(desk: &mut Desk<'_>) -> Result<Result<Meanwhile, Out
         return Ok(Ok(Meanwhile::Stayed));
     }
     let Some(lapsed) = taken_up(desk) else { return Ok(Ok(Meanwhile::Stayed)) };
-    let Some(outcome) = bring_back(desk, lapsed).await? else { return Ok(Ok(Meanwhile::CameBack)) };
+    let outcome = bring_back(desk, lapsed, "It was found out what its next statement does.").await?;
+    let Some(outcome) = outcome else { return Ok(Ok(Meanwhile::CameBack)) };
     *desk.lease = None;
     Ok(Err(outcome))
 }
@@ -178,20 +179,20 @@ pub(super) async fn resume(desk: &mut Desk<'_>) -> Result<(), Lost> {
         // There is nothing to be brought back for.
         return repeat::open_empty(desk.link).await;
     }
-    let Some(outcome) = bring_back(desk, lapsed).await? else { return Ok(()) };
+    let Some(outcome) = bring_back(desk, lapsed, "It was idle.").await? else { return Ok(()) };
     *desk.lease = None;
     answer(desk.link, kind, outcome).await
 }
 
 /// Brings the transaction back; what the client is to hear if that cannot be.
-async fn bring_back(desk: &mut Desk<'_>, lapsed: Lapsed) -> Result<Option<Outcome>, Lost> {
+async fn bring_back(desk: &mut Desk<'_>, lapsed: Lapsed, meanwhile: &str) -> Result<Option<Outcome>, Lost> {
     let Some(lease) = desk.lease.as_deref() else { return Ok(None) };
     let repeat = match lapsed.repeat {
         Ok(repeat) => repeat,
         Err(unfit) => {
             repeat::leave(desk.link);
             repeat::open_failed(desk.link).await?;
-            return Ok(Some(Outcome::own_error(&lease.lost(lapsed.overdue, &unfit))));
+            return Ok(Some(Outcome::own_error(&lease.lost(meanwhile, lapsed.overdue, &unfit))));
         }
     };
     let (whose, live) = (desk.surroundings.whose(), desk.surroundings.live);

@@ -84,13 +84,33 @@ pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
     }
 }
 
+/// What the rows of a portal are like: the body of its `RowDescription`, where it brings any.
+pub(super) async fn described(link: &mut Link, name: &[u8]) -> Result<Option<Vec<u8>>, Lost> {
+    let mut out = Vec::new();
+    client::describe(&mut out, b'P', name);
+    client::flush(&mut out);
+    link.send(&out).await;
+    loop {
+        match link.next().await? {
+            Arrival::Frame(server::ROW_DESCRIPTION, body) => return Ok(Some(body)),
+            Arrival::Frame(server::NO_DATA, _) => return Ok(None),
+            Arrival::Frame(server::ERROR, body) => {
+                refused(link, &body).await?;
+                return Ok(None);
+            }
+            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
+            Arrival::ClientGone => {}
+        }
+    }
+}
+
 /// Makes a portal again that has gone with its batch, from a text that needs no values; its rows come in these formats, their count in
-/// front.
+/// front. What they are like now, or that the client has heard why it cannot be.
 pub(super) async fn make_again(
     link: &mut Link,
     name: &[u8],
     (text, formats): (&[u8], &[u8]),
-) -> Result<State, Lost> {
+) -> Result<Result<Vec<u8>, Outcome>, Lost> {
     const STATEMENT: &[u8] = b"lockkeeper";
     let mut out = Vec::new();
     client::parse(&mut out, STATEMENT, text);
@@ -101,12 +121,24 @@ pub(super) async fn make_again(
     link.batch = Batch::Clients;
     loop {
         match link.next().await? {
-            Arrival::Frame(server::CLOSE_COMPLETE, _) => return Ok(State::Rows),
-            Arrival::Frame(server::ERROR, body) => return refused(link, &body).await,
+            Arrival::Frame(server::CLOSE_COMPLETE, _) => break,
+            Arrival::Frame(server::ERROR, body) => {
+                refused(link, &body).await?;
+                return Ok(Err(Outcome::Failed(Vec::new())));
+            }
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
             Arrival::ClientGone => {}
         }
     }
+    Ok(Ok(described(link, name).await?.unwrap_or_default()))
+}
+
+/// As Postgres has it of a plan that brings other rows than it has told of.
+pub(super) fn other_columns() -> Notice {
+    let message = "the rows of a statement that was held are not like those that its client was told of";
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail("Its table was changed while it was held. Nothing was written.")
+        .hint("Prepare it anew.")
 }
 
 /// The client hears the server's error, and its batch has failed.

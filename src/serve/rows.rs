@@ -72,16 +72,15 @@ pub(super) async fn look(
         Ok(begun) => begun,
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
-    if desk.surroundings.take_cancel() {
-        // The planner waits for locks, for as long as nobody cancels that.
-        fail::transaction(desk.link).await?;
-        return Ok(Err(Outcome::own_error(&cancelled())));
-    }
     let asked = estimate::estimates(desk.link, (meant, begun), (&facts, policy, sent));
     facts.estimates = match or_cancelled(desk.surroundings, asked).await? {
         Ok(estimates) => estimates,
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
+    if desk.surroundings.take_cancel() {
+        fail::transaction(desk.link).await?;
+        return Ok(Err(Outcome::own_error(&cancelled())));
+    }
     let few = |rows: u64| rows > 0 && rows.saturating_mul(FEW_PART) <= policy.bulk_rows;
     if facts.estimates.iter().all(|it| few(it.rows)) {
         learn(desk, script, (&facts, Known::Few));

@@ -338,6 +338,30 @@ fn what_was_held_has_its_values_and_its_formats() {
     person.all(&["SELECT 1"]);
 }
 
+/// Rows come as they were announced, or not at all.
+#[test]
+fn what_was_held_brings_no_other_rows_than_announced() {
+    let operated = Operated::new();
+    let mut person = slow(&operated);
+    let allowed =
+        "/* lockkeeper: allow bulk-write because it is meant */ UPDATE t SET n = n + $1 RETURNING *";
+    for (at, sql) in ["UPDATE t SET n = n + $1 RETURNING *", allowed].into_iter().enumerate() {
+        operated.tell(&["freeze", "incident 10"]);
+        person.raw.send(&sent(sql, "1"));
+        eventually("it is held", || (operated.status()["held"][0]["state"] == "held").then_some(()));
+        operated.stage.straight().all(&[&format!("ALTER TABLE t ADD c{at} int")]);
+        operated.tell(&["thaw"]);
+        let refused = person.answer();
+        assert_eq!(refused.failure(), "0A000", "{sql}: {refused:?}");
+        assert!(
+            refused.detail().contains("was changed while it was held. Nothing was written"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(operated.stage.now("SELECT max(n) FROM t"), "0");
+    person.all(&["SELECT 1"]);
+}
+
 /// What goes in no batches takes no orders, but can be cancelled, whatever it is at.
 #[test]
 fn others_can_only_be_cancelled() {

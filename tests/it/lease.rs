@@ -335,7 +335,7 @@ fn what_cannot_be_repeated_gives_way_while_the_schema_is_installed() {
         let stage = Stage::new();
         let mut slow = slow_to_install(&stage);
         let mut client = stage.through();
-        client.each(way, &["BEGIN", "SELECT pg_advisory_xact_lock(7)", ALTER]);
+        client.each(way, &["BEGIN", "SELECT pg_advisory_xact_lock(7)", ALTER, "SAVEPOINT here"]);
         client.send(way, INDEX);
         under_traffic(&stage, || {
             stage.until(&format!(
@@ -353,6 +353,27 @@ fn what_cannot_be_repeated_gives_way_while_the_schema_is_installed() {
             detail
                 .ends_with("It cannot be repeated, since what pg_advisory_* does in it is not rolled back.")
         );
+        // What is gone from behind the savepoint is gone before it, too.
+        assert_eq!(client.ask(way, "ROLLBACK TO here").failure(), "3B001");
+        client.each(way, &["ROLLBACK", "BEGIN", ALTER, INDEX, "COMMIT"]);
+        assert_eq!(stage.indexes(), "later+");
+    }
+}
+
+/// Who waits for the installation can stop.
+#[test]
+fn it_can_be_cancelled_while_the_schema_is_installed() {
+    for way in Way::BOTH {
+        let stage = Stage::new();
+        let mut slow = slow_to_install(&stage);
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", ALTER]);
+        client.send(way, INDEX);
+        stage.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'");
+        client.cancel();
+        let answer = client.answer();
+        assert_eq!((answer.failure().as_str(), answer.status()), ("57014", 'E'), "{answer:?}");
+        slow.all(&["SELECT pg_advisory_unlock(77)"]);
         client.each(way, &["ROLLBACK", "BEGIN", ALTER, INDEX, "COMMIT"]);
         assert_eq!(stage.indexes(), "later+");
     }
