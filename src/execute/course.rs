@@ -173,8 +173,9 @@ pub(super) async fn begin(run: &mut Run<'_>, bulk: &Bulk) -> Result<Ended<Course
         Ok(Some(who)) => return Ok(Err(Outcome::own_error(&of_the_session(tag, &who)))),
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     }
-    let alone = (run.surroundings.bulk.without_client == Alone::Stops)
-        .then(|| (tasks::STAYS.0.to_owned(), tasks::STAYS.1.to_owned()));
+    // In another session there is no such table, or another one.
+    let stays = run.surroundings.bulk.without_client == Alone::Stops || bulk.of_session.is_some();
+    let alone = stays.then(|| (tasks::STAYS.0.to_owned(), tasks::STAYS.1.to_owned()));
     let settings: serde_json::Map<String, Value> =
         settings.into_iter().chain(alone).map(|(name, value)| (name, Value::String(value))).collect();
     let task =

@@ -57,6 +57,11 @@ impl Case<'_> {
         if self.script.statements.len() > 1 {
             return if self.can_be_told_apart() { Elsewhere::Apart } else { told() };
         }
+        if let (Remedy::Plan { plan, .. }, Standing::Explicit { .. }) = (&finding.remedy, self.transaction)
+            && let Some(read) = of_session(plan)
+        {
+            return Elsewhere::Refused(without_its_table(tag, finding, read));
+        }
         match (&finding.remedy, self.transaction) {
             (Remedy::Plan { plan, .. }, Standing::Explicit { .. }) if returns_rows(plan) => {
                 Elsewhere::Refused(without_its_rows(tag, finding))
@@ -214,6 +219,21 @@ impl Case<'_> {
 /// Whether the client is to get the rows that are written.
 fn returns_rows(plan: &Plan) -> bool {
     plan.steps.iter().any(|step| matches!(&step.pace, Pace::Bulk(bulk) if bulk.returns_rows()))
+}
+
+/// The temporary table that its rows are taken from.
+fn of_session(plan: &Plan) -> Option<&RelationName> {
+    plan.steps.iter().find_map(|step| match &step.pace {
+        Pace::Bulk(bulk) => bulk.of_session.as_ref(),
+        _ => None,
+    })
+}
+
+fn without_its_table(tag: &str, finding: &Finding, read: &RelationName) -> Notice {
+    let message = format!("{tag} that reads a temporary table cannot be deferred");
+    Notice::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .detail(format!("{} Behind the COMMIT {read} may be empty or gone.", finding.why))
+        .hint(WAY_OUT)
 }
 
 fn without_its_rows(tag: &str, finding: &Finding) -> Notice {

@@ -31,6 +31,8 @@ pub struct Bulk {
     pub rows: u64,
     /// How many rows there are in the table, as far as the catalogue knows.
     pub of: Option<u64>,
+    /// The temporary table that it reads, which no other session sees.
+    pub of_session: Option<RelationName>,
 }
 
 impl std::fmt::Debug for Bulk {
@@ -185,13 +187,16 @@ pub fn cut(pieces: Pieces, text: String, facts: &Facts, rows: u64) -> Result<Bul
         }
         _ => Extent::Table(batches(&pieces, &name, &table.fill)?),
     };
-    Ok(Bulk { oid: relation.oid, of: table.rows, pieces, text, extent, rows })
+    let is_temporary = |read: &&RelationName| facts.relation(read).is_some_and(|it| it.temporary);
+    let of_session = pieces.reads.iter().find(is_temporary).cloned();
+    Ok(Bulk { oid: relation.oid, of: table.rows, pieces, text, extent, rows, of_session })
 }
 
 /// A statement of few rows that is to be noted as done with its own transaction.
 pub fn whole(pieces: Pieces, text: String, facts: &Facts, rows: u64) -> Option<Bulk> {
     let relation = facts.relation(&pieces.table)?;
-    Some(Bulk { oid: relation.oid, of: None, pieces, text, extent: Extent::Whole, rows })
+    let extent = Extent::Whole;
+    Some(Bulk { oid: relation.oid, of: None, pieces, text, extent, rows, of_session: None })
 }
 
 fn batches(pieces: &Pieces, table: &RelationName, fill: &FillFacts) -> Result<Batches, String> {

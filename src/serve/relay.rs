@@ -76,6 +76,8 @@ impl<'a, E: Eye> Relay<'a, E> {
         let polled = poll_server(self.link, cx, self.scratch);
         if self.link.braking.is_some() && !self.link.tracker.expected.is_copying_in() {
             self.link.braking = None;
+            // What the client goes on to send was waiting for the brake alone.
+            cx.waker().wake_by_ref();
         }
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(Halt::ServerEnded)),

@@ -322,6 +322,68 @@ fn in_a_transaction_it_is_deferred() {
     assert_eq!(stage.now("SELECT string_agg(DISTINCT state, ',') FROM lockkeeper.task"), "done");
 }
 
+/// Behind the COMMIT a temporary table may be empty, without a word, or gone.
+#[test]
+fn what_reads_a_temporary_table_is_not_deferred() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    for (at, fate) in ["DROP", "DELETE ROWS", "PRESERVE ROWS"].into_iter().enumerate() {
+        let way = Way::BOTH[at % 2];
+        let mut person = stage.through();
+        person.all(&[MANY]);
+        let make = format!("CREATE TEMP TABLE m ON COMMIT {fate} AS SELECT id, -1 AS v FROM t");
+        for sql in ["UPDATE t SET n = v FROM m WHERE m.id = t.id", "DELETE FROM t USING m WHERE m.id = t.id"]
+        {
+            person.each(way, &["BEGIN", &make]);
+            let refused = person.ask(way, sql);
+            assert_eq!(refused.failure(), "0A000", "{fate} {sql}: {refused:?}");
+            assert!(
+                refused.detail().ends_with("Behind the COMMIT \"m\" may be empty or gone."),
+                "{refused:?}"
+            );
+            assert!(!refused.hint().is_empty());
+            person.all(&["ROLLBACK"]);
+        }
+    }
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE n >= 0"), "500");
+    // Outside it is there, and nobody else could go on.
+    let mut person = stage.through();
+    person.all(&[MANY, "CREATE TEMP TABLE m AS SELECT id, -1 AS v FROM t"]);
+    assert_eq!(person.query("UPDATE t SET n = v FROM m WHERE m.id = t.id").tag(), "UPDATE 500");
+    assert_eq!(stage.now("SELECT count(*) FROM t WHERE n = -1"), "500");
+}
+
+/// What changes the rows that a queued statement reads is done behind that, or refused.
+#[test]
+fn what_is_read_later_does_not_change_before() {
+    let stage = Stage::new();
+    stage.straight().all(SETUP);
+    stage.straight().all(&["CREATE TABLE was AS SELECT t_id, v FROM o"]);
+    let changes = ["UPDATE o SET v = 0", "DELETE FROM o WHERE id > 5", "TRUNCATE o", "DROP TABLE o"];
+    for (at, change) in changes.into_iter().enumerate() {
+        let way = Way::BOTH[at % 2];
+        let mut person = stage.through();
+        stage.straight().all(&[
+            "DROP TABLE IF EXISTS o",
+            "CREATE TABLE o AS SELECT row_number() OVER () AS id, * FROM was",
+            "ALTER TABLE o ADD PRIMARY KEY (id)",
+            "UPDATE t SET n = -7",
+        ]);
+        person.all(&[MANY, "BEGIN"]);
+        let queued = person.ask(way, "UPDATE t SET n = o.v FROM o WHERE o.t_id = t.id");
+        assert_eq!(queued.tag(), "UPDATE 0", "{queued:?}");
+        let changed = person.ask(way, change);
+        if !changed.failure_if_any().is_empty() {
+            assert_eq!(changed.failure(), "0A000", "{change}: {changed:?}");
+            person.all(&["ROLLBACK"]);
+            continue;
+        }
+        assert!(person.ask(way, "COMMIT").error().is_none());
+        let wrong = "SELECT count(*) FROM was JOIN t ON t.id = was.t_id WHERE t.n <> was.v";
+        assert_eq!(stage.now(wrong), "0", "{change}");
+    }
+}
+
 /// What is queued is done with its values, and with the time of its transaction.
 #[test]
 fn values_and_the_time_are_those_of_the_transaction() {

@@ -45,7 +45,7 @@ fn a_standby_that_is_behind_holds_its_rows_back() {
     let mut person = stage.through();
     begin(&mut person);
     stage.straight().all(&["INSERT INTO other VALUES (1)"]);
-    let (sending, _) = send(&person, 64);
+    let (sending, rows) = send(&person, 64);
     let told = person.raw.frame();
     assert_eq!(told.tag, b'N');
     assert!(told.message().starts_with("COPY waits: standby \""), "{told:?}");
@@ -73,7 +73,7 @@ fn a_standby_that_is_behind_holds_its_rows_back() {
     let _ = sending.join();
     let mut person = stage.through();
     begin(&mut person);
-    let (sending, rows) = send(&person, 16);
+    let (sending, _) = send(&person, 64);
     assert!(person.raw.frame().message().starts_with("COPY waits: standby \""));
     there.all(&["SELECT pg_wal_replay_resume()"]);
     assert_eq!(person.answer().tag(), format!("COPY {rows}"));
