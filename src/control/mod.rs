@@ -138,7 +138,12 @@ impl Control {
         self.settings.is_none() || self.schemas.answer(database).is_some()
     }
 
-    /// Somebody has found that the schema is gone: the next one looks again.
+    /// Somebody has found that it is there.
+    pub fn schema_is_there(&self, database: &str) {
+        self.schemas.learn(database, &Ok(()));
+    }
+
+    /// The schema may be gone: the next one looks again.
     pub fn forget_schema(&self, database: &str) {
         self.schemas.forget(database);
     }

@@ -86,7 +86,12 @@ pub async fn beforehand(run: &mut Run<'_>) -> Result<Result<Meanwhile, Outcome>,
         Asked::Known(Readiness::Failed(failed)) => {
             return Ok(Err(Outcome::server_error(&failed, None, None)));
         }
-        Asked::Known(_) => return Ok(Ok(Meanwhile::Stayed)),
+        Asked::Known(readiness) => {
+            if matches!(readiness, Readiness::Ready(_)) {
+                control.schema_is_there(&place.database);
+            }
+            return Ok(Ok(Meanwhile::Stayed));
+        }
     }
     let installing = async {
         // Whoever queues the work asks again, and says why if it is not there.

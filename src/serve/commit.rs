@@ -36,6 +36,8 @@ pub(super) async fn run(desk: &mut Desk<'_>, control: Transaction) -> Result<Out
             return Ok(Outcome::own_error(&as_somebody_else()));
         }
         Err(failed) => {
+            // Perhaps since somebody has dropped the schema: the next one looks for it.
+            desk.surroundings.control.forget_schema(&desk.surroundings.place.database);
             Call::run(desk.link, &[Item::ours("ROLLBACK")]).await?;
             let detail = "The work that the transaction has deferred could not be written down, so that nothing was committed.";
             let read_only = fields::sqlstate(&failed.body) == SqlState::READ_ONLY_TRANSACTION;

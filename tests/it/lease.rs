@@ -1,7 +1,9 @@
 //! Strong locks of an open transaction go when others have waited for them for too long, and come back when its client goes on.
 
+use lockkeeper::cluster::Options;
+
 use crate::stall::under_traffic;
-use crate::support::raw::Frame;
+use crate::support::raw::{self, Frame};
 use crate::support::stage::{Answer, Person, Stage, Way};
 
 const ADDED: &str = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'added' AND NOT attisdropped";
@@ -377,4 +379,47 @@ fn it_can_be_cancelled_while_the_schema_is_installed() {
         client.each(way, &["ROLLBACK", "BEGIN", ALTER, INDEX, "COMMIT"]);
         assert_eq!(stage.indexes(), "later+");
     }
+}
+
+/// Whatever comes first behind the silence is answered as if the transaction had been there all the time.
+#[test]
+fn whatever_comes_first_is_about_the_transaction() {
+    let options = Options::new().conf("max_prepared_transactions = 2");
+    let stage = Stage::with_options(&options);
+    let first: [(&str, &str, char, &[&str], &str); 6] = [
+        ("COMMIT AND CHAIN", "COMMIT", 'T', &["ROLLBACK"], "1"),
+        ("ROLLBACK AND CHAIN", "ROLLBACK", 'T', &["COMMIT"], "0"),
+        ("SAVEPOINT here", "SAVEPOINT", 'T', &["ROLLBACK TO here", "COMMIT"], "1"),
+        ("ROLLBACK TO before", "ROLLBACK", 'T', &["COMMIT"], "0"),
+        ("PREPARE TRANSACTION 'it'", "PREPARE TRANSACTION", 'I', &["COMMIT PREPARED 'it'"], "1"),
+        ("END", "COMMIT", 'I', &["SELECT 1"], "1"),
+    ];
+    for way in Way::BOTH {
+        for (sql, tag, status, behind, added) in first {
+            let mut client = thinking(&stage, way, &["SAVEPOINT before"]);
+            let answer = client.ask(way, sql);
+            assert_eq!((answer.tag().as_str(), answer.status()), (tag, status), "{sql}: {answer:?}");
+            client.each(way, behind);
+            assert_eq!(stage.now(ADDED), added, "{sql}");
+            stage.straight().all(&["ALTER TABLE orders DROP IF EXISTS added"]);
+        }
+    }
+}
+
+/// What comes in one flight, its end with it, is run behind the transaction that is brought back.
+#[test]
+fn a_pipeline_behind_the_silence_is_run_to_its_end() {
+    let stage = Stage::new();
+    let mut client = thinking(&stage, Way::Extended, &[]);
+    let flight: Vec<u8> = [ADDED, "UPDATE orders SET customer = 5 WHERE id = 2", "COMMIT"]
+        .iter()
+        .flat_map(|sql| [raw::parse("", sql), raw::bind("", "", &[]), raw::execute("", 0)].concat())
+        .chain(raw::sync())
+        .collect();
+    client.raw.send(&flight);
+    let answer = client.answer();
+    assert_eq!(answer.tags(), ["SELECT 1", "UPDATE 1", "COMMIT"], "{answer:?}");
+    assert_eq!(raw_rows(&answer), ["1"]);
+    assert_eq!(stage.now(ADDED), "1");
+    assert_eq!(stage.now("SELECT customer FROM orders WHERE id = 2"), "5");
 }
