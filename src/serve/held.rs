@@ -150,7 +150,7 @@ async fn wait_out(
             return Ok(Considered::Over(Outcome::own_error(&hold.elsewhere)));
         }
         if std::mem::take(&mut batch_open) {
-            described = portal::described(desk.link, sent.portal).await?;
+            described = Some(portal::described(desk.link, sent.portal).await?);
             end_batch(desk.link).await?;
             entry.batch_ended = true;
             (fixed, formats) = (case.fixed.take(), case.formats.take());
@@ -174,7 +174,7 @@ async fn let_go(
     desk: &mut Desk<'_>,
     considered: Considered,
     (meant, sent): (&Script, Sent<'_>),
-    (formats, described): (Option<Vec<u8>>, Option<Vec<u8>>),
+    (formats, described): (Option<Vec<u8>>, Option<portal::Described>),
     entry: &mut Entry<'_>,
 ) -> Result<Considered, Lost> {
     let (runs, in_batches) = match &considered {
@@ -193,11 +193,11 @@ async fn let_go(
     if sent.way == Way::ExtendedRows {
         let made = portal::make_again(desk.link, sent.portal, (text, &formats.unwrap_or_default())).await?;
         match made {
-            Err(outcome) => return Ok(Considered::Over(outcome)),
-            Ok(now) if described.is_some_and(|then| then != now) => {
+            portal::Described::Missing => return Ok(Considered::Over(Outcome::Failed(Vec::new()))),
+            now if described.is_some_and(|then| then != now) => {
                 return Ok(Considered::Over(Outcome::own_error(&portal::other_columns())));
             }
-            Ok(_) => {}
+            _ => {}
         }
         entry.batch_ended = in_batches;
         if in_batches {

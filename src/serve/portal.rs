@@ -64,39 +64,38 @@ pub(super) fn unknown(name: &[u8]) -> Notice {
 
 /// Asks the server about a portal.
 pub(super) async fn look(link: &mut Link, name: &[u8]) -> Result<State, Lost> {
-    let mut out = Vec::new();
-    client::describe(&mut out, b'P', name);
-    client::flush(&mut out);
-    link.send(&out).await;
-    loop {
-        match link.next().await? {
-            Arrival::Frame(server::NO_DATA | server::ROW_DESCRIPTION, _)
-                if link.tracker.prepared.has_run(name) =>
-            {
-                return Ok(State::Run);
-            }
-            Arrival::Frame(server::NO_DATA, _) => return Ok(State::Fresh),
-            Arrival::Frame(server::ROW_DESCRIPTION, _) => return Ok(State::Rows),
-            Arrival::Frame(server::ERROR, body) => return refused(link, &body).await,
-            Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
-            Arrival::ClientGone => {}
-        }
-    }
+    Ok(match described(link, name).await? {
+        Described::Missing => State::Missing,
+        _ if link.tracker.prepared.has_run(name) => State::Run,
+        Described::Nothing => State::Fresh,
+        Described::Rows(_) => State::Rows,
+    })
 }
 
-/// What the rows of a portal are like: the body of its `RowDescription`, where it brings any.
-pub(super) async fn described(link: &mut Link, name: &[u8]) -> Result<Option<Vec<u8>>, Lost> {
+/// What the server says of a portal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Described {
+    /// It brings no rows.
+    Nothing,
+    /// The body of its `RowDescription`.
+    Rows(Vec<u8>),
+    /// There is none; the client has the server's error, and its batch has failed.
+    Missing,
+}
+
+/// Asks the server what a portal brings.
+pub(super) async fn described(link: &mut Link, name: &[u8]) -> Result<Described, Lost> {
     let mut out = Vec::new();
     client::describe(&mut out, b'P', name);
     client::flush(&mut out);
     link.send(&out).await;
     loop {
         match link.next().await? {
-            Arrival::Frame(server::ROW_DESCRIPTION, body) => return Ok(Some(body)),
-            Arrival::Frame(server::NO_DATA, _) => return Ok(None),
+            Arrival::Frame(server::NO_DATA, _) => return Ok(Described::Nothing),
+            Arrival::Frame(server::ROW_DESCRIPTION, body) => return Ok(Described::Rows(body)),
             Arrival::Frame(server::ERROR, body) => {
-                refused(link, &body).await?;
-                return Ok(None);
+                refused(link, &body).await;
+                return Ok(Described::Missing);
             }
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
             Arrival::ClientGone => {}
@@ -105,12 +104,12 @@ pub(super) async fn described(link: &mut Link, name: &[u8]) -> Result<Option<Vec
 }
 
 /// Makes a portal again that has gone with its batch, from a text that needs no values; its rows come in these formats, their count in
-/// front. What they are like now, or that the client has heard why it cannot be.
+/// front. What it brings now.
 pub(super) async fn make_again(
     link: &mut Link,
     name: &[u8],
     (text, formats): (&[u8], &[u8]),
-) -> Result<Result<Vec<u8>, Outcome>, Lost> {
+) -> Result<Described, Lost> {
     const STATEMENT: &[u8] = b"lockkeeper";
     let mut out = Vec::new();
     client::parse(&mut out, STATEMENT, text);
@@ -123,14 +122,14 @@ pub(super) async fn make_again(
         match link.next().await? {
             Arrival::Frame(server::CLOSE_COMPLETE, _) => break,
             Arrival::Frame(server::ERROR, body) => {
-                refused(link, &body).await?;
-                return Ok(Err(Outcome::Failed(Vec::new())));
+                refused(link, &body).await;
+                return Ok(Described::Missing);
             }
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
             Arrival::ClientGone => {}
         }
     }
-    Ok(Ok(described(link, name).await?.unwrap_or_default()))
+    described(link, name).await
 }
 
 /// As Postgres has it of a plan that brings other rows than it has told of.
@@ -142,11 +141,10 @@ pub(super) fn other_columns() -> Notice {
 }
 
 /// The client hears the server's error, and its batch has failed.
-async fn refused(link: &mut Link, error: &[u8]) -> Result<State, Lost> {
+async fn refused(link: &mut Link, error: &[u8]) {
     link.tracker.received(server::ERROR, error);
     link.tracker.expected.skip_to_sync();
     pass(link, server::ERROR, error).await;
-    Ok(State::Missing)
 }
 
 const THERE: &str =
@@ -172,7 +170,7 @@ pub(super) async fn types(link: &mut Link, statement: &[u8]) -> Result<Option<Ve
             Arrival::Frame(server::PARAMETER_DESCRIPTION, body) => types = oids(&body),
             Arrival::Frame(server::NO_DATA | server::ROW_DESCRIPTION, _) => return Ok(Some(types)),
             Arrival::Frame(server::ERROR, body) => {
-                refused(link, &body).await?;
+                refused(link, &body).await;
                 return Ok(None);
             }
             Arrival::Frame(kind, body) => pass_news(link, kind, &body).await,
