@@ -41,6 +41,7 @@ pub mod tell;
 pub mod trial;
 pub mod unhurried;
 mod waiter;
+mod warm;
 
 use std::future::Future;
 use std::pin::pin;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::effects::Need;
 use crate::effects::facts::{Facts, answer};
 use crate::upstream::call::Item;
-use crate::upstream::kept::Topic;
+use crate::upstream::kept::{Kept, Topic};
 
 /// Settings of the session that bear on how its statements are treated; the last column is what only those need that change one.
 static SETTINGS: LazyLock<String> = LazyLock::new(|| {
@@ -66,6 +66,22 @@ impl Asked {
             Self::Everything => &answer::RELATIONS,
             Self::Targets => &answer::TARGETS,
         }
+    }
+
+    /// The questions that the server keeps, with nothing to ask.
+    pub(super) fn kept(kept: Kept) -> Vec<Question> {
+        let ask = |topic, text, values: usize| {
+            kept.has(topic).then(|| Question { topic, text, values: vec!["{}".to_owned(); values] })
+        };
+        [
+            ask(Topic::Relations, &answer::RELATIONS, 1),
+            ask(Topic::Types, &answer::TYPES, 1),
+            ask(Topic::Functions, &answer::FUNCTIONS, 2),
+            ask(Topic::Names, &answer::NAMES, 1),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// The questions that have anything to ask.

@@ -22,7 +22,7 @@ use crate::wire::server::Status;
 
 use super::attempt::{is_lock_timeout, restore};
 use super::stall::StallWatch;
-use super::{fail, outbox};
+use super::{fail, outbox, warm};
 
 /// How it went when a transaction was sent once more.
 #[derive(Debug)]
@@ -121,6 +121,9 @@ pub async fn send(
 ) -> Result<Again, Lost> {
     roll_back(link).await?;
     close_statements(link, &repeat.makes).await?;
+    if let Some(failed) = warm::questions(link).await? {
+        return Ok(Again::Missed(Some(failed)));
+    }
     let limit = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
     let mut before = vec![Item::ours("BEGIN")];
     if repeat.patience == Patience::Ours {

@@ -5,13 +5,14 @@
 //! is open, it is one implicit transaction. Where the client's own batch is open (`Link::batch`), the call is part of
 //! it: no Sync of ours may end the client's implicit transaction, so the call ends with Flush.
 
+use crate::base::SqlState;
 use crate::wire::client::{self, Values};
-use crate::wire::fields::{amend, field};
+use crate::wire::fields::{amend, field, sqlstate};
 use crate::wire::frame::put;
 use crate::wire::kind::server as kind;
 use crate::wire::server::{Status, columns};
 
-use super::kept::Topic;
+use super::kept::{Kept, Topic};
 use super::link::{Arrival, Batch, Link, Lost};
 
 /// The name under which statements and portals of ours live while they run.
@@ -119,6 +120,8 @@ impl Answer {
 #[derive(Debug)]
 pub struct Call {
     voices: Vec<(Voice, Keep)>,
+    /// What the server kept when it was sent.
+    before: Kept,
     answer: Answer,
     phase: Phase,
     /// `CloseComplete`s still to come.
@@ -154,7 +157,7 @@ impl Call {
     /// A statement that is not kept is closed before its portal is run, which outlives it: in a batch of the client's that fails, nothing
     /// could be closed until the client's Sync. What a failed Bind has left all the same is closed first.
     pub async fn start(link: &mut Link, items: &[Item<'_>]) -> Self {
-        let mut out = Vec::new();
+        let (mut out, before) = (Vec::new(), link.kept);
         client::close(&mut out, b'S', NAME);
         let mut closes_due = 1;
         for item in items {
@@ -191,7 +194,7 @@ impl Call {
         link.send(&out).await;
         let keep = |item: &Item<'_>| if item.rows.is_some() { Keep::AsTheyCome } else { Keep::AsText };
         let voices = items.iter().map(|item| (item.voice, keep(item))).collect();
-        Self { voices, answer: Answer::default(), phase: Phase::Running, closes_due }
+        Self { voices, before, answer: Answer::default(), phase: Phase::Running, closes_due }
     }
 
     /// Sends the statements and waits for their end.
@@ -249,7 +252,8 @@ impl Call {
             kind::COMMAND_COMPLETE | kind::EMPTY_QUERY => self.answer.tags.push(body),
             kind::CLOSE_COMPLETE => self.closes_due = self.closes_due.saturating_sub(1),
             kind::ERROR if self.phase == Phase::Running && !is_fatal(&body) => {
-                link.kept.doubt();
+                let is_gone = sqlstate(&body) == SqlState::INVALID_STATEMENT_NAME;
+                link.kept.doubt(self.before, is_gone);
                 self.answer.failed = Some(Failed { item, body });
             }
             kind::NOTICE if self.voices.get(item).is_some_and(|(voice, _)| *voice == Voice::Client) => {

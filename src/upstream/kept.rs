@@ -51,7 +51,7 @@ pub struct Kept {
 
 impl Kept {
     /// Whether it is there.
-    pub(super) const fn has(self, topic: Topic) -> bool {
+    pub const fn has(self, topic: Topic) -> bool {
         self.there & topic.bit() > 0
     }
 
@@ -61,9 +61,15 @@ impl Kept {
         self.maybe |= topic.bit();
     }
 
-    /// What is there cannot be relied upon: something has failed, perhaps since the client has closed it.
-    pub(super) const fn doubt(&mut self) {
-        self.there = 0;
+    /// Something has failed that was sent when there was what there was `before`: with it may have failed what was to be kept, or it
+    /// has failed since the client has closed what was (`is_gone`).
+    pub(super) const fn doubt(&mut self, before: Self, is_gone: bool) {
+        self.there = if is_gone { 0 } else { before.there };
+    }
+
+    /// Whether nothing is there.
+    pub const fn is_empty(self) -> bool {
+        self.there == 0
     }
 }
 

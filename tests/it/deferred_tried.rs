@@ -2,9 +2,9 @@
 
 use lockkeeper::cluster::Options;
 
-use crate::support::each_major;
 use crate::support::raw::Frame;
 use crate::support::stage::{Answer, Person, Stage, Way};
+use crate::support::{each_major, eventually};
 
 /// An expression that depends on a setting.
 const NOT_IMMUTABLE: &str = "CREATE INDEX ix ON orders (to_char(made, 'YYYY'))";
@@ -111,7 +111,9 @@ fn nothing_stays_of_what_was_tried() {
             ],
         );
         assert!(stage.was_run("CREATE INDEX    ON pg_temp.orders (customer)"), "it was tried");
-        assert_eq!(client.table("SELECT pg_my_temp_schema(), current_setting('lock_timeout')"), "0|7s");
+        assert_eq!(client.table("SHOW lock_timeout"), "7s");
+        assert_eq!(client.table("SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), "");
+        assert_eq!(client.table("SELECT typname FROM pg_type WHERE typnamespace = pg_my_temp_schema()"), "");
         let held = format!(
             "SELECT count(*) FROM pg_locks WHERE pid = {} AND locktype = 'relation' \
              AND (relation = 'orders'::regclass OR mode = 'AccessExclusiveLock')",
@@ -239,3 +241,42 @@ fn who_may_not_make_an_index_hears_it_at_once() {
         }
     }
 }
+
+/// The schema of what is tried comes before the transaction locks anything: with each schema that comes or goes the server would plan
+/// what is asked of the catalogue anew, while others wait.
+#[test]
+fn what_is_tried_costs_no_plans() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE customers (id int)"]);
+    // The schema of the queue comes once.
+    stage.through().all(&["BEGIN", "CREATE INDEX ON orders (note)", "COMMIT"]);
+    let planned = || stage.cluster.log().matches("STATEMENT:  WITH named AS ( SELECT n.place, c.*").count();
+    for (way, column) in Way::BOTH.into_iter().zip(["a", "b"]) {
+        let before = planned();
+        let mut client = stage.through();
+        let alter = |n: u8| format!("ALTER TABLE orders ADD {column}{n} int");
+        let index = |n: u8| format!("CREATE INDEX ON orders ({column}{n})");
+        client
+            .each(way, &["SET log_planner_stats = on", "BEGIN", &alter(1), &index(1), &alter(2), &index(2)]);
+        client.each(way, &[&alter(3)]);
+        assert_eq!(planned(), before + 1, "{way:?}");
+        // Sent once more, since somebody reads what it is to change.
+        let mut report = stage.straight();
+        report.all(&["BEGIN", "SELECT count(*) FROM customers"]);
+        client.send(way, &format!("ALTER TABLE customers ADD {column} int"));
+        eventually("it waits outside", || stage.now(LOCKED).eq("0").then_some(()));
+        report.all(&["COMMIT"]);
+        assert!(client.answer().failure_if_any().is_empty(), "{way:?}");
+        let back = planned();
+        assert!(back <= before + 2, "{way:?}");
+        client.each(way, &[&index(3), &alter(4)]);
+        assert_eq!(planned(), back, "{way:?}");
+        client.each(way, &["COMMIT"]);
+        let made = format!("SELECT count(*) FROM pg_class WHERE relname ~ '^orders_{column}[123]_idx$'");
+        assert_eq!(stage.now(&made), "3");
+    }
+}
+
+/// Sessions that have locked the table for their changes.
+const LOCKED: &str =
+    "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass AND mode = 'AccessExclusiveLock'";
