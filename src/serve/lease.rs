@@ -4,21 +4,22 @@
 //! stays open. A statement that runs is cancelled.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use crate::base::SqlState;
 use crate::event::LeaseOver;
-use crate::event::clock;
+use crate::event::clock::{self, Moment};
 use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
 use crate::execute::replay::Meanwhile;
 use crate::execute::{Place, Rows, Run, Surroundings, repeat, replay};
-use crate::judge::Mode;
+use crate::judge::{Mode, Standing};
 use crate::live::ledger::State;
 use crate::session::Tracker;
-use crate::sql::triage;
+use crate::sql::{Script, triage};
 use crate::upstream::call::pass;
 use crate::upstream::link::{AHEAD_MAX, Arrival, Link, Lost};
 use crate::wire::Frame;
@@ -28,9 +29,12 @@ use crate::wire::fields::sqlstate;
 use crate::wire::kind::{client as from_client, server};
 use crate::wire::notice;
 
-use super::consider::Case;
+use super::consider::{Case, Considered, consider};
 use super::engage::{Desk, Way, drop_held, finish};
 use super::worker_state::WorkerState;
+
+/// What a transaction was at while its next statement was judged.
+const JUDGED: &str = "It was found out what its next statement does.";
 
 /// Notes on which terms a transaction holds strong locks, after a guarded statement in it.
 pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
@@ -48,16 +52,77 @@ pub(super) fn begin(desk: &mut Desk<'_>, case: &Case) {
 /// for it. A session that never rests is looked at nowhere else.
 pub(super) async fn gives_way(desk: &mut Desk<'_>) -> Result<bool, Lost> {
     let Surroundings { live, place, control, .. } = *desk.surroundings;
-    // Whoever ends the transaction lets go of them anyway.
-    let held = desk.link.tracker.holds_strong_lock()
-        && desk.link.tracker.is_idle_in_transaction()
-        && ends(desk.link).is_none();
-    let Some(lease) = desk.lease.as_ref().filter(|_| held && control.is_configured()) else {
-        return Ok(false);
-    };
+    let Some(lease) = looked_after(desk) else { return Ok(false) };
     let Some(overdue) = lease.overdue((control, live), place).await else { return Ok(false) };
     over(desk, overdue).await?;
     Ok(has_lapsed(desk))
+}
+
+/// The lease, where somebody can look who waits, and where nothing is under way. Whoever ends the transaction lets go of its locks anyway.
+fn looked_after<'d>(desk: &'d Desk<'_>) -> Option<&'d Lease> {
+    let held = desk.link.tracker.holds_strong_lock()
+        && desk.link.tracker.is_idle_in_transaction()
+        && ends(desk.link).is_none();
+    desk.lease.as_deref().filter(|_| held && desk.surroundings.control.is_configured())
+}
+
+/// Judges a message, and lets others wait no longer for the transaction's locks while it is asked what that needs: then it is rolled
+/// back, brought back, and the message judged anew.
+pub(super) async fn consider_briefly(
+    desk: &mut Desk<'_>,
+    script: &Script,
+    at: (Standing, &[u8]),
+) -> Result<Considered, Lost> {
+    let (surroundings, began) = (desk.surroundings, Moment::now());
+    loop {
+        let Some(lease) = looked_after(desk) else { return consider(desk, script, at).await };
+        let (seen, half, patience) =
+            (Rc::clone(&lease.seen), lease.policy.max_stall / 2, lease.policy.retry_for);
+        let Surroundings { control, live, place, canceller, .. } = *surroundings;
+        let watch = lease::until_overdue(seen, (control, live), place, half);
+        let (considered, overdue) = {
+            let mut questions = pin!(consider(desk, script, at));
+            tokio::select! {
+                biased;
+                considered = &mut questions => return considered,
+                overdue = watch => {
+                    canceller.cancel().await;
+                    (questions.await?, overdue)
+                }
+            }
+        };
+        let is_ours = match &considered {
+            Considered::Over(outcome) => outcome.sqlstate() == Some(SqlState::QUERY_CANCELED),
+            Considered::Judged(_) | Considered::Forward => true,
+        };
+        if !is_ours || surroundings.cancelled.load(Ordering::Relaxed) {
+            return Ok(considered);
+        }
+        if let Some(outcome) = makes_way(desk, overdue, began.elapsed() < patience).await? {
+            return Ok(Considered::Over(outcome));
+        }
+    }
+}
+
+/// Rolls the transaction back, whether it has failed or not, and brings it back, if that is to be tried; otherwise the client's error.
+async fn makes_way(desk: &mut Desk<'_>, overdue: Overdue, again: bool) -> Result<Option<Outcome>, Lost> {
+    let Overdue { victims, longest } = overdue;
+    LeaseOver { victims, longest, pid: desk.surroundings.place.pid }.emit();
+    let Some(lease) = desk.lease.as_mut() else { return Ok(None) };
+    lease.lapsed = Some(lease::lapse(desk.link, overdue).await?);
+    let error = lease.cut(overdue);
+    let Some(lapsed) = taken_up(desk) else { return Ok(None) };
+    let outcome = if again {
+        bring_back(desk, lapsed, JUDGED).await?
+    } else {
+        repeat::leave(desk.link);
+        repeat::open_failed(desk.link).await?;
+        Some(Outcome::own_error(&error))
+    };
+    if outcome.is_some() {
+        *desk.lease = None;
+    }
+    Ok(outcome)
 }
 
 /// The watch over a session's strong locks while its messages are relayed.
@@ -149,7 +214,7 @@ pub(super) async fn between(desk: &mut Desk<'_>) -> Result<Result<Meanwhile, Out
         return Ok(Ok(Meanwhile::Stayed));
     }
     let Some(lapsed) = taken_up(desk) else { return Ok(Ok(Meanwhile::Stayed)) };
-    let outcome = bring_back(desk, lapsed, "It was found out what its next statement does.").await?;
+    let outcome = bring_back(desk, lapsed, JUDGED).await?;
     let Some(outcome) = outcome else { return Ok(Ok(Meanwhile::CameBack)) };
     *desk.lease = None;
     Ok(Err(outcome))

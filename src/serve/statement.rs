@@ -89,7 +89,7 @@ pub(super) async fn run_held(
         drop_held(desk.link, sent.total);
         return Ok(Ended::With(outcome));
     }
-    let considered = consider(desk, script, (standing, sent.portal)).await?;
+    let considered = Box::pin(lease::consider_briefly(desk, script, (standing, sent.portal))).await?;
     let (considered, entry) = held::settle(desk, considered, (script, sent, standing)).await?;
     let case = match considered {
         Considered::Judged(case) => *case,

@@ -52,6 +52,7 @@ mod ladder;
 mod ladder_scripts;
 mod ladder_settings;
 mod lease;
+mod lease_asking;
 mod left_overs;
 mod lifecycle;
 mod model;
