@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::relation::quote_literal;
 use crate::base::{Period, SqlState};
-use crate::judge::Retry;
+use crate::judge::{Policy, Retry};
 use crate::upstream::call::{Answer, Call, Failed, Item, pass};
 use crate::upstream::link::{Arrival, Batch};
 use crate::upstream::{Link, Lost};
@@ -15,6 +15,7 @@ use crate::wire::notice;
 use crate::wire::server::Status;
 
 use super::Run;
+use super::catalogue::SessionSettings;
 use super::stall::{ONCE, StallWatch};
 
 /// How an attempt ended.
@@ -153,6 +154,14 @@ impl Limit {
 /// A client's time-out setting as Postgres spells it; `None` when it is off.
 pub fn client_timeout(setting: &str) -> Option<Duration> {
     setting.parse::<Period>().ok().map(Period::duration).filter(|own| !own.is_zero())
+}
+
+/// How long a statement is tried: the client's own time-outs mean the whole of it, waiting included.
+pub fn patience(session: &SessionSettings, policy: &Policy) -> Duration {
+    [&session.lock_timeout, &session.statement_timeout]
+        .into_iter()
+        .filter_map(|setting| client_timeout(setting))
+        .fold(policy.retry_for, Duration::min)
 }
 
 /// Outside a transaction: a short one of ours, whose end takes the setting with it.

@@ -16,8 +16,8 @@ use crate::wire::kind::server as kind;
 use crate::wire::server::Status;
 
 use super::attempt::{UNDO, restore};
+use super::outbox;
 use super::question::{AS_BEFORE, Asked, IN_HASTE};
-use super::{outbox, warm};
 
 /// The column behind those of `SET lockkeeper.<name>`.
 const BEHIND: usize = 3 + crate::judge::setting::NAMES.len();
@@ -73,13 +73,6 @@ pub async fn targets(link: &mut Link, need: &Need) -> Result<Looked, Lost> {
 }
 
 async fn look(link: &mut Link, need: &Need, asked: Asked) -> Result<Looked, Lost> {
-    if asked == Asked::Everything
-        && !need.is_empty()
-        && is_first_of_transaction(link)
-        && let Some(failed) = warm::schema(link).await?
-    {
-        return Ok(Looked::Stopped(failed));
-    }
     let nothing = Need::default();
     let (mut wanted, mut once_more) = (need, true);
     loop {
@@ -100,14 +93,6 @@ async fn look(link: &mut Link, need: &Need, asked: Asked) -> Result<Looked, Lost
             wanted = &nothing;
         }
     }
-}
-
-/// Whether nothing was asked in the open transaction, and nobody can wait for it.
-fn is_first_of_transaction(link: &Link) -> bool {
-    link.tracker.status() == Status::InTransaction
-        && link.batch == Batch::None
-        && link.kept.is_empty()
-        && !link.tracker.holds_strong_lock()
 }
 
 /// Asks for the settings of what runs under them as they are.

@@ -133,19 +133,14 @@ pub async fn rows(link: &mut Link, text: &[u8], sent: Sent<'_>) -> Result<Result
     Ok(Ok(if answer.failed.is_some() { None } else { answer.row(first).and_then(|row| planned(row, makes)) }))
 }
 
-/// Asks once more, for all that has to be known to cut the statement.
-pub async fn to_cut(
-    link: &mut Link,
-    script: &Script,
-    (settings, facts): (SessionSettings, Facts),
-) -> Result<(SessionSettings, Facts), Lost> {
-    let need = bulk::need(script);
+/// What was asked once more, for all that has to be known to cut a statement, with what was known before.
+pub fn to_cut(looked: Looked, (settings, facts): (SessionSettings, Facts)) -> (SessionSettings, Facts) {
     let Facts { estimates, calls, .. } = facts;
-    Ok(match catalogue::look_up(link, &need).await? {
+    match looked {
         Looked::Known(settings, known) => (settings, Facts { estimates, calls, ..known }),
         // The statement itself will meet what has stopped the question.
         Looked::Stopped(_) => (settings, Facts { estimates, calls, offline: true, ..Facts::default() }),
-    })
+    }
 }
 
 /// Whether the session goes on with a statement of which a part is done, which it does outside of a transaction only. Anybody may have
@@ -176,7 +171,7 @@ async fn stopped(link: &mut Link, answer: &Answer) -> Result<Option<Failed>, Los
     if !over.contains(&fields::sqlstate(&failed.body)) {
         return Ok(None);
     }
-    fail::transaction(link).await?;
+    fail::upstream(link).await?;
     Ok(Some(failed))
 }
 

@@ -15,6 +15,11 @@ const REFUSED: &str = "lockkeeper refused the statement; this failed in its plac
 /// Fails the open transaction block, if there is one.
 pub async fn transaction(link: &mut Link) -> Result<(), Lost> {
     link.tracker.lose_journal(Unfit::Answered);
+    upstream(link).await
+}
+
+/// The same where its client may never hear of it, since it is sent once more.
+pub async fn upstream(link: &mut Link) -> Result<(), Lost> {
     if link.tracker.status() == Status::InTransaction {
         Call::run(link, &[Item::ours(REFUSED)]).await?;
     }

@@ -341,13 +341,6 @@ fn statement_timeout_is_over(run: &Run<'_>, wait: &Wait<'_>) -> bool {
     client_timeout(&run.session.statement_timeout).is_some_and(|limit| wait.began.elapsed() >= limit)
 }
 
-/// The client's own time-outs mean its whole statement, waiting included.
 fn retry_for(run: &Run<'_>, retry: Retry) -> Duration {
-    if retry == Retry::Never {
-        return Duration::ZERO;
-    }
-    [&run.session.lock_timeout, &run.session.statement_timeout]
-        .into_iter()
-        .filter_map(|setting| client_timeout(setting))
-        .fold(run.policy.retry_for, Duration::min)
+    if retry == Retry::Never { Duration::ZERO } else { attempt::patience(run.session, run.policy) }
 }

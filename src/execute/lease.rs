@@ -128,7 +128,9 @@ async fn look(
 ) -> Option<Overdue> {
     let at = Moment::now();
     let Some(behind) = control.behind(&place.database, place.pid, Blocking::StrongOnRelations).await else {
-        seen.borrow_mut().at = at;
+        // Nobody knows, and who asks again at once would never rest.
+        let mut seen = seen.borrow_mut();
+        (seen.at, seen.longest) = (at, Duration::ZERO);
         return None;
     };
     let ours = live.ledger().processes();

@@ -44,7 +44,7 @@ mod waiter;
 mod warm;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -148,22 +148,32 @@ pub async fn raised(surroundings: &Surroundings<'_>) {
 const CANCEL_AGAIN: Duration = Duration::from_millis(100);
 
 /// Waits for a question on the client's connection that may wait for a lock. Where its client has asked to cancel, the server is told so
-/// until the question has ended: it ignores a request that comes right before.
+/// until the question has ended.
 ///
 /// The flag stays up, for whoever looks what has become of it.
 pub async fn or_cancelled<T>(surroundings: &Surroundings<'_>, question: impl Future<Output = T>) -> T {
     let mut question = pin!(question);
+    let unheard = async {
+        raised(surroundings).await;
+        clock::pause(CANCEL_AGAIN).await;
+    };
+    tokio::select! {
+        biased;
+        answer = &mut question => return answer,
+        () = unheard => {}
+    }
+    cut(surroundings, question).await
+}
+
+/// Cancels a question again and again until it has ended: the server ignores a request that comes right before.
+pub async fn cut<T>(surroundings: &Surroundings<'_>, mut question: Pin<&mut impl Future<Output = T>>) -> T {
     loop {
-        let unheard = async {
-            raised(surroundings).await;
-            clock::pause(CANCEL_AGAIN).await;
-        };
+        surroundings.canceller.cancel().await;
         tokio::select! {
             biased;
             answer = &mut question => return answer,
-            () = unheard => {}
+            () = clock::pause(CANCEL_AGAIN) => {}
         }
-        surroundings.canceller.cancel().await;
     }
 }
 

@@ -16,9 +16,10 @@ use crate::upstream::link::{Batch, Reading};
 use crate::upstream::{Link, Lost};
 use crate::wire::server::Status;
 
-use super::attempt::client_timeout;
+use super::attempt::patience;
 use super::nap::does_not_idle;
 use super::outcome::Outcome;
+use super::replay::{self, Meanwhile};
 use super::tell::tell;
 use super::{Run, cancelled, fail, hold};
 
@@ -40,10 +41,20 @@ pub enum Turn {
     Ended(Outcome),
 }
 
+/// Goes to the end of the queues.
+pub fn line_up(run: &Run<'_>, on: On, work: Work) -> Permit {
+    run.surroundings.live.queues().line_up(want(run, on, work))
+}
+
 /// Waits until no build of another session works there.
 pub async fn turn(run: &mut Run<'_>, on: On, work: Work) -> Result<Turn, Lost> {
-    let permit = run.surroundings.live.queues().line_up(want(run, on, work));
-    let mut waiting = Waiting { began: Moment::now(), told: None, ground: Ground::of(run.link), work };
+    let permit = line_up(run, on, work);
+    turn_of(run, permit, work).await
+}
+
+/// The same for who has lined up already.
+pub async fn turn_of(run: &mut Run<'_>, permit: Permit, work: Work) -> Result<Turn, Lost> {
+    let mut waiting = Waiting::new(run, work);
     if waiting.ground == Ground::Proxy && permit.in_front().is_some() {
         does_not_idle(run.link).await;
     }
@@ -60,6 +71,35 @@ pub async fn turn(run: &mut Run<'_>, on: On, work: Work) -> Result<Turn, Lost> {
     }
     run.record.is_at(None);
     Ok(Turn::Come(permit))
+}
+
+/// The same for a statement of an open transaction that holds strong locks, before it is judged for good: where others wait for those
+/// meanwhile, it is rolled back, and sent once more when the tables are free.
+pub async fn beside(run: &mut Run<'_>, permit: &Permit) -> Result<Result<Meanwhile, Outcome>, Lost> {
+    let tracker = &run.link.tracker;
+    let apart =
+        tracker.holds_strong_lock() && tracker.is_idle_in_transaction() && run.link.batch == Batch::None;
+    let Some(front) = permit.in_front().filter(|_| apart) else { return Ok(Ok(Meanwhile::Stayed)) };
+    let mut waiting = Waiting::new(run, Work::Brief);
+    if let Some(words) = waiting.words(&front) {
+        tell(run.link, &[words]).await;
+    }
+    run.record.is_at(Some(format!("waiting for the build of process {}", front.who.pid)));
+    let limit = patience(run.session, run.policy).min(IN_TRANSACTION_MAX);
+    let free = async {
+        while permit.in_front().is_some() && waiting.began.elapsed() < limit {
+            clock::pause(LOOK_EVERY).await;
+        }
+    };
+    let meanwhile = Box::pin(replay::beside(run, free, "It waited for another session's build.")).await?;
+    run.record.is_at(None);
+    match permit.in_front() {
+        Some(front) if meanwhile.is_ok() => {
+            fail::transaction(run.link).await?;
+            Ok(Err(Outcome::own_error(&waiting.over(&front))))
+        }
+        Some(_) | None => Ok(meanwhile),
+    }
 }
 
 /// Whether a build of another session works on these tables at this moment.
@@ -101,6 +141,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn new(run: &Run<'_>, work: Work) -> Self {
+        Self { began: Moment::now(), told: None, ground: Ground::of(run.link), work }
+    }
+
     /// Why it is not waited any longer, though the server has not said a word.
     fn interrupted(&self, run: &Run<'_>, front: &InFront) -> Option<Notice> {
         if run.link.client_reading == Reading::Closed {
@@ -113,14 +157,11 @@ impl Waiting {
     }
 
     fn is_over(&self, run: &Run<'_>) -> bool {
-        let own = [&run.session.lock_timeout, &run.session.statement_timeout];
-        let patience = own
-            .into_iter()
-            .filter_map(|setting| client_timeout(setting))
-            .fold(run.policy.retry_for, Duration::min);
         let limit = match (self.ground, self.work) {
-            (Ground::Proxy, _) => Some(patience.min(IN_TRANSACTION_MAX)),
-            (Ground::Server, Work::Brief) => Some(patience),
+            // It has waited already, or cannot be sent once more: others may wait for it.
+            (Ground::Proxy, _) if run.link.tracker.holds_strong_lock() => Some(run.policy.max_stall / 2),
+            (Ground::Proxy, _) => Some(patience(run.session, run.policy).min(IN_TRANSACTION_MAX)),
+            (Ground::Server, Work::Brief) => Some(patience(run.session, run.policy)),
             // As a build waits for those that hold it up.
             (Ground::Server, Work::Build) => None,
         };

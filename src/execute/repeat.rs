@@ -121,7 +121,7 @@ pub async fn send(
 ) -> Result<Again, Lost> {
     roll_back(link).await?;
     close_statements(link, &repeat.makes).await?;
-    if let Some(failed) = warm::questions(link).await? {
+    if let Some(failed) = warm::before_repeat(link).await? {
         return Ok(Again::Missed(Some(failed)));
     }
     let limit = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));

@@ -101,7 +101,12 @@ pub(super) async fn beside(
         work.await;
         return Ok(Err(Outcome::own_error(&lease::lost(why, (overdue, max_stall), &unfit))));
     }
-    work.await;
+    tokio::select! {
+        biased;
+        () = &mut work => {}
+        // What becomes of it is seen to below.
+        () = raised(run.surroundings) => {}
+    }
     // Its patience begins now.
     replay.wait = Wait::new(run, &guard);
     Ok(replay.until_back(run).await?.map_or(Ok(Meanwhile::CameBack), Err))

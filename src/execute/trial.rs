@@ -17,7 +17,7 @@ use crate::wire::fields;
 
 use super::attempt::{UNDO, restore};
 use super::outcome::Outcome;
-use super::{Run, catalogue};
+use super::{Run, catalogue, warm};
 
 /// The name of a table with and without its schema, whether it has columns that are computed when they are read, and how it is stored or
 /// partitioned; nothing where a copy cannot be made for sure, would be noticed by somebody, or is no table as this is:
@@ -54,6 +54,11 @@ const TELLING: [&[u8]; 5] = [b"0A", b"22", b"3F", b"42", b"54"];
 pub(super) async fn run(run: &mut Run<'_>, text: &[u8]) -> Result<Option<Outcome>, Lost> {
     let script = sql::parse(text, run.link.tracker.reading().dialect());
     let Some(on_copy) = OnCopy::of(&script) else { return Ok(None) };
+    if run.link.batch == Batch::None
+        && let Some(failed) = warm::before_trial(run.link).await?
+    {
+        return Ok(Some(Outcome::server_error(&failed, None, None)));
+    }
     tried(run, &on_copy, "SAVEPOINT lockkeeper", &UNDO).await
 }
 
@@ -85,9 +90,11 @@ async fn tried(
     let Some(make) = copy(run.link, on_copy).await? else { return Ok(None) };
     // Whoever changes the table keeps it locked. In a batch of the client's an error of ours would be its end: there it waits as long
     // as the client itself would, if nobody waits for it meanwhile.
-    let limit = format!("SET LOCAL lock_timeout = {}", run.policy.max_stall.as_millis().max(1));
+    let holds = run.link.tracker.holds_strong_lock();
+    let patience = run.policy.max_stall / if holds { 10 } else { 1 };
+    let limit = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
     let apart = run.link.batch == Batch::None;
-    if !apart && run.link.tracker.holds_strong_lock() {
+    if !apart && holds {
         return Ok(None);
     }
     let mut items = vec![Item::ours(begin)];

@@ -1,10 +1,10 @@
-//! What keeps questions to the catalogue quick while a transaction holds locks: to plan one takes twenty times as long as to ask it.
+//! What keeps questions to the catalogue quick while a transaction holds locks: to plan one takes far longer than to ask it.
 //!
 //! The server forgets its plans when a schema comes or goes (`PlanCacheSysCallback` in `plancache.c`), and a session's first temporary
 //! object makes the schema `pg_temp_N` where the database has none. Rolled back with it, the next one would make it anew.
 
 use crate::base::SqlState;
-use crate::upstream::call::{Call, Failed, Item};
+use crate::upstream::call::{Answer, Call, Failed, Item};
 use crate::upstream::{Link, Lost};
 use crate::wire::fields;
 use crate::wire::server::Status;
@@ -13,7 +13,7 @@ use super::attempt::{UNDO, restore};
 use super::question::{AS_BEFORE, Asked, IN_HASTE};
 
 /// Whether the session has made nothing temporary, and whether it can be made to unseen.
-const LACKS: &str = "SELECT 1 WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid \
+const LACKS: &str = "SELECT 'lacks'::pg_catalog.text WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid \
      AND pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' \
      AND pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.=) 'off' \
      AND pg_catalog.has_database_privilege(pg_catalog.current_database()::pg_catalog.text, 'TEMP') \
@@ -22,42 +22,70 @@ const LACKS: &str = "SELECT 1 WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_c
 /// Something temporary for which no file is made.
 const MAKE: [&str; 2] = ["CREATE TYPE pg_temp.lockkeeper AS ENUM ()", "DROP TYPE pg_temp.lockkeeper"];
 
-/// Has the session make its temporary schema: in the client's transaction before that locks anything, or on its own.
-///
-/// The server's word where the client has cancelled, or a time-out of its own struck.
-pub(super) async fn schema(link: &mut Link) -> Result<Option<Failed>, Lost> {
-    let lacks = Call::run(link, &[Item::ours(LACKS)]).await?;
-    if lacks.failed.is_some() || lacks.row(0).is_none() {
-        return Ok(lacks.failed);
+/// For what is to be tried in the client's transaction: has that make the temporary schema, which stays when the trial is taken back, and
+/// where nobody can wait for it yet, has the server plan what it keeps. The server's word where the client has cancelled.
+pub(super) async fn before_trial(link: &mut Link) -> Result<Option<Failed>, Lost> {
+    match make(link).await? {
+        Ok(Made::Now) if !link.tracker.holds_strong_lock() => plan(link).await,
+        Ok(_) => Ok(None),
+        Err(failed) => Ok(Some(failed)),
     }
+}
+
+/// Before a transaction is sent once more: the same, where none is open.
+pub(super) async fn before_repeat(link: &mut Link) -> Result<Option<Failed>, Lost> {
+    if link.kept.is_empty() {
+        return Ok(None);
+    }
+    match make(link).await? {
+        Ok(_) => plan(link).await,
+        Err(failed) => Ok(Some(failed)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Now,
+    /// It was there, or cannot be made.
+    Not,
+}
+
+/// Makes the temporary schema where the session has none.
+async fn make(link: &mut Link) -> Result<Result<Made, Failed>, Lost> {
+    let asked = unfelt(link, vec![Item::ours(LACKS)]).await?;
+    let lacks = match &asked {
+        Ok(answer) => answer.rows.iter().any(|(_, row)| *row == [Some("lacks".to_owned())]),
+        Err(failed) => return Ok(Err(failed.clone())),
+    };
+    if !lacks {
+        return Ok(Ok(Made::Not));
+    }
+    Ok(unfelt(link, MAKE.map(Item::ours).into()).await?.map(|_| Made::Now))
+}
+
+/// Has the server plan what it keeps.
+async fn plan(link: &mut Link) -> Result<Option<Failed>, Lost> {
+    let questions = Asked::kept(link.kept);
+    let asked = questions.iter().map(|question| question.item(true));
+    let items = [Item::ours(IN_HASTE)].into_iter().chain(asked).chain([Item::ours(AS_BEFORE)]).collect();
+    Ok(unfelt(link, items).await?.err())
+}
+
+/// Runs what need not succeed; the server's word where the client has cancelled.
+async fn unfelt(link: &mut Link, mut items: Vec<Item<'_>>) -> Result<Result<Answer, Failed>, Lost> {
     let in_block = link.tracker.status() == Status::InTransaction;
-    let around = |statement| in_block.then(|| Item::ours(statement));
-    let mut items: Vec<Item<'_>> = around("SAVEPOINT lockkeeper").into_iter().collect();
-    items.extend(MAKE.map(Item::ours));
-    items.extend(around("RELEASE SAVEPOINT lockkeeper"));
-    let Some(failed) = Call::run(link, &items).await?.failed else { return Ok(None) };
-    if fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED {
-        return Ok(Some(failed));
+    if in_block {
+        items.insert(0, Item::ours("SAVEPOINT lockkeeper"));
+        items.push(Item::ours("RELEASE SAVEPOINT lockkeeper"));
     }
-    tracing::debug!(error = fields::message(&failed.body), "no temporary schema could be made");
+    let answer = Call::run(link, &items).await?;
+    let Some(failed) = &answer.failed else { return Ok(Ok(answer)) };
+    if fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED {
+        return Ok(Err(failed.clone()));
+    }
+    tracing::debug!(error = fields::message(&failed.body), "what would have made questions quick has failed");
     if in_block {
         restore(link, &UNDO).await?;
     }
-    Ok(None)
-}
-
-/// Has the server plan what it keeps, for a transaction that is about to be sent once more; no transaction may be open.
-pub(super) async fn questions(link: &mut Link) -> Result<Option<Failed>, Lost> {
-    let questions = Asked::kept(link.kept);
-    if questions.is_empty() {
-        return Ok(None);
-    }
-    if let Some(failed) = schema(link).await? {
-        return Ok(Some(failed));
-    }
-    let mut items = vec![Item::ours(IN_HASTE)];
-    items.extend(questions.iter().map(|question| question.item(true)));
-    items.push(Item::ours(AS_BEFORE));
-    let failed = Call::run(link, &items).await?.failed;
-    Ok(failed.filter(|failed| fields::sqlstate(&failed.body) == SqlState::QUERY_CANCELED))
+    Ok(Ok(answer))
 }

@@ -63,7 +63,12 @@ pub fn decide(script: &Script, facts: &Facts, moment: &Moment, policy: &Policy) 
 
 /// The policy with the message's own directives on top: what the ladder climbs by.
 pub fn policy_for(script: &Script, policy: &Policy) -> Policy {
-    policy.with(&directives(script, policy).0)
+    let mut policy = policy.with(&directives(script, policy).0);
+    if !script.statements.is_empty() && script.statements.iter().all(bookkeeping::is_about) {
+        // A freeze does not stop them either once they have begun.
+        policy.override_for.get_or_insert_with(|| "the books of a migration tool".to_owned());
+    }
+    policy
 }
 
 /// Shows what the statements of a message do, with every hazard in them as the policy wants it treated, one after the other.

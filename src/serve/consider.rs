@@ -20,7 +20,7 @@ use crate::wire::server::Status;
 use super::engage::Desk;
 use super::lockers::note_made;
 use super::rows::{self, Rows};
-use super::{executed, held, queued};
+use super::{executed, held, lease, queued};
 
 /// A statement that has been judged, with what the judgement stands on.
 pub(super) struct Case {
@@ -85,16 +85,20 @@ pub(super) async fn consider(
     }
     let queued = desk.link.tracker.deferred().is_some();
     let passes_if_few = writes && calls == Calls::Nothing && !queued;
+    let need = effects::need(script);
     let looked = if passes_if_few {
-        catalogue::targets(desk.link, &effects::need(script)).await?
+        Box::pin(lease::asked(desk, async |link| catalogue::targets(link, &need).await)).await?
     } else if ordinary && !writes && calls != Calls::Nothing || is_call(script) {
-        settings_of_calls(desk, script).await?
+        Ok(settings_of_calls(desk, script).await?)
     } else {
-        catalogue::look_up(desk.link, &effects::need(script)).await?
+        Box::pin(lease::asked(desk, async |link| catalogue::look_up(link, &need).await)).await?
     };
     let (session, facts) = match looked {
-        Looked::Known(session, facts) => (session, Facts { calls, ..facts }),
-        Looked::Stopped(failed) => return Ok(Considered::Over(Outcome::server_error(&failed, None, None))),
+        Err(outcome) => return Ok(Considered::Over(outcome)),
+        Ok(Looked::Known(session, facts)) => (session, Facts { calls, ..facts }),
+        Ok(Looked::Stopped(failed)) => {
+            return Ok(Considered::Over(Outcome::server_error(&failed, None, None)));
+        }
     };
     let policy = match merged(desk.policy, &session) {
         Ok(policy) => policy,

@@ -104,7 +104,7 @@ pub async fn engage(desk: &mut Desk<'_>) -> Result<(), Lost> {
     // As known now: the end of an earlier transaction, which may be on its way, forgets portals.
     let prepared = &desk.link.tracker.prepared;
     let portal_text = take_string(&body).and_then(|(portal, _)| prepared.portal(portal));
-    come_to_rest(desk.link, desk.scratch).await?;
+    come_to_rest_under_lease(desk).await?;
     message::settle(desk.link).await?;
     if lease::gives_way(desk).await? {
         return lease::resume(desk).await;
@@ -212,6 +212,16 @@ pub(super) async fn come_to_rest(link: &mut Link, scratch: &Scratch) -> Result<(
     .await
 }
 
+/// The same where others may wait for the transaction's locks meanwhile.
+async fn come_to_rest_under_lease(desk: &mut Desk<'_>) -> Result<(), Lost> {
+    let scratch = desk.scratch;
+    let rest = lease::owed(desk, async |link| come_to_rest(link, scratch).await);
+    match Box::pin(rest).await? {
+        Some(()) => Ok(()),
+        None => come_to_rest(desk.link, scratch).await,
+    }
+}
+
 /// A Parse goes upstream as it is; its text is remembered for the Execute once the server has taken it.
 async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), Lost> {
     let link = &mut *desk.link;
@@ -257,7 +267,11 @@ async fn prepare(desk: &mut Desk<'_>, body: &[u8], total: usize) -> Result<(), L
     crate::wire::client::flush(&mut flush);
     link.send(&flush).await;
     loop {
-        let Arrival::Frame(kind, answer) = link.next().await? else { continue };
+        let Some(arrival) = Box::pin(lease::owed(desk, async |link| link.next().await)).await? else {
+            return Ok(());
+        };
+        let Arrival::Frame(kind, answer) = arrival else { continue };
+        let link = &mut *desk.link;
         link.tracker.received(kind, &answer);
         crate::upstream::call::pass(link, kind, &answer).await;
         match kind {

@@ -10,6 +10,7 @@ use crate::upstream::link::{Link, Lost};
 
 use super::consider::{self, Considered};
 use super::engage::Desk;
+use super::lease;
 
 /// The text of a prepared statement, and the types of its parameters as a list of JSON.
 const PREPARED: &str = "SELECT p.statement, (SELECT pg_catalog.json_agg(pg_catalog.format_type(t.oid, -1) ORDER BY t.place) \
@@ -27,8 +28,15 @@ pub(super) async fn consider(
     let considered = Box::pin(consider::consider(desk, &meant, at)).await?;
     let Considered::Judged(mut case) = considered else { return Ok(considered) };
     // What is wrong with its values the server says.
-    let asked = estimate::rows(desk.link, script.text.as_bytes(), estimate::Sent { values: None });
-    let rows = or_cancelled(desk.surroundings, asked).await?;
+    let surroundings = desk.surroundings;
+    let asked = lease::asked(desk, async |link| {
+        let asked = estimate::rows(link, script.text.as_bytes(), estimate::Sent { values: None });
+        or_cancelled(surroundings, asked).await
+    });
+    let rows = match Box::pin(asked).await? {
+        Ok(rows) => rows,
+        Err(outcome) => return Ok(Considered::Over(outcome)),
+    };
     if rows.is_ok() && desk.surroundings.take_cancel() {
         fail::transaction(desk.link).await?;
         return Ok(Considered::Over(Outcome::own_error(&cancelled())));

@@ -4,12 +4,14 @@
 use crate::event::clock::{self, Moment};
 use crate::execute::hold::{self, Held, Holding};
 use crate::execute::outcome::Outcome;
+use crate::execute::queue::{self, Turn};
 use crate::execute::readiness;
 use crate::execute::replay::Meanwhile;
 use crate::execute::{Surroundings, as_sent, fail, shutting_down};
 use crate::judge::{self, Curbed, Decision, Judgement, Standing};
 use crate::live::gate::{Ticket, Waiting};
 use crate::live::ledger::{Record, State};
+use crate::live::queue::{On, Permit, Work};
 use crate::live::{Live, Stop};
 use crate::sql::Script;
 use crate::sql::fixed::loose;
@@ -30,6 +32,8 @@ pub(super) struct Entry<'a> {
     worth: Worth,
     /// Its place among those that were held.
     turn: Option<Ticket<'a>>,
+    /// Its place in the queues of tables, where it has waited for its turn there.
+    pub(super) place: Option<Permit>,
 }
 
 /// Whether there is something to tell of a statement when it has ended.
@@ -57,7 +61,7 @@ impl<'a> Entry<'a> {
             Considered::Over(_) | Considered::Forward => &[],
         };
         let record = live.ledger().begin(&tags.join("; "), hazards, surroundings.whose(), clock::wall());
-        Self { live, record, batch_ended: false, worth, turn: None }
+        Self { live, record, batch_ended: false, worth, turn: None, place: None }
     }
 
     /// Notes the end.
@@ -67,6 +71,15 @@ impl<'a> Entry<'a> {
         } else {
             self.record.strike();
         }
+    }
+
+    /// The same for one that was over before anything was done.
+    pub(super) fn close_early(self, outcome: Outcome) -> Outcome {
+        if matches!(outcome, Outcome::Failed(_)) {
+            return self.close(outcome);
+        }
+        self.end(State::Passed);
+        outcome
     }
 
     /// Notes how it ended; where a freeze has cancelled it, the error says so.
@@ -106,7 +119,7 @@ pub(super) async fn settle<'a>(
         other => other,
     };
     let considered = match considered {
-        Considered::Judged(case) => give_way(desk, *case, statement, &entry).await?,
+        Considered::Judged(case) => give_way(desk, *case, statement, &mut entry).await?,
         other => other,
     };
     let considered = match considered {
@@ -241,20 +254,30 @@ async fn wait_for_turn(
     Ok(None)
 }
 
-/// Lets nobody wait for the locks of a transaction while it is found out how its statement is queued, and while schema `lockkeeper` is
-/// installed for that; where somebody does, it is rolled back and brought back, and the statement judged anew.
+/// Lets nobody wait for the locks of a transaction while its statement waits for another session's build, while it is found out how it
+/// is queued, and while schema `lockkeeper` is installed for that; where somebody does, it is rolled back and brought back, and the
+/// statement judged anew.
 async fn give_way(
     desk: &mut Desk<'_>,
     case: Case,
     (script, sent, standing): (&Script, Sent<'_>, Standing),
-    entry: &Entry<'_>,
+    entry: &mut Entry<'_>,
 ) -> Result<Considered, Lost> {
-    let Decision::Defer(deferral) = &case.judgement.decision else {
-        return Ok(Considered::Judged(Box::new(case)));
+    let queues = match &case.judgement.decision {
+        Decision::Hold(_) | Decision::Refuse(_) | Decision::Apart => {
+            return Ok(Considered::Judged(Box::new(case)));
+        }
+        Decision::Defer(deferral) => Some(!deferral.later.is_empty()),
+        Decision::Forward | Decision::Guard(_) | Decision::Run(_) => None,
     };
-    let queues = !deferral.later.is_empty();
-    let mut meanwhile = lease::between(desk).await?;
-    if queues && meanwhile == Ok(Meanwhile::Stayed) {
+    let apart = On::Tables(case.judgement.apart.clone());
+    let place = queue::line_up(&run(desk, &case, entry), apart, Work::Brief);
+    let mut meanwhile = queue::beside(&mut run(desk, &case, entry), &place).await?;
+    entry.place = Some(place);
+    if queues.is_some() && meanwhile == Ok(Meanwhile::Stayed) {
+        meanwhile = lease::between(desk).await?;
+    }
+    if queues == Some(true) && meanwhile == Ok(Meanwhile::Stayed) {
         meanwhile = readiness::beforehand(&mut run(desk, &case, entry)).await?;
     }
     match meanwhile {
@@ -263,6 +286,15 @@ async fn give_way(
         Ok(Meanwhile::CameBack) => consider(desk, script, (standing, sent.portal)).await,
         Err(outcome) => Ok(Considered::Over(outcome)),
     }
+}
+
+/// Waits until no build of another session works on the statement's tables.
+pub(super) async fn turn(desk: &mut Desk<'_>, case: &Case, entry: &mut Entry<'_>) -> Result<Turn, Lost> {
+    let place = entry.place.take();
+    let mut run = run(desk, case, entry);
+    let tables = || On::Tables(case.judgement.apart.clone());
+    let place = place.unwrap_or_else(|| queue::line_up(&run, tables(), Work::Brief));
+    queue::turn_of(&mut run, place, Work::Brief).await
 }
 
 /// Whether its values came apart from it, and would be lost with its portal.

@@ -8,20 +8,22 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::base::SqlState;
 use crate::event::LeaseOver;
 use crate::event::clock::{self, Moment};
+use crate::execute::attempt::patience;
 use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
 use crate::execute::replay::Meanwhile;
-use crate::execute::{Place, Rows, Run, Surroundings, repeat, replay};
-use crate::judge::{Mode, Standing};
+use crate::execute::{Place, Rows, Run, Surroundings, cancelled, cut, fail, raised, repeat, replay};
+use crate::judge::Mode;
 use crate::live::ledger::State;
 use crate::session::Tracker;
-use crate::sql::{Script, triage};
+use crate::sql::triage;
 use crate::upstream::call::pass;
-use crate::upstream::link::{AHEAD_MAX, Arrival, Link, Lost};
+use crate::upstream::link::{AHEAD_MAX, Arrival, Batch, Link, Lost};
 use crate::wire::Frame;
 use crate::wire::client;
 use crate::wire::client::query_text;
@@ -29,7 +31,7 @@ use crate::wire::fields::sqlstate;
 use crate::wire::kind::{client as from_client, server};
 use crate::wire::notice;
 
-use super::consider::{Case, Considered, consider};
+use super::consider::Case;
 use super::engage::{Desk, Way, drop_held, finish};
 use super::worker_state::WorkerState;
 
@@ -62,67 +64,106 @@ pub(super) async fn gives_way(desk: &mut Desk<'_>) -> Result<bool, Lost> {
 fn looked_after<'d>(desk: &'d Desk<'_>) -> Option<&'d Lease> {
     let held = desk.link.tracker.holds_strong_lock()
         && desk.link.tracker.is_idle_in_transaction()
+        && desk.link.batch == Batch::None
         && ends(desk.link).is_none();
     desk.lease.as_deref().filter(|_| held && desk.surroundings.control.is_configured())
 }
 
-/// Judges a message, and lets others wait no longer for the transaction's locks while it is asked what that needs: then it is rolled
-/// back, brought back, and the message judged anew.
-pub(super) async fn consider_briefly(
+/// Asks the server what a statement needs, and lets others wait no longer for the transaction's locks meanwhile: then it is rolled back,
+/// brought back, and asked again, each time after a longer pause. The statement's outcome where that cannot be.
+pub(super) async fn asked<T>(
     desk: &mut Desk<'_>,
-    script: &Script,
-    at: (Standing, &[u8]),
-) -> Result<Considered, Lost> {
-    let (surroundings, began) = (desk.surroundings, Moment::now());
+    mut ask: impl AsyncFnMut(&mut Link) -> Result<T, Lost>,
+) -> Result<Result<T, Outcome>, Lost> {
+    let (surroundings, began, mut pause) = (desk.surroundings, Moment::now(), Duration::ZERO);
     loop {
-        let Some(lease) = looked_after(desk) else { return consider(desk, script, at).await };
-        let (seen, half, patience) =
-            (Rc::clone(&lease.seen), lease.policy.max_stall / 2, lease.policy.retry_for);
-        let Surroundings { control, live, place, canceller, .. } = *surroundings;
-        let watch = lease::until_overdue(seen, (control, live), place, half);
-        let (considered, overdue) = {
-            let mut questions = pin!(consider(desk, script, at));
+        let Some(lease) = looked_after(desk) else { return Ok(Ok(ask(desk.link).await?)) };
+        let (seen, max_stall) = (Rc::clone(&lease.seen), lease.policy.max_stall);
+        let patience = patience(&lease.session, &lease.policy);
+        let Surroundings { control, live, place, .. } = *surroundings;
+        let watch = lease::until_overdue(seen, (control, live), place, max_stall / 2);
+        let (answer, overdue) = {
+            let mut asking = pin!(ask(desk.link));
             tokio::select! {
                 biased;
-                considered = &mut questions => return considered,
-                overdue = watch => {
-                    canceller.cancel().await;
-                    (questions.await?, overdue)
-                }
+                answer = &mut asking => return Ok(Ok(answer?)),
+                overdue = watch => (cut(surroundings, asking).await?, overdue),
             }
         };
-        let is_ours = match &considered {
-            Considered::Over(outcome) => outcome.sqlstate() == Some(SqlState::QUERY_CANCELED),
-            Considered::Judged(_) | Considered::Forward => true,
-        };
-        if !is_ours || surroundings.cancelled.load(Ordering::Relaxed) {
-            return Ok(considered);
+        if surroundings.cancelled.load(Ordering::Relaxed) {
+            // By its client, who hears of it in the answer, or from whoever comes next.
+            return Ok(Ok(answer));
         }
-        if let Some(outcome) = makes_way(desk, overdue, began.elapsed() < patience).await? {
-            return Ok(Considered::Over(outcome));
+        let again = (began.elapsed() < patience).then_some(pause);
+        let outcome = Box::pin(makes_way(desk, overdue, again)).await?;
+        if let Some(outcome) = outcome {
+            *desk.lease = None;
+            return Ok(Err(outcome));
         }
+        pause = (pause + max_stall).min(PAUSE_MAX);
     }
 }
 
-/// Rolls the transaction back, whether it has failed or not, and brings it back, if that is to be tried; otherwise the client's error.
-async fn makes_way(desk: &mut Desk<'_>, overdue: Overdue, again: bool) -> Result<Option<Outcome>, Lost> {
+/// Before a transaction is brought back, others have the tables for no longer than this.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Rolls the transaction back, whether it has failed or not, and brings it back after that pause; the client's error where that cannot be,
+/// or is not wanted any more.
+async fn makes_way(
+    desk: &mut Desk<'_>,
+    overdue: Overdue,
+    pause: Option<Duration>,
+) -> Result<Option<Outcome>, Lost> {
+    let surroundings = desk.surroundings;
     let Overdue { victims, longest } = overdue;
-    LeaseOver { victims, longest, pid: desk.surroundings.place.pid }.emit();
+    LeaseOver { victims, longest, pid: surroundings.place.pid }.emit();
     let Some(lease) = desk.lease.as_mut() else { return Ok(None) };
     lease.lapsed = Some(lease::lapse(desk.link, overdue).await?);
     let error = lease.cut(overdue);
     let Some(lapsed) = taken_up(desk) else { return Ok(None) };
-    let outcome = if again {
-        bring_back(desk, lapsed, JUDGED).await?
-    } else {
+    let why = match pause {
+        None => Some(error),
+        Some(pause) => tokio::select! {
+            biased;
+            () = raised(surroundings) => surroundings.take_cancel().then(cancelled),
+            () = clock::pause(pause) => None,
+        },
+    };
+    if let Some(why) = why {
         repeat::leave(desk.link);
         repeat::open_failed(desk.link).await?;
-        Some(Outcome::own_error(&error))
-    };
-    if outcome.is_some() {
-        *desk.lease = None;
+        return Ok(Some(Outcome::own_error(&why)));
+    }
+    let outcome = bring_back(desk, lapsed, JUDGED).await?;
+    if outcome.is_none() && surroundings.take_cancel() {
+        fail::transaction(desk.link).await?;
+        return Ok(Some(Outcome::own_error(&cancelled())));
     }
     Ok(outcome)
+}
+
+/// Waits for what the server owes its client; where others have waited for the transaction's locks for too long meanwhile, that is
+/// cancelled, and nothing is owed any more (`None`).
+pub(super) async fn owed<T>(
+    desk: &mut Desk<'_>,
+    wait: impl AsyncFnOnce(&mut Link) -> Result<T, Lost>,
+) -> Result<Option<T>, Lost> {
+    let Surroundings { control, live, place, .. } = *desk.surroundings;
+    let held = desk.link.tracker.holds_strong_lock() && control.is_configured();
+    let Some(lease) = desk.lease.as_deref().filter(|lease| held && lease.lapsed.is_none()) else {
+        return wait(desk.link).await.map(Some);
+    };
+    let watch = lease::until_overdue(Rc::clone(&lease.seen), (control, live), place, lease.policy.max_stall);
+    let overdue = {
+        let mut waiting = pin!(wait(desk.link));
+        tokio::select! {
+            biased;
+            done = &mut waiting => return done.map(Some),
+            overdue = watch => overdue,
+        }
+    };
+    over(desk, overdue).await?;
+    Ok(None)
 }
 
 /// The watch over a session's strong locks while its messages are relayed.

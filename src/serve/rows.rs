@@ -1,8 +1,8 @@
 //! How many rows a message may write: asked of the planner, for statements whose text does not tell, and remembered for a while.
 
 use crate::base::{Notice, SqlState};
-use crate::effects::facts::{Facts, Texts};
-use crate::execute::catalogue::SessionSettings;
+use crate::effects::facts::{Estimate, Facts, Texts};
+use crate::execute::catalogue::{self, SessionSettings};
 use crate::execute::estimate::{self, Fixed};
 use crate::execute::outcome::Outcome;
 use crate::execute::{cancelled, fail, or_cancelled};
@@ -13,7 +13,7 @@ use crate::upstream::link::Lost;
 use crate::wire::client::Values;
 
 use super::engage::Desk;
-use super::portal;
+use super::{lease, portal};
 
 /// What was found out.
 pub(super) struct Rows {
@@ -72,10 +72,9 @@ pub(super) async fn look(
         Ok(begun) => begun,
         Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
     };
-    let asked = estimate::estimates(desk.link, (meant, begun), (&facts, policy, sent));
-    facts.estimates = match or_cancelled(desk.surroundings, asked).await? {
+    facts.estimates = match estimated(desk, (meant, begun), (&facts, policy, sent)).await? {
         Ok(estimates) => estimates,
-        Err(failed) => return Ok(Err(Outcome::server_error(&failed, None, None))),
+        Err(outcome) => return Ok(Err(outcome)),
     };
     if desk.surroundings.take_cancel() {
         fail::transaction(desk.link).await?;
@@ -90,12 +89,33 @@ pub(super) async fn look(
     let mut rows = Rows::of((session, facts));
     if !rows.are_few() {
         let texts = rows.facts.texts;
-        (rows.session, rows.facts) = estimate::to_cut(desk.link, meant, (rows.session, rows.facts)).await?;
+        let need = bulk::need(meant);
+        let asked = lease::asked(desk, async |link| catalogue::look_up(link, &need).await);
+        let looked = Box::pin(asked).await?;
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(outcome) => return Ok(Err(outcome)),
+        };
+        (rows.session, rows.facts) = estimate::to_cut(looked, (rows.session, rows.facts));
         if texts == Texts::Garbled {
             rows.facts.texts = texts;
         }
     }
     Ok(Ok(Rows { fixed, formats: values.map(|(values, _)| values.results), ..rows }))
+}
+
+/// What the planner says.
+async fn estimated(
+    desk: &mut Desk<'_>,
+    meant: (&Script, bool),
+    known: (&Facts, &Policy, estimate::Sent<'_>),
+) -> Result<Result<Vec<Estimate>, Outcome>, Lost> {
+    let surroundings = desk.surroundings;
+    let asked = lease::asked(desk, async |link| {
+        or_cancelled(surroundings, estimate::estimates(link, meant, known)).await
+    });
+    let estimates = Box::pin(asked).await?;
+    Ok(estimates.and_then(|it| it.map_err(|failed| Outcome::server_error(&failed, None, None))))
 }
 
 /// What writes no more than this part of what is too much is not looked at again for a while.

@@ -12,7 +12,6 @@ use crate::execute::{
 use crate::hazard::different_index;
 use crate::judge::{self, Curbed, Decision, Judgement, Standing, bulk};
 use crate::live::ledger::State;
-use crate::live::queue::{On, Work as Apart};
 use crate::session::repeat::Unfit;
 use crate::sql::statement::{Opaque, Place, Readable, Statement};
 use crate::sql::{self, Kind, Script};
@@ -89,15 +88,13 @@ pub(super) async fn run_held(
         drop_held(desk.link, sent.total);
         return Ok(Ended::With(outcome));
     }
-    let considered = Box::pin(lease::consider_briefly(desk, script, (standing, sent.portal))).await?;
+    let considered = consider(desk, script, (standing, sent.portal)).await?;
     let (considered, entry) = held::settle(desk, considered, (script, sent, standing)).await?;
     let case = match considered {
         Considered::Judged(case) => *case,
         Considered::Over(outcome) => {
-            let failed = matches!(outcome, Outcome::Failed(_));
-            entry.end(if failed { State::Failed } else { State::Passed });
             drop_held(desk.link, sent.total);
-            return Ok(Ended::With(outcome));
+            return Ok(Ended::With(entry.close_early(outcome)));
         }
         Considered::Forward => {
             entry.end(State::Passed);
@@ -156,7 +153,7 @@ fn takes_all_rows(link: &Link, sent: Sent<'_>) -> bool {
 async fn act(
     desk: &mut Desk<'_>,
     case: Case,
-    entry: Entry<'_>,
+    mut entry: Entry<'_>,
     (script, sent, standing, answer): (&Script, Sent<'_>, Standing, Answer),
 ) -> Result<Ended, Lost> {
     announce(desk, &case.judgement).await;
@@ -173,8 +170,7 @@ async fn act(
         end_batch(desk.link).await?;
         batch_ended = true;
     }
-    let on = On::Tables(case.judgement.apart.clone());
-    let _permit = match queue::turn(&mut run(desk, &case, &entry), on, Apart::Brief).await? {
+    let _permit = match held::turn(desk, &case, &mut entry).await? {
         Turn::Come(permit) => permit,
         Turn::Ended(outcome) => {
             let outcome = entry.close(outcome);
@@ -336,7 +332,7 @@ pub(super) async fn run_alone(desk: &mut Desk<'_>, sql: &[u8]) -> Result<Outcome
     let script = sql::parse(sql, desk.link.tracker.reading().dialect());
     let sent = Sent::query(sql, 0);
     let considered = consider(desk, &script, (Standing::Outside, b"")).await?;
-    let (considered, entry) = held::settle(desk, considered, (&script, sent, Standing::Outside)).await?;
+    let (considered, mut entry) = held::settle(desk, considered, (&script, sent, Standing::Outside)).await?;
     let case = match considered {
         Considered::Judged(case) => *case,
         Considered::Over(outcome) => {
@@ -349,8 +345,7 @@ pub(super) async fn run_alone(desk: &mut Desk<'_>, sql: &[u8]) -> Result<Outcome
         }
     };
     announce(desk, &case.judgement).await;
-    let on = On::Tables(case.judgement.apart.clone());
-    let _permit = match queue::turn(&mut run(desk, &case, &entry), on, Apart::Brief).await? {
+    let _permit = match held::turn(desk, &case, &mut entry).await? {
         Turn::Come(permit) => permit,
         Turn::Ended(outcome) => return Ok(entry.close(outcome)),
     };

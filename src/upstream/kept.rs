@@ -1,8 +1,9 @@
-//! Questions of ours that the server keeps while a transaction of the client's is open: planning one takes five times as long as
-//! running it, and meanwhile others may wait for the transaction's locks.
+//! Questions of ours that the server keeps while a transaction of the client's is open: planning one takes far longer than running it,
+//! and meanwhile others may wait for the transaction's locks.
 //!
 //! Invariant: the server is told to forget them when the session first rests outside a transaction.
-//! Invariant: they are asked behind a savepoint, so that it does no harm where the client has closed them (`DEALLOCATE ALL`).
+//! Invariant: in a transaction they are asked behind a savepoint, so that it does no harm where the client has closed them (`DEALLOCATE
+//! ALL`).
 
 use crate::wire::client;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::support::application::{Application, BOUND};
 use crate::support::eventually;
-use crate::support::programs::{Ran, python, run};
+use crate::support::programs::{Ran, python, run, without_variables};
 use crate::support::stage::{Stage, Way};
 
 /// Alembic as a person would call it, in the project's folder.
@@ -123,4 +123,31 @@ fn a_failing_revision_leaves_what_it_leaves_straight() {
     let (straight, through) = (Stage::new(), Stage::new());
     let expected = outcome(&straight, &straight.cluster.url("postgres"));
     assert_eq!(outcome(&through, &through.proxy.url("postgres")), expected);
+}
+
+/// What was queued and fails behind the COMMIT is told to the tool, whose books are right: the transaction is committed. What is left is
+/// done when its reason is gone, and the tool finds nothing more to do.
+#[test]
+fn what_fails_behind_the_commit_is_told_and_can_be_done_later() {
+    let stage = Stage::new();
+    let url = stage.proxy.url("postgres");
+    alembic(&url, &["upgrade", "0003"]).ok();
+    stage.straight().all(&["UPDATE orders SET priority = 77 WHERE id = 1"]);
+    let ran = alembic(&url, &["upgrade", "head"]);
+    assert_ne!(ran.code, 0, "{ran:?}");
+    for told in ["the transaction is committed", "priority_known", "lockkeeper resume"] {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+    let left = "SELECT conname, convalidated FROM pg_constraint WHERE conname = 'priority_known'";
+    assert_eq!(stage.now(left), "priority_known|f");
+    assert_eq!(alembic(&url, &["current"]).ok().trim(), "0004 (head)");
+    alembic(&url, &["upgrade", "head"]).ok();
+    stage.straight().all(&["UPDATE orders SET priority = 7 WHERE id = 1"]);
+    let mut resume = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    without_variables(&mut resume);
+    resume.args(["resume", "--url", &stage.cluster.url("postgres")]);
+    run(resume).ok();
+    assert_eq!(stage.now(left), "priority_known|t");
+    assert_eq!(stage.now("SELECT count(*) FROM lockkeeper.task WHERE state <> 'done'"), "0");
+    alembic(&url, &["downgrade", "base"]).ok();
 }

@@ -308,7 +308,24 @@ fn nothing_runs_against_a_state_that_is_not_there_yet() {
 }
 
 /// Rows that are queued, and who looks at them under another name, or not at all.
-const ELSEWHERE: [(&str, &str, &str); 22] = [
+const ELSEWHERE: [(&str, &str, &str); 35] = [
+    ("UPDATE rows SET n = n + 1", "DECLARE c CURSOR FOR SELECT n FROM rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "COPY rows TO STDOUT", "0A000"),
+    ("UPDATE rows SET n = n + 1", "COPY (SELECT n FROM rows) TO STDOUT", "0A000"),
+    ("UPDATE rows SET n = n + 1", "COPY rows FROM STDIN", "0A000"),
+    (
+        "UPDATE rows SET n = n + 1",
+        "MERGE INTO rows USING (VALUES (1)) v(i) ON id = i WHEN MATCHED THEN UPDATE SET n = 5",
+        "0A000",
+    ),
+    ("UPDATE rows SET n = n + 1", "LOCK TABLE rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "EXPLAIN ANALYZE SELECT sum(n) FROM rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "CREATE TABLE copied AS SELECT * FROM rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "SELECT * INTO copied FROM rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "CREATE MATERIALIZED VIEW copied AS SELECT n FROM rows", "0A000"),
+    ("UPDATE rows SET n = n + 1", "SELECT n FROM rows WHERE id = 1 FOR UPDATE", "0A000"),
+    ("UPDATE rows SET n = n + 1", "CALL reading()", "0A000"),
+    ("UPDATE rows SET n = n + 1", "EXPLAIN SELECT max(n) FROM other", "EXPLAIN"),
     ("UPDATE rows SET n = n + 1", "SELECT sum(n) FROM seen_rows", "0A000"),
     ("UPDATE rows SET n = n + 1", "SELECT sum(n) FROM public.seen_again", "0A000"),
     ("UPDATE rows SET n = n + 1", "SELECT summed()", "0A000"),
@@ -343,6 +360,7 @@ fn rows_that_are_queued_are_not_seen_by_other_names() {
         "CREATE VIEW seen_rows AS SELECT id, n FROM rows WHERE n > 0",
         "CREATE VIEW seen_again AS SELECT n FROM seen_rows",
         "CREATE FUNCTION summed() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(n) FROM rows'",
+        "CREATE PROCEDURE reading() LANGUAGE plpgsql AS 'BEGIN PERFORM n FROM rows; END'",
         "CREATE FUNCTION doubled(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2'",
         "CREATE TABLE whole (id int PRIMARY KEY, n int) PARTITION BY RANGE (id)",
         "CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (200) PARTITION BY RANGE (id)",

@@ -225,7 +225,7 @@ fn struck(strike: Strike, before: Before, when: When) {
     let asked = stage.outcome();
     let mut strokes = 0;
     for stroke in 1.. {
-        let way = Way::BOTH[stroke % 2];
+        let way = Way::BOTH[(stroke + usize::from(when == When::Background)) % 2];
         let Some((client, gate)) = stage.begin((before, when), stroke, way) else { break };
         strokes = stroke;
         stage.strike(strike, client, gate);
@@ -284,4 +284,14 @@ fn the_server_crashes_while_it_is_written_down() {
 #[test]
 fn the_proxy_is_killed_while_it_works_in_the_background() {
     struck(Strike::Proxy, Before::Commands, When::Background);
+}
+
+#[test]
+fn the_client_leaves_while_it_is_worked_in_the_background() {
+    struck(Strike::Client, Before::Commands, When::Background);
+}
+
+#[test]
+fn the_server_crashes_while_it_is_worked_in_the_background() {
+    struck(Strike::Server, Before::Commands, When::Background);
 }

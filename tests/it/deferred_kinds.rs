@@ -1,5 +1,8 @@
 //! Deferred work in transactions of every kind, by every protocol.
 
+use std::process::Command;
+
+use crate::support::programs::{run, without_variables};
 use crate::support::raw;
 use crate::support::stage::{Person, Stage, Way};
 
@@ -62,6 +65,7 @@ fn transactions_of_every_kind() {
         client.each(way, &["BEGIN", "DROP INDEX ix"]);
         let prepared = client.ask(way, "PREPARE TRANSACTION 'x'");
         assert_eq!((prepared.failure().as_str(), prepared.status()), ("0A000", 'I'));
+        assert!(prepared.hint().contains("COMMIT"), "{prepared:?}");
         assert_eq!(stage.indexes(), "ix+");
         // The server refuses it in its own words.
         client.each(way, &["BEGIN READ ONLY"]);
@@ -383,6 +387,60 @@ fn work_can_be_done_in_the_background() {
     holder.all(&["COMMIT"]);
     stage.until("SELECT count(*) = 1 FROM lockkeeper.task WHERE state = 'done'");
     assert_eq!(stage.indexes(), "ix+");
+}
+
+/// The same where the configuration says so, for all or for some, by both protocols, and where the next transaction is open at once.
+#[test]
+fn the_configuration_may_put_work_into_the_background() {
+    let configured = "[guard]\ndeferred = \"background\"";
+    let ruled = "[[rule]]\nuser = \"postgres\"\ndeferred = \"background\"";
+    for config in [configured, ruled] {
+        let stage = Stage::with(config);
+        let mut holder = stage.straight();
+        holder.all(&["BEGIN", "UPDATE orders SET note = note WHERE id = 1"]);
+        for (way, name, end) in [
+            (Way::Simple, "a", "COMMIT"),
+            (Way::Extended, "b", "COMMIT"),
+            (Way::Simple, "c", "COMMIT AND CHAIN"),
+            (Way::Extended, "d", "COMMIT AND CHAIN"),
+        ] {
+            let mut client = stage.through();
+            client.each(way, &["BEGIN", &format!("CREATE INDEX {name} ON orders (customer, note)")]);
+            let answer = client.ask(way, end);
+            let status = if end == "COMMIT" { 'I' } else { 'T' };
+            assert_eq!((answer.tag().as_str(), answer.status()), ("COMMIT", status), "{config}: {answer:?}");
+        }
+        assert!(!stage.indexes().contains('+'), "somebody holds them up");
+        holder.all(&["COMMIT"]);
+        stage.until("SELECT count(*) = 4 FROM lockkeeper.task WHERE state = 'done'");
+        assert_eq!(stage.indexes(), "a+\nb+\nc+\nd+");
+    }
+}
+
+/// What fails there is not lost: it says why, and is done when that is gone.
+#[test]
+fn what_fails_in_the_background_waits_for_somebody() {
+    let stage = Stage::with("[guard]\ndeferred = \"background\"");
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", "CREATE UNIQUE INDEX ix ON orders (customer)"]);
+        assert_eq!(client.ask(way, "COMMIT").tag(), "COMMIT");
+        stage.until("SELECT count(*) = 1 FROM lockkeeper.task WHERE state = 'failed'");
+        let failure = stage.now("SELECT failure FROM lockkeeper.task WHERE state = 'failed'");
+        assert!(failure.contains("could not create unique index") && failure.contains("23505"), "{failure}");
+        assert_eq!(stage.indexes(), "", "nothing invalid is left");
+        stage.straight().all(&["UPDATE orders SET customer = id"]);
+        let mut resume = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+        without_variables(&mut resume);
+        resume.args(["resume", "--url", &stage.cluster.url("postgres")]);
+        run(resume).ok();
+        assert_eq!(stage.indexes(), "ix+");
+        stage.straight().all(&[
+            "DROP INDEX ix",
+            "UPDATE orders SET customer = id % 10",
+            "DELETE FROM lockkeeper.task",
+        ]);
+    }
 }
 
 /// What SQL itself has prepared may read or write what is not there yet.

@@ -314,7 +314,10 @@ fn nobody_waits_while_the_schema_is_installed() {
         let mut client = stage.through();
         client.each(way, &["BEGIN", ALTER]);
         client.send(way, "CREATE INDEX later ON orders (added)");
-        under_traffic(&stage, || until_lapsed(&stage, &client));
+        under_traffic(&stage, || {
+            stage.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'");
+            until_lapsed(&stage, &client);
+        });
         slow.all(&["SELECT pg_advisory_unlock(77)"]);
         let answer = client.answer();
         assert_eq!(answer.tag(), "CREATE INDEX", "{answer:?}");

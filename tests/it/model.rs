@@ -123,13 +123,14 @@ fn cases() -> u32 {
     4 * Config::default().cases
 }
 
-/// Runs scripts on one version, and those that were found before.
-fn hold(installation: &Installation, cases: u32) -> Counts {
+/// Runs scripts on one version with such a configuration, and those that were found before.
+fn hold(installation: &Installation, cases: u32, config: &str) -> Counts {
     let options = Options::new().installation(installation.clone()).conf("autovacuum = off");
     let cluster = cluster_with(&options);
     let hazards = format!("{DESTRUCTIVE_PASSES},{MORE_PASSES}");
     let proxy = Setup::new(&cluster.addr())
         .config(&format!("[control]\nurl = \"{}\"", cluster.url("postgres")))
+        .config(config)
         .variable("LOCKKEEPER_GUARD_HAZARDS", &hazards)
         .start();
     let (server, through) = (cluster.addr(), proxy.addr());
@@ -179,7 +180,7 @@ fn search(pair: Pair, cases: u32, number: usize) -> Counts {
 #[test]
 fn a_script_leads_to_the_same_end_with_the_same_answers() {
     let newest = each_major().swap_remove(0);
-    let counts = hold(&newest, cases());
+    let counts = hold(&newest, cases(), "");
     // Something of everything was among them, and few went too far to be compared.
     for count in [counts.failed, counts.refused, counts.planned, counts.deferred] {
         assert!(count >= counts.scripts / 100, "{counts:?}");
@@ -190,6 +191,17 @@ fn a_script_leads_to_the_same_end_with_the_same_answers() {
 #[test]
 fn a_script_leads_to_the_same_end_on_others() {
     for installation in each_major().into_iter().skip(1) {
-        hold(&installation, cases() / 64);
+        hold(&installation, cases() / 64, "");
     }
+}
+
+/// Writes of few rows are cut into batches, too, and deferred in transactions.
+#[test]
+fn a_script_with_writes_in_batches_leads_to_the_same_end() {
+    let newest = each_major().swap_remove(0);
+    let counts = hold(&newest, cases() / 8, "[bulk]\nrows = 3");
+    for count in [counts.failed, counts.refused, counts.planned, counts.deferred, counts.cut] {
+        assert!(count >= counts.scripts / 100, "{counts:?}");
+    }
+    assert!(counts.unfinished <= counts.scripts / 5, "{counts:?}");
 }

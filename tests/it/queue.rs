@@ -213,3 +213,119 @@ fn a_pipeline_goes_on_behind_what_has_waited() {
     assert_eq!(client.answer().tag(), "COMMENT");
     assert_eq!(client.answer().tag(), "SELECT 1");
 }
+
+/// Nor does anybody wait for what the transaction has locked meanwhile.
+#[test]
+fn in_a_transaction_nobody_waits_for_its_locks_meanwhile() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE other (id int)"]);
+    for way in Way::BOTH {
+        for cancels in [false, true] {
+            let (mut holder, mut builder) = build(&stage);
+            let mut client = stage.through();
+            client.each(way, &["BEGIN", "ALTER TABLE other ADD added int"]);
+            client.send(way, "ALTER TABLE orders ADD added int");
+            until_waiting(&mut client, builder.pid());
+            let mut reader = stage.straight();
+            reader.all(&["SET lock_timeout = '1s'"]);
+            assert_eq!(reader.table("SELECT count(*) FROM other"), "0");
+            if cancels {
+                client.cancel();
+                let answer = client.answer();
+                assert_eq!((answer.failure().as_str(), answer.status()), ("57014", 'E'), "{answer:?}");
+            }
+            holder.all(&["COMMIT"]);
+            assert_eq!(builder.answer().tag(), "CREATE INDEX");
+            if !cancels {
+                assert_eq!(client.answer().tag(), "ALTER TABLE");
+            }
+            client.each(way, &["COMMIT"]);
+            let added = "SELECT count(*) FROM pg_attribute WHERE attname = 'added' AND NOT attisdropped";
+            assert_eq!(stage.now(added), if cancels { "0" } else { "2" });
+            stage.straight().all(&[
+                "DROP INDEX by_note",
+                "ALTER TABLE orders DROP IF EXISTS added",
+                "ALTER TABLE other DROP IF EXISTS added",
+            ]);
+        }
+    }
+}
+
+/// Where nobody waits for its locks it can be stopped all the same, and does not wait for long.
+#[test]
+fn in_a_transaction_with_locks_it_can_be_stopped() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE other (id int)"]);
+    let (mut holder, mut builder) = build(&stage);
+    for way in Way::BOTH {
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", "ALTER TABLE other ADD added int"]);
+        client.send(way, "ALTER TABLE orders ADD added int");
+        until_waiting(&mut client, builder.pid());
+        client.cancel();
+        let answer = client.answer();
+        assert_eq!((answer.failure().as_str(), answer.status()), ("57014", 'E'), "{answer:?}");
+        client.each(way, &["ROLLBACK", "SET lockkeeper.retry_for = '300ms'"]);
+        client.each(way, &["BEGIN", "ALTER TABLE other ADD added int"]);
+        let answer = client.ask(way, "ALTER TABLE orders ADD added int");
+        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{answer:?}");
+        assert!(answer.detail().contains(&format!("Process {} of user", builder.pid())), "{answer:?}");
+        assert!(answer.hint().contains("outside a transaction"), "{answer:?}");
+        client.each(way, &["ROLLBACK", "SELECT 1"]);
+    }
+    holder.all(&["COMMIT"]);
+    builder.answer().tag();
+}
+
+/// Two statements before one Sync are a transaction without BEGIN, which cannot be sent once more: it fails as a whole, and soon.
+#[test]
+fn a_pipeline_with_locks_fails_and_leaves_nothing_open() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE other (id int)"]);
+    let (mut holder, mut builder) = build(&stage);
+    let mut client = stage.through();
+    let one = |sql: &str| [raw::parse("", sql), raw::bind("", "", &[]), raw::execute("", 0)].concat();
+    let both = [one("ALTER TABLE other ADD added int"), one("ALTER TABLE orders ADD added int"), raw::sync()];
+    client.raw.send(&both.concat());
+    client.raw.until(b'C');
+    until_waiting(&mut client, builder.pid());
+    let mut reader = stage.straight();
+    reader.all(&["SET lock_timeout = '1s'"]);
+    assert_eq!(reader.table("SELECT count(*) FROM other"), "0");
+    let answer = client.answer();
+    assert_eq!(
+        (answer.error().map(raw::Frame::sqlstate).as_deref(), answer.status()),
+        (Some("55P03"), 'I'),
+        "{answer:?}"
+    );
+    client.all(&["SELECT 1"]);
+    assert_eq!(stage.now("SELECT count(*) FROM pg_attribute WHERE attname = 'added'"), "0");
+    holder.all(&["COMMIT"]);
+    builder.answer().tag();
+}
+
+/// Who has waited keeps his place: a build that has come later waits for him.
+#[test]
+fn who_gives_way_meanwhile_keeps_his_place() {
+    let stage = Stage::new();
+    stage.straight().all(&["CREATE TABLE other (id int)"]);
+    for way in Way::BOTH {
+        let (mut holder, mut builder) = build(&stage);
+        let mut client = stage.through();
+        client.each(way, &["BEGIN", "ALTER TABLE other ADD added int"]);
+        client.send(way, "ALTER TABLE orders ADD added int");
+        until_waiting(&mut client, builder.pid());
+        let mut later = stage.through();
+        later.send(way, "CREATE INDEX by_customer ON orders (customer)");
+        until_waiting(&mut later, builder.pid());
+        holder.all(&["COMMIT"]);
+        assert_eq!(client.answer().tag(), "ALTER TABLE");
+        client.each(way, &["COMMIT"]);
+        assert_eq!([builder.answer().tag(), later.answer().tag()], ["CREATE INDEX", "CREATE INDEX"]);
+        stage.straight().all(&[
+            "DROP INDEX by_note, by_customer",
+            "ALTER TABLE orders DROP added",
+            "ALTER TABLE other DROP added",
+        ]);
+    }
+}

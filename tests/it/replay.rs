@@ -2,7 +2,7 @@
 
 use crate::stall::under_traffic;
 use crate::support::each_major;
-use crate::support::raw::{bind, execute, flush, parse, sync};
+use crate::support::raw::{bind, copy_data, copy_done, execute, flush, parse, query, sync};
 use crate::support::stage::{Answer, Person, Stage, Way};
 
 const ADDED: &str = "SELECT string_agg(attrelid::regclass || '.' || attname, ' ' ORDER BY attrelid, attnum) FROM pg_attribute \
@@ -174,7 +174,12 @@ fn what_may_not_be_done_twice_is_not() {
         "CREATE FUNCTION nothing() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'",
     ]);
     let mut reader = reader(&stage);
+    let long = format!("SELECT length('{}')", "x".repeat(300 << 10));
     for (before, why) in [
+        (long.as_str(), "it has become too long"),
+        ("LISTEN somebody", "LISTEN in it may not be done twice"),
+        ("FETCH 1 FROM held", "FETCH in it may not be done twice"),
+        ("SELECT lo_create(0)", "what lo_* does in it is not rolled back"),
         ("SELECT nextval('numbers')", "what nextval does in it is not rolled back"),
         ("SELECT pg_advisory_xact_lock(7)", "what pg_advisory_* does in it is not rolled back"),
         ("NOTIFY somebody", "NOTIFY in it may not be done twice"),
@@ -185,9 +190,14 @@ fn what_may_not_be_done_twice_is_not() {
         ("SELECT anything()", "it calls anything(), which may do what is not rolled back"),
     ] {
         let mut client = stage.through();
-        client.all(&["BEGIN", before, "ALTER TABLE orders ADD added int"]);
+        client.all(&[
+            "DECLARE held CURSOR WITH HOLD FOR SELECT 1",
+            "BEGIN",
+            before,
+            "ALTER TABLE orders ADD added int",
+        ]);
         let answer = client.query("ALTER TABLE other ADD added int");
-        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{before}: {answer:?}");
+        assert_eq!((answer.failure().as_str(), answer.status()), ("55P03", 'E'), "{why}: {answer:?}");
         assert!(
             answer.detail().ends_with(&format!("The transaction cannot be repeated, since {why}.")),
             "{answer:?}"
@@ -195,6 +205,14 @@ fn what_may_not_be_done_twice_is_not() {
         client.all(&["ROLLBACK"]);
         assert_eq!(client.table("SHOW lock_timeout"), "0");
     }
+    reader.all(&["COMMIT"]);
+    assert_eq!(stage.now(ADDED), "");
+}
+
+#[test]
+fn what_was_not_answered_or_sent_as_usual_is_not_either() {
+    let stage = stage();
+    let mut reader = reader(&stage);
     // What we have answered in place of the server cannot be compared.
     let mut client = stage.through();
     client.all(&["BEGIN", "SAVEPOINT one", "SET LOCAL lockkeeper.in_transaction = 'refuse'"]);
@@ -207,6 +225,15 @@ fn what_may_not_be_done_twice_is_not() {
     client.all(&["SELECT 1; BEGIN", "ALTER TABLE orders ADD added int"]);
     let answer = client.query("ALTER TABLE other ADD added int");
     assert!(answer.detail().ends_with("since its beginning was not a plain BEGIN."), "{answer:?}");
+    // Rows that have come in.
+    let mut client = stage.through();
+    client.all(&["BEGIN"]);
+    client.raw.send(&[query("COPY orders (id) FROM STDIN"), copy_data(b"9001\n"), copy_done()].concat());
+    assert_eq!(client.answer().tag(), "COPY 1");
+    client.all(&["ALTER TABLE orders ADD added int"]);
+    let answer = client.query("ALTER TABLE other ADD added int");
+    assert!(answer.detail().ends_with("since it has copied rows."), "{answer:?}");
+    client.all(&["ROLLBACK"]);
     // A portal that is read piece by piece.
     let mut client = stage.through();
     client.all(&["BEGIN", "ALTER TABLE orders ADD added int"]);

@@ -104,8 +104,8 @@ pub(crate) enum Back {
 }
 
 /// The database that gets the tool as it is, and the one that gets it through the proxy.
-struct Ground {
-    twins: Twins,
+pub(crate) struct Ground {
+    pub(crate) twins: Twins,
     folder: tempfile::TempDir,
 }
 
@@ -121,19 +121,19 @@ pub(crate) fn begin(twins: &mut Twins) {
 }
 
 impl Ground {
-    fn on(installation: Installation) -> Self {
+    pub(crate) fn on(installation: Installation) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let mut twins = Twins::on_with(installation, &format!("{BOUND}\n[bulk]\nrows = 50"));
         begin(&mut twins);
         Self { twins, folder }
     }
 
-    fn straight(&self) -> Site<'_> {
+    pub(crate) fn straight(&self) -> Site<'_> {
         let cluster = &self.twins.stage.cluster;
         Site { cluster, url: cluster.url("plain"), folder: self.folder.path() }
     }
 
-    fn through(&self) -> Site<'_> {
+    pub(crate) fn through(&self) -> Site<'_> {
         let stage = &self.twins.stage;
         Site { cluster: &stage.cluster, url: stage.proxy.url("online"), folder: self.folder.path() }
     }
@@ -145,14 +145,14 @@ impl Ground {
 
     /// Schema, rows and books are alike.
     #[track_caller]
-    fn compare(&mut self, when: &str) {
+    pub(crate) fn compare(&mut self, when: &str) {
         self.twins.compare(when);
         assert_eq!(rows(&mut self.twins.beside), rows(&mut self.twins.plain), "{when}");
     }
 
     /// Nothing that was put off is left.
     #[track_caller]
-    fn all_is_done(&mut self, when: &str) {
+    pub(crate) fn all_is_done(&mut self, when: &str) {
         assert_eq!(self.twins.beside.table(LEFT), "", "{when}");
     }
 

@@ -7,8 +7,8 @@ use std::process::Command;
 use lockkeeper::cluster::Installation;
 
 use crate::support::each_major;
-use crate::support::programs::{run, without_variables};
-use crate::tools::{Back, Leaves, Move, SCRIPTS, Site, Tool, keeps_its_word, repeatedly};
+use crate::support::programs::{Ran, run, without_variables};
+use crate::tools::{Back, Ground, Leaves, Move, SCRIPTS, Site, Tool, keeps_its_word, repeatedly};
 
 /// The newest server.
 fn newest() -> Installation {
@@ -112,35 +112,62 @@ fn drizzle() {
     keeps_its_word(&Tool { run, books, leaves: Leaves::WhatWasDone, back: Back::Unknown }, newest());
 }
 
+/// A project of Prisma's in the folder of a site.
+fn prisma_project(site: &Site<'_>) {
+    for (name, up, _) in [("0_init", "", "")].into_iter().chain(SCRIPTS) {
+        let folder = site.folder.join("migrations").join(name);
+        fs::create_dir_all(&folder).expect("folder");
+        fs::write(folder.join("migration.sql"), up).expect("migration");
+    }
+    fs::write(site.folder.join("migrations/migration_lock.toml"), "provider = \"postgresql\"").expect("lock");
+    for name in ["prisma.config.ts", "schema.prisma"] {
+        fs::copy(project("prisma").join(name), site.folder.join(name)).expect("project");
+    }
+    // It must be told that what is there already is where it begins.
+    prisma_migrate(site, &["resolve", "--applied", "0_init"]).ok();
+}
+
+fn prisma_migrate(site: &Site<'_>, arguments: &[&str]) -> Ran {
+    let mut command = node(site, Path::new("node_modules/prisma/build/index.js"));
+    command.env("NODE_OPTIONS", format!("--require={}", project("prisma/unref.js").display()));
+    command.arg("migrate").args(arguments).current_dir(site.folder);
+    // The engine that runs is part of the package; the native ones, which it would fetch, only need to be somewhere.
+    command.env("PRISMA_QUERY_ENGINE_LIBRARY", "/dev/null").env("PRISMA_SCHEMA_ENGINE_BINARY", "/dev/null");
+    command.env("CHECKPOINT_DISABLE", "1");
+    run(command)
+}
+
 /// Whole files as one Query each, behind an advisory lock; a failure stays in the books until somebody has looked at it.
 #[test]
 fn prisma() {
     let run = |site: &Site<'_>, _: Move| {
-        for (name, up, _) in [("0_init", "", "")].into_iter().chain(SCRIPTS) {
-            let folder = site.folder.join("migrations").join(name);
-            fs::create_dir_all(&folder).expect("folder");
-            fs::write(folder.join("migration.sql"), up).expect("migration");
-        }
-        fs::write(site.folder.join("migrations/migration_lock.toml"), "provider = \"postgresql\"")
-            .expect("lock");
-        for name in ["prisma.config.ts", "schema.prisma"] {
-            fs::copy(project("prisma").join(name), site.folder.join(name)).expect("project");
-        }
-        let prisma = |arguments: &[&str]| {
-            let mut command = node(site, Path::new("node_modules/prisma/build/index.js"));
-            command.env("NODE_OPTIONS", format!("--require={}", project("prisma/unref.js").display()));
-            command.arg("migrate").args(arguments).current_dir(site.folder);
-            // The engine that runs is part of the package; the native ones, which it would fetch, only need to be somewhere.
-            command
-                .env("PRISMA_QUERY_ENGINE_LIBRARY", "/dev/null")
-                .env("PRISMA_SCHEMA_ENGINE_BINARY", "/dev/null");
-            command.env("CHECKPOINT_DISABLE", "1");
-            run(command)
-        };
-        // It must be told that what is there already is where it begins.
-        prisma(&["resolve", "--applied", "0_init"]).ok();
-        prisma(&["deploy"])
+        prisma_project(site);
+        prisma_migrate(site, &["deploy"])
     };
     let books = Some(("_prisma_migrations", "4"));
     keeps_its_word(&Tool { run, books, leaves: Leaves::WhatWasDone, back: Back::Unknown }, newest());
+}
+
+/// Two instances of an application are started, and each migrates first: one of them waits for the advisory lock of the other, whose
+/// concurrent builds wait for nobody's snapshot.
+#[test]
+fn two_prismas_at_once() {
+    let mut ground = Ground::on(newest());
+    let straight = ground.straight();
+    prisma_project(&straight);
+    prisma_migrate(&straight, &["deploy"]).ok();
+    let through = ground.through();
+    prisma_project(&through);
+    std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| prisma_migrate(&through, &["deploy"])));
+        for one in both {
+            one.join().expect("Prisma").ok();
+        }
+    });
+    ground.compare("two at once");
+    ground.all_is_done("two at once");
+    let books = "SELECT migration_name, finished_at IS NOT NULL FROM _prisma_migrations ORDER BY 1";
+    let all = "0_init|t\n1_columns|t\n2_constraints|t\n3_leftovers|t";
+    assert_eq!(ground.twins.beside.table(books), all);
+    assert!(!ground.twins.stage.cluster.log().contains("deadlock detected"));
 }

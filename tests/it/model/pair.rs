@@ -37,6 +37,8 @@ pub(super) struct Counts {
     pub(super) refused: usize,
     pub(super) planned: usize,
     pub(super) deferred: usize,
+    /// Writes of rows in batches, at once or later.
+    pub(super) cut: usize,
     /// Scripts that ended with deferred work that could not be done.
     pub(super) unfinished: usize,
 }
@@ -45,6 +47,8 @@ impl Counts {
     /// What an answer through the proxy says.
     fn add(&mut self, online: &[Frame]) {
         for frame in online {
+            self.cut +=
+                usize::from(frame.tag == b'N' && is_ours(frame) && frame.message().contains(" in batches"));
             match frame.tag {
                 b'C' => self.done += 1,
                 b'E' if is_ours(frame) => self.refused += 1,
@@ -65,6 +69,7 @@ impl Counts {
             refused: self.refused + other.refused,
             planned: self.planned + other.planned,
             deferred: self.deferred + other.deferred,
+            cut: self.cut + other.cut,
             unfinished: self.unfinished + other.unfinished,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::answer::{Leniency, difference, is_deferral, is_ours, is_unfinished, line, list};
+use super::answer::{Leniency, difference, is_deferral, is_half_done, is_ours, is_unfinished, line, list};
 use super::script::{Form, Message};
 use crate::support::raw::{Frame, Raw};
 
@@ -22,7 +22,7 @@ const ONLY_THERE: [&str; 2] = ["55006", "25001"];
 pub(super) enum Judged {
     /// Alike; what came through the proxy.
     Alike(Vec<Frame>),
-    /// A transaction is committed, and rightly lacks what it had deferred: the script is over.
+    /// A transaction is committed, and rightly lacks what it had deferred, or a write has failed between its batches: the script is over.
     Unfinished,
 }
 
@@ -115,6 +115,9 @@ impl Sessions {
         self.status = status(&online);
         self.queued &= self.status != b'I';
         self.compare_reports([&plain, &online])?;
+        if online.iter().any(is_half_done) {
+            return Ok(Judged::Unfinished);
+        }
         Ok(Judged::Alike(online))
     }
 
