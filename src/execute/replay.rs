@@ -338,7 +338,7 @@ enum Back {
 }
 
 /// What is said when a transaction is rolled back for a while.
-fn set_aside() -> Notice {
+pub fn set_aside() -> Notice {
     Notice::info("the transaction is rolled back for now, so that nobody waits for its locks").detail(
         "It is sent once more when it can go on, and goes on only if all of it is answered as before.",
     )

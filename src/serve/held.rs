@@ -73,15 +73,6 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The same for one that was over before anything was done.
-    pub(super) fn close_early(self, outcome: Outcome) -> Outcome {
-        if matches!(outcome, Outcome::Failed(_)) {
-            return self.close(outcome);
-        }
-        self.end(State::Passed);
-        outcome
-    }
-
     /// Notes how it ended; where a freeze has cancelled it, the error says so.
     pub(super) fn close(self, outcome: Outcome) -> Outcome {
         if !matches!(outcome, Outcome::Failed(_)) {
@@ -105,6 +96,15 @@ impl<'a> Entry<'a> {
             None => outcome,
         }
     }
+
+    /// The same for one that was over before anything was done.
+    pub(super) fn close_early(self, outcome: Outcome) -> Outcome {
+        if matches!(outcome, Outcome::Failed(_)) {
+            return self.close(outcome);
+        }
+        self.end(State::Passed);
+        outcome
+    }
 }
 
 /// Enters a statement in the ledger, and waits where it is held.
@@ -125,6 +125,8 @@ pub(super) async fn settle<'a>(
     let considered = match considered {
         // Peak hours or a freeze have begun meanwhile.
         Considered::Judged(case) if matches!(case.judgement.decision, Decision::Hold(_)) => {
+            // Builds do not wait for what waits that long.
+            entry.place = None;
             wait_out(desk, *case, statement, &mut entry).await?
         }
         other => other,

@@ -17,6 +17,7 @@ use crate::execute::attempt::patience;
 use crate::execute::lease::{self, Lapsed, Lease, Overdue};
 use crate::execute::outcome::Outcome;
 use crate::execute::replay::Meanwhile;
+use crate::execute::tell::tell;
 use crate::execute::{Place, Rows, Run, Surroundings, cancelled, cut, fail, raised, repeat, replay};
 use crate::judge::Mode;
 use crate::live::ledger::State;
@@ -104,7 +105,7 @@ pub(super) async fn asked<T>(
     }
 }
 
-/// Before a transaction is brought back, others have the tables for no longer than this.
+/// The longest pause before a transaction is brought back, in which others have its tables.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Rolls the transaction back, whether it has failed or not, and brings it back after that pause; the client's error where that cannot be,
@@ -121,6 +122,9 @@ async fn makes_way(
     lease.lapsed = Some(lease::lapse(desk.link, overdue).await?);
     let error = lease.cut(overdue);
     let Some(lapsed) = taken_up(desk) else { return Ok(None) };
+    if pause.is_some_and(|pause| pause.is_zero()) && lapsed.repeat.is_ok() {
+        tell(desk.link, &[replay::set_aside()]).await;
+    }
     let why = match pause {
         None => Some(error),
         Some(pause) => tokio::select! {

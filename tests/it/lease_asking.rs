@@ -48,6 +48,8 @@ fn nobody_waits_while_it_is_asked() {
         slow.all(&["COMMIT"]);
         let answer = client.answer();
         assert_eq!((answer.tag().as_str(), answer.status()), ("ALTER TABLE", 'T'), "{answer:?}");
+        let told = answer.notices();
+        assert_eq!(told.iter().filter(|told| told.contains("is rolled back for now")).count(), 1, "{told:?}");
         client.each(way, &["COMMIT"]);
         assert_eq!(stage.now(COLUMNS), "added more");
         assert_eq!(stage.now("SELECT customer FROM orders WHERE id = 1"), "7");

@@ -8,7 +8,10 @@ mod script;
 mod sessions;
 
 use std::cell::RefCell;
-use std::thread;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 
 use lockkeeper::cluster::{Installation, Options};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -16,6 +19,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use self::pair::{Counts, Pair};
 use self::script::{Script, script};
 use crate::support::proxy::{DESTRUCTIVE_PASSES, Setup};
+use crate::support::stage::Person;
 use crate::support::{cluster_with, each_major};
 
 /// Scripts that were found to end otherwise, each mended since.
@@ -123,8 +127,54 @@ fn cases() -> u32 {
     4 * Config::default().cases
 }
 
+/// Who else is at work on the side that is reached through the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nobody,
+    /// Somebody who reads two tables after the other two, in a transaction each, so that statements wait for locks and transactions are sent
+    /// once more.
+    Reader,
+}
+
+/// Such a reader, who ends also where a script makes a difference.
+struct Reads {
+    over: Arc<AtomicBool>,
+    at_work: Option<JoinHandle<()>>,
+}
+
+impl Reads {
+    fn begin(server: SocketAddr, number: usize) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let at_work = thread::spawn(move || {
+            let mut reader = Person::called(server, &[("database", &format!("online{number}"))]);
+            while !ends.load(Ordering::Relaxed) {
+                for tables in ["a, b", "c, p"] {
+                    // They may not be there.
+                    let reads = format!("SELECT count(*) FROM {tables}");
+                    for sql in
+                        ["BEGIN", &reads, "SELECT pg_sleep(0.015)", "ROLLBACK", "SELECT pg_sleep(0.005)"]
+                    {
+                        reader.query(sql);
+                    }
+                }
+            }
+        });
+        Self { over, at_work: Some(at_work) }
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(at_work) = self.at_work.take() {
+            let _ended = at_work.join();
+        }
+    }
+}
+
 /// Runs scripts on one version with such a configuration, and those that were found before.
-fn hold(installation: &Installation, cases: u32, config: &str) -> Counts {
+fn hold(installation: &Installation, cases: u32, (config, beside): (&str, Beside)) -> Counts {
     let options = Options::new().installation(installation.clone()).conf("autovacuum = off");
     let cluster = cluster_with(&options);
     let hazards = format!("{DESTRUCTIVE_PASSES},{MORE_PASSES}");
@@ -136,6 +186,7 @@ fn hold(installation: &Installation, cases: u32, config: &str) -> Counts {
     let (server, through) = (cluster.addr(), proxy.addr());
     let one = |number: usize| {
         let mut pair = Pair::new(server, through, number);
+        let _reads = (beside == Beside::Reader).then(|| Reads::begin(server, number));
         for text in FOUND.iter().skip(number).step_by(THREADS) {
             let script = Script::read(text);
             pair.run(&script).unwrap_or_else(|difference| panic!("{script:?}\n{difference}"));
@@ -145,7 +196,8 @@ fn hold(installation: &Installation, cases: u32, config: &str) -> Counts {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|number| scope.spawn(move || one(number))).collect();
         let counts = threads.into_iter().map(|thread| thread.join().expect("no difference"));
-        counts.fold(Counts::default(), Counts::and)
+        let all = counts.fold(Counts::default(), Counts::and);
+        Counts { missed: cluster.log().matches("canceling statement due to lock timeout").count(), ..all }
     })
 }
 
@@ -180,7 +232,7 @@ fn search(pair: Pair, cases: u32, number: usize) -> Counts {
 #[test]
 fn a_script_leads_to_the_same_end_with_the_same_answers() {
     let newest = each_major().swap_remove(0);
-    let counts = hold(&newest, cases(), "");
+    let counts = hold(&newest, cases(), ("", Beside::Nobody));
     // Something of everything was among them, and few went too far to be compared.
     for count in [counts.failed, counts.refused, counts.planned, counts.deferred] {
         assert!(count >= counts.scripts / 100, "{counts:?}");
@@ -191,7 +243,7 @@ fn a_script_leads_to_the_same_end_with_the_same_answers() {
 #[test]
 fn a_script_leads_to_the_same_end_on_others() {
     for installation in each_major().into_iter().skip(1) {
-        hold(&installation, cases() / 64, "");
+        hold(&installation, cases() / 64, ("", Beside::Nobody));
     }
 }
 
@@ -199,9 +251,18 @@ fn a_script_leads_to_the_same_end_on_others() {
 #[test]
 fn a_script_with_writes_in_batches_leads_to_the_same_end() {
     let newest = each_major().swap_remove(0);
-    let counts = hold(&newest, cases() / 8, "[bulk]\nrows = 3");
+    let counts = hold(&newest, cases() / 8, ("[bulk]\nrows = 3", Beside::Nobody));
     for count in [counts.failed, counts.refused, counts.planned, counts.deferred, counts.cut] {
         assert!(count >= counts.scripts / 100, "{counts:?}");
     }
+    assert!(counts.unfinished <= counts.scripts / 5, "{counts:?}");
+}
+
+/// What waits for locks, gives way and is sent once more is answered as if it had been alone.
+#[test]
+fn a_script_beside_a_reader_leads_to_the_same_end() {
+    let newest = each_major().swap_remove(0);
+    let counts = hold(&newest, cases() / 8, ("", Beside::Reader));
+    assert!(counts.missed >= counts.scripts / 100, "{counts:?}");
     assert!(counts.unfinished <= counts.scripts / 5, "{counts:?}");
 }

@@ -18,15 +18,26 @@ pub(super) fn is_unfinished(frame: &Frame) -> bool {
     frame.tag == b'E' && is_ours(frame) && frame.sqlstate() == "58000"
 }
 
+/// Whether a lock could not be had where nothing can be sent once more: who has it would have to let go first.
+pub(super) fn is_given_up(frame: &Frame) -> bool {
+    frame.tag == b'E'
+        && ["55P03", "40001"].contains(&frame.sqlstate().as_str())
+        && frame.field(b'D').is_some()
+}
+
 /// Whether a write that was cut into batches has failed, and those before stay.
 pub(super) fn is_half_done(frame: &Frame) -> bool {
     frame.tag == b'E' && frame.field(b'D').is_some_and(|detail| detail.contains(" and stay so"))
 }
 
 /// Whether it is the server's answer in the proxy's mouth: a portal whose work was done as a plan is no portal of the server's that
-/// could be run again.
+/// could be run again, and what is there is not made again.
 fn is_imitated(frame: &Frame) -> bool {
-    frame.tag == b'E' && frame.sqlstate() == "55000" && frame.message().ends_with(" cannot be run")
+    match frame.tag {
+        b'E' => frame.sqlstate() == "55000" && frame.message().ends_with(" cannot be run"),
+        b'N' => frame.sqlstate() == "42P07" && frame.message().ends_with(" already exists, skipping"),
+        _ => false,
+    }
 }
 
 /// What may differ between two answers.

@@ -39,6 +39,8 @@ pub(super) struct Counts {
     pub(super) deferred: usize,
     /// Writes of rows in batches, at once or later.
     pub(super) cut: usize,
+    /// Locks that did not come in time.
+    pub(super) missed: usize,
     /// Scripts that ended with deferred work that could not be done.
     pub(super) unfinished: usize,
 }
@@ -70,6 +72,7 @@ impl Counts {
             planned: self.planned + other.planned,
             deferred: self.deferred + other.deferred,
             cut: self.cut + other.cut,
+            missed: self.missed + other.missed,
             unfinished: self.unfinished + other.unfinished,
         }
     }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::answer::{Leniency, difference, is_deferral, is_half_done, is_ours, is_unfinished, line, list};
+use super::answer::{
+    Leniency, difference, is_deferral, is_given_up, is_half_done, is_ours, is_unfinished, line, list,
+};
 use super::script::{Form, Message};
 use crate::support::raw::{Frame, Raw};
 
@@ -22,7 +24,8 @@ const ONLY_THERE: [&str; 2] = ["55006", "25001"];
 pub(super) enum Judged {
     /// Alike; what came through the proxy.
     Alike(Vec<Frame>),
-    /// A transaction is committed, and rightly lacks what it had deferred, or a write has failed between its batches: the script is over.
+    /// A transaction is committed, and rightly lacks what it had deferred, a write has failed between its batches, or somebody else has
+    /// a lock: the script is over.
     Unfinished,
 }
 
@@ -65,6 +68,9 @@ impl Sessions {
         let error = online.iter().position(|frame| frame.tag == b'E' && is_ours(frame));
         if error.is_some_and(|place| is_unfinished(&online[place])) {
             return self.unfinished(message, &online);
+        }
+        if online.iter().any(is_given_up) {
+            return Ok(Judged::Unfinished);
         }
         // A deferred statement may fail on the other side, where there is a way on.
         let marked = self.queued && self.status == b'T' && message.is_free_of_control();
