@@ -83,6 +83,8 @@ SELECT pg_catalog.json_build_object(
         'in_the_making', NOT i.indisvalid AND EXISTS (
             SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
             WHERE p.index_relid = named.oid
+            -- It is told a moment after the index is there which it is.
+            OR (p.relid = i.indrelid AND p.index_relid = 0::pg_catalog.oid)
             OR (p.relid IS NULL AND p.datname = pg_catalog.current_database())),
         'backs_constraint', EXISTS (
             SELECT 1 FROM pg_catalog.pg_depend d
