@@ -408,21 +408,27 @@ fn others_can_only_be_cancelled() {
     assert_eq!((person.answer().tag(), other.answer().tag()), ("ALTER TABLE".into(), "ALTER TABLE".into()));
 }
 
+/// By the time that it is behind, and by what it has not replayed yet.
 #[test]
 fn a_standby_that_is_behind_holds_it() {
-    let mut operated = Operated::with("", "[bulk]\nreplay_lag_max = \"300ms\"");
-    let standby = Cluster::standby_of(&mut operated.stage.cluster).expect("a standby");
-    let mut there = Person::called(standby.addr(), &[]);
-    operated.stage.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'");
-    let mut person = slow(&operated);
-    person.send(Way::Simple, "UPDATE t SET n = n + 1");
-    under_way(&operated);
-    there.all(&["SELECT pg_wal_replay_pause()"]);
-    let words = stopped_by(&operated, "replay_lag");
-    assert!(words.starts_with("standby \"") && words.ends_with(" (max 300 ms)"), "{words}");
-    stands_still(&operated);
-    there.all(&["SELECT pg_wal_replay_resume()"]);
-    goes_on(&operated, person);
+    for (keys, signal, end) in [
+        ("replay_lag_max = \"300ms\"", "replay_lag", " (max 300 ms)"),
+        ("replay_lag_max = \"off\"\nreplay_bytes_max = \"64kB\"", "replay_bytes", " (max 64 kB)"),
+    ] {
+        let mut operated = Operated::with("", &format!("[bulk]\n{keys}"));
+        let standby = Cluster::standby_of(&mut operated.stage.cluster).expect("a standby");
+        let mut there = Person::called(standby.addr(), &[]);
+        operated.stage.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'");
+        let mut person = slow(&operated);
+        person.send(Way::Simple, "UPDATE t SET n = n + 1");
+        under_way(&operated);
+        there.all(&["SELECT pg_wal_replay_pause()"]);
+        let words = stopped_by(&operated, signal);
+        assert!(words.starts_with("standby \"") && words.ends_with(end), "{words}");
+        stands_still(&operated);
+        there.all(&["SELECT pg_wal_replay_resume()"]);
+        goes_on(&operated, person);
+    }
 }
 
 /// What holds the statement back that runs: waits until such a signal is among it; its words.
